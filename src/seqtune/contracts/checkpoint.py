@@ -1,0 +1,132 @@
+"""The checkpoint folder: what `training` writes and every task reads.
+
+    best.safetensors      weights of the best validated epoch
+    last.safetensors      weights of the last epoch
+    history.json          one row of metrics per epoch
+    assets/               files of the task's own (for recommend: the vocabulary)
+    checkpoint.json       the manifest; written last, so that its presence means "complete"
+
+Nothing in it can execute code when it is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from .config import Section
+from .errors import ArtifactError
+
+FORMAT_VERSION = 1
+MANIFEST = "checkpoint.json"
+HISTORY = "history.json"
+ASSETS = "assets"
+
+Which = Literal["best", "last"]
+
+
+class Weights(Section):
+    """One weights file of a checkpoint: when it was written and what it scored."""
+
+    file: str
+    sha256: str
+    epoch: int
+    """Epochs trained when these weights were taken, counted from 1."""
+    metrics: dict[str, float]
+
+
+class CheckpointManifest(Section):
+    """Everything about a checkpoint but its weights."""
+
+    format_version: int = FORMAT_VERSION
+    task: str
+    fingerprint: str
+    data_hash: str
+    """Content hash of the split that it was trained on."""
+    assets_hash: str
+    """Content hash of what its inputs mean (for recommend: the vocabulary)."""
+    config: dict[str, Any]
+    versions: dict[str, str]
+    best: Weights
+    last: Weights
+    epochs_planned: int
+    stopped: str
+    """Why training ended: finished, early stopping, time limit, asked by the caller."""
+    seconds: float
+
+    def weights(self, which: Which) -> Weights:
+        return self.best if which == "best" else self.last
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint folder that was opened and checked."""
+
+    path: Path
+    manifest: CheckpointManifest
+
+    @property
+    def assets(self) -> Path:
+        return self.path / ASSETS
+
+    def weights_path(self, which: Which) -> Path:
+        """The weights file, after comparing its content with the manifest."""
+        weights = self.manifest.weights(which)
+        path = self.path / weights.file
+        if not path.is_file():
+            raise ArtifactError(f"checkpoint {self.path} has no {weights.file}; {NEXT_STEP}")
+        if file_hash(path) != weights.sha256:
+            raise ArtifactError(
+                f"checkpoint {self.path}: the content of {weights.file} is not what was written "
+                f"(its hash differs from the one in {MANIFEST}); {NEXT_STEP}"
+            )
+        return path
+
+    def require_assets(self, assets_hash: str, *, what: str) -> None:
+        """Refuse to be used with other data than it was trained on."""
+        if self.manifest.assets_hash != assets_hash:
+            raise ArtifactError(
+                f"checkpoint {self.path} was trained on another data set than {what} (vocabulary "
+                f"{self.manifest.assets_hash[:12]}, not {assets_hash[:12]}): its item numbers mean "
+                "other items. Train again (`kedro run --pipeline train`) or choose the matching "
+                "version with --load-versions"
+            )
+
+
+NEXT_STEP = "choose another version with --load-versions, or train again"
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Read and check the manifest of a checkpoint folder."""
+    manifest_path = path / MANIFEST
+    if not manifest_path.is_file():
+        raise ArtifactError(
+            f"{path} is not a complete checkpoint: no {MANIFEST} in it; {NEXT_STEP}"
+        )
+    try:
+        manifest = CheckpointManifest.model_validate_json(manifest_path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ArtifactError(
+            f"checkpoint {path} is damaged: {MANIFEST}, {where}: {first['msg']}; {NEXT_STEP}"
+        ) from error
+    if manifest.format_version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"checkpoint {path} has format {manifest.format_version}; this version of seqtune "
+            f"reads format {FORMAT_VERSION}; {NEXT_STEP}"
+        )
+    return Checkpoint(path, manifest)
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file's content, read in pieces."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

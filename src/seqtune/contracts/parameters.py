@@ -1,0 +1,133 @@
+"""What the user typed for one task, checked before anything runs.
+
+Values are merged in this order, later over earlier: class defaults, the preset, the YAML files,
+the best configuration found by tuning, `--params`. A null in YAML means "not set here": the
+preset decides, then the class default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .config import RunConfig, Section
+from .errors import ConfigurationError, did_you_mean
+from .resolve import Layer, Resolved, flatten, resolve, unflatten, validated
+
+AUTO = "auto"
+NONE = "none"
+RUNTIME = "--params"
+OWN_KEYS = ("preset", "presets", "predict")
+
+
+class TaskParameters(NamedTuple):
+    """The parameters of one task as the pipelines pass them on.
+
+    A named tuple: Kedro would try to build a dataclass or a pydantic model from the raw YAML.
+    """
+
+    task: str
+    config_class: type[RunConfig]
+    predict: Section
+    preset: str
+    presets: Mapping[str, Mapping[str, Any]]
+    auto_presets: tuple[str, ...]
+    files: Layer
+    runtime: Layer
+
+    def resolve(
+        self, preset: str | None = None, *, best: Layer | None = None
+    ) -> Resolved[RunConfig]:
+        """The configuration under one preset; without one, the first that fits what was typed.
+
+        Sections that no preset may touch (ingest, split) are equal in all of them.
+        """
+        if preset is None:
+            return self._first_that_fits()
+        layers = [self.files, *([best] if best else []), self.runtime]
+        fixed = Layer("task", {"task": self.task})
+        chosen = Layer(f"preset {preset}", {} if preset == NONE else self.presets[preset])
+        return resolve(self.config_class, fixed, chosen, *layers, root=self.task)
+
+    def _first_that_fits(self) -> Resolved[RunConfig]:
+        candidates = self.auto_presets if self.preset == AUTO else (self.preset,)
+        first_error: ConfigurationError | None = None
+        for name in candidates:
+            try:
+                return self.resolve(name)
+            except ConfigurationError as error:
+                first_error = first_error or error
+        raise first_error or ConfigurationError(f"{self.task}.preset: no preset to choose from")
+
+
+def parse_parameters(
+    task: str,
+    *,
+    config_class: type[RunConfig],
+    predict_class: type[Section],
+    auto_presets: tuple[str, ...],
+    values: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    origins: Mapping[str, str],
+) -> TaskParameters:
+    """Check the merged YAML of a task (`values`) of which `runtime` came from the command line.
+
+    `origins` gives the file of each dotted key below the task.
+    """
+    runtime_leaves = dict(flatten(runtime))
+    file_leaves = {k: v for k, v in flatten(values) if k not in runtime_leaves}
+    presets = values.get("presets") or {}
+    preset = str(values.get("preset") or NONE)
+    names = [AUTO, NONE, *presets]
+    if preset not in names:
+        raise ConfigurationError(
+            f"{task}.preset={preset!r} is not a preset; {did_you_mean(preset, names)}"
+        )
+    faults: list[str] = []
+    predict = Section()
+    try:
+        predict = _predict_section(predict_class, file_leaves, runtime_leaves, origins, task=task)
+    except ConfigurationError as error:
+        faults += error.faults
+    parameters = TaskParameters(
+        task=task,
+        config_class=config_class,
+        predict=predict,
+        preset=preset,
+        presets=presets,
+        auto_presets=auto_presets,
+        files=Layer("conf", _run_values(file_leaves), origins),
+        runtime=Layer(RUNTIME, _run_values(runtime_leaves)),
+    )
+    try:
+        parameters.resolve()
+    except ConfigurationError as error:
+        faults += error.faults
+    if faults:
+        raise ConfigurationError(faults)
+    return parameters
+
+
+def _predict_section(
+    predict_class: type[Section],
+    file_leaves: Mapping[str, Any],
+    runtime_leaves: Mapping[str, Any],
+    origins: Mapping[str, str],
+    *,
+    task: str,
+) -> Section:
+    prefix = "predict."
+    leaves = {
+        key.removeprefix(prefix): value
+        for key, value in {**file_leaves, **runtime_leaves}.items()
+        if key.startswith(prefix) and value is not None
+    }
+    places = {
+        key: RUNTIME if prefix + key in runtime_leaves else origins.get(prefix + key, "conf")
+        for key in leaves
+    }
+    return validated(predict_class, leaves, places, root=f"{task}.predict")
+
+
+def _run_values(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    return unflatten({k: v for k, v in leaves.items() if k.split(".")[0] not in OWN_KEYS})

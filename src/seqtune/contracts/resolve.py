@@ -1,0 +1,133 @@
+"""From layers of values to one configuration that knows where each value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from .config import RunConfig
+from .errors import ConfigurationError, did_you_mean
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+RunConfigT = TypeVar("RunConfigT", bound=RunConfig)
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Values set in one place. `origins` names the place of single keys, where it is known."""
+
+    name: str
+    values: Mapping[str, Any]
+    origins: Mapping[str, str] | None = None
+
+    def leaves(self) -> Iterator[tuple[str, Any, str]]:
+        """(dotted key, value, origin) of every value that is set; null means not set here."""
+        for key, value in flatten(self.values):
+            if value is not None:
+                yield key, value, (self.origins or {}).get(key, self.name)
+
+
+@dataclass(frozen=True)
+class Resolved(Generic[RunConfigT]):
+    """A configuration and the origin of each of its values, by dotted key."""
+
+    config: RunConfigT
+    origins: Mapping[str, str]
+
+    def table(self) -> dict[str, dict[str, Any]]:
+        """Every key with its value and origin: what the catalog keeps and people read."""
+        return {
+            key: {"value": value, "origin": self.origins.get(key, DEFAULT)}
+            for key, value in flatten(self.config.model_dump(mode="json"))
+        }
+
+    def replace(self, key: str, value: Any, *, origin: str) -> Resolved[RunConfigT]:
+        """The same configuration with one value settled, checked like any other."""
+        values = unflatten({**dict(flatten(self.config.model_dump())), key: value})
+        config = type(self.config).model_validate(values)
+        return Resolved(config, {**self.origins, key: origin})
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of a nested mapping as (dotted key, value); an empty mapping has none."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested mapping whose leaves these are."""
+    nested: dict[str, Any] = {}
+    for key, value in leaves.items():
+        *parents, last = key.split(".")
+        node = nested
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return nested
+
+
+def resolve(config_class: type[RunConfigT], *layers: Layer, root: str) -> Resolved[RunConfigT]:
+    """Merge the layers, later over earlier, and validate once; all faults are raised together."""
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer in layers:
+        for key, value, origin in layer.leaves():
+            values[key], origins[key] = value, origin
+    return Resolved(validated(config_class, values, origins, root=root), origins)
+
+
+def validated(
+    model: type[ConfigT], leaves: Mapping[str, Any], origins: Mapping[str, str], *, root: str
+) -> ConfigT:
+    """An instance of `model` from dotted leaves, or one error that lists every fault."""
+    unknown = {key: hint for key in leaves if (hint := _unknown(model, key))}
+    faults = [
+        f"{root}.{key} is not a parameter; {hint} (set in {origins.get(key, DEFAULT)})"
+        for key, hint in unknown.items()
+    ]
+    try:
+        config = model.model_validate(
+            unflatten({key: value for key, value in leaves.items() if key not in unknown})
+        )
+    except ValidationError as error:
+        faults += [_fault(item, origins, root=root) for item in error.errors()]
+        raise ConfigurationError(faults) from error
+    if faults:
+        raise ConfigurationError(faults)
+    return config
+
+
+def _unknown(model: type[BaseModel], key: str) -> str | None:
+    """What to say of a key that the model does not have; None where it has it."""
+    node: type[BaseModel] | None = model
+    for part in key.split("."):
+        if node is None:
+            return "its parent takes a single value"
+        if part not in node.model_fields:
+            return did_you_mean(part, list(node.model_fields))
+        annotation = node.model_fields[part].annotation
+        is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        node = annotation if is_section else None  # type: ignore[assignment]
+    return None
+
+
+def _fault(item: Any, origins: Mapping[str, str], *, root: str) -> str:
+    """One line of a pydantic error: key, value, what is allowed, where it was set."""
+    names = [part for part in item["loc"] if isinstance(part, str)]
+    key = ".".join(names)
+    while names and key not in origins:  # a union's branches are in `loc` too
+        names.pop()
+        key = ".".join(names)
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if not key:  # a rule over several fields names them itself
+        place = ".".join([root, *(part for part in item["loc"] if isinstance(part, str))])
+        return f"{message} ({place})"
+    return f"{root}.{key}={item['input']!r}: {message} (set in {origins[key]})"

@@ -1,0 +1,118 @@
+"""What a task offers to the pipelines: a frozen set of callables, imported when first called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningDataModule, LightningModule
+
+    from .config import RunConfig, Section
+    from .parameters import TaskParameters
+
+Sources = Mapping[str, tuple[Path, ...]]
+"""Raw files by role ("interactions", "genre", ...); an optional file that is absent: empty."""
+Report = dict[str, Any]
+"""JSON-ready findings of a stage, shown by Kedro-Viz and printed at the end of a run."""
+
+
+class TrainingData(Protocol):
+    """An opened split, memory-mapped. What is in it is the task's own affair."""
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of all that training and evaluation can see."""
+
+    @property
+    def assets_hash(self) -> str:
+        """Hash of what the model's inputs and outputs mean; equal for equal vocabularies."""
+
+    @property
+    def has_validation(self) -> bool:
+        """False where everything is trained on (`use_full_data`)."""
+
+    def write_assets(self, directory: Path) -> None:
+        """Write what a checkpoint needs beside its weights to be used on its own."""
+
+
+class ParseParameters(Protocol):
+    def __call__(
+        self, *, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
+    ) -> TaskParameters: ...
+
+
+class Ingest(Protocol):
+    def __call__(self, sources: Sources, config: RunConfig, *, out: Path) -> Report: ...
+
+
+class Split(Protocol):
+    def __call__(self, interactions: Path, config: RunConfig, *, out: Path) -> Report: ...
+
+
+class OpenData(Protocol):
+    def __call__(self, split: Path) -> TrainingData: ...
+
+
+class ChoosePreset(Protocol):
+    def __call__(self, data: Any) -> str: ...
+
+
+class BuildModule(Protocol):
+    def __call__(self, config: Any, data: Any) -> LightningModule: ...
+
+
+class BuildData(Protocol):
+    def __call__(self, config: Any, data: Any) -> LightningDataModule: ...
+
+
+class Evaluate(Protocol):
+    def __call__(self, checkpoint: Path, data: Any) -> Report: ...
+
+
+class Predict(Protocol):
+    def __call__(
+        self,
+        checkpoint: Path,
+        data: Any,
+        settings: Section | Any,
+        *,
+        new_rows: tuple[Path, ...],
+        out: Path,
+    ) -> Report: ...
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One task. `training` and the pipelines know a task by this alone."""
+
+    name: str
+    sources: tuple[str, ...]
+    """Roles of the raw files; `<task>.raw_<role>` in the catalog."""
+    parse_parameters: ParseParameters
+    ingest: Ingest
+    split: Split
+    open_data: OpenData
+    choose_preset: ChoosePreset
+    build_module: BuildModule
+    build_data: BuildData
+    evaluate: Evaluate
+    predict: Predict
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A function named by `module:attribute`, imported when it is first called.
+
+    A task can be listed in the registry without importing torch or DuckDB.
+    """
+
+    target: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        module, _, attribute = self.target.partition(":")
+        return attrgetter(attribute)(import_module(module))(*args, **kwargs)

@@ -1,0 +1,97 @@
+"""Kedro hooks: parameters are checked before anything runs, and a run ends with a summary."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from seqtune.contracts.errors import ConfigurationError, did_you_mean
+from seqtune.contracts.parameters import RUNTIME
+from seqtune.contracts.resolve import flatten
+from seqtune.pipeline_registry import TASKS
+from seqtune.summary import print_summary, saved_places
+
+logger = logging.getLogger(__name__)
+
+
+class ParameterHooks:
+    """Turns each task's YAML into typed, checked `TaskParameters` that know their origins.
+
+    Kedro's own typed parameters cannot do this: the class differs per task while the node is the
+    same function, and origins are lost by the time a node sees a value (decision 0002).
+    """
+
+    def __init__(self) -> None:
+        self._origins: dict[str, str] = {}
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        loader = context.config_loader
+        source = Path(getattr(loader, "conf_source", context.project_path / "conf"))
+        environments = ("base", context.env or "local")
+        self._origins = {}
+        for environment in environments:
+            for file in sorted((source / environment).rglob("parameters*.yml")):
+                origin = str(Path(source.name) / file.relative_to(source))
+                values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+                self._origins.update({key: origin for key, _ in flatten(values)})
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        values: dict[str, Any] = catalog["parameters"].load()
+        runtime: dict[str, Any] = run_params.get("runtime_params") or {}
+        self._refuse_unknown_tops(runtime)
+        wanted = {name for name in pipeline.inputs() if name.startswith("params:")}
+        for task in TASKS:
+            if f"params:{task.name}" in wanted:
+                parsed = task.parse_parameters(
+                    values=values.get(task.name) or {},
+                    runtime=runtime.get(task.name) or {},
+                    origins=self._below(task.name),
+                )
+                catalog[f"params:{task.name}"] = parsed
+
+    def _below(self, task: str) -> dict[str, str]:
+        prefix = f"{task}."
+        return {
+            key.removeprefix(prefix): origin
+            for key, origin in self._origins.items()
+            if key.startswith(prefix)
+        }
+
+    def _refuse_unknown_tops(self, runtime: dict[str, Any]) -> None:
+        known = sorted({key.split(".")[0] for key in self._origins})
+        faults = [
+            f"{key} is not a group of parameters; {did_you_mean(key, known)} (set in {RUNTIME})"
+            for key in runtime
+            if key not in known
+        ]
+        if faults:
+            raise ConfigurationError(faults)
+
+
+class SummaryHooks:
+    """After a run: what was made, where it is, and what to do next."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, Path] = {}
+
+    @hook_impl
+    def after_catalog_created(self, conf_catalog: dict[str, Any], save_version: str) -> None:
+        self._places = saved_places(conf_catalog, save_version)
+
+    @hook_impl
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        outputs = [name for node in pipeline.nodes for name in node.outputs]
+        print_summary(outputs, self._places, load=catalog.load, env=run_params["env"])

@@ -1,0 +1,5 @@
+"""A checkpoint -> predictions for all users, and a submission file."""
+
+from .pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

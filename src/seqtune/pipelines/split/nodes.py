@@ -1,0 +1,25 @@
+"""Joins a task's split to the catalog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqtune.contracts.parameters import TaskParameters
+from seqtune.contracts.task import Report, TaskSpec
+
+from .._scratch import scratch_folder
+
+
+@dataclass(frozen=True)
+class SplitNodes:
+    task: TaskSpec
+
+    def split(
+        self, parameters: TaskParameters, scratch: Path, interactions: Path
+    ) -> tuple[Path, Report]:
+        """Hold out what is to be predicted."""
+        config = parameters.resolve().config
+        with scratch_folder(scratch, "split") as out:
+            report = self.task.split(interactions, config, out=out)
+        return out, report

@@ -1,0 +1,26 @@
+"""Wires the split stage of a task."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from seqtune.contracts.task import TaskSpec
+
+from .._template import SCRATCH, of_task
+from .nodes import SplitNodes
+
+
+def create_pipeline(task: TaskSpec) -> Pipeline:
+    nodes = SplitNodes(task)
+    return of_task(
+        task.name,
+        [
+            Node(
+                nodes.split,
+                inputs=["params:task", SCRATCH, "interactions"],
+                outputs=["split", "split_report"],
+                name="split",
+            )
+        ],
+        stage="split",
+    )

@@ -1,0 +1,38 @@
+"""Wires the train stage of a task."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from seqtune.contracts.task import TaskSpec
+
+from .._template import SCRATCH, of_task
+from .nodes import TrainNodes
+
+
+def create_pipeline(task: TaskSpec) -> Pipeline:
+    nodes = TrainNodes(task)
+    return of_task(
+        task.name,
+        [
+            Node(
+                nodes.resolve,
+                inputs=["params:task", "split", "validated_checkpoint"],
+                outputs=["resolved_config", "config"],
+                name="resolve_config",
+            ),
+            Node(
+                nodes.fit,
+                inputs=["resolved_config", "split", SCRATCH],
+                outputs="checkpoint",
+                name="train",
+            ),
+            Node(
+                nodes.evaluate,
+                inputs=["checkpoint", "split"],
+                outputs="metrics",
+                name="evaluate",
+            ),
+        ],
+        stage="train",
+    )

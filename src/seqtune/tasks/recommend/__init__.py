@@ -1,0 +1,23 @@
+"""`recommend`: BERT4Rec next-item recommendation."""
+
+from __future__ import annotations
+
+from seqtune.contracts.task import Lazy, TaskSpec
+
+from .params import SIDES
+
+_HERE = __name__
+
+TASK = TaskSpec(
+    name="recommend",
+    sources=("interactions", *SIDES),
+    parse_parameters=Lazy(f"{_HERE}.params:parse"),
+    ingest=Lazy(f"{_HERE}.ingest:ingest"),
+    split=Lazy(f"{_HERE}.split:split"),
+    open_data=Lazy(f"{_HERE}.data:SplitData.open"),
+    choose_preset=Lazy(f"{_HERE}.params:choose_preset"),
+    build_module=Lazy(f"{_HERE}.module:build_module"),
+    build_data=Lazy(f"{_HERE}.batches:build_data"),
+    evaluate=Lazy(f"{_HERE}.evaluate:evaluate"),
+    predict=Lazy(f"{_HERE}.predict:predict"),
+)

@@ -1,0 +1,190 @@
+"""The split as arrays: written once by `split`, memory-mapped by everyone after it.
+
+One flat array holds all interactions, user after user, each in order of time. Three numbers a
+user say which part of it may be seen for what:
+
+    items[offsets[u] : offsets[u] + train_end[u]]     what training sees
+    position valid_at[u] of the user's sequence       the validation target, -1 for none
+    position test_at[u]  of the user's sequence       the test target, -1 for none
+
+Before a target the model sees the whole sequence up to it and nothing from it on.
+
+The folder:
+
+    items.npy int32 [N]    offsets.npy int64 [U+1]
+    train_end.npy, valid_at.npy, test_at.npy int32 [U]
+    train_counts.npy int64 [V+1]      how often each item occurs in the training part
+    side_<name>_values.npy int32, side_<name>_offsets.npy int64 [V+2]    a side table, by item;
+                                      values count from 1; item 0 (padding) has none
+    items.parquet, users.parquet      raw ids: (item, item_id, count), (user, user_id)
+    split.json                        the manifest, written last
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from seqtune.contracts.config import Section
+from seqtune.contracts.errors import ArtifactError
+
+FORMAT_VERSION = 1
+MANIFEST = "split.json"
+ITEMS_TABLE = "items.parquet"
+USERS_TABLE = "users.parquet"
+ARRAYS: Mapping[str, str] = {
+    "items": "int32",
+    "offsets": "int64",
+    "train_end": "int32",
+    "valid_at": "int32",
+    "test_at": "int32",
+    "train_counts": "int64",
+}
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+
+class SplitManifest(Section):
+    """What `split.json` says."""
+
+    format_version: int = FORMAT_VERSION
+    num_users: int
+    num_items: int
+    num_interactions: int
+    content_hash: str
+    """Over all arrays: equal means equal training and evaluation data."""
+    vocabulary_hash: str
+    """Over the raw item ids in order: equal means that item numbers mean the same items."""
+    sides: dict[str, int]
+    """Side tables, each with the number of its distinct values."""
+    use_full_data: bool
+
+
+@dataclass(frozen=True)
+class Side:
+    """A side table by item: the values of item i are values[offsets[i] : offsets[i + 1]]."""
+
+    values: Int32
+    offsets: Int64
+    num_values: int
+    """Distinct values; they are numbered 1..num_values."""
+
+
+@dataclass(frozen=True)
+class SplitData:
+    """An opened split."""
+
+    path: Path
+    manifest: SplitManifest
+    items: Int32
+    offsets: Int64
+    train_end: Int32
+    valid_at: Int32
+    test_at: Int32
+    train_counts: Int64
+    sides: Mapping[str, Side]
+
+    @classmethod
+    def open(cls, path: Path) -> SplitData:
+        """Memory-map a split folder; nothing is read until it is used."""
+        manifest = _read_manifest(path)
+        arrays = {name: _open_array(path, name, dtype) for name, dtype in ARRAYS.items()}
+        sides = {
+            name: Side(
+                values=_open_array(path, f"side_{name}_values", "int32"),
+                offsets=_open_array(path, f"side_{name}_offsets", "int64"),
+                num_values=num_values,
+            )
+            for name, num_values in manifest.sides.items()
+        }
+        return cls(path=path, manifest=manifest, sides=sides, **arrays)
+
+    @property
+    def num_users(self) -> int:
+        return self.manifest.num_users
+
+    @property
+    def num_items(self) -> int:
+        return self.manifest.num_items
+
+    @property
+    def mask_token(self) -> int:
+        """Id of [MASK]; 0 is padding, 1..num_items are items."""
+        return self.num_items + 1
+
+    @property
+    def content_hash(self) -> str:
+        return self.manifest.content_hash
+
+    @property
+    def assets_hash(self) -> str:
+        return self.manifest.vocabulary_hash
+
+    @property
+    def has_validation(self) -> bool:
+        return bool((self.valid_at >= 0).any())
+
+    @property
+    def has_test(self) -> bool:
+        return bool((self.test_at >= 0).any())
+
+    def write_assets(self, directory: Path) -> None:
+        """The vocabulary and item counts, so that a checkpoint speaks raw ids on its own."""
+        directory.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.path / ITEMS_TABLE, directory / ITEMS_TABLE)
+        np.save(directory / "train_counts.npy", self.train_counts)
+
+
+def content_hash(arrays: Mapping[str, npt.NDArray[np.generic]]) -> str:
+    """sha256 over named arrays, their types and shapes."""
+    digest = sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()
+
+
+def _read_manifest(path: Path) -> SplitManifest:
+    try:
+        manifest = SplitManifest.model_validate_json((path / MANIFEST).read_bytes())
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            f"{path} is not a complete split: no {MANIFEST} in it; run "
+            "`kedro run --pipeline split` again"
+        ) from error
+    except ValidationError as error:
+        raise ArtifactError(
+            f"{path / MANIFEST} is damaged: {error.errors()[0]['msg']}; run "
+            "`kedro run --pipeline split` again"
+        ) from error
+    if manifest.format_version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path} has split format {manifest.format_version}, this version of seqtune reads "
+            f"{FORMAT_VERSION}; run `kedro run --pipeline split` again"
+        )
+    return manifest
+
+
+def _open_array(path: Path, name: str, dtype: str) -> npt.NDArray[np.generic]:
+    file = path / f"{name}.npy"
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{file} is missing or damaged ({error}); run `kedro run --pipeline split` again"
+        ) from error
+    if array.dtype != np.dtype(dtype) or array.ndim != 1:
+        raise ArtifactError(
+            f"{file} holds {array.dtype} with {array.ndim} dimensions, not flat {dtype}; run "
+            "`kedro run --pipeline split` again"
+        )
+    return array

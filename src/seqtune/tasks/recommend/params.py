@@ -1,0 +1,183 @@
+"""The parameters of `recommend`: SPEC section 3, typed and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from seqtune.contracts.config import (
+    PositiveInt,
+    Probability,
+    RunConfig,
+    Section,
+    TrainingConfig,
+)
+from seqtune.contracts.parameters import TaskParameters, parse_parameters
+
+if TYPE_CHECKING:
+    from .data import SplitData
+
+AUTO_PRESETS = ("small", "medium", "large")
+SIDES = ("genre", "director", "writer", "title")
+"""Optional item side tables; the first three are categories, the last is text."""
+
+
+class ColumnNames(Section):
+    """What the user's file calls our columns."""
+
+    user: str = "user"
+    item: str = "item"
+    time: str | None = "time"
+    """null: the file has no times and its order counts."""
+
+
+class IngestConfig(Section):
+    """How raw files are read and what happens to bad rows."""
+
+    format: Literal["auto", "csv", "parquet"] = "auto"
+    """csv covers every delimited text, gzip too; auto goes by the file's name."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """null: detected."""
+    encoding: Literal["utf-8", "utf-16", "latin-1", "cp949", "euc-kr"] = "utf-8"
+    header: bool = True
+    file_columns: tuple[str, ...] = ()
+    """Names of the columns of a file without a header, in their order."""
+    columns: ColumnNames = ColumnNames()
+    min_interactions: PositiveInt = 3
+    """Users with fewer are dropped, counted and reported."""
+    on_null: Literal["error", "drop"] = "error"
+    on_bad_time: Literal["error", "drop"] = "error"
+    on_duplicates: Literal["error", "drop", "keep"] = "drop"
+    """Rows equal in user, item and time; drop keeps the first of them."""
+    max_examples: PositiveInt = 5
+    """Row numbers named in an error."""
+
+    @model_validator(mode="after")
+    def _names_of_a_file_without_header(self) -> IngestConfig:
+        if not self.header and not self.file_columns:
+            raise ValueError(
+                "header=false needs the names of the columns in their order; give "
+                "file_columns, for example [user, item, time]"
+            )
+        return self
+
+
+class SplitConfig(Section):
+    """What is held out, and how."""
+
+    strategy: Literal["last_item", "temporal"] = "last_item"
+    test_items: Annotated[int, Field(ge=0, le=1)] = 1
+    """last_item: 1 holds out the last item as test and the one before as valid; 0: valid only."""
+    valid_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """temporal: share of all interactions, by time, between the first cut and the second."""
+    test_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    """temporal: share of all interactions after the second cut."""
+    use_full_data: bool = False
+    """Train on everything, for as many epochs as the validated run found best."""
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> SplitConfig:
+        if self.valid_share + self.test_share >= 1.0:
+            raise ValueError(
+                f"valid_share={self.valid_share} and test_share={self.test_share} leave nothing "
+                "to train on; their sum must stay below 1"
+            )
+        return self
+
+
+class ModelConfig(Section):
+    """BERT4Rec."""
+
+    hidden_units: Annotated[int, Field(ge=2, le=4096)] = 256
+    num_heads: Annotated[int, Field(ge=1, le=64)] = 8
+    num_layers: Annotated[int, Field(ge=1, le=48)] = 3
+    max_len: Annotated[int, Field(ge=2, le=4096)] = 200
+    """Longest sequence the model sees, [MASK] included; older interactions are cut off."""
+    dropout_rate: Probability = 0.2
+    attention_dropout: bool = True
+    """Apply dropout_rate to attention weights too."""
+    share_embeddings: bool = True
+    """Output projection tied to the item embedding; false: a separate linear layer."""
+    init_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
+    random_mask_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
+    last_item_mask_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """Share of sequences of which only the last item is masked, as in prediction."""
+    use_genre_emb: bool = False
+    use_director_emb: bool = False
+    use_writer_emb: bool = False
+    use_title_emb: bool = False
+
+    @model_validator(mode="after")
+    def _heads_divide_hidden(self) -> ModelConfig:
+        if self.hidden_units % self.num_heads:
+            divisors = [n for n in range(1, 65) if self.hidden_units % n == 0]
+            raise ValueError(
+                f"num_heads={self.num_heads} does not divide hidden_units={self.hidden_units}; "
+                f"choose one of {', '.join(map(str, divisors))}"
+            )
+        return self
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The side tables that are switched on."""
+        return tuple(side for side in SIDES if getattr(self, f"use_{side}_emb"))
+
+
+class RecommendTraining(TrainingConfig):
+    monitor: str = "val_ndcg@10"
+    monitor_mode: Literal["max", "min"] = "max"
+
+
+class EvaluationConfig(Section):
+    """How lists are scored."""
+
+    ks: tuple[PositiveInt, ...] = (1, 5, 10, 20)
+    exclude_seen: bool = True
+    """Items of the user's history are no candidates."""
+    batch_size: PositiveInt = 256
+    num_sampled_negatives: Annotated[int, Field(ge=0)] = 100
+    """Negatives of the sampled ranking, reported under a name of its own; 0 switches it off."""
+
+
+class RecommendConfig(RunConfig):
+    """Everything that shapes a run of `recommend`."""
+
+    task: str = "recommend"
+    ingest: IngestConfig = IngestConfig()
+    split: SplitConfig = SplitConfig()
+    model: ModelConfig = ModelConfig()
+    training: RecommendTraining = RecommendTraining()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+class PredictConfig(Section):
+    """What is recommended, to whom, from which weights."""
+
+    top_k: PositiveInt = 10
+    exclude_seen: bool = True
+    weights: Literal["best", "last"] = "best"
+    batch_size: PositiveInt = 512
+
+
+def choose_preset(data: SplitData) -> str:
+    """The preset that `auto` means for this many users."""
+    if data.num_users < 10_000:
+        return "small"
+    return "medium" if data.num_users <= 100_000 else "large"
+
+
+def parse(
+    *, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
+) -> TaskParameters:
+    """The task's YAML, checked; raises one error with all faults."""
+    return parse_parameters(
+        "recommend",
+        config_class=RecommendConfig,
+        predict_class=PredictConfig,
+        auto_presets=AUTO_PRESETS,
+        values=values,
+        runtime=runtime,
+        origins=origins,
+    )
