@@ -58,7 +58,7 @@ class ParameterHooks:
                     runtime=runtime.get(task.name) or {},
                     origins=self._below(task.name),
                 )
-                catalog[f"params:{task.name}"] = parsed
+                catalog[f"params:{task.name}"].save(parsed)
 
     def _below(self, task: str) -> dict[str, str]:
         prefix = f"{task}."

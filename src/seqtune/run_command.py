@@ -23,6 +23,8 @@ def _friendly(command: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         # `--pipeline NAME` is how seqtune is used and documented.
         warnings.filterwarnings("ignore", "Option '--pipeline'", KedroDeprecationWarning)
+        # Kedro 1.7 calls it so; omegaconf 2.4 has renamed it.
+        warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)
         logging.getLogger("kedro.pipeline.node").addFilter(_is_not_a_repetition)
         try:
             return command(*args, **kwargs)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 NEXT_STEPS = {
     "sample_interactions": "kedro run --env sample",
@@ -44,11 +43,10 @@ def print_summary(
     if not made:
         return
     console = Console(soft_wrap=True, highlight=False)
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name in made:
-        table.add_row(name, _short(places[name]))
+    width = max(map(len, made))
     console.print("\n[bold]Made by this run[/bold]")
-    console.print(table)
+    for name in made:  # no table: it would cut paths to the width of the terminal
+        console.print(f"{name:<{width}}  {_short(places[name])}", markup=False)
     for line in _headlines(made, load):
         console.print(line, markup=False)
     if step := _next_step(made, env):

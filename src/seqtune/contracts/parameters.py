@@ -74,6 +74,7 @@ def parse_parameters(
 
     `origins` gives the file of each dotted key below the task.
     """
+    _require_groups(task, values)
     runtime_leaves = dict(flatten(runtime))
     file_leaves = {k: v for k, v in flatten(values) if k not in runtime_leaves}
     presets = values.get("presets") or {}
@@ -106,6 +107,22 @@ def parse_parameters(
     if faults:
         raise ConfigurationError(faults)
     return parameters
+
+
+def _require_groups(task: str, values: Any) -> None:
+    """Refuse a single value, or nothing, where a group of parameters belongs."""
+    groups = {task: values}
+    if isinstance(values, Mapping) and values.get("presets") is not None:
+        groups[f"{task}.presets"] = presets = values["presets"]
+        if isinstance(presets, Mapping):
+            groups |= {f"{task}.presets.{name}": preset for name, preset in presets.items()}
+    faults = [
+        f"{key}={group!r} is not a group of parameters; write them below it as `name: value`"
+        for key, group in groups.items()
+        if not isinstance(group, Mapping)
+    ]
+    if faults:
+        raise ConfigurationError(faults)
 
 
 def _predict_section(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -26,10 +26,9 @@ class Layer:
     origins: Mapping[str, str] | None = None
 
     def leaves(self) -> Iterator[tuple[str, Any, str]]:
-        """(dotted key, value, origin) of every value that is set; null means not set here."""
+        """(dotted key, value, origin) of everything that stands here."""
         for key, value in flatten(self.values):
-            if value is not None:
-                yield key, value, (self.origins or {}).get(key, self.name)
+            yield key, value, (self.origins or {}).get(key, self.name)
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,16 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resolve(config_class: type[RunConfigT], *layers: Layer, root: str) -> Resolved[RunConfigT]:
-    """Merge the layers, later over earlier, and validate once; all faults are raised together."""
+    """Merge the layers, later over earlier, and validate once; all faults are raised together.
+
+    A null means "not set here", except where none is a value of its own (`columns.time: null`).
+    """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer in layers:
         for key, value, origin in layer.leaves():
-            values[key], origins[key] = value, origin
+            if value is not None or not _is_left_open_by_null(config_class, key):
+                values[key], origins[key] = value, origin
     return Resolved(validated(config_class, values, origins, root=root), origins)
 
 
@@ -103,6 +106,17 @@ def validated(
     if faults:
         raise ConfigurationError(faults)
     return config
+
+
+def _is_left_open_by_null(model: type[BaseModel], key: str) -> bool:
+    """Whether null at this key says nothing: it is a parameter, and none is no value of it."""
+    node: Any = model
+    for part in key.split("."):
+        fields = getattr(node, "model_fields", {})
+        if part not in fields:
+            return False
+        node = fields[part].annotation
+    return type(None) not in get_args(node)
 
 
 def _unknown(model: type[BaseModel], key: str) -> str | None:

@@ -52,19 +52,21 @@ class Artifact(AbstractVersionedDataset[Path, Path]):
         self.metadata = metadata
 
     def load(self) -> Path:
-        try:
-            path = Path(self._get_load_path())
-        except VersionNotFoundError:
-            path = Path(self._filepath)
-            if self._version and self._version.load:
-                raise
-        else:
-            if path.exists():
-                return path
-        if self._optional:
+        path = self._newest()
+        if path.exists():
+            return path
+        wanted = self._version.load if self._version else None
+        if self._optional and not wanted:
             return None  # type: ignore[return-value]
         hint = f"; run `kedro run --pipeline {self._made_by}` first" if self._made_by else ""
-        raise ArtifactError(f"there is no {path} yet{hint}")
+        raise ArtifactError(f"there is no {path}{hint}")
+
+    def _newest(self) -> Path:
+        """The version asked for, or the newest; the plain path where there is none."""
+        try:
+            return Path(self._get_load_path())
+        except VersionNotFoundError:
+            return Path(self._filepath)
 
     def save(self, data: Path) -> None:
         target = Path(self._get_save_path())

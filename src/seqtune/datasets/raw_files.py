@@ -36,8 +36,7 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
     def load(self) -> tuple[Path, ...]:
         found: list[Path] = []
         for pattern in self._patterns:
-            matches = sorted(glob(pattern)) if has_magic(pattern) else [pattern]
-            files = [Path(match) for match in matches if Path(match).is_file()]
+            files = _matching(pattern)
             if not files and not self._optional:
                 raise DataError(self._missing(pattern))
             found += files
@@ -47,7 +46,7 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
         raise DatasetError("raw files are never written by seqtune")
 
     def _exists(self) -> bool:
-        return all(any(Path(name).is_file() for name in glob(p)) for p in self._patterns)
+        return all(_matching(pattern) for pattern in self._patterns)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._patterns, "optional": self._optional}
@@ -59,3 +58,9 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
             f"{kind} {pattern}.{looks} Put your data there, or name another place in "
             "conf/local/catalog.yml. `make run` shows the whole chain on generated sample data."
         )
+
+
+def _matching(pattern: str) -> list[Path]:
+    """The file of that very name, or else the files that the pattern matches."""
+    names = [pattern] if Path(pattern).is_file() else sorted(glob(pattern))
+    return [Path(name) for name in names if Path(name).is_file()]

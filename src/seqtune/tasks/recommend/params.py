@@ -45,6 +45,9 @@ class IngestConfig(Section):
     file_columns: tuple[str, ...] = ()
     """Names of the columns of a file without a header, in their order."""
     columns: ColumnNames = ColumnNames()
+    id_type: Literal["auto", "integer", "string"] = "auto"
+    """auto: integers if all ids of a column are, text if they are not meant as numbers, and an
+    error where most are integers and a few are not."""
     min_interactions: PositiveInt = 3
     """Users with fewer are dropped, counted and reported."""
     on_null: Literal["error", "drop"] = "error"

@@ -1,0 +1,34 @@
+"""The parameters of the sample data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from seqtune.contracts.config import Section
+
+ITEMS_FOR_EACH = 8
+"""Items to one interaction of the mean user, so that the longest history still finds new ones."""
+
+
+class SampleParameters(Section):
+    """What is generated, and whether it may be."""
+
+    enabled: bool = False
+    """True in conf/sample only: elsewhere the files would lie where a user's own belong."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    num_users: Annotated[int, Field(ge=10, le=100_000)] = 3000
+    num_items: Annotated[int, Field(ge=100, le=9999)] = 500
+    mean_length: Annotated[float, Field(ge=6, le=200)] = 30
+    """Interactions of a user."""
+
+    @model_validator(mode="after")
+    def _nobody_runs_out_of_films(self) -> SampleParameters:
+        if self.mean_length * ITEMS_FOR_EACH > self.num_items:
+            raise ValueError(
+                f"mean_length={self.mean_length:g} is too long for num_items={self.num_items}: "
+                f"nobody watches a film twice; give at most {self.num_items // ITEMS_FOR_EACH} "
+                "(sample.mean_length)"
+            )
+        return self

@@ -1,0 +1,205 @@
+"""What a checkpoint is worth: its metrics on the held-out items, beside two floors.
+
+Shapes: B batch (users), V items. Column j of scores is item j + 1.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from seqtune.contracts.seeds import derive_seed
+from seqtune.contracts.task import Report
+
+from .batches import EvalBatch, Part, eval_batches
+from .data import SplitData
+from .floors import FLOORS, MARKOV, POPULARITY, Floors
+from .lists import top_k
+from .loading import LoadedModel, load_model
+from .metrics import Negatives, count_true, draw_negatives, outranking, sampled_ranks
+from .params import RecommendConfig
+from .tally import DEFINITIONS, FULL, LIST_LENGTH, Tally, popularity_percentiles
+
+logger = logging.getLogger(__name__)
+
+MODEL = "model"
+UNIFORM = "sampled_uniform"
+BY_POPULARITY = "sampled_popularity"
+
+
+def evaluate(checkpoint: Path, data: SplitData) -> Report:
+    """Metrics of the best weights on valid and test, where they exist; JSON-ready."""
+    loaded = load_model(checkpoint)
+    loaded.checkpoint.require_assets(data.assets_hash, what=str(data.path))
+    _warn_of_other_data(loaded, data)
+    floors = Floors.of(data, device=loaded.device)
+    exist: dict[Part, bool] = {"valid": data.has_validation, "test": data.has_test}
+    parts = {part: _part(loaded, data, floors, part) for part in exist if exist[part]}
+    return {
+        "headline": [found["verdict"] for found in parts.values()],
+        **_facts(loaded, data),
+        "parts": parts,
+    }
+
+
+def _part(loaded: LoadedModel, data: SplitData, floors: Floors, part: Part) -> Report:
+    """All metrics of the model and the floors over the users of one part."""
+    config = loaded.config.evaluation
+    percentiles = popularity_percentiles(data.train_counts)
+    tallies = {
+        name: Tally(config.ks, percentiles, device=loaded.device) for name in (MODEL, *FLOORS)
+    }
+    for number, batch in enumerate(_batches(loaded, data, part)):
+        draws = _draws(loaded.config, floors, batch, part=part, number=number)
+        for name, tally in tallies.items():
+            scores = _scores(name, loaded, floors, batch)
+            _add(tally, scores, batch, draws, exclude_seen=config.exclude_seen)
+    return _findings(tallies, part)
+
+
+def _batches(loaded: LoadedModel, data: SplitData, part: Part) -> Iterator[EvalBatch]:
+    config = loaded.config
+    batches = eval_batches(
+        data, part, max_len=config.model.max_len, batch_size=config.evaluation.batch_size
+    )
+    for batch in batches:
+        yield EvalBatch(*(tensor.to(loaded.device) for tensor in batch))
+
+
+def _scores(name: str, loaded: LoadedModel, floors: Floors, batch: EvalBatch) -> Tensor:
+    if name == MODEL:
+        return loaded.scores(batch.inputs)
+    return floors.scores(name, batch.inputs[:, -2].long())  # the last column is [MASK]
+
+
+def _draws(
+    config: RecommendConfig, floors: Floors, batch: EvalBatch, *, part: Part, number: int
+) -> dict[str, Negatives]:
+    """Negatives of the sampled rankings of a batch: the same for the model and the floors."""
+    num_negatives = config.evaluation.num_sampled_negatives
+    if not num_negatives:
+        return {}
+    counts = floors.popularity.float()
+    draws = {}
+    for label, weights in ((UNIFORM, torch.ones_like(counts)), (BY_POPULARITY, counts)):
+        generator = torch.Generator(batch.targets.device)
+        generator.manual_seed(derive_seed(config.seed, label, part, number))
+        draws[label] = draw_negatives(
+            batch.targets,
+            seen_rows=batch.seen_rows,
+            seen_items=batch.seen_items,
+            weights=weights,
+            num_negatives=num_negatives,
+            generator=generator,
+        )
+    return draws
+
+
+def _add(
+    tally: Tally,
+    scores: Tensor,  # [B, V]
+    batch: EvalBatch,
+    draws: dict[str, Negatives],
+    *,
+    exclude_seen: bool,
+) -> None:
+    seen = (batch.seen_rows, batch.seen_items) if exclude_seen else None
+    before = outranking(scores, batch.targets, seen=seen)  # bool [B, V]
+    tally.add_ranks(FULL, count_true(before))
+    for label, negatives in draws.items():
+        tally.add_ranks(label, sampled_ranks(before, negatives))
+    tally.add_targets(batch.targets)
+    tally.add_lists(top_k(scores, LIST_LENGTH, exclude=seen).items)
+
+
+def _findings(tallies: dict[str, Tally], part: Part) -> Report:
+    """The tallies side by side: metric by metric, the model first."""
+    tables = {name: tally.metrics() for name, tally in tallies.items()}
+    full, sampled, lists = (
+        {
+            metric: {name: table[group][metric] for name, table in tables.items()}
+            for metric in tables[MODEL][group]
+        }
+        for group in ("full", "sampled", "lists")
+    )
+    monitored = "ndcg@10" if "ndcg@10" in full else next(m for m in full if m.startswith("ndcg"))
+    verdict, is_sound = _verdict(full[monitored], f"{part} {monitored}")
+    logger.log(logging.INFO if is_sound else logging.WARNING, "%s", verdict)
+    return {
+        "users": tallies[MODEL].num_users,
+        "verdict": verdict,
+        "full_ranking": full,
+        "sampled_ranking": sampled,
+        "lists": lists,
+    }
+
+
+def _verdict(values: dict[str, float], metric: str) -> tuple[str, bool]:
+    """A line on how the model stands to the floors, and whether it beats both."""
+    model = values[MODEL]
+    lost = [floor for floor in (MARKOV, POPULARITY) if not model > values[floor]]
+    numbers = ", ".join(f"{name} {values[name]:.4f}" for name in (MODEL, *FLOORS))
+    if not lost:
+        return f"{metric}: the model beats both floors ({numbers})", True
+    if len(lost) == 2:
+        text = "the model is BELOW both floors: it is broken or undertrained"
+    else:
+        text = f"the model is BELOW the {lost[0]} floor: it is broken or undertrained"
+    return f"{metric}: {text} ({numbers})", False
+
+
+def _facts(loaded: LoadedModel, data: SplitData) -> Report:
+    """What was evaluated, on what, and how to read the numbers."""
+    manifest, config = loaded.checkpoint.manifest, loaded.config
+    weights = manifest.weights(loaded.which)
+    return {
+        "checkpoint": str(loaded.checkpoint.path),
+        "weights": loaded.which,
+        "epoch": weights.epoch,
+        "fingerprint": manifest.fingerprint,
+        "data_hash": data.content_hash,
+        "protocol": _protocol(config),
+        "definitions": DEFINITIONS,
+        "config": {
+            "seed": config.seed,
+            "precision": config.training.precision,
+            "split": config.split.model_dump(mode="json"),
+            "model": config.model.model_dump(mode="json"),
+        },
+        "num_users": data.num_users,
+        "num_items": data.num_items,
+    }
+
+
+def _protocol(config: RecommendConfig) -> str:
+    """How the numbers were made, in words that go with them wherever they are quoted."""
+    seen = "excluded" if config.evaluation.exclude_seen else "NOT excluded"
+    text = (
+        f"Full ranking over all items, items of the user's history {seen}, ties counted against "
+        "the model, one held-out item per user, mean over users. The floors popularity and "
+        "first-order Markov count in the training part and are ranked by the same code over the "
+        "same candidates."
+    )
+    if negatives := config.evaluation.num_sampled_negatives:
+        text += (
+            f" Values named sampled_* rank the target among {negatives} unseen items drawn without "
+            "replacement, uniformly or by popularity: only for comparison with papers that do so, "
+            "never with full-ranking values."
+        )
+    return text
+
+
+def _warn_of_other_data(loaded: LoadedModel, data: SplitData) -> None:
+    trained_on = loaded.checkpoint.manifest.data_hash
+    if trained_on != data.content_hash:
+        logger.warning(
+            "checkpoint %s was trained on another split (content %s) than the one evaluated (%s): "
+            "items held out here may have been trained on",
+            loaded.checkpoint.path,
+            trained_on[:12],
+            data.content_hash[:12],
+        )

@@ -1,0 +1,90 @@
+"""Gzip and encodings: anything that is not plain UTF-8 becomes that before DuckDB sees it."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zlib
+from itertools import islice
+from pathlib import Path
+from typing import IO, cast
+
+from seqtune.contracts.errors import DataError
+
+ENCODINGS = ("utf-8", "utf-16", "cp949", "latin-1")
+GZIP_MAGIC = b"\x1f\x8b"
+PIECE = 1 << 22
+
+
+def as_utf8(path: Path, encoding: str, *, magic: bytes, temporary: Path) -> Path:
+    """The same text, unpacked and as UTF-8, in a file of ours; memory does not grow with it."""
+    target = temporary / f"text-{len(list(temporary.glob('text-*')))}.csv"
+    decoder = codecs.getincrementaldecoder(encoding)()
+    num_bytes = num_lines = 0
+    with _unpacked(path, magic) as packed, target.open("wb") as file:
+        try:
+            while piece := packed.read(PIECE):
+                num_bytes += len(piece)
+                text = decoder.decode(piece)
+                num_lines += text.count("\n")
+                file.write(text.encode())
+            file.write(decoder.decode(b"", True).encode())
+        except UnicodeDecodeError as error:
+            good = bytes(error.object[: error.start]).count(b"\n")
+            offset = num_bytes - len(error.object) + error.start
+            raise wrong_encoding(
+                path, encoding, offset=offset, line=num_lines + good + 1, sample=error.object
+            ) from error
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(
+                f"{path} is not a complete gzip file ({error}); after {num_bytes} unpacked bytes "
+                "nothing more could be read. Copy or compress it again"
+            ) from error
+    return target
+
+
+def _unpacked(path: Path, magic: bytes) -> IO[bytes]:
+    if magic.startswith(GZIP_MAGIC):
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    return path.open("rb")
+
+
+def bad_offset(path: Path) -> int:
+    """Offset of the first byte that is no UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    end = 0
+    with path.open("rb") as file:
+        try:
+            while piece := file.read(PIECE):
+                end += len(piece)
+                decoder.decode(piece)
+        except UnicodeDecodeError as error:
+            return end - len(error.object) + error.start
+    return end
+
+
+def wrong_encoding(
+    path: Path, encoding: str, *, offset: int, line: int, sample: bytes | None = None
+) -> DataError:
+    """The file's bytes are not in the encoding that was asked for."""
+    if sample is None:
+        with path.open("rb") as file:
+            sample = b"".join(islice(file, 1000))[:PIECE]
+    fitting = [name for name in ENCODINGS if name != encoding and _fits(sample, name)]
+    advice = f"its bytes would fit {' or '.join(fitting)}" if fitting else "it may be no text"
+    return DataError(
+        f"{path} is not encoded in {encoding}: the byte at offset {offset} (line {line}) cannot be "
+        f"read; {advice}. Set recommend.ingest.encoding (utf-8, utf-16, latin-1, cp949, euc-kr) "
+        "or convert the file to UTF-8"
+    )
+
+
+def _fits(sample: bytes, encoding: str) -> bool:
+    if encoding == "utf-16":
+        return sample[:2] in (b"\xff\xfe", b"\xfe\xff") or sample.count(0) > len(sample) // 4
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        text = decoder.decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return encoding != "latin-1" or not any("\x80" <= letter < "\xa0" for letter in text)

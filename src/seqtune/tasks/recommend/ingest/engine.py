@@ -1,0 +1,75 @@
+"""The DuckDB connection of an ingest: bounded in memory, offline, its errors in plain words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from string import Template
+
+import duckdb
+
+MEMORY_LIMIT = "1800MiB"
+"""What DuckDB may hold before it spills to disk; numpy's share comes on top (see ordering)."""
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+
+
+@contextmanager
+def connect(temporary: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An in-memory database that spills below `temporary` and never reaches for the network."""
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(temporary / "spill"),
+        "preserve_insertion_order": True,  # file order counts
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    with disk_errors(), duckdb.connect(":memory:", config=settings) as connection:
+        connection.execute("SET TimeZone = 'UTC'")  # a time without a zone is read as UTC
+        connection.execute("SET enable_progress_bar = false")
+        yield connection
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turn DuckDB's words for a full or read-only disk into the OSError that they are."""
+    try:
+        yield
+    except duckdb.Error as error:
+        code = disk_error_code(error)
+        if code is None:
+            raise
+        raise OSError(code, f"{os.strerror(code)} ({first_line(error)})") from error
+
+
+def disk_error_code(error: duckdb.Error) -> int | None:
+    """DuckDB carries no errno; its message does quote the system's text for it."""
+    text = str(error)
+    if isinstance(error, duckdb.OutOfMemoryException) and "offload" in text:
+        return errno.ENOSPC  # the temporary directory has reached what the disk can hold
+    return next((code for code in _DISK_ERRORS if os.strerror(code) in text), None)
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0]
+
+
+def fill(template: str, **parts: str | int) -> str:
+    """SQL with `$name` replaced by SQL: a quoted identifier, a quoted literal, an expression."""
+    return Template(template).substitute(parts)
+
+
+def identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def path_literal(path: Path) -> str:
+    """A path as a literal in which *, ? and [ are no patterns."""
+    return literal("".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path)))

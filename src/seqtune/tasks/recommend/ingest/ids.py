@@ -1,0 +1,168 @@
+"""Ids: of which type they are, and the dense number that each gets, in the order of the ids.
+
+Sorted ids make the numbers a function of the content alone: not of threads, not of row order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import duckdb
+
+from seqtune.contracts.errors import DataError
+
+from ..params import IngestConfig
+from .checks import count_rows, example_rows
+from .engine import fill
+from .loading import INTEGER, TEXT, Loaded
+
+IdType = Literal["integer", "string"]
+Role = Literal["user", "item"]
+
+_CANONICAL = "CAST(TRY_CAST(key AS BIGINT) AS VARCHAR) IS NOT DISTINCT FROM key"
+_NUMERAL = "regexp_full_match(key, '-?[0-9]+')"
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The ids of one role, in the table `users` or `items` (key, id, number, num_rows)."""
+
+    role: Role
+    type: IdType
+    num: int
+    num_digits: int
+    """Characters of all ids over all rows, if they are integers."""
+    notes: tuple[str, ...] = ()
+
+
+def number_ids(
+    connection: duckdb.DuckDBPyConnection, loaded: Loaded, role: Role, config: IngestConfig
+) -> Ids:
+    """Create the table `users` (numbered from 0) or `items` (from 1)."""
+    position = ("user", "item").index(role)
+    stored = loaded.types[f"{role}_key"]
+    connection.execute(
+        fill(
+            "CREATE OR REPLACE TABLE keys AS "
+            "SELECT $key AS key, count(*) AS num_rows FROM good GROUP BY 1",
+            key=f"{role}_key",
+        )
+    )
+    if stored == TEXT:
+        kind, notes = _judge_text(connection, loaded, role, config)
+    else:
+        kind, notes = _judge_numbers(connection, loaded, role, stored, config), ()
+    number = "key" if kind == "string" and stored == TEXT else "CAST(key AS BIGINT)"
+    connection.execute(
+        fill(
+            "CREATE OR REPLACE TABLE $table AS SELECT key, CAST($id AS $cast) AS id, num_rows, "
+            "CAST(row_number() OVER (ORDER BY CAST($id AS $cast)) + $first AS INTEGER) AS number "
+            "FROM keys ORDER BY number",
+            table=f"{role}s",
+            id=number,
+            cast=INTEGER if kind == "integer" else TEXT,
+            first=position - 1,
+        )
+    )
+    num, num_digits = connection.execute(
+        fill(
+            "SELECT count(*), sum(num_rows * strlen(CAST(key AS VARCHAR))) FROM $table",
+            table=f"{role}s",
+        )
+    ).fetchall()[0]
+    return Ids(role, kind, num, int(num_digits), notes)
+
+
+def _judge_numbers(
+    connection: duckdb.DuckDBPyConnection,
+    loaded: Loaded,
+    role: Role,
+    stored: str,
+    config: IngestConfig,
+) -> IdType:
+    """Ids that a Parquet file (or a file of whole numbers) stores as numbers."""
+    if stored == "DOUBLE":
+        condition = f"NOT ({role}_key = trunc({role}_key) AND abs({role}_key) < 9007199254740992)"
+        rows = example_rows(connection, loaded, condition, limit=config.max_examples)
+        if rows:
+            name = loaded.columns[f"{role}_key"]
+            raise DataError(
+                f"{loaded.paths}: column {name!r} holds numbers that are no whole numbers in "
+                f"{count_rows(connection, loaded, condition)} of {loaded.num_rows} rows "
+                f"({loaded.places(rows)}); ids are whole numbers or text. Is it the right column? "
+                "Set recommend.ingest.columns, or write the ids as text"
+            )
+    return "string" if config.id_type == "string" else "integer"
+
+
+def _judge_text(
+    connection: duckdb.DuckDBPyConnection, loaded: Loaded, role: Role, config: IngestConfig
+) -> tuple[IdType, tuple[str, ...]]:
+    """Integers if all are; text if they are meant as text; else an error with the odd ones."""
+    num, num_canonical, num_numeral, num_spaced = connection.execute(
+        fill(
+            "SELECT count(*), count(*) FILTER ($canonical), count(*) FILTER ($numeral), "
+            "count(*) FILTER (key <> trim(key)) FROM keys",
+            canonical=_CANONICAL,
+            numeral=_NUMERAL,
+        )
+    ).fetchall()[0]
+    name = loaded.columns[f"{role}_key"]
+    if config.id_type == "integer" and num_canonical < num:
+        raise _mixed(connection, loaded, role, _CANONICAL, num - num_canonical, config=config)
+    if config.id_type == "integer" or (
+        config.id_type == "auto" and loaded.from_text and num_canonical == num
+    ):
+        return "integer", ()
+    notes = []
+    if config.id_type == "auto" and loaded.from_text:
+        if num_numeral < num and num_canonical * 2 >= num:
+            raise _mixed(connection, loaded, role, _NUMERAL, num - num_numeral, config=config)
+        if num_numeral == num:
+            notes.append(
+                f"column {name!r}: {num - num_canonical} of {num} ids have leading zeros or more "
+                "digits than 64 bits hold, so all are kept as text ('007' is not '7')"
+            )
+        elif num_canonical:
+            notes.append(
+                f"column {name!r}: {num_canonical} of {num} ids look like integers, the others do "
+                "not; all are kept as text"
+            )
+    if num_spaced:
+        notes.append(
+            f"column {name!r}: {num_spaced} ids begin or end with a space, which is kept as a part "
+            "of the id"
+        )
+    return "string", tuple(notes)
+
+
+def _mixed(
+    connection: duckdb.DuckDBPyConnection,
+    loaded: Loaded,
+    role: Role,
+    allowed: str,
+    num_odd: int,
+    *,
+    config: IngestConfig,
+) -> DataError:
+    examples = connection.execute(
+        fill(
+            "SELECT rowid, $key FROM raw WHERE $key IN (SELECT key FROM keys WHERE NOT ($allowed)) "
+            "ORDER BY rowid LIMIT $limit",
+            key=f"{role}_key",
+            allowed=allowed,
+            limit=config.max_examples,
+        )
+    ).fetchall()
+    name = loaded.columns[f"{role}_key"]
+    values = ", ".join(repr(value) for _, value in examples)
+    hint = (
+        "Correct them, or set recommend.ingest.id_type=string if they are ids like the others"
+        if config.id_type == "auto"
+        else "Correct them, or set recommend.ingest.id_type to auto or string"
+    )
+    return DataError(
+        f"{loaded.paths}: column {name!r} mixes types: most ids are integers, but {num_odd} "
+        f"different ones are not ({loaded.places([row for row, _ in examples])}: {values}). {hint}"
+    )

@@ -1,0 +1,314 @@
+"""Rows in the order of user, time and file: sorted, duplicates and short users left out, written.
+
+Users are numbered by now, so a range of users is a piece that fits in memory; pieces are worked
+on two at a time. Where user, time and item fit in 63 bits, which is nearly always, a row is one
+64-bit word: the database packs the words, numpy sorts them (many times faster than a sort of
+rows), and everything is read off the sorted words. Only rows of one user and one time are then
+still to be put in file order. Where they do not fit, the database sorts.
+
+Legend: R rows of a piece, U users of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self, cast
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seqtune.contracts.columns import ITEM, TIME, USER
+
+from .engine import disk_errors, fill
+
+PIECE_ROWS = 1 << 22
+ROW_GROUP = 1 << 20
+NUM_THREADS = min(2, os.cpu_count() or 1)
+WORD_BITS = 63
+MANY = 1000
+"""Users with ties, from which on it is no use to name them one by one."""
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+SCHEMA = pa.schema([(USER, pa.int32()), (ITEM, pa.int32()), (TIME, pa.int64())])
+
+
+@dataclass(frozen=True)
+class UserRange:
+    """A piece of the table `numbered`: users first..last."""
+
+    first: int
+    last: int
+    condition: str
+    """SQL that chooses them."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where user, time and item lie in a word."""
+
+    first_time: int
+    time_unit: int
+    """All times are `first_time` plus a multiple of it."""
+    time_bits: int
+    item_bits: int
+
+    def fits(self, users: UserRange) -> bool:
+        user_bits = (users.last - users.first).bit_length()
+        return user_bits + self.time_bits + self.item_bits <= WORD_BITS
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is left out."""
+
+    min_interactions: int
+    find_duplicates: bool
+    drop_duplicates: bool
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """The rows of a piece by user, time and file."""
+
+    users: Int64  # [R], from the first of the range
+    items: Int32  # [R]
+    times: Int64  # [R]
+    num_duplicates: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The rows of a range of users, in order, without what was left out."""
+
+    users: Int32  # [U] numbers of the users that are kept
+    lengths: Int64  # [U]
+    items: Int32  # [R]
+    times: Int64  # [R]
+    all_lengths: Int64
+    """Lengths of all users of the range, short ones too."""
+    num_duplicates: int
+
+
+def find_layout(connection: duckdb.DuckDBPyConnection, *, num_items: int, kind: str) -> Layout:
+    """The fewest bits that hold all times and items."""
+    second = 1_000_000 if kind == "timestamp" else 1
+    first, last, whole = connection.execute(
+        fill(
+            "SELECT min(time), max(time), $whole FROM good",
+            whole=f"bool_and(time % {second} = 0)" if second > 1 else "true",
+        )
+    ).fetchall()[0]
+    unit = second if whole else 1
+    return Layout(first, unit, ((last - first) // unit).bit_length(), num_items.bit_length())
+
+
+def pieces(
+    connection: duckdb.DuckDBPyConnection,
+    ranges: Sequence[UserRange],
+    layout: Layout,
+    rules: Rules,
+) -> Iterator[Piece]:
+    """The pieces in order; a few are worked on ahead of the one that is handed out."""
+
+    def make(users: UserRange) -> Piece:
+        with disk_errors(), connection.cursor() as cursor:
+            sort = sort_words if layout.fits(users) else sort_rows
+            return leave_out(sort(cursor, users, layout, rules), users, rules)
+
+    return _in_order(make, ranges)
+
+
+def _in_order(make: Callable[[UserRange], Piece], ranges: Sequence[UserRange]) -> Iterator[Piece]:
+    waiting: deque[Future[Piece]] = deque()
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        try:
+            for users in ranges:
+                waiting.append(pool.submit(make, users))
+                if len(waiting) > NUM_THREADS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def sort_words(
+    cursor: duckdb.DuckDBPyConnection, users: UserRange, layout: Layout, rules: Rules
+) -> Sorted:
+    """Sort one word a row."""
+    query = fill(
+        "SELECT (CAST(user - $user AS BIGINT) << $user_shift) "
+        "| (((time - $time) // $unit) << $time_shift) | item AS word FROM numbered WHERE $range",
+        user=users.first,
+        user_shift=layout.time_bits + layout.item_bits,
+        time=layout.first_time,
+        unit=layout.time_unit,
+        time_shift=layout.item_bits,
+        range=users.condition,
+    )
+    word: Int64 = arrays(cursor.execute(query))["word"]
+    word.sort()
+    num_duplicates = 0
+    if rules.find_duplicates:
+        again = word[1:] == word[:-1]
+        num_duplicates = int(np.count_nonzero(again))
+        if num_duplicates and rules.drop_duplicates:
+            word = word[np.concatenate([[True], ~again])]
+    items = (word & ((1 << layout.item_bits) - 1)).astype(np.int32)
+    word >>= layout.item_bits
+    tied = _neighbours(word[1:] == word[:-1])
+    times = word & ((1 << layout.time_bits) - 1)
+    times *= layout.time_unit
+    times += layout.first_time
+    word >>= layout.time_bits
+    if len(tied):
+        items[tied] = _items_in_file_order(
+            cursor, users, word[tied] + users.first, times[tied], rules=rules
+        )
+    return Sorted(word, items, times, num_duplicates)
+
+
+def _neighbours(same: Bool) -> Int64:
+    """Positions of rows that equal the one before or after, given which equal the one before."""
+    if not same.any():
+        return np.empty(0, dtype=np.int64)
+    none = [False]
+    return np.flatnonzero(np.concatenate([none, same]) | np.concatenate([same, none]))
+
+
+def _items_in_file_order(
+    cursor: duckdb.DuckDBPyConnection, users: UserRange, user: Int64, time: Int64, *, rules: Rules
+) -> Int32:
+    """Items of the rows of some users at some times, by user, time and file."""
+    cursor.register("tied", pa.table({"user": user, "time": time}))
+    names = np.unique(user)
+    query = fill(
+        "SELECT item FROM numbered WHERE $range AND $users "
+        "AND (user, time) IN (SELECT user, time FROM tied) $distinct ORDER BY user, time, $row",
+        range=users.condition,
+        users=f"user IN ({', '.join(map(str, names))})" if len(names) < MANY else "true",
+        distinct="GROUP BY user, time, item" if rules.drop_duplicates else "",
+        row="min(row)" if rules.drop_duplicates else "row",
+    )
+    items: Int32 = arrays(cursor.execute(query))["item"]
+    cursor.unregister("tied")
+    return items
+
+
+def sort_rows(
+    cursor: duckdb.DuckDBPyConnection, users: UserRange, layout: Layout, rules: Rules
+) -> Sorted:
+    """Let the database sort: for times so fine that a word does not hold them."""
+    del layout
+    query = fill(
+        "SELECT user - $user AS user, item, time FROM numbered WHERE $range "
+        "ORDER BY user, time, row",
+        user=users.first,
+        range=users.condition,
+    )
+    rows = arrays(cursor.execute(query))
+    user, item, time = rows["user"].astype(np.int64), rows["item"], rows["time"]
+    repeated = _repeated(user, item, time) if rules.find_duplicates else np.empty(0, np.int64)
+    if rules.drop_duplicates:
+        user, item, time = (np.delete(column, repeated) for column in (user, item, time))
+    return Sorted(user, item, time, len(repeated))
+
+
+def _repeated(user: Int64, item: Int32, time: Int64) -> Int64:
+    """Positions of rows (sorted by user, time) equal to an earlier one in all three."""
+    same = (time[1:] == time[:-1]) & (user[1:] == user[:-1])
+    tied = _neighbours(same)
+    group = np.cumsum(np.concatenate([[True], ~same]))[tied]
+    by_item = np.lexsort((item[tied], group))  # stable: earlier rows first
+    group, items = group[by_item], item[tied][by_item]
+    again = (group[1:] == group[:-1]) & (items[1:] == items[:-1])
+    return tied[by_item[1:][again]]
+
+
+def leave_out(rows: Sorted, users: UserRange, rules: Rules) -> Piece:
+    """Leave out the users that are too short."""
+    counts = np.bincount(rows.users, minlength=users.last - users.first + 1)
+    items, times = rows.items, rows.times
+    is_long = counts >= rules.min_interactions
+    if not is_long.all():
+        keep = np.repeat(is_long, counts)
+        items, times = items[keep], times[keep]
+    kept = np.flatnonzero(is_long)
+    return Piece(
+        users=(kept + users.first).astype(np.int32),
+        lengths=counts[kept],
+        items=items,
+        times=times,
+        all_lengths=counts,
+        num_duplicates=rows.num_duplicates,
+    )
+
+
+def user_ranges(rows_of_user: Int64, *, piece_rows: int) -> list[tuple[int, int]]:
+    """Ranges of users (first, last) of about `piece_rows` rows each."""
+    ends = np.cumsum(rows_of_user)
+    marks = np.arange(piece_rows, ends[-1] + piece_rows, piece_rows)
+    cuts = np.concatenate([[0], np.searchsorted(ends, marks) + 1]).clip(max=len(rows_of_user))
+    return [(int(first), int(last) - 1) for first, last in pairwise(np.unique(cuts))]
+
+
+def arrays(result: duckdb.DuckDBPyConnection) -> dict[str, npt.NDArray[Any]]:
+    """The columns of a result without nulls."""
+    return cast("dict[str, npt.NDArray[Any]]", result.fetchnumpy())
+
+
+class InteractionsWriter:
+    """Writes pieces to Parquet; users are numbered anew, without the gaps of the short ones."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = parquet_writer(path)
+        self._num_users = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.close()
+
+    def write(self, piece: Piece) -> None:
+        numbers = np.arange(self._num_users, self._num_users + len(piece.users), dtype=np.int32)
+        self._num_users += len(piece.users)
+        user = np.repeat(numbers, piece.lengths)
+        table = pa.table([user, piece.items, piece.times], schema=SCHEMA)
+        self._writer.write_table(table, row_group_size=ROW_GROUP)
+
+
+def parquet_writer(path: Path) -> pq.ParquetWriter:
+    """Sorted columns as differences: smaller than compressed, and several times faster."""
+    return pq.ParquetWriter(
+        path,
+        SCHEMA,
+        use_dictionary=False,
+        compression="none",
+        column_encoding={USER: "DELTA_BINARY_PACKED", ITEM: "PLAIN", TIME: "DELTA_BINARY_PACKED"},
+    )
+
+
+def renumber_items(path: Path, numbers: Int32, *, temporary: Path) -> None:
+    """Rewrite the file with other item numbers: some items went with the rows left out."""
+    target = temporary / "renumbered.parquet"
+    with parquet_writer(target) as writer, pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=ROW_GROUP):
+            item = numbers[batch.column(ITEM).to_numpy()]
+            writer.write_table(
+                pa.table([batch.column(USER), item, batch.column(TIME)], schema=SCHEMA)
+            )
+    target.replace(path)

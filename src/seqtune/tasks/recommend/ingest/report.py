@@ -1,0 +1,163 @@
+"""The ingest report: what was read, what was left out and why, what the log looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from seqtune.contracts.task import Report
+
+from .checks import Dropped
+from .ids import Ids
+from .loading import Loaded
+from .ordering import Piece
+from .times import TimeKind, time_range
+
+_QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
+
+
+@dataclass
+class Tally:
+    """What the pieces added up to."""
+
+    num_rows: int = 0
+    num_duplicates: int = 0
+    short_rows: int = 0
+    short_users: int = 0
+    first_time: int | None = None
+    last_time: int | None = None
+    lengths: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    all_lengths: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    users: list[npt.NDArray[np.int32]] = field(default_factory=list)
+
+    def add(self, piece: Piece, *, min_interactions: int) -> None:
+        """Take account of one piece."""
+        short = piece.all_lengths[piece.all_lengths < min_interactions]
+        self.num_rows += len(piece.items)
+        self.num_duplicates += piece.num_duplicates
+        self.short_rows += int(short.sum())
+        self.short_users += len(short)
+        self.lengths.append(piece.lengths)
+        self.all_lengths.append(piece.all_lengths)
+        self.users.append(piece.users)
+        if len(piece.times):
+            first, last = int(piece.times.min()), int(piece.times.max())
+            self.first_time = first if self.first_time is None else min(first, self.first_time)
+            self.last_time = last if self.last_time is None else max(last, self.last_time)
+
+
+def length_summary(lengths: npt.NDArray[np.int64]) -> dict[str, int | float]:
+    """Quantiles that occur in the data, and the mean."""
+    values = np.quantile(lengths, list(_QUANTILES.values()), method="inverted_cdf")
+    summary: dict[str, int | float] = {
+        name: int(value) for name, value in zip(_QUANTILES, values, strict=True)
+    }
+    return {**summary, "mean": round(float(lengths.mean()), 2)}
+
+
+def build_report(
+    loaded: Loaded,
+    *,
+    dropped: Dropped,
+    tally: Tally,
+    users: Ids,
+    items: Ids,
+    num_items: int,
+    time: TimeKind,
+    duplicates_kept: bool,
+    num_repeats: int,
+    sides: Mapping[str, Report],
+    side_files: Mapping[str, tuple[Path, ...]],
+) -> Report:
+    """Everything that a reader of the report wants to know, ready for JSON."""
+    lengths = np.concatenate(tally.lengths)
+    rows_dropped = {
+        "null": dropped.null,
+        "bad_time": dropped.bad_time,
+        "duplicate": 0 if duplicates_kept else tally.num_duplicates,
+        "short_user": tally.short_rows,
+    }
+    return {
+        "rows_read": loaded.num_rows,
+        "rows_kept": tally.num_rows,
+        "rows_dropped": rows_dropped,
+        "users": len(lengths),
+        "users_dropped": tally.short_users,
+        "items": num_items,
+        "items_dropped": items.num - num_items,
+        "density": tally.num_rows / (len(lengths) * num_items),
+        "length": length_summary(lengths),
+        "time": time_range(time, tally.first_time or 0, tally.last_time or 0),
+        "id_types": {"user": users.type, "item": items.type},
+        "sides": dict(sides),
+        "files": [*_log_files(loaded), *_side_files(side_files)],
+        "warnings": [
+            *users.notes,
+            *items.notes,
+            *_warnings(rows_dropped, tally, duplicates_kept, num_repeats, loaded),
+            *_side_warnings(sides, num_items),
+        ],
+    }
+
+
+def _log_files(loaded: Loaded) -> list[Report]:
+    return [
+        {
+            "role": "interactions",
+            "path": str(source.path),
+            "bytes": source.path.stat().st_size,
+            "rows": loaded.starts[number + 1] - loaded.starts[number],
+        }
+        for number, source in enumerate(loaded.sources)
+    ]
+
+
+def _side_files(side_files: Mapping[str, tuple[Path, ...]]) -> list[Report]:
+    return [
+        {"role": name, "path": str(path), "bytes": path.stat().st_size}
+        for name, paths in side_files.items()
+        for path in paths
+    ]
+
+
+def _warnings(
+    rows_dropped: Mapping[str, int],
+    tally: Tally,
+    duplicates_kept: bool,
+    num_repeats: int,
+    loaded: Loaded,
+) -> list[str]:
+    texts = {
+        "null": "rows with an empty field were left out (on_null=drop)",
+        "bad_time": "rows without a usable time were left out (on_bad_time=drop)",
+        "duplicate": "rows that repeat an earlier one were left out (on_duplicates=drop)",
+        "short_user": f"rows of {tally.short_users} users below min_interactions were left out",
+    }
+    found = [f"{rows_dropped[why]} {text}" for why, text in texts.items() if rows_dropped[why]]
+    if duplicates_kept and tally.num_duplicates:
+        found.append(f"{tally.num_duplicates} rows repeat an earlier one (on_duplicates=keep)")
+    if num_repeats:
+        found.append(
+            f"{num_repeats} rows name an item that the user had before; without times they cannot "
+            "be told from duplicates, and are kept"
+        )
+    num_rows = np.diff(loaded.starts)
+    if (num_rows == 0).any():
+        empty = [s.path for s, num in zip(loaded.sources, num_rows, strict=True) if num == 0]
+        found.append(f"{len(empty)} files have a header but no rows: {', '.join(map(str, empty))}")
+    return found
+
+
+def _side_warnings(sides: Mapping[str, Report], num_items: int) -> list[str]:
+    found = []
+    for name, side in sides.items():
+        for why, num in side["rows_dropped"].items():
+            if num:
+                found.append(f"{name}: {num} rows left out ({why.replace('_', ' ')})")
+        if side["items"] < num_items:
+            found.append(f"{name}: {num_items - side['items']} of {num_items} items have no value")
+    return found

@@ -1,0 +1,267 @@
+"""What kind of file this is: format, compression, encoding, delimiter, columns.
+
+Only the head of a file is looked at here. A file that DuckDB cannot read as it stands (gzip, or
+another encoding than UTF-8) is first rewritten as UTF-8 text below the temporary folder.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from seqtune.contracts.errors import DataError, did_you_mean
+
+from ..params import IngestConfig
+from .encodings import GZIP_MAGIC, as_utf8, bad_offset, wrong_encoding
+from .engine import fill, first_line, path_literal
+
+DELIMITERS = (",", "\t", ";", "|", " ")
+SAMPLE_LINES = 1000
+LONGEST_LINE = 1 << 20
+
+_PARQUET_MAGIC = b"PAR1"
+_OTHER_MAGIC = {
+    b"PK\x03\x04": "a zip archive (or an Excel workbook)",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"BZh": "compressed with bzip2",
+    b"\xfd7zXZ": "compressed with xz",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file that has been looked at."""
+
+    path: Path
+    """The user's file: what errors and reports name."""
+    readable: Path
+    """The same content as Parquet or UTF-8 text."""
+    format: Literal["csv", "parquet"]
+    names: tuple[str, ...]
+    """Columns in the file's order."""
+    types: tuple[str, ...] = ()
+    """parquet: DuckDB's types of them."""
+    delimiter: str = ","
+    header: bool = True
+
+    def position(self, name: str) -> int:
+        return self.names.index(name)
+
+
+def examine(
+    path: Path,
+    config: IngestConfig,
+    *,
+    wanted: Sequence[str],
+    settings: Sequence[str],
+    temporary: Path,
+    connection: duckdb.DuckDBPyConnection,
+) -> Source:
+    """Look at one file; `settings` are the parameters that name the `wanted` columns."""
+    magic = _magic(path)
+    if _is_parquet(path, config, magic=magic):
+        source = _examine_parquet(path, connection)
+    else:
+        source = _examine_text(path, config, magic=magic, wanted=wanted, temporary=temporary)
+    _require_columns(source, wanted, settings, config)
+    return source
+
+
+def same_columns(sources: Sequence[Source]) -> None:
+    """Several files are one table: refuse a file that has other columns than the first."""
+    first = sources[0]
+    for other in sources[1:]:
+        if set(other.names) == set(first.names) and other.format == first.format:
+            continue
+        raise DataError(
+            f"{other.path} ({other.format}) has the columns {listed(other.names)}, but "
+            f"{first.path} ({first.format}) has {listed(first.names)}; all files of one table need "
+            "the same format and columns: convert it, or take it out of the catalog entry"
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")
+
+
+def _magic(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(8)
+    except IsADirectoryError as error:
+        raise DataError(
+            f"{path} is a folder; name a file or a pattern such as {path}/*.csv in the catalog"
+        ) from error
+    except PermissionError as error:
+        raise DataError(f"{path} may not be read (permission denied); check its mode") from error
+    if not magic:
+        raise DataError(f"{path} is empty (0 bytes); it needs a header line and one row per event")
+    return magic
+
+
+def _is_parquet(path: Path, config: IngestConfig, *, magic: bytes) -> bool:
+    has_magic = magic.startswith(_PARQUET_MAGIC)
+    if config.format == "auto":
+        return has_magic or path.suffix.lower() in (".parquet", ".pq")
+    if config.format == "csv" and has_magic:
+        raise DataError(
+            f"{path} is a Parquet file, but recommend.ingest.format=csv; set it to auto or parquet"
+        )
+    return config.format == "parquet"
+
+
+def _examine_parquet(path: Path, connection: duckdb.DuckDBPyConnection) -> Source:
+    query = fill("DESCRIBE SELECT * FROM read_parquet($path)", path=path_literal(path))
+    try:
+        columns = connection.execute(query).fetchall()
+    except duckdb.Error as error:
+        raise unreadable_parquet(path, error) from error
+    return Source(
+        path=path,
+        readable=path,
+        format="parquet",
+        names=tuple(row[0] for row in columns),
+        types=tuple(row[1] for row in columns),
+    )
+
+
+def unreadable_parquet(path: Path, error: duckdb.Error) -> DataError:
+    return DataError(
+        f"{path} cannot be read as Parquet: it is cut off or damaged, or not Parquet at all "
+        f"({first_line(error)}); write or copy it again, or set recommend.ingest.format=csv if it "
+        "is text"
+    )
+
+
+def _examine_text(
+    path: Path, config: IngestConfig, *, magic: bytes, wanted: Sequence[str], temporary: Path
+) -> Source:
+    for other, what in _OTHER_MAGIC.items():
+        if magic.startswith(other):
+            raise DataError(
+                f"{path} is {what}; text, gzip and Parquet can be read: unpack it, or pack it "
+                "with gzip"
+            )
+    readable = path
+    if magic.startswith(GZIP_MAGIC) or config.encoding != "utf-8":
+        readable = as_utf8(path, config.encoding, magic=magic, temporary=temporary)
+    lines = head(readable)
+    if not any(line.strip() for line in lines):
+        raise DataError(f"{path} is empty; it needs a header line and one row per event")
+    if config.header and "\ufffd" in lines[0]:
+        raise wrong_encoding(path, config.encoding, offset=bad_offset(readable), line=1)
+    delimiter, names = _detect(path, lines, config, wanted=wanted)
+    return Source(
+        path=path,
+        readable=readable,
+        format="csv",
+        names=names,
+        delimiter=delimiter,
+        header=config.header,
+    )
+
+
+def head(path: Path, num_lines: int = SAMPLE_LINES) -> list[str]:
+    """The first lines of UTF-8 text; bytes that are none show as U+FFFD."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return list(islice(iter(lambda: file.readline(LONGEST_LINE), ""), num_lines))
+
+
+def records(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
+    return (row for row in csv.reader(lines, delimiter=delimiter) if row)
+
+
+def _detect(
+    path: Path, lines: list[str], config: IngestConfig, *, wanted: Sequence[str]
+) -> tuple[str, tuple[str, ...]]:
+    """The delimiter, and the columns that it gives."""
+    candidates = (config.delimiter,) if config.delimiter else DELIMITERS
+    if not config.header:
+        return _detect_without_header(path, lines, candidates, config)
+    headers = {
+        delimiter: tuple(name.strip() for name in next(records(lines, delimiter), []))
+        for delimiter in candidates
+    }
+    fitting = [delimiter for delimiter, names in headers.items() if set(wanted) <= set(names)]
+    best = fitting[0] if fitting else max(headers, key=lambda delimiter: len(headers[delimiter]))
+    return best, headers[best]
+
+
+def _detect_without_header(
+    path: Path, lines: list[str], candidates: Sequence[str], config: IngestConfig
+) -> tuple[str, tuple[str, ...]]:
+    sample = lines[:100]
+    expected = len(config.file_columns)
+    hits = {
+        delimiter: sum(len(row) == expected for row in records(sample, delimiter))
+        for delimiter in candidates
+    }
+    best = max(hits, key=lambda delimiter: hits[delimiter])
+    if hits[best] == 0:
+        counts = ", ".join(
+            f"{delimiter!r}: {len(next(records(sample, delimiter), []))}"
+            for delimiter in candidates
+        )
+        raise DataError(
+            f"{path}: recommend.ingest.file_columns names {expected} columns "
+            f"({listed(config.file_columns)}), but the first line {shown(lines[0])} has another "
+            f"number of fields with every delimiter tried ({counts}); correct file_columns or set "
+            "recommend.ingest.delimiter"
+        )
+    return best, config.file_columns
+
+
+def shown(line: str) -> str:
+    text = line.rstrip("\r\n")
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _require_columns(
+    source: Source, wanted: Sequence[str], settings: Sequence[str], config: IngestConfig
+) -> None:
+    faults = [
+        _missing_column(source, name, setting)
+        for name, setting in zip(wanted, settings, strict=True)
+        if name not in source.names
+    ]
+    if faults:
+        raise DataError(f"{source.path}: {'; '.join(faults)}. {_advice(source, config)}")
+    repeated = [name for name in wanted if source.names.count(name) > 1]
+    if repeated:
+        raise DataError(
+            f"{source.path}: column {repeated[0]!r} occurs {source.names.count(repeated[0])} times "
+            "in the header; rename or remove all but one"
+        )
+
+
+def _missing_column(source: Source, name: str, setting: str) -> str:
+    return f"there is no column {name!r} ({setting}), {did_you_mean(name, source.names)}"
+
+
+def _advice(source: Source, config: IngestConfig) -> str:
+    found = f"The columns found are {listed(source.names)}"
+    if source.format == "parquet" or not source.header:
+        return f"{found}; set recommend.ingest.columns to the file's own names"
+    line = shown(head(source.readable, 1)[0])
+    if len(source.names) == 1:
+        tried = [config.delimiter] if config.delimiter else list(DELIMITERS)
+        return (
+            f"Only one column was found; delimiters tried: {listed(tried)}; the first line is "
+            f"{line}. Set recommend.ingest.delimiter to the character between its columns, or to "
+            "null to have it detected"
+        )
+    if all(name.lstrip("-").replace(".", "", 1).isdigit() for name in source.names):
+        return (
+            f"The first line, {line}, looks like data: if the file has no header, set "
+            "recommend.ingest.header=false and name its columns in recommend.ingest.file_columns"
+        )
+    return (
+        f"{found} (delimiter {source.delimiter!r}); set recommend.ingest.columns to the file's own "
+        "names (time: null if it has no times)"
+    )

@@ -1,0 +1,68 @@
+"""Masking for training, vectorised over the batch.
+
+A sequence is treated in one of two ways.
+- Each item is chosen with `mask_prob`; of the chosen ones 80 % become [MASK], 10 % a random item
+  and 10 % stay as they are.
+- With probability `last_item_ratio`, and also where chance chose no item at all, only the last
+  item is chosen and always becomes [MASK]: what prediction looks like.
+
+So every sequence that has an item trains on at least one. Padding is never chosen.
+
+Shapes: B batch, T time, M masked positions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_SHARE_MASK = 0.8
+_SHARE_RANDOM = 0.1
+
+
+class MaskedBatch(NamedTuple):
+    inputs: Tensor  # [B, T], as items
+    positions: Tensor  # int64 [M], ascending, into inputs.flatten()
+    targets: Tensor  # int64 [M], the items that were there
+
+
+def mask_batch(
+    items: Tensor,  # [B, T], padded on the left
+    *,
+    num_items: int,
+    mask_prob: float,
+    last_item_ratio: float,
+    generator: torch.Generator,
+) -> MaskedBatch:
+    """Choose positions and hide them; every draw comes from `generator`."""
+    draws = torch.rand(items.shape, generator=generator, device=items.device)  # [B, T]
+    chosen = (draws < mask_prob) & (items > 0)
+    last_only = torch.rand(len(items), generator=generator, device=items.device) < last_item_ratio
+    last_only |= ~chosen.any(dim=1)  # [B]
+    chosen &= ~last_only[:, None]
+    chosen[:, -1] |= last_only & (items[:, -1] > 0)
+
+    positions = chosen.flatten().nonzero().squeeze(1)
+    targets = items.flatten()[positions]
+    hidden = _replacements(targets, num_items=num_items, generator=generator)
+    always = last_only[positions // items.shape[1]]  # [M]
+    inputs = items.flatten().clone()
+    inputs[positions] = torch.where(always, num_items + 1, hidden)
+    return MaskedBatch(inputs.view_as(items), positions, targets.long())
+
+
+def _replacements(targets: Tensor, *, num_items: int, generator: torch.Generator) -> Tensor:
+    """What to put in place of each target [M]."""
+    draws = torch.rand(targets.shape, generator=generator, device=targets.device)
+    random_items = torch.randint(
+        1,
+        num_items + 1,
+        targets.shape,
+        generator=generator,
+        device=targets.device,
+        dtype=targets.dtype,
+    )
+    kept = torch.where(draws < _SHARE_MASK + _SHARE_RANDOM, random_items, targets)
+    return torch.where(draws < _SHARE_MASK, num_items + 1, kept)

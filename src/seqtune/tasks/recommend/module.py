@@ -1,0 +1,92 @@
+"""BERT4Rec as a LightningModule: what one step of training and of validation computes.
+
+`training.fit` attaches the optimiser and keeps the mean loss of an epoch. Masks come from a
+generator seeded for each step, so that a run that stopped anywhere goes on with the masks it would
+have had.
+"""
+
+from __future__ import annotations
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.seeds import derive_seed
+
+from .batches import EvalBatch
+from .data import SplitData
+from .masking import mask_batch
+from .metrics import mean_metrics, rank_counts, target_ranks
+from .model import Bert4Rec, build_model
+from .params import RecommendConfig
+
+
+class RecommendModule(LightningModule):
+    """Cross entropy over masked positions; full ranking in validation."""
+
+    def __init__(self, config: RecommendConfig, model: Bert4Rec) -> None:
+        super().__init__()
+        self.config = config
+        self.model = model
+        self._rank_counts = self._no_ranks()
+
+    def training_step(self, items: Tensor, batch_idx: int) -> Tensor:
+        """Mean loss of one batch of item sequences [B, T]."""
+        batch = mask_batch(
+            items,
+            num_items=self.model.num_items,
+            mask_prob=self.config.model.random_mask_prob,
+            last_item_ratio=self.config.model.last_item_mask_ratio,
+            generator=self._mask_generator(batch_idx),
+        )
+        return self.model.loss(batch.inputs, batch.positions, batch.targets)
+
+    def on_validation_epoch_start(self) -> None:
+        self._rank_counts = self._no_ranks()
+
+    def validation_step(self, batch: EvalBatch) -> None:
+        """Count the ranks of one batch; a rank with fewer users than others gets an empty one."""
+        if not len(batch.users):
+            return
+        ranks = target_ranks(
+            self.model.next_item_scores(batch.inputs),
+            batch.targets,
+            seen_rows=batch.seen_rows,
+            seen_items=batch.seen_items,
+            exclude_seen=self.config.evaluation.exclude_seen,
+        )
+        self._rank_counts += rank_counts(ranks, self._ks)
+
+    def on_validation_epoch_end(self) -> None:
+        """Exact means over all users, whatever the batches and devices."""
+        counts = self.trainer.strategy.reduce(self._rank_counts, reduce_op="sum")
+        metrics = mean_metrics(counts.cpu(), self._ks)
+        self.log_dict({f"val_{name}": value for name, value in metrics.items()}, sync_dist=True)
+
+    @property
+    def _ks(self) -> tuple[int, ...]:
+        return self.config.evaluation.ks
+
+    def _mask_generator(self, batch_idx: int) -> torch.Generator:
+        place = ("mask", self.current_epoch, batch_idx, self.global_rank)
+        return torch.Generator(self.device).manual_seed(derive_seed(self.config.seed, *place))
+
+    def _no_ranks(self) -> Tensor:
+        return torch.zeros(max(self._ks) + 1, dtype=torch.int64, device=self.device)
+
+
+def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
+    """A fresh module for this split."""
+    faults = [
+        f"recommend.model.use_{name}_emb=true, but the split has no {name} table (it has: "
+        f"{', '.join(data.sides) or 'none'}); give recommend.raw_{name} in the catalog and run "
+        "ingest and split again, or switch it off"
+        for name in config.model.sides
+        if name not in data.sides
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+    return RecommendModule(
+        config, build_model(config.model, num_items=data.num_items, sides=data.sides)
+    )

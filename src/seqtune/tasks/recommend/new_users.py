@@ -1,0 +1,184 @@
+"""Users of a file, who need not be known: their rows become sequences of known items.
+
+The file is read as `ingest` reads its own, with the settings of the checkpoint's configuration; the
+column of times may be missing, then the order of rows counts. A row without an item stands for a
+user without history. DuckDB joins and orders out of core; one chunk of users comes out at a time.
+
+Shapes: U users of a chunk.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from seqtune.contracts.errors import DataError
+from seqtune.contracts.task import Report
+
+from .data import ITEMS_TABLE
+from .ingest.checks import count_rows, example_rows
+from .ingest.engine import connect, disk_errors, fill, path_literal
+from .ingest.ids import number_ids
+from .ingest.loading import TIME_RAW, Loaded, load
+from .ingest.sources import examine, same_columns
+from .ingest.times import detect_clock
+from .params import IngestConfig
+from .sequences import Chunk, Sequences
+
+logger = logging.getLogger(__name__)
+
+NUM_EXAMPLES = 10
+
+_SETTINGS = "recommend.ingest.columns"
+_ITEM_TEXT = {  # as in the vocabulary; whole numbers with gaps are stored as DOUBLE
+    "VARCHAR": "item_key",
+    "BIGINT": "CAST(item_key AS VARCHAR)",
+    "DOUBLE": "CASE WHEN item_key = trunc(item_key) AND abs(item_key) < 9007199254740992 "
+    "THEN CAST(CAST(item_key AS BIGINT) AS VARCHAR) ELSE CAST(item_key AS VARCHAR) END",
+}
+
+
+@contextmanager
+def open_new_users(
+    files: tuple[Path, ...], config: IngestConfig, vocabulary: Path, *, scratch: Path
+) -> Iterator[NewUsers]:
+    """Read and check the files; `vocabulary` is the folder of a table of items."""
+    config = config.model_copy(
+        update={"format": "auto", "delimiter": None if config.header else config.delimiter}
+    )
+    with (
+        tempfile.TemporaryDirectory(prefix=".new-users-", dir=scratch) as temporary,
+        connect(Path(temporary)) as connection,
+    ):
+        with disk_errors():
+            loaded = _load(connection, files, config, Path(temporary))
+            _check_and_join(connection, loaded, config, vocabulary / ITEMS_TABLE)
+        yield NewUsers(connection, loaded)
+
+
+class NewUsers:
+    """Rows that were read, checked and joined to the items of a vocabulary."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> None:
+        self._connection = connection
+        self._loaded = loaded
+
+    def report(self) -> Report:
+        """Rows read, and the items among them that the model does not know."""
+        query = "SELECT item_text, count(*) FROM rows WHERE is_unknown GROUP BY 1 ORDER BY min(row)"
+        unknown = self._connection.execute(query).fetchall()
+        found = {
+            "rows": sum(count for _, count in unknown),
+            "items": len(unknown),
+            "first": [item for item, _ in unknown[:NUM_EXAMPLES]],
+        }
+        if unknown:
+            logger.warning(
+                "%s: %d items in %d of %d rows are unknown to the model and skipped (%s)",
+                self._loaded.paths,
+                found["items"],
+                found["rows"],
+                self._loaded.num_rows,
+                ", ".join(map(repr, found["first"])),
+            )
+        return {"new_rows": self._loaded.num_rows, "unknown_items": found}
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """Users in the order of their first rows, with their known items, oldest first."""
+        query = """
+            SELECT any_value(id) AS user_id,
+                   list(item ORDER BY time, row) FILTER (item IS NOT NULL) AS items
+            FROM rows JOIN users ON key = user_key
+            GROUP BY user_key ORDER BY min(row)
+        """
+        with disk_errors():
+            for batch in self._connection.sql(query).to_arrow_reader(size):
+                lists = batch["items"]
+                lengths = np.asarray(lists.value_lengths().fill_null(0))
+                offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+                items = np.asarray(lists.flatten()).astype(np.int32)
+                yield Chunk(batch["user_id"], Sequences(items, offsets))
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    files: tuple[Path, ...],
+    config: IngestConfig,
+    temporary: Path,
+) -> Loaded:
+    """Table `raw`, as ingest makes it, with or without times."""
+    columns = {"user_key": config.columns.user, "item_key": config.columns.item}
+    sources = tuple(
+        examine(
+            path,
+            config,
+            wanted=tuple(columns.values()),
+            settings=(f"{_SETTINGS}.user", f"{_SETTINGS}.item"),
+            temporary=temporary,
+            connection=connection,
+        )
+        for path in files
+    )
+    same_columns(sources)
+    if config.columns.time in sources[0].names:
+        columns[TIME_RAW] = str(config.columns.time)
+    return load(connection, sources, columns, config, table="raw")
+
+
+def _check_and_join(
+    connection: duckdb.DuckDBPyConnection, loaded: Loaded, config: IngestConfig, items: Path
+) -> None:
+    """Tables `users(key, id)` and `rows(user_key, item_text, item, is_unknown, time, row)`."""
+    time = detect_clock(connection, loaded).expression
+    _refuse(connection, loaded, "user_key IS NULL", "no user", config)
+    _refuse(connection, loaded, f"item_key IS NOT NULL AND ({time}) IS NULL", "no time", config)
+    connection.execute("CREATE VIEW good AS SELECT user_key FROM raw")
+    number_ids(connection, loaded, "user", config)
+    connection.execute(
+        fill(
+            """
+            CREATE TABLE rows AS
+            SELECT
+                user_key, item_text, item, time, row,
+                item_text IS NOT NULL AND item IS NULL AS is_unknown
+            FROM (
+                SELECT user_key, $item_text AS item_text, $time AS time, rowid AS row FROM raw
+                $first_of_equals
+            )
+            LEFT JOIN (
+                SELECT item, CAST(item_id AS VARCHAR) AS item_text FROM read_parquet($items)
+            ) USING (item_text)
+            """,
+            item_text=_ITEM_TEXT[loaded.types["item_key"]],
+            time=time,
+            first_of_equals="" if config.on_duplicates == "keep" else _FIRST_OF_EQUALS,
+            items=path_literal(items),
+        )
+    )
+
+
+_FIRST_OF_EQUALS = (
+    "QUALIFY row_number() OVER (PARTITION BY user_key, item_text, time ORDER BY row) = 1"
+)
+
+
+def _refuse(
+    connection: duckdb.DuckDBPyConnection,
+    loaded: Loaded,
+    condition: str,
+    what: str,
+    config: IngestConfig,
+) -> None:
+    rows = example_rows(connection, loaded, condition, limit=config.max_examples)
+    if rows:
+        raise DataError(
+            f"{loaded.paths}: {count_rows(connection, loaded, condition)} of {loaded.num_rows} "
+            f"rows have {what} that can be read ({loaded.places(rows)}). Every row needs a user, "
+            "and one with an item a time, unless the file has no such column"
+        )

@@ -1,0 +1,94 @@
+"""Recommendations for any number of sequences: what `predict` and `Recommender` share.
+
+Shapes: U users, N their interactions, K length of a list, V items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+
+from .batches import sequence_batches
+from .data import Int32, Int64
+from .lists import Lists, most_popular, top_k
+from .loading import LoadedModel
+
+Bools = npt.NDArray[np.bool_]
+
+
+class Sequences(NamedTuple):
+    """Users' whole histories in dense item numbers, one after another."""
+
+    items: Int32  # [N]
+    offsets: Int64  # [U + 1]
+
+
+class Chunk(NamedTuple):
+    """Some users, by their own ids, with their histories."""
+
+    user_ids: pa.Array  # [U]
+    sequences: Sequences
+
+
+class Recommendations(NamedTuple):
+    """Lists of U users, best first; a list shorter than K ends in item 0."""
+
+    items: Int64  # [U, K]
+    scores: npt.NDArray[np.float32]  # [U, K]; a popular item's is its training count
+    is_popular: Bools  # [U], True for users without history
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a list is made of."""
+
+    top_k: int
+    exclude_seen: bool = True
+    batch_size: int = 512
+    allowed: Bools | None = None  # [V], False for items that may not be recommended at all
+
+
+def recommend(
+    loaded: LoadedModel, train_counts: Int64, sequences: Sequences, wanted: Wanted
+) -> Recommendations:
+    """The model's best items for each history, and the most popular where there is none."""
+    lengths = np.diff(sequences.offsets)
+    is_cold = lengths == 0
+    shape = (len(lengths), min(wanted.top_k, loaded.num_items))
+    items, scores = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+    popular = most_popular(train_counts, shape[1], allowed=wanted.allowed)
+    items[is_cold, : len(popular)] = popular
+    scores[is_cold, : len(popular)] = train_counts[popular]
+    # users without history take no room, so leaving out their offsets leaves the others'
+    offsets = np.append(sequences.offsets[:-1][~is_cold], sequences.offsets[-1])
+    warm = np.flatnonzero(~is_cold)
+    for users, lists in _by_model(loaded, Sequences(sequences.items, offsets), wanted):
+        items[warm[users]] = lists.items.cpu().numpy()
+        scores[warm[users]] = lists.scores.cpu().numpy()
+    return Recommendations(items, scores, is_cold)
+
+
+def _by_model(
+    loaded: LoadedModel, sequences: Sequences, wanted: Wanted
+) -> Iterator[tuple[Int64, Lists]]:
+    """Positions of the users of a batch, and their lists."""
+    allowed = None
+    if wanted.allowed is not None:
+        allowed = torch.from_numpy(wanted.allowed).to(loaded.device)
+    for batch in sequence_batches(
+        sequences.items,
+        sequences.offsets,
+        mask_token=loaded.mask_token,
+        max_len=loaded.config.model.max_len,
+        batch_size=wanted.batch_size,
+    ):
+        seen = (batch.seen_rows.to(loaded.device), batch.seen_items.to(loaded.device))
+        exclude = seen if wanted.exclude_seen else None
+        scores = loaded.scores(batch.inputs)
+        yield batch.users.numpy(), top_k(scores, wanted.top_k, exclude=exclude, allowed=allowed)

@@ -1,0 +1,55 @@
+"""Side tables as numbers: categories by value, titles by their words.
+
+Numbers count from 1 in the order of the sorted values, so they depend on the content alone.
+A title becomes its lower-cased words, each once; a word of one title only says nothing about
+another item and is left out.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from seqtune.contracts.columns import ITEM, VALUE
+
+from .ingest.engine import connect
+
+TITLE = "title"
+MIN_TITLES = 2
+
+_WORDS = r"""
+    WITH words AS (
+        SELECT DISTINCT item, unnest(regexp_extract_all(lower(value), '[\pL\pM\pN]+')) AS value
+        FROM side
+    ), common AS (
+        SELECT value FROM words GROUP BY value HAVING count(*) >= ?
+    )
+    SELECT item, value FROM words SEMI JOIN common USING (value)
+"""
+_CATEGORIES = "SELECT DISTINCT item, value FROM side"
+
+
+def number_side(path: Path, name: str, num_items: int, *, out: Path) -> int:
+    """Write the arrays of a side table (see data.py); returns the number of distinct values."""
+    table = pq.read_table(path).rename_columns({ITEM: "item", VALUE: "value"})
+    with (
+        tempfile.TemporaryDirectory(prefix=".split-", dir=out) as folder,
+        connect(Path(folder)) as connection,
+    ):
+        connection.register("side", table)
+        if name == TITLE:
+            connection.execute(f"CREATE TABLE pairs AS {_WORDS}", [MIN_TITLES])
+        else:
+            connection.execute(f"CREATE TABLE pairs AS {_CATEGORIES}")
+        rows = connection.execute(
+            "SELECT item, dense_rank() OVER (ORDER BY value) AS number FROM pairs ORDER BY 1, 2"
+        ).fetchnumpy()
+    values = np.asarray(rows["number"], dtype=np.int32)
+    counts = np.bincount(np.asarray(rows["item"]), minlength=num_items + 1)  # [V + 1]
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)  # [V + 2]
+    np.save(out / f"side_{name}_values.npy", values, allow_pickle=False)
+    np.save(out / f"side_{name}_offsets.npy", offsets, allow_pickle=False)
+    return int(values.max(initial=0))

@@ -1,0 +1,86 @@
+"""From the last state of a run to the checkpoint folder that tasks read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from seqtune.contracts.checkpoint import (
+    ASSETS,
+    HISTORY,
+    MANIFEST,
+    CheckpointManifest,
+    Weights,
+    file_hash,
+)
+from seqtune.contracts.config import RunConfig, library_versions
+from seqtune.contracts.errors import ArtifactError
+from seqtune.contracts.task import TrainingData
+
+from .files import sync, write_json, write_whole
+from .ledger import Ledger, Row
+from .recorder import write_weights
+from .states import State
+
+BEST = "best.safetensors"
+LAST = "last.safetensors"
+FOLDER = "checkpoint"
+
+
+def write_checkpoint(
+    directory: Path, state: State, *, config: RunConfig, data: TrainingData
+) -> Path:
+    """Write `directory/checkpoint`; its manifest comes last."""
+    ledger = state.ledger
+    folder = directory / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    write_weights(folder / LAST, state.weights())
+    last_is_best = ledger.best_epoch == ledger.epoch
+    source = folder / LAST if last_is_best else directory / ledger.best_file
+    if not source.is_file():
+        raise ArtifactError(
+            f"{source} is missing; delete {directory}, or run with training.resume=false, to train "
+            "from the start"
+        )
+    write_whole(folder / BEST, lambda partial: shutil.copyfile(source, partial))
+    write_json(folder / HISTORY, ledger.history)
+    _write_assets(folder / ASSETS, data)
+    manifest = _manifest(folder, ledger, config=config, data=data)
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    return folder
+
+
+def _write_assets(folder: Path, data: TrainingData) -> None:
+    folder.mkdir()
+    data.write_assets(folder)
+    for path in folder.rglob("*"):
+        sync(path)
+    sync(folder)
+
+
+def _manifest(
+    folder: Path, ledger: Ledger, *, config: RunConfig, data: TrainingData
+) -> CheckpointManifest:
+    return CheckpointManifest(
+        task=config.task,
+        fingerprint=ledger.fingerprint,
+        data_hash=data.content_hash,
+        assets_hash=data.assets_hash,
+        config=config.model_dump(mode="json"),
+        versions=library_versions(),
+        best=_weights(folder, BEST, ledger.best_row, ledger.best_epoch),
+        last=_weights(folder, LAST, ledger.history[-1], ledger.epoch),
+        epochs_planned=ledger.epochs,
+        stopped=ledger.stopped,
+        seconds=ledger.seconds,
+    )
+
+
+def _weights(folder: Path, file: str, row: Row, epoch: int) -> Weights:
+    return Weights(file=file, sha256=file_hash(folder / file), epoch=epoch, metrics=metrics_of(row))
+
+
+def metrics_of(row: Row) -> Row:
+    """What was measured in an epoch, without what only says when and how long."""
+    return {name: value for name, value in row.items() if name not in ("epoch", "seconds")}

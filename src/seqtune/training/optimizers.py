@@ -1,0 +1,111 @@
+"""Optimiser and learning rate, from the configuration; attached to any module by `fit`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+from typing_extensions import override
+
+from seqtune.contracts.config import TrainingConfig
+
+
+class Schedule:
+    """Factor of the learning rate at an optimiser step, counted from 0.
+
+    Rises linearly from 0 over the warm-up steps, then follows the configured shape. How many
+    steps there are is told when training starts: asking Lightning earlier would create the
+    loaders before their state is restored.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.kind: str = config.scheduler
+        self.epochs = config.epochs
+        self.warmup_ratio = config.warmup_ratio
+        self.step_size_epochs = config.step_size_epochs
+        self.step_gamma = config.step_gamma
+        self.steps_per_epoch = 0
+
+    def __call__(self, step: int) -> float:
+        total = self.steps_per_epoch * self.epochs
+        warmup = math.ceil(total * self.warmup_ratio)
+        if step < warmup or (step == 0 and self.warmup_ratio > 0):
+            return step / max(warmup, 1)
+        if self.kind == "none" or step == 0:
+            return 1.0
+        if self.kind == "step":
+            return self.step_gamma ** (step // self.steps_per_epoch // self.step_size_epochs)
+        progress = min(1.0, (step - warmup) / max(total - warmup, 1))
+        if self.kind == "linear":
+            return 1.0 - progress
+        return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def parameter_groups(
+    named: Iterable[tuple[str, nn.Parameter]], *, weight_decay: float
+) -> list[dict[str, Any]]:
+    """Two groups: matrices, which decay, and biases and norms (one dimension), which do not."""
+    trained = [parameter for _, parameter in named if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW or Adam in one fused kernel, except under fp16: a fused optimiser removes the scale
+    of the gradients inside its step, too late for clipping them by norm."""
+    optimizer_class = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    fused = config.precision != "fp16"
+    return optimizer_class(
+        parameter_groups(module.named_parameters(), weight_decay=config.weight_decay),
+        lr=config.lr,
+        betas=(config.beta1, config.beta2),
+        eps=config.eps,
+        fused=fused,
+    )
+
+
+def configure_optimizers(
+    module: nn.Module, *, config: TrainingConfig, schedule: Schedule
+) -> dict[str, Any]:
+    """What Lightning asks a module for; without a schedule the rate is constant."""
+    optimizer = build_optimizer(module, config)
+    if config.scheduler == "none" and config.warmup_ratio == 0:
+        return {"optimizer": optimizer}
+    scheduler = {"scheduler": LambdaLR(optimizer, schedule), "interval": "step"}
+    return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+
+def attach_optimizer(module: LightningModule, config: TrainingConfig, schedule: Schedule) -> None:
+    """Give the module its `configure_optimizers`, as LightningCLI does.
+
+    A partial and no bound method: that survives being sent to a spawned process.
+    """
+    configure: Any = partial(configure_optimizers, module, config=config, schedule=schedule)
+    module.configure_optimizers = configure  # type: ignore[method-assign]
+
+
+class ClipNorm(Callback):
+    """Clips the norm of all gradients together.
+
+    Lightning's own clipping refuses fused optimisers in every mixed precision, also in bf16,
+    where nothing is scaled.
+    """
+
+    def __init__(self, max_norm: float) -> None:
+        self._max_norm = max_norm
+
+    @override
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, self._max_norm)

@@ -1,0 +1,59 @@
+"""Which number format this machine trains in."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from seqtune.contracts.config import TrainingConfig
+from seqtune.contracts.errors import ConfigurationError
+
+Device = Literal["cpu", "cuda", "mps"]
+Chosen = Literal["fp32", "bf16", "fp16"]
+
+LIGHTNING_NAMES: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "fp32": "32-true",
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+}
+
+
+def device_type(config: TrainingConfig) -> Device:
+    """What training.accelerator means here; refuses one that is not there."""
+    here: dict[Device, bool] = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if config.accelerator == "auto":
+        return next(device for device, is_here in here.items() if is_here)
+    if not here[config.accelerator]:
+        usable = ", ".join(["auto", *(device for device, is_here in here.items() if is_here)])
+        raise ConfigurationError(
+            f"training.accelerator={config.accelerator} cannot be used: this machine, or this "
+            f"build of torch ({torch.__version__}), has none; choose one of {usable}"
+        )
+    return config.accelerator
+
+
+def best_precision(device: Device) -> tuple[Chosen, str]:
+    """The fastest format that trains well on a device, and the reason in words."""
+    if device == "cpu":
+        able = torch.cpu.get_capabilities()
+        for flag, name in (("amx_bf16", "AMX bf16"), ("avx512_bf16", "AVX-512 bf16")):
+            if able.get(flag):
+                return "bf16", f"CPU with {name}"
+        return "fp32", "CPU without bf16"
+    if device == "mps":
+        return "fp32", "Apple GPU"
+    name = torch.cuda.get_device_name()
+    has_bf16 = torch.cuda.get_device_capability() >= (8, 0)
+    return ("bf16", f"{name} with bf16") if has_bf16 else ("fp16", f"{name} without bf16")
+
+
+def num_devices_here(device: Device) -> int | None:
+    """How many there are; None where any number of processes can share it."""
+    if device == "cuda":
+        return torch.cuda.device_count()
+    return 1 if device == "mps" else None

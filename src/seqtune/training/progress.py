@@ -1,0 +1,138 @@
+"""What a person sees while a model trains: one bar on a terminal, one line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from typing_extensions import override
+
+from .recorder import Recorder
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_UPDATES = 0.1
+
+
+def progress_callback(recorder: Recorder) -> Callback:
+    """A bar where standard error is a terminal, else plain lines."""
+    return Bar(recorder) if sys.stderr.isatty() else Lines(recorder)
+
+
+class Lines(Callback):
+    """One log line an epoch."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            logger.info("%s", epoch_line(self._recorder))
+
+
+class Bar(Callback):
+    """One bar over all epochs and their batches."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._progress: Progress | None = None
+        self._next_update = 0.0
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            refresh_per_second=4,
+        )
+        total = int(trainer.num_training_batches) * self._recorder.ledger.epochs
+        done = trainer.fit_loop.total_batch_idx + 1
+        self._progress.add_task("training", total=total, completed=done)
+        self._progress.start()
+
+    @override
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        now = time.monotonic()
+        if self._progress is None or now < self._next_update:
+            return
+        self._next_update = now + SECONDS_BETWEEN_UPDATES
+        self._show(trainer, "")
+
+    @override
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._show(trainer, " validating")
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._show(trainer, "")
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop()
+
+    @override
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        self._stop()
+
+    def _show(self, trainer: Trainer, doing: str) -> None:
+        if self._progress is not None:
+            self._progress.update(
+                self._progress.task_ids[0],
+                completed=trainer.fit_loop.total_batch_idx + 1,
+                description=bar_text(self._recorder, epoch=trainer.current_epoch + 1) + doing,
+            )
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def bar_text(recorder: Recorder, *, epoch: int) -> str:
+    """Epoch, its mean loss so far, the monitored metric and its best so far."""
+    ledger, loss = recorder.ledger, recorder.losses.so_far
+    parts = [f"epoch {epoch}/{ledger.epochs}"]
+    if loss is not None:
+        parts.append(f"loss {loss:.4f}")
+    if ledger.monitor and ledger.best_epoch:
+        scores = [row[ledger.monitor] for row in ledger.history if ledger.monitor in row]
+        best = ledger.best_row[ledger.monitor]
+        parts.append(f"{ledger.monitor} {scores[-1]:.4f} (best {best:.4f})")
+    return " ".join(parts)
+
+
+def epoch_line(recorder: Recorder) -> str:
+    """Everything about the epoch that has just ended."""
+    ledger = recorder.ledger
+    row = ledger.history[-1]
+    parts = [f"epoch {ledger.epoch}/{ledger.epochs}", f"train_loss {row['train_loss']:.4f}"]
+    if ledger.monitor and ledger.monitor in row:
+        best = f"best {ledger.best_row[ledger.monitor]:.4f} in epoch {ledger.best_epoch}"
+        parts.append(f"{ledger.monitor} {row[ledger.monitor]:.4f} ({best})")
+    mean = ledger.seconds / ledger.epoch
+    parts.append(
+        f"{row['seconds']:.1f} s, about {mean * (ledger.epochs - ledger.epoch):.0f} s left"
+    )
+    return ", ".join(parts)

@@ -1,0 +1,74 @@
+"""Randomness that depends on where a run stands, never on what was drawn before."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from typing_extensions import override
+
+from seqtune.contracts.seeds import derive_seed
+
+from .precision import Device
+
+
+@contextmanager
+def isolated(seed: int, *, device: Device) -> Iterator[None]:
+    """Seed the global generators for a run and give everything back as it was."""
+    init = derive_seed(seed, "init")
+    states = random.getstate(), np.random.get_state()
+    devices = [torch.cuda.current_device()] if device == "cuda" else []
+    with torch.random.fork_rng(devices=devices), _deterministic(device == "cpu"):
+        random.seed(init)
+        np.random.seed(init % 2**32)
+        torch.default_generator.manual_seed(init)
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+
+
+@contextmanager
+def _deterministic(switched_on: bool) -> Iterator[None]:
+    """Equal sums in equal order. On the CPU, gradients of gathered rows are added up by several
+    threads at once otherwise; on a GPU it costs too much to be decided here."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic  # its switch is a property that types do not know
+    filling = memory.fill_uninitialized_memory
+    if switched_on:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        memory.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
+        memory.fill_uninitialized_memory = filling
+
+
+class StepSeeds(Callback):
+    """Seeds torch's global generator (dropout draws from it) before every training step."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    @override
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        seed = derive_seed(
+            self._seed, "step", trainer.current_epoch, batch_idx, trainer.global_rank
+        )
+        # not torch.manual_seed: without CUDA in use it formats a stack trace at every call
+        torch.default_generator.manual_seed(seed)
+        device = pl_module.device
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)

@@ -1,0 +1,148 @@
+"""Several devices: which strategies are allowed, and how ranks hear and tell what happens.
+
+Ranks are processes that Lightning spawns from this one. A strategy that starts the whole
+program again for every rank (plain `ddp`) would run all of Kedro once a device.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
+from typing_extensions import override
+
+from seqtune.contracts import errors
+from seqtune.contracts.config import TrainingConfig
+from seqtune.contracts.errors import ConfigurationError, Interrupted, SeqtuneError, TrainingError
+
+from .files import write_json
+from .precision import Device, num_devices_here
+from .quiet import keep_quiet
+
+logger = logging.getLogger(__name__)
+
+SPAWNED = ("ddp_spawn", "ddp_spawn_find_unused_parameters_true")
+ERROR_FILE = "error-{rank}.json"
+
+
+def num_ranks(config: TrainingConfig, device: Device) -> int:
+    if config.devices == "auto":
+        return num_devices_here(device) or 1
+    return config.devices
+
+
+def strategy_for(config: TrainingConfig, device: Device) -> str:
+    """Lightning's name of the strategy; refuses those that would start the program again."""
+    if config.num_nodes > 1:
+        raise ConfigurationError(
+            f"training.num_nodes={config.num_nodes}: several machines are not supported yet; "
+            "choose 1"
+        )
+    if num_ranks(config, device) == 1 and config.strategy == "auto":
+        return "auto"
+    if config.strategy == "auto":
+        return SPAWNED[0]
+    if config.strategy not in SPAWNED:
+        raise ConfigurationError(
+            f"training.strategy={config.strategy!r} is not supported: only ranks spawned by this "
+            "process are, because others start the whole program, pipeline included, once for "
+            f"every device; choose auto or one of {', '.join(SPAWNED)}"
+        )
+    return config.strategy
+
+
+def launch(
+    trainer: Trainer,
+    module: LightningModule,
+    datamodule: LightningDataModule,
+    *,
+    directory: Path,
+    state: Path | None,
+) -> None:
+    """`trainer.fit`, with the errors of spawned ranks as our own."""
+    _remove_errors(directory)
+    if trainer.world_size > 1:
+        _require_picklable(trainer)
+    try:
+        trainer.fit(module, datamodule=datamodule, ckpt_path=state, weights_only=True)
+    except (ProcessRaisedException, ProcessExitedException) as error:
+        raise _error_of_rank(directory) or TrainingError(
+            f"a training process ended: {error}"
+        ) from error
+    finally:
+        _remove_errors(directory)
+
+
+class Ranks(Callback):
+    """Prepares a spawned rank, and has it write down the error that ends it.
+
+    Lightning calls `on_exception` in the launching process alone, where our error has become
+    the text of a traceback; therefore the loop itself is wrapped.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._launcher = os.getpid()
+        self._level = logging.getLogger().getEffectiveLevel()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Called where a rank begins, before Lightning has said anything."""
+        self.__dict__.update(state)
+        keep_quiet()
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if os.getpid() == self._launcher:
+            return
+        if trainer.is_global_zero:
+            logging.basicConfig(level=self._level, format="%(message)s")
+        error_file = self._directory / ERROR_FILE.format(rank=trainer.global_rank)
+        run: Any = partial(_write_down_errors, trainer.fit_loop.run, error_file)
+        trainer.fit_loop.run = run  # type: ignore[method-assign]
+
+
+def _write_down_errors(run: Callable[[], None], error_file: Path) -> None:
+    try:
+        run()
+    except SeqtuneError as error:
+        number = getattr(error, "signal_number", 0)
+        told = {"class": type(error).__name__, "message": str(error), "signal_number": number}
+        write_json(error_file, told)
+        raise
+
+
+def _require_picklable(trainer: Trainer) -> None:
+    """What a spawned rank is given must survive the way there; usually `report` does not."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        report: Any = getattr(callback, "report", None)
+        try:
+            pickle.dumps(report)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise ConfigurationError(
+                f"training.devices={trainer.num_devices}: the callable that hears of epochs cannot "
+                f"be sent to other processes ({error}); train on one device, or pass a function "
+                "of a module"
+            ) from error
+
+
+def _error_of_rank(directory: Path) -> SeqtuneError | None:
+    for path in sorted(directory.glob(ERROR_FILE.format(rank="*"))):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told["class"] == Interrupted.__name__:
+            return Interrupted(told["message"], signal_number=told["signal_number"])
+        error: SeqtuneError = getattr(errors, told["class"])(told["message"])
+        return error
+    return None
+
+
+def _remove_errors(directory: Path) -> None:
+    for path in directory.glob(ERROR_FILE.format(rank="*")):
+        path.unlink()

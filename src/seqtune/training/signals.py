@@ -1,0 +1,60 @@
+"""Stopping by SIGINT or SIGTERM: the first asks, the second kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.sharedctypes import RawValue
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Remembers the first signal, also across the processes that a strategy starts."""
+
+    def __init__(self) -> None:
+        self._number = RawValue("i", 0)
+        self._launcher = os.getpid()
+
+    @property
+    def signal_number(self) -> int:
+        """0 while nobody asked to stop."""
+        return int(self._number.value)
+
+    def install(self) -> None:
+        """Handle the signals from now on; in any thread but the main one, do nothing."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._handle)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle the signals, and give the handlers back."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        self.install()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self._launcher:
+            self._in_rank()
+            return
+        if self.signal_number:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self._number.value = number
+
+    def _in_rank(self) -> None:
+        """A spawned rank hears of a request from the process that launched it, and dies with it."""
+        if os.getppid() != self._launcher:
+            os._exit(1)

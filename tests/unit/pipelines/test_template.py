@@ -1,0 +1,72 @@
+"""Stages under a task's namespace, and where tasks meet: nowhere but in scratch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from kedro.pipeline import Node, Pipeline
+
+from seqtune.contracts.task import TaskSpec
+from seqtune.pipeline_registry import STAGES, TASKS, register_pipelines
+from seqtune.pipelines._template import SCRATCH, of_task
+
+
+def join(*parts: object) -> object:
+    return parts
+
+
+def other_task() -> TaskSpec:
+    return replace(TASKS[0], name="other")
+
+
+def test_datasets_get_the_namespace_and_parameters_become_those_of_the_task() -> None:
+    node = Node(join, inputs=["params:task", SCRATCH, "raw"], outputs="made", name="make")
+
+    stage = of_task("toy", [node], stage="first")
+
+    assert stage.inputs() == {"params:toy", SCRATCH, "toy.raw"}
+    assert stage.outputs() == {"toy.made"}
+    assert [node.name for node in stage.nodes] == ["toy.make"]
+    assert stage.nodes[0].tags == {"first"}
+
+
+def test_stage_without_parameters_is_wired_too() -> None:
+    stage = of_task("toy", [Node(join, inputs="a", outputs="b", name="n")], stage="first")
+
+    assert stage.inputs() == {"toy.a"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_tasks_share_nothing_but_scratch(stage: str) -> None:
+    one, two = (STAGES[stage](task) for task in (TASKS[0], other_task()))
+    shared = one.datasets() & two.datasets()
+
+    assert shared <= {SCRATCH}
+    assert {node.name for node in one.nodes}.isdisjoint(node.name for node in two.nodes)
+
+
+def test_chain_feeds_itself_from_raw_files() -> None:
+    """What the whole chain needs from outside is raw, or optional, or a parameter."""
+    needed = register_pipelines()["recommend"].inputs()
+
+    assert needed == {
+        "params:recommend",
+        SCRATCH,
+        "recommend.raw_interactions",
+        "recommend.raw_genre",
+        "recommend.raw_director",
+        "recommend.raw_writer",
+        "recommend.raw_title",
+        "recommend.raw_new_rows",
+        "recommend.validated_checkpoint",
+    }
+
+
+def test_names_without_a_prefix_belong_to_recommend() -> None:
+    pipelines = register_pipelines()
+
+    for stage in STAGES:
+        assert pipelines[stage].describe() == pipelines[f"recommend.{stage}"].describe()
+    assert pipelines["__default__"].describe() == pipelines["recommend"].describe()
+    assert isinstance(pipelines["sample"], Pipeline)

@@ -1,0 +1,216 @@
+"""One step, one batch learned by heart, exact validation, and going on within an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.tasks.recommend.batches import build_data, eval_batches
+from seqtune.tasks.recommend.data import SplitData
+from seqtune.tasks.recommend.metrics import ranking_metrics, target_ranks
+from seqtune.tasks.recommend.module import RecommendModule, build_module
+from seqtune.tasks.recommend.params import RecommendConfig
+
+
+class Attached(RecommendModule):
+    """With an optimiser, as `training.fit` attaches one."""
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.parameters(), lr=0.01)
+
+
+def attached(config: RecommendConfig, data: SplitData) -> Attached:
+    torch.manual_seed(0)
+    return Attached(config, build_module(config, data).model)
+
+
+def trainer(**options: Any) -> Trainer:
+    return Trainer(
+        **{
+            "max_epochs": 1,
+            "accelerator": "cpu",
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "num_sanity_val_steps": 0,
+            "barebones": False,
+            **options,
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Lightning warns of what these trainers mean to leave out."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
+        warnings.filterwarnings("ignore", message=".*treespec.*")
+        yield
+
+
+def changed(config: RecommendConfig, section: str, **values: Any) -> RecommendConfig:
+    part = getattr(config, section).model_copy(update=values)
+    return config.model_copy(update={section: part})
+
+
+def test_one_step_lowers_the_loss_of_its_batch(
+    tiny_config: RecommendConfig, tiny_split: SplitData
+) -> None:
+    module = attached(tiny_config, tiny_split)
+    optimizer = module.configure_optimizers()
+    items = next(iter(build_data(tiny_config, tiny_split).train_dataloader()))
+    before = module.training_step(items, 0)
+    before.backward()
+    optimizer.step()
+    assert float(module.training_step(items, 0).detach()) < float(before.detach())
+
+
+def test_overfits_one_batch(tiny_config: RecommendConfig, tiny_split: SplitData) -> None:
+    """Ratio 1 masks the last item: the same question and the same answer at every step."""
+    config = changed(tiny_config, "model", last_item_mask_ratio=1.0)
+    module = attached(config, tiny_split)
+    optimizer = module.configure_optimizers()
+    items = next(iter(build_data(config, tiny_split).train_dataloader()))
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = module.training_step(items, 0)
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.05
+    asked = items.clone()
+    asked[:, -1] = tiny_split.mask_token
+    best = module.model.next_item_scores(asked).argmax(1) + 1
+    assert best.tolist() == items[:, -1].tolist()
+
+
+def test_masks_are_a_function_of_seed_epoch_and_step(
+    tiny_config: RecommendConfig, tiny_split: SplitData
+) -> None:
+    items = torch.randint(1, 9, (50, 8), dtype=torch.int32)
+    module = attached(tiny_config, tiny_split)
+
+    def loss(step: int, of: RecommendModule = module) -> float:
+        return float(of.training_step(items, step).detach())
+
+    other = attached(tiny_config.model_copy(update={"seed": 7}), tiny_split)
+    torch.manual_seed(99)
+    assert loss(3) == loss(3)
+    assert loss(3) != loss(4)
+    assert loss(3) != loss(3, other)
+
+
+def test_validation_is_the_exact_mean_over_users(
+    tiny_config: RecommendConfig, tiny_split: SplitData
+) -> None:
+    module = attached(tiny_config, tiny_split)
+    loop = trainer()
+    loop.validate(module, datamodule=build_data(tiny_config, tiny_split), verbose=False)
+    ranks = []
+    for batch in eval_batches(tiny_split, "valid", max_len=8, batch_size=1):
+        scores = module.model.next_item_scores(batch.inputs)
+        ranks.append(
+            target_ranks(
+                scores, batch.targets, seen_rows=batch.seen_rows, seen_items=batch.seen_items
+            )
+        )
+    sums = ranking_metrics(torch.cat(ranks), (1, 5))
+    logged = {name: float(value) for name, value in loop.callback_metrics.items()}
+    assert logged == pytest.approx({f"val_{name}": float(s) / 6 for name, s in sums.items()})
+    assert {"val_hit@5", "val_ndcg@5", "val_mrr@5"} <= logged.keys()
+
+
+def test_seen_items_are_candidates_where_the_configuration_says_so(
+    tiny_config: RecommendConfig, tiny_split: SplitData
+) -> None:
+    hits = []
+    for exclude in (True, False):
+        config = changed(tiny_config, "evaluation", exclude_seen=exclude)
+        loop = trainer()
+        loop.validate(
+            attached(config, tiny_split),
+            datamodule=build_data(config, tiny_split),
+            verbose=False,
+        )
+        hits.append(float(loop.callback_metrics["val_mrr@5"]))
+    assert hits[0] > hits[1]
+
+
+def test_fit_logs_what_is_monitored(tiny_config: RecommendConfig, tiny_split: SplitData) -> None:
+    loop = trainer()
+    loop.fit(attached(tiny_config, tiny_split), datamodule=build_data(tiny_config, tiny_split))
+    assert {"val_hit@1", "val_ndcg@5", "val_mrr@5"} <= loop.callback_metrics.keys()
+
+
+def test_without_validation_it_trains_all_the_same(
+    tiny_config: RecommendConfig, make_split: Callable[..., SplitData]
+) -> None:
+    split = make_split([(1, 2, 3, 4), (2, 3, 4, 5)], validated=False)
+    loop = trainer()
+    loop.fit(attached(tiny_config, split), datamodule=build_data(tiny_config, split))
+    assert loop.global_step == 1
+    assert loop.callback_metrics == {}
+
+
+class Batches(Callback):
+    """Notes every batch and saves the state after one of them."""
+
+    def __init__(self, *, save_after: int = -1, path: Path | None = None) -> None:
+        self.seen: list[Any] = []
+        self._save_after, self._path = save_after, path
+
+    def on_train_batch_end(self, trainer: Trainer, *rest: Any) -> None:
+        _module, outputs, batch, batch_idx = rest
+        self.seen.append(
+            (trainer.current_epoch, batch_idx, batch.tolist(), float(outputs["loss"].detach()))
+        )
+        if len(self.seen) == self._save_after:
+            trainer.save_checkpoint(self._path)
+
+
+@pytest.mark.parametrize("save_after", [1, 2, 3, 4, 5])
+def test_lightning_goes_on_at_the_right_batch(
+    tiny_config: RecommendConfig, tiny_split: SplitData, tmp_path: Path, save_after: int
+) -> None:
+    """Two epochs of three batches; no batch comes twice, none is left out."""
+    config = changed(tiny_config, "training", batch_size=2)
+    whole = Batches(save_after=save_after, path=tmp_path / "state.ckpt")
+    first = trainer(max_epochs=2, callbacks=[whole])
+    module = attached(config, tiny_split)
+    first.fit(module, datamodule=build_data(config, tiny_split))
+    assert [seen[:2] for seen in whole.seen] == [(e, b) for e in range(2) for b in range(3)]
+
+    rest = Batches()
+    second = trainer(max_epochs=2, callbacks=[rest])
+    resumed = attached(config, tiny_split)
+    second.fit(
+        resumed,
+        datamodule=build_data(config, tiny_split),
+        ckpt_path=tmp_path / "state.ckpt",
+        weights_only=True,
+    )
+    assert rest.seen == whole.seen[save_after:]
+    for ours, theirs in zip(module.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert first.callback_metrics == second.callback_metrics
+
+
+def test_a_side_table_that_the_split_lacks_is_an_error(
+    tiny_config: RecommendConfig, tiny_split: SplitData
+) -> None:
+    config = changed(tiny_config, "model", use_writer_emb=True, use_title_emb=True)
+    with pytest.raises(ConfigurationError, match=r"use_writer_emb=true, but the split has no wri"):
+        build_module(config, tiny_split)
+
+
+def test_heads_that_do_not_divide_are_named_with_the_choices() -> None:
+    with pytest.raises(ValueError, match=r"num_heads=3 does not divide hidden_units=16; choose"):
+        RecommendConfig.model_validate({"model": {"hidden_units": 16, "num_heads": 3}})

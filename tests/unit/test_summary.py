@@ -1,0 +1,46 @@
+"""The last lines of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seqtune.summary import print_summary, saved_places
+
+CATALOG = {
+    "recommend.metrics": {
+        "type": "json.JSONDataset",
+        "filepath": "/d/metrics.json",
+        "versioned": True,
+    },
+    "recommend.checkpoint": {"type": "x", "filepath": "/d/checkpoint", "versioned": True},
+    "scratch": {"type": "x", "filepath": "/d/scratch"},
+}
+
+
+def test_places_follow_kedros_versions() -> None:
+    places = saved_places(CATALOG, "2026-11-21")
+    assert places["recommend.metrics"] == Path("/d/metrics.json/2026-11-21/metrics.json")
+    assert places["scratch"] == Path("/d/scratch")
+
+
+def test_a_run_ends_with_what_was_made_and_the_next_step(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_summary(
+        ["recommend.resolved_config", "recommend.checkpoint", "recommend.metrics"],
+        saved_places(CATALOG, "v1"),
+        load=lambda name: {"headline": [f"test NDCG@10 0.31 of {name}"]},
+        env="sample",
+    )
+    output = capsys.readouterr().out
+    assert "/d/checkpoint/v1/checkpoint" in output
+    assert "resolved_config" not in output
+    assert "test NDCG@10 0.31 of recommend.metrics" in output
+    assert "Next: kedro run --pipeline predict --env sample" in output
+
+
+def test_a_run_that_saved_nothing_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(["recommend.resolved_config"], {}, load=dict.get)
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,75 @@
+"""Trains the toy task in a process of its own, to be killed.
+
+`python toy_run.py FOLDER '{"epochs": 3}'`, or `start` from a test: that forks a process which
+has torch imported already, so that a test does not wait for it. Beside FOLDER, `events` gets a
+line for every training step begun, `result.json` what it ended with, `error.txt` why it did not.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import sys
+import time
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+from toy_task import ToyData, toy_config, toy_spec
+
+from seqtune.contracts.errors import SeqtuneError
+from seqtune.training import fit
+
+
+def main(folder: Path, options: dict[str, Any]) -> None:
+    """Train with `options` of the configuration; `toy` among them are those of the data."""
+    data = ToyData(**{**options.pop("toy", {}), "events": folder.parent / "events"})
+    try:
+        result = fit(
+            toy_spec(data), toy_config(**options), data, directory=folder, fingerprint="f" * 16
+        )
+    except SeqtuneError as error:
+        text = f"{type(error).__name__}: {error}"
+        (folder.parent / "error.txt").write_text(text, encoding="utf-8")
+        sys.exit(error.exit_code)
+    said = {"resumed_from": result.resumed_from, "history": result.history}
+    (folder.parent / "result.json").write_text(json.dumps(said), encoding="utf-8")
+
+
+def start(folder: Path, options: dict[str, Any]) -> ForkServerProcess:
+    """A process that trains."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["seqtune.training"])
+    process = context.Process(target=main, args=(folder, options))
+    process.start()
+    return process
+
+
+def finish(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Train to the end in a process of its own; what it ended with."""
+    process = start(folder, options)
+    process.join(60)
+    assert process.exitcode == 0
+    said: dict[str, Any] = json.loads((folder.parent / "result.json").read_text())
+    return said
+
+
+def num_steps(folder: Path) -> int:
+    """Training steps begun so far, in all sessions."""
+    events = folder.parent / "events"
+    return len(events.read_text().splitlines()) if events.exists() else 0
+
+
+def wait_for_steps(folder: Path, number: int, process: ForkServerProcess) -> None:
+    deadline = time.monotonic() + 60
+    while num_steps(folder) < number:
+        assert process.is_alive(), "it ended before that"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]))
