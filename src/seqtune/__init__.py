@@ -13,6 +13,11 @@ for _switch in ("KEDRO_DISABLE_TELEMETRY", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEM
     os.environ.setdefault(_switch, "true")
 
 
+# On the CPU, oneDNN keeps code for every shape of product it has met, 1024 of them by default. Our
+# batches differ in length, so that would grow by gigabytes, and costs more than making it anew.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+
+
 def __getattr__(name: str) -> Any:
     """`from seqtune import Recommender`, without importing torch before it is asked for."""
     if name not in __all__:

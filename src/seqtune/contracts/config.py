@@ -20,6 +20,8 @@ Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
+WITHOUT_EFFECT = {"training": {"resume", "save_state_every_minutes"}}
+"""Parameters that say how a run is kept, not what comes out of it."""
 FINGERPRINTED_LIBRARIES = ("seqtune", "torch", "lightning", "numpy", "optuna", "transformers")
 
 
@@ -110,7 +112,7 @@ def fingerprint(
 ) -> str:
     """16 hex digits over configuration, content of the split and library versions."""
     environment = {
-        "config": config.model_dump(mode="json"),
+        "config": config.model_dump(mode="json", exclude=WITHOUT_EFFECT),
         "data": data_hash,
         "versions": dict(library_versions() if versions is None else versions),
     }

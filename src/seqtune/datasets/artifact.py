@@ -8,6 +8,7 @@ A version that exists is therefore complete.
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from glob import glob
 from os.path import exists
 from pathlib import Path, PurePosixPath
@@ -77,6 +78,8 @@ class Artifact(AbstractVersionedDataset[Path, Path]):
         _remove(staged)
         shutil.move(data, staged)  # a rename, or a copy where scratch is another file system
         staged.rename(target)
+        with suppress(OSError):  # the node's folder in scratch, unless more is still in it
+            Path(data).parent.rmdir()
 
     def preview(self) -> TablePreview:
         """The first rows of a Parquet or CSV file, for Kedro-Viz."""

@@ -89,3 +89,14 @@ def test_preview_shows_the_first_rows_as_text(tmp_path: Path, suffix: str) -> No
 def test_it_can_be_sent_to_another_process(tmp_path: Path) -> None:
     dataset = pickle.loads(pickle.dumps(artifact(tmp_path / "x")))
     assert isinstance(dataset, Artifact)
+
+
+def test_an_emptied_scratch_folder_goes_but_not_one_with_more_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "scratch" / "predict-1"
+    folder.mkdir(parents=True)
+    for name in ("a.csv", "b.csv"):
+        (folder / name).touch()
+    artifact(tmp_path / "a.csv", save="2026").save(folder / "a.csv")
+    assert folder.exists()
+    artifact(tmp_path / "b.csv", save="2026").save(folder / "b.csv")
+    assert not folder.exists()

@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +108,10 @@ class SplitData:
         }
         return cls(path=path, manifest=manifest, sides=sides, **arrays)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes the path: it maps the same pages, nothing is copied."""
+        return SplitData.open, (self.path,)
+
     @property
     def num_users(self) -> int:
         return self.manifest.num_users
@@ -174,10 +179,10 @@ def _read_manifest(path: Path) -> SplitManifest:
     return manifest
 
 
-def _open_array(path: Path, name: str, dtype: str) -> npt.NDArray[np.generic]:
+def _open_array(path: Path, name: str, dtype: str) -> npt.NDArray[Any]:
     file = path / f"{name}.npy"
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        array: npt.NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise ArtifactError(
             f"{file} is missing or damaged ({error}); run `kedro run --pipeline split` again"

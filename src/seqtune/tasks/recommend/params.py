@@ -136,7 +136,7 @@ class RecommendTraining(TrainingConfig):
 class EvaluationConfig(Section):
     """How lists are scored."""
 
-    ks: tuple[PositiveInt, ...] = (1, 5, 10, 20)
+    ks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 5, 10, 20)
     exclude_seen: bool = True
     """Items of the user's history are no candidates."""
     batch_size: PositiveInt = 256

@@ -1,56 +1,114 @@
-"""Sorting by packed words gives what a stable sort by several keys gives."""
+"""Both ways to sort a piece give what a plain stable sort gives."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtune.tasks.recommend.ingest.ordering import Rules, order_piece, stable_order, user_ranges
+from seqtune.tasks.recommend.ingest.ordering import (
+    Layout,
+    Rules,
+    Sorted,
+    UserRange,
+    find_layout,
+    leave_out,
+    sort_rows,
+    sort_words,
+    user_ranges,
+)
 
-WIDTHS = st.tuples(st.integers(1, 62), st.integers(1, 62))
-
-
-@given(st.data(), WIDTHS, st.integers(1, 60))
-def test_stable_order_is_a_stable_sort(
-    data: st.DataObject, widths: tuple[int, int], num_rows: int
-) -> None:
-    """Also where the keys take more bits than a word has, and several rounds are needed."""
-    keys = []
-    for bits in widths:
-        values = st.sampled_from([0, 1, 2**bits - 1, 2 ** (bits - 1), 2**bits // 3])
-        drawn = data.draw(st.lists(values, min_size=num_rows, max_size=num_rows))
-        keys.append((np.array(drawn, dtype=np.int64), bits))
-    before = [values.copy() for values, _ in keys]
-    order = stable_order(keys, num_rows)
-    assert order.tolist() == np.lexsort([values for values, _ in keys]).tolist()
-    assert all((values == old).all() for (values, _), old in zip(keys, before, strict=True))
+Row = tuple[int, int, int]
+"""user, item, time; the position in a list is the row of the file."""
 
 
-def test_a_join_may_hand_its_rows_back_in_any_order() -> None:
-    rng = np.random.default_rng(0)
-    user, item = (rng.integers(0, 9, 500).astype(np.int32) for _ in range(2))
-    time, row = rng.integers(0, 5, 500), np.arange(500)
-    rules = Rules(min_interactions=1, find_duplicates=True, drop_duplicates=True)
-    expected = order_piece(user, item, time, row, rules)
-    mixed = rng.permutation(500)
-    found = order_piece(user[mixed], item[mixed], time[mixed], row[mixed], rules)
-    assert (found.items == expected.items).all()
-    assert (found.times == expected.times).all()
-    assert set(found.duplicates) == set(expected.duplicates)
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        yield connection
 
 
-def test_times_of_any_size() -> None:
-    time = np.array([2**62, -(2**61), 0], dtype=np.int64)
-    piece = order_piece(
-        np.zeros(3, np.int32),
-        np.array([1, 2, 3], np.int32),
-        time,
-        np.arange(3),
-        Rules(min_interactions=1, find_duplicates=True, drop_duplicates=True),
+def both_ways(
+    connection: duckdb.DuckDBPyConnection, rows: list[Row], rules: Rules, *, kind: str = "integer"
+) -> list[Sorted]:
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    numbered = pa.table(
+        {
+            "user": columns[0].astype(np.int32),
+            "item": columns[1].astype(np.int32),
+            "time": columns[2].astype(np.int64),
+            "row": np.arange(len(rows)),
+        }
     )
-    assert piece.items.tolist() == [2, 3, 1]
+    mixed = numbered.take(np.random.default_rng(0).permutation(len(rows)))  # joins keep no order
+    connection.register("numbered", mixed)
+    connection.register("good", mixed)
+    users = UserRange(int(columns[0].min()), int(columns[0].max()), "true")
+    layout = find_layout(connection, num_items=int(columns[1].max()), kind=kind)
+    ways = [sort_words, sort_rows] if layout.fits(users) else [sort_rows]
+    return [way(connection, users, layout, rules) for way in ways]
+
+
+def plain(rows: list[Row], *, drop: bool) -> list[Row]:
+    kept = list(dict.fromkeys(rows)) if drop else rows
+    return sorted(kept, key=lambda row: (row[0], row[2]))
+
+
+small = st.tuples(st.integers(3, 6), st.integers(1, 4), st.integers(0, 3))
+wide = st.tuples(
+    st.sampled_from([0, 1, 2**20]), st.integers(1, 9), st.sampled_from([-(2**40), 0, 2**62])
+)
+
+
+@given(st.lists(small, min_size=1, max_size=50) | st.lists(wide, min_size=1, max_size=20))
+@pytest.mark.parametrize("drop", [True, False])
+@settings(max_examples=40, deadline=None)
+def test_like_a_stable_sort(
+    connection: duckdb.DuckDBPyConnection, drop: bool, rows: list[Row]
+) -> None:
+    rules = Rules(min_interactions=1, find_duplicates=True, drop_duplicates=drop)
+    expected = plain(rows, drop=drop)
+    first = min(user for user, _, _ in rows)
+    for found in both_ways(connection, rows, rules):
+        columns = (found.users + first, found.items, found.times)
+        assert list(zip(*(column.tolist() for column in columns), strict=True)) == expected
+        assert found.num_duplicates == len(rows) - len(set(rows))
+
+
+def test_whole_seconds_take_fewer_bits(connection: duckdb.DuckDBPyConnection) -> None:
+    rows = [(0, 1, 5_000_000), (0, 2, 3_000_000), (1, 1, 4_000_000)]
+    rules = Rules(min_interactions=1, find_duplicates=True, drop_duplicates=True)
+    for found in both_ways(connection, rows, rules, kind="timestamp"):
+        assert found.times.tolist() == [3_000_000, 5_000_000, 4_000_000]
+    layout = find_layout(connection, num_items=2, kind="timestamp")
+    assert layout == Layout(first_time=3_000_000, time_unit=1_000_000, time_bits=2, item_bits=2)
+
+
+def test_a_word_has_63_bits() -> None:
+    layout = Layout(first_time=0, time_unit=1, time_bits=40, item_bits=20)
+    assert layout.fits(UserRange(5, 12, ""))
+    assert not layout.fits(UserRange(5, 13, ""))
+
+
+def test_short_users_are_left_out() -> None:
+    rows = Sorted(
+        users=np.array([0, 0, 2, 3, 3]),
+        items=np.array([1, 2, 3, 4, 5], np.int32),
+        times=np.arange(5),
+        num_duplicates=0,
+    )
+    rules = Rules(min_interactions=2, find_duplicates=True, drop_duplicates=True)
+    piece = leave_out(rows, UserRange(10, 14, ""), rules)
+    assert piece.users.tolist() == [10, 13]
+    assert piece.lengths.tolist() == [2, 2]
+    assert piece.items.tolist() == [1, 2, 4, 5]
+    assert piece.times.tolist() == [0, 1, 3, 4]
+    assert piece.all_lengths.tolist() == [2, 0, 1, 2, 0]
 
 
 @pytest.mark.parametrize("piece_rows", [1, 3, 7, 100])

@@ -235,7 +235,8 @@ def _repeated(user: Int64, item: Int32, time: Int64) -> Int64:
     by_item = np.lexsort((item[tied], group))  # stable: earlier rows first
     group, items = group[by_item], item[tied][by_item]
     again = (group[1:] == group[:-1]) & (items[1:] == items[:-1])
-    return tied[by_item[1:][again]]
+    repeated: Int64 = tied[by_item[1:][again]]
+    return repeated
 
 
 def leave_out(rows: Sorted, users: UserRange, rules: Rules) -> Piece:

@@ -158,24 +158,13 @@ def _number_plain(
     """The fast way; None where a file holds anything but canonical whole numbers."""
     try:
         loaded = load(connection, files, columns, config, table="raw", plain=True)
+        log = _number(connection, loaded, config)
+    except DataError:
+        return None  # said again, in the file's own words, when it is read as text
     except duckdb.Error as error:
         if disk_error_code(error) is not None:
             raise
         return None
-    except DataError:
-        return None
-    (clean,) = connection.execute(
-        fill(
-            "SELECT bool_and($columns) FROM raw",
-            columns=" AND ".join(f"{column} >= 0" for column in columns),
-        )
-    ).fetchall()[0]
-    counted = connection.execute(
-        fill("SELECT $counts FROM raw", counts=", ".join(f"count({key})" for key in columns))
-    ).fetchall()[0]
-    if not clean or any(count != loaded.num_rows for count in counted):
-        return None
-    log = _number(connection, loaded, config)
     num_digits = log.users.num_digits + log.items.num_digits + _time_digits(connection, loaded)
     return log if is_exact(loaded, num_digits=num_digits) else None
 
