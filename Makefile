@@ -20,8 +20,7 @@ setup: $(READY) ## Create .venv with every version that was tested (the other ve
 
 run: $(READY) ## Generate sample data and run the whole chain on it, to predictions
 	$(KEDRO) run --pipelines sample --env sample
-	@# So small a model gains nothing from a second thread, and waits for it on a busy machine.
-	OMP_NUM_THREADS=1 $(KEDRO) run --env sample
+	$(KEDRO) run --env sample
 
 test: $(READY) ## Run the test suite without its slow part
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"

@@ -20,7 +20,6 @@ from typing import Any
 
 from _harness import Report
 from _movielens import ml1m_split
-
 from seqtune.contracts.config import fingerprint
 from seqtune.contracts.resolve import Layer, resolve, unflatten
 from seqtune.tasks.recommend import TASK

@@ -67,6 +67,8 @@ class TrainingConfig(Section):
     max_minutes: Annotated[float, Field(gt=0.0)] | None = None
     """Wall-clock limit; the epoch under way is finished. null: none."""
     num_workers: Annotated[int, Field(ge=0, le=64)] = 0
+    num_threads: PositiveInt | Literal["auto"] = "auto"
+    """Threads of the CPU; auto: all cores. Sums are taken in another order by another number."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: PositiveInt | Literal["auto"] = 1
     num_nodes: PositiveInt = 1

@@ -24,7 +24,7 @@ from .optimizers import ClipNorm, Schedule, attach_optimizer
 from .precision import Device, best_precision, device_type
 from .progress import progress_callback
 from .quiet import quiet_lightning
-from .randomness import StepSeeds, isolated
+from .randomness import StepSeeds, cpu_threads, isolated
 from .ranks import Ranks, launch
 from .recorder import Recorder, Report
 from .signals import StopRequest
@@ -106,7 +106,12 @@ class _Run:
         request = StopRequest()
         schedule = Schedule(training)
         callbacks = self._callbacks(ledger, schedule, request)
-        with isolated(self.config.seed, device=device), quiet_lightning(), request.listening():
+        with (
+            isolated(self.config.seed, device=device),
+            cpu_threads(training.num_threads),
+            quiet_lightning(),
+            request.listening(),
+        ):
             trainer = build_trainer(
                 training,
                 device=device,

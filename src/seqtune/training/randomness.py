@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,18 @@ from typing_extensions import override
 from seqtune.contracts.seeds import derive_seed
 
 from .precision import Device
+
+
+@contextmanager
+def cpu_threads(number: int | Literal["auto"]) -> Iterator[None]:
+    """Run with this many threads, and have as many as before afterwards."""
+    before = torch.get_num_threads()
+    if number != "auto":
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
 from seqtune.contracts.checkpoint import open_checkpoint
 from seqtune.contracts.config import RunConfig, TrainingConfig
 from seqtune.contracts.errors import ConfigurationError
@@ -16,20 +18,25 @@ from .precision import Device, best_precision, device_type, num_devices_here
 RunConfigT = TypeVar("RunConfigT", bound=RunConfig)
 
 PRECISION = "training.precision"
+NUM_THREADS = "training.num_threads"
 EPOCHS = "training.epochs"
 
 
 def settle(resolved: Resolved[RunConfigT]) -> Resolved[RunConfigT]:
-    """Replace `training.precision=auto` by what this machine does; refuse what it cannot do."""
+    """Replace what is auto by what this machine does; refuse what it cannot do."""
     config = resolved.config.training
     device = device_type(config)
     faults = [fault for fault in (_too_many(config, device), _fp16(config, device)) if fault]
     if faults:
         raise ConfigurationError(faults)
-    if config.precision != "auto":
-        return resolved
-    precision, reason = best_precision(device)
-    return resolved.replace(PRECISION, precision, origin=f"auto: {reason}")
+    if config.precision == "auto":
+        precision, reason = best_precision(device)
+        resolved = resolved.replace(PRECISION, precision, origin=f"auto: {reason}")
+    if config.num_threads == "auto" and device == "cpu":
+        resolved = resolved.replace(
+            NUM_THREADS, torch.get_num_threads(), origin="auto: what torch takes here"
+        )
+    return resolved
 
 
 def epochs_for_full_data(

@@ -14,6 +14,7 @@ from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.contracts.resolve import Layer, Resolved, resolve
 from seqtune.training import epochs_for_full_data, fit, settle
 from seqtune.training.precision import best_precision
+from seqtune.training.randomness import cpu_threads
 
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 
@@ -56,8 +57,21 @@ def test_torch_tells_what_this_cpu_can_do() -> None:
 
 
 def test_a_precision_that_was_given_stays() -> None:
-    given = resolved(precision="fp32")
+    given = resolved(precision="fp32", num_threads=1)
     assert settle(given) is given
+
+
+def test_auto_threads_are_written_down_as_the_number_that_torch_takes() -> None:
+    settled = settle(resolved())
+    assert settled.config.training.num_threads == torch.get_num_threads()
+    assert settled.origins["training.num_threads"].startswith("auto: ")
+
+
+def test_threads_are_given_back() -> None:
+    before = torch.get_num_threads()
+    with cpu_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
 
 
 def test_fp16_is_refused_on_a_cpu() -> None:

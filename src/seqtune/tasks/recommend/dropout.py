@@ -4,6 +4,7 @@ Drawing one random number an element is what torch's dropout spends its time on 
 number is 16 bits of a word from a fast generator that is seeded from torch's global one, so that
 re-seeding torch repeats the choice. 16 bits resolve the rate to 1/65536; what is kept is scaled
 by the rate that is really applied, so expectations are exact. Other devices use torch's kernel.
+What it saves is measured in benchmarks/bench_parts.py.
 """
 
 from __future__ import annotations

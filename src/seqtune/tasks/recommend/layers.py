@@ -73,15 +73,22 @@ class SelfAttention(nn.Module):
         return x.view(batch, time, parts, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None) -> Tensor:
+        """[B, H, Q, D/H]. SDPA, but on the CPU it is the slow way to drop and to learn in bf16.
+
+        benchmarks/bench_parts.py measures both.
+        """
         rate = self.dropout.rate if self.training else 0.0
-        # measured: on the CPU, SDPA is the slow way where it drops or goes backward in bf16
-        spelled_out = query.device.type == "cpu" and (
-            rate > 0.0 or (query.requires_grad and query.dtype == torch.bfloat16)
+        learns_in_bf16 = query.requires_grad and query.dtype == torch.bfloat16
+        if query.device.type == "cpu" and (rate > 0.0 or learns_in_bf16):
+            return self.spelled_out(query, key, value, visible)
+        return functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=visible, dropout_p=rate
         )
-        if not spelled_out:
-            return functional.scaled_dot_product_attention(
-                query, key, value, attn_mask=visible, dropout_p=rate
-            )
+
+    def spelled_out(
+        self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None
+    ) -> Tensor:
+        """The same as SDPA, step by step, with our own dropout."""
         scores = (query * (1.0 / math.sqrt(query.shape[-1]))) @ key.transpose(-2, -1)
         if visible is not None:
             scores = scores + torch.where(visible, 0.0, -torch.inf).to(scores.dtype)

@@ -1,8 +1,8 @@
 """Cross entropy over a catalogue without ever holding the logits of a whole batch.
 
 A piece of the masked positions at a time: logits, their softmax and at once the gradients, while
-the numbers are still in the cache. Memory is bounded by the piece, time is about a third of
-separate steps on the CPU (benchmarks/bench_train.py).
+the numbers are still in the cache. Memory is bounded by the piece; what it saves in time is
+measured in benchmarks/bench_parts.py.
 
 Shapes: M masked positions, P positions of a piece, D hidden, V items.
 """

@@ -11,16 +11,15 @@ import torch
 
 from seqtune.tasks.recommend.batches import (
     EvalBatch,
-    EvalOrder,
-    Loader,
     Spans,
-    TrainOrder,
     build_data,
     eval_batches,
     sequence_batches,
     training_spans,
 )
 from seqtune.tasks.recommend.data import SplitData
+from seqtune.tasks.recommend.datamodule import Loader
+from seqtune.tasks.recommend.order import EvalOrder, TrainOrder
 from seqtune.tasks.recommend.params import RecommendConfig
 
 LENGTHS = np.random.default_rng(0).geometric(0.02, 1003).clip(1, 200)

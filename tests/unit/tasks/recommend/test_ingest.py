@@ -123,6 +123,10 @@ def with_blank_lines(path: Path) -> Path:
     return write(path / "log.csv", LOG.replace("\n5,10", "\n\n5,10") + "\n\n")
 
 
+def with_blank_lines_first(path: Path) -> Path:
+    return write(path / "log.csv", "\n\n" + LOG)
+
+
 def with_spaced_header(path: Path) -> Path:
     return write(path / "log.csv", LOG.replace("user,item,time", "user, item, time"))
 
@@ -155,6 +159,7 @@ def as_parquet_without_a_telling_name(path: Path) -> Path:
         as_marked_utf8,
         without_last_line_end,
         with_blank_lines,
+        with_blank_lines_first,
         with_spaced_header,
         with_more_columns,
         as_parquet,
@@ -197,6 +202,15 @@ def test_columns_may_have_any_name(tmp_path: Path) -> None:
     pq.write_table(pacsv.read_csv(path), parquet)
     out, _ = run(tmp_path, parquet, columns=names)
     assert sequences(out) == {5: [10, 20, 30], 7: [20, 10, 30]}
+
+
+def test_any_folder_will_do(tmp_path: Path) -> None:
+    folder = tmp_path / "o'; drop [x]*? \"y"
+    folder.mkdir()
+    genre = write(tmp_path / "genre.csv", "item,genre\n10,a\n")
+    out, _ = run(folder, write(folder / "log.csv", LOG), sides={"genre": genre})
+    assert sequences(out) == {5: [10, 20, 30], 7: [20, 10, 30]}
+    assert table(out / "side_genre.parquet") == [(1, "a")]
 
 
 def test_strange_ids_come_back_as_they_were(tmp_path: Path) -> None:

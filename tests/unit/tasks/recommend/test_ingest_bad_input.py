@@ -203,6 +203,8 @@ def test_cp949_header_given_as_utf8(log: Path) -> None:
 def test_utf16_given_as_utf8(log: Path) -> None:
     log.write_bytes(LOG.encode("utf-16"))
     assert "would fit utf-16" in fault_of(log)
+    log.write_bytes(LOG.encode("utf-16-le"))
+    assert "offset 1 (line 1) cannot be read; its bytes would fit utf-16" in fault_of(log)
 
 
 def test_utf8_given_as_cp949(log: Path) -> None:
@@ -236,6 +238,13 @@ def test_duplicates_where_they_are_errors(log: Path) -> None:
     log.write_text(LOG + "2,11,5\n1,10,1\n2,11,7\n")
     message = fault_of(log, on_duplicates="error")
     assert "2 of 9 rows repeat an earlier one in user, item and time (lines 8, 9)" in message
+
+
+def test_a_line_of_megabytes(log: Path) -> None:
+    log.write_text(LOG + f"3,{'9' * 3_000_000},7\n")
+    message = fault_of(log)
+    assert "Maximum line size" in message
+    assert len(message) < 1000
 
 
 def test_ragged_rows(log: Path) -> None:

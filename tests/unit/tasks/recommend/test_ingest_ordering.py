@@ -47,9 +47,8 @@ def both_ways(
     )
     mixed = numbered.take(np.random.default_rng(0).permutation(len(rows)))  # joins keep no order
     connection.register("numbered", mixed)
-    connection.register("good", mixed)
     users = UserRange(int(columns[0].min()), int(columns[0].max()), "true")
-    layout = find_layout(connection, num_items=int(columns[1].max()), kind=kind)
+    layout = find_layout(connection, "numbered", num_items=int(columns[1].max()), kind=kind)
     ways = [sort_words, sort_rows] if layout.fits(users) else [sort_rows]
     return [way(connection, users, layout, rules) for way in ways]
 
@@ -85,7 +84,7 @@ def test_whole_seconds_take_fewer_bits(connection: duckdb.DuckDBPyConnection) ->
     rules = Rules(min_interactions=1, find_duplicates=True, drop_duplicates=True)
     for found in both_ways(connection, rows, rules, kind="timestamp"):
         assert found.times.tolist() == [3_000_000, 5_000_000, 4_000_000]
-    layout = find_layout(connection, num_items=2, kind="timestamp")
+    layout = find_layout(connection, "numbered", num_items=2, kind="timestamp")
     assert layout == Layout(first_time=3_000_000, time_unit=1_000_000, time_bits=2, item_bits=2)
 
 

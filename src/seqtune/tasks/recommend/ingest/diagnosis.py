@@ -10,7 +10,7 @@ import duckdb
 from seqtune.contracts.errors import DataError
 
 from .encodings import bad_offset, wrong_encoding
-from .engine import first_line
+from .engine import gist
 from .sources import Source
 
 FIELD_LIMIT = 1 << 24
@@ -54,7 +54,7 @@ def why_unreadable(source: Source, error: duckdb.Error, *, max_examples: int) ->
         fault = f"a quote is not closed, or text follows it ({csv_error})"
     return DataError(
         f"{source.path} cannot be read as text with delimiter {source.delimiter!r}: "
-        f"{fault or first_line(error)}. {_NEXT_STEP}"
+        f"{fault or gist(error)}. {_NEXT_STEP}"
     )
 
 

@@ -50,12 +50,15 @@ def _unpacked(path: Path, magic: bytes) -> IO[bytes]:
 
 
 def bad_offset(path: Path) -> int:
-    """Offset of the first byte that is no UTF-8."""
+    """Offset of the first byte that is no UTF-8 text; a zero byte is none."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     end = 0
     with path.open("rb") as file:
         try:
             while piece := file.read(PIECE):
+                if (zero := piece.find(0)) >= 0:
+                    decoder.decode(piece[:zero])
+                    return end + zero
                 end += len(piece)
                 decoder.decode(piece)
         except UnicodeDecodeError as error:

@@ -30,7 +30,12 @@ def connect(temporary: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with disk_errors(), duckdb.connect(":memory:", config=settings) as connection:
         connection.execute("SET TimeZone = 'UTC'")  # a time without a zone is read as UTC
         connection.execute("SET enable_progress_bar = false")
-        yield connection
+        try:
+            yield connection
+        except RuntimeError as error:
+            if str(error) != "Query interrupted":
+                raise
+            raise KeyboardInterrupt from error  # what Ctrl-C is everywhere but in DuckDB
 
 
 @contextmanager
@@ -42,7 +47,7 @@ def disk_errors() -> Iterator[None]:
         code = disk_error_code(error)
         if code is None:
             raise
-        raise OSError(code, f"{os.strerror(code)} ({first_line(error)})") from error
+        raise OSError(code, f"{os.strerror(code)} ({gist(error)})") from error
 
 
 def disk_error_code(error: duckdb.Error) -> int | None:
@@ -53,8 +58,11 @@ def disk_error_code(error: duckdb.Error) -> int | None:
     return next((code for code in _DISK_ERRORS if os.strerror(code) in text), None)
 
 
-def first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0]
+def gist(error: BaseException) -> str:
+    """What DuckDB says, without its advice on options that a user here cannot set."""
+    text = str(error).partition("Possible ")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "; ".join(line if len(line) <= 120 else f"{line[:117]}..." for line in lines[:4])
 
 
 def fill(template: str, **parts: str | int) -> str:

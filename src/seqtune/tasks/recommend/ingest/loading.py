@@ -170,10 +170,11 @@ def _relation(source: Source, kind: str) -> str:
     columns = ", ".join(f"'c{position}': '{kind}'" for position in range(len(source.names)))
     return fill(
         "read_csv($path, auto_detect=false, delim=$delimiter, quote='\"', escape='\"', "
-        "header=$header, strict_mode=true, columns={$columns})",
+        "header=$header, skip=$skip, strict_mode=true, columns={$columns})",
         path=path_literal(source.readable),
         delimiter=literal(source.delimiter),
         header=str(source.header).lower(),
+        skip=source.num_blank if source.header else 0,
         columns=columns,
     )
 
@@ -182,7 +183,9 @@ def looks_plain(source: Source, names: Sequence[str], config: IngestConfig) -> b
     """Whether a file seems to hold the wanted columns and nothing but whole numbers."""
     if source.format != "csv" or source.readable != source.path or config.id_type == "string":
         return False
-    if sorted(source.names) != sorted(names) or source.delimiter not in PLAIN_DELIMITERS:
+    if source.num_blank or sorted(source.names) != sorted(names):
+        return False
+    if source.delimiter not in PLAIN_DELIMITERS:
         return False
     lines = head(source.readable)
     rows = list(records(lines[1:] if source.header else lines, source.delimiter))

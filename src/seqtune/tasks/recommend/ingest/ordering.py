@@ -101,12 +101,15 @@ class Piece:
     num_duplicates: int
 
 
-def find_layout(connection: duckdb.DuckDBPyConnection, *, num_items: int, kind: str) -> Layout:
+def find_layout(
+    connection: duckdb.DuckDBPyConnection, table: str, *, num_items: int, kind: str
+) -> Layout:
     """The fewest bits that hold all times and items."""
     second = 1_000_000 if kind == "timestamp" else 1
     first, last, whole = connection.execute(
         fill(
-            "SELECT min(time), max(time), $whole FROM good",
+            "SELECT min(time), max(time), $whole FROM $table",
+            table=table,
             whole=f"bool_and(time % {second} = 0)" if second > 1 else "true",
         )
     ).fetchall()[0]

@@ -16,7 +16,7 @@ from seqtune.contracts.task import Report
 
 from ..params import IngestConfig
 from .checks import any_null, null_fault
-from .engine import disk_errors, fill, identifier, path_literal
+from .engine import disk_errors, fill, identifier, literal
 from .loading import INTEGER, TEXT, Loaded, load
 from .manifest import side_file
 from .sources import examine, same_columns
@@ -145,6 +145,6 @@ def _write(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             "ORDER BY number, value) TO $path (FORMAT parquet)",
             item=identifier(ITEM),
             value=identifier(VALUE),
-            path=path_literal(path),
+            path=literal(str(path)),
         )
     )

@@ -19,7 +19,7 @@ from seqtune.contracts.errors import DataError, did_you_mean
 
 from ..params import IngestConfig
 from .encodings import GZIP_MAGIC, as_utf8, bad_offset, wrong_encoding
-from .engine import fill, first_line, path_literal
+from .engine import fill, gist, path_literal
 
 DELIMITERS = (",", "\t", ";", "|", " ")
 SAMPLE_LINES = 1000
@@ -49,6 +49,8 @@ class Source:
     """parquet: DuckDB's types of them."""
     delimiter: str = ","
     header: bool = True
+    num_blank: int = 0
+    """Blank lines before the header."""
 
     def position(self, name: str) -> int:
         return self.names.index(name)
@@ -134,7 +136,7 @@ def _examine_parquet(path: Path, connection: duckdb.DuckDBPyConnection) -> Sourc
 def unreadable_parquet(path: Path, error: duckdb.Error) -> DataError:
     return DataError(
         f"{path} cannot be read as Parquet: it is cut off or damaged, or not Parquet at all "
-        f"({first_line(error)}); write or copy it again, or set recommend.ingest.format=csv if it "
+        f"({gist(error)}); write or copy it again, or set recommend.ingest.format=csv if it "
         "is text"
     )
 
@@ -154,8 +156,10 @@ def _examine_text(
     lines = head(readable)
     if not any(line.strip() for line in lines):
         raise DataError(f"{path} is empty; it needs a header line and one row per event")
-    if config.header and "\ufffd" in lines[0]:
-        raise wrong_encoding(path, config.encoding, offset=bad_offset(readable), line=1)
+    num_blank = next(number for number, line in enumerate(lines) if line.strip())
+    header = lines[num_blank]
+    if "\0" in header or (config.header and "\ufffd" in header):
+        raise wrong_encoding(path, config.encoding, offset=bad_offset(readable), line=num_blank + 1)
     delimiter, names = _detect(path, lines, config, wanted=wanted)
     return Source(
         path=path,
@@ -164,6 +168,7 @@ def _examine_text(
         names=names,
         delimiter=delimiter,
         header=config.header,
+        num_blank=num_blank,
     )
 
 

@@ -19,7 +19,7 @@ from seqtune.contracts.task import Report
 
 from ..params import SIDES, IngestConfig, RecommendConfig
 from .checks import Dropped, check_rows
-from .engine import connect, disk_error_code, fill, identifier, path_literal
+from .engine import connect, disk_error_code, fill, identifier, literal
 from .ids import Ids, number_ids
 from .loading import INTEGER, TIME_RAW, Loaded, is_exact, load, looks_plain
 from .manifest import INTERACTIONS, ITEMS, USERS, InteractionsManifest
@@ -191,18 +191,21 @@ def _number(connection: duckdb.DuckDBPyConnection, loaded: Loaded, config: Inges
                 f"{ids.role} only; recommending needs at least 2 {ids.role}s. Is it the right "
                 f"column ({_SETTINGS}.{ids.role})? If it is, add rows of {others}"
             )
-    layout = find_layout(connection, num_items=items.num, kind=clock.kind)
     is_view = loaded.types["user_key"] == loaded.types["item_key"] == INTEGER
     connection.execute(
         fill(
             "CREATE OR REPLACE $what numbered AS "
-            "SELECT u.number AS user, i.number AS item, g.time, g.row, g.user_key "
+            "SELECT u.number AS user, i.number AS item, g.time, g.row$key "
             "FROM good g JOIN users u ON u.key = g.user_key JOIN items i ON i.key = g.item_key",
             what="VIEW" if is_view else "TABLE",
+            key=", g.user_key" if is_view else "",
         )
     )
-    if not is_view:
-        connection.execute("DROP VIEW good; DROP TABLE raw")
+    if not is_view:  # text is dear to join and to hold, so that is done once
+        connection.execute("DROP VIEW good")
+        connection.execute("DROP TABLE raw")
+    times = "good" if is_view else "numbered"
+    layout = find_layout(connection, times, num_items=items.num, kind=clock.kind)
     return Log(loaded, clock, dropped, users, items, layout, is_view)
 
 
@@ -320,7 +323,7 @@ def _write_ids(
             "COPY (SELECT $columns FROM kept_$table ORDER BY number) TO $path (FORMAT parquet)",
             columns=", ".join(f"{column} AS {identifier(name)}" for column, name in columns),
             table=table,
-            path=path_literal(out / {"users": USERS, "items": ITEMS}[table]),
+            path=literal(str(out / {"users": USERS, "items": ITEMS}[table])),
         )
     )
 

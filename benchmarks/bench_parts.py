@@ -1,0 +1,110 @@
+"""Parts of the model that we wrote because torch's own are slow on the CPU, each beside torch's.
+
+Forward and backward at the sizes of bench_train (batch 128, length 200, hidden 64, 2 heads, 3,416
+items). Where torch's is the faster one, the model uses it.
+
+    python benchmarks/bench_parts.py [--clock cpu]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from _harness import CLOCKS, Report, Timing, interleaved, show
+from seqtune.tasks.recommend.dropout import CheapDropout
+from seqtune.tasks.recommend.layers import SelfAttention
+from seqtune.tasks.recommend.loss import item_cross_entropy
+
+BATCH, TIME, HIDDEN, HEADS, ITEMS, MASKED, RATE = 128, 200, 64, 2, 3416, 3840, 0.2
+Pair = dict[str, Callable[[], None]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="cpu: one thread's")
+    parser.add_argument("--times", type=int, default=9, help="repeats")
+    arguments = parser.parse_args()
+    report = Report("parts", title="Parts of the model beside torch's own")
+    rows = []
+    for dtype in (torch.bfloat16, torch.float32):
+        for name, pair in parts(dtype).items():
+            timings = interleaved(pair, times=arguments.times, clock=CLOCKS[arguments.clock])
+            rows.append([name, str(dtype).removeprefix("torch."), *cells(timings)])
+    report.text(f"Seconds of the {arguments.clock} clock, forward and backward.")
+    report.table(["part", "type", "ours", "torch's", "torch's over ours"], rows)
+    report.write()
+
+
+def cells(timings: dict[str, Timing]) -> list[str]:
+    ours, torchs = timings["ours"], timings["torch"]
+    return [str(ours), str(torchs), show(torchs.median / ours.median)]
+
+
+def parts(dtype: torch.dtype) -> dict[str, Pair]:
+    return {
+        "dropout of hidden states": dropouts(torch.randn(BATCH, TIME, HIDDEN, dtype=dtype)),
+        "dropout of attention weights": dropouts(torch.rand(BATCH, HEADS, TIME, TIME, dtype=dtype)),
+        "cross entropy with its projection": losses(dtype),
+        "attention": attentions(dtype, rate=0.0),
+        "attention with dropout": attentions(dtype, rate=RATE),
+    }
+
+
+def dropouts(x: Tensor) -> Pair:
+    ours = CheapDropout(RATE)
+    return {
+        "ours": there_and_back(ours, x),
+        "torch": there_and_back(lambda x: functional.dropout(x, RATE), x),
+    }
+
+
+def losses(dtype: torch.dtype) -> Pair:
+    hidden = torch.randn(MASKED, HIDDEN, dtype=dtype)
+    weight, bias = torch.randn(ITEMS, HIDDEN) * 0.02, torch.zeros(ITEMS)
+    columns = torch.randint(ITEMS, (MASKED,))
+
+    def torchs(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        logits = functional.linear(hidden, weight.to(dtype), bias.to(dtype))
+        return functional.cross_entropy(logits.float(), columns)
+
+    return {
+        "ours": there_and_back(
+            lambda h, w, b: item_cross_entropy(h, w, b, columns), hidden, weight, bias
+        ),
+        "torch": there_and_back(torchs, hidden, weight, bias),
+    }
+
+
+def attentions(dtype: torch.dtype, *, rate: float) -> Pair:
+    """The spelled-out way (which the model takes where it is the faster) and SDPA."""
+    attention = SelfAttention(HIDDEN, HEADS, dropout=rate)
+    shape = (BATCH, TIME, HEADS, HIDDEN // HEADS)
+    inputs = [torch.randn(shape, dtype=dtype).transpose(1, 2) for _ in range(3)]
+
+    def torchs(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return functional.scaled_dot_product_attention(query, key, value, dropout_p=rate)
+
+    return {
+        "ours": there_and_back(lambda q, k, v: attention.spelled_out(q, k, v, None), *inputs),
+        "torch": there_and_back(torchs, *inputs),
+    }
+
+
+def there_and_back(work: Callable[..., Tensor], *inputs: Tensor) -> Callable[[], None]:
+    """The work and its gradients by all inputs."""
+    leaves = [tensor.requires_grad_() for tensor in inputs]
+
+    def run() -> None:
+        result = work(*leaves)
+        torch.autograd.grad(result, leaves, torch.ones_like(result))
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""`make run`, step by step: the sample data is learnt, and everything promised lies there."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+Kedro = Callable[..., "CompletedProcess[str]"]
+
+
+def newest(folder: Path) -> Path:
+    """The file or folder of the newest version of a dataset."""
+    return max(folder.iterdir()) / folder.name
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_trained_sample_model_beats_both_floors_by_far(kedro: Kedro, project: Path) -> None:
+    for arguments in (["--pipeline", "sample"], []):
+        result = kedro("run", "--env", "sample", *arguments, timeout=1200)
+        assert result.returncode == 0, result.stdout + result.stderr
+    data = project / "data/sample"
+
+    metrics = read_json(newest(data / "08_reporting/recommend/metrics.json"))
+    for part in ("valid", "test"):
+        ndcg = metrics["parts"][part]["full_ranking"]["ndcg@10"]
+        assert ndcg["model"] > 2 * max(ndcg["markov"], ndcg["popularity"]), ndcg
+
+    submission = newest(data / "07_model_output/recommend/submission.csv")
+    assert str(submission.relative_to(project)) in result.stdout
+    with submission.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert set(Counter(row["user"] for row in rows).values()) == {10}
+    assert all(row["user"].startswith("u") and row["item"].startswith("film-") for row in rows)
