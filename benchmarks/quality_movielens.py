@@ -5,14 +5,15 @@ train = the rest; full ranking, seen items excluded. Chosen on valid, tested onc
 
     python benchmarks/quality_movielens.py --minutes 58 --set model.hidden_units=64
 
-Needs torch, lightning and this project, neither Kedro nor DuckDB, so that it also runs on a
-GPU machine as it is. Writes the curve and the metrics to benchmarks/reports/.
+Needs torch, lightning and this project's own package, neither Kedro nor DuckDB, so that it also
+runs on a GPU machine as it is (--device cuda). Writes the curve and the metrics to benchmarks/reports/.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import tempfile
 import time
 from pathlib import Path
@@ -44,6 +45,7 @@ RECIPE: dict[str, Any] = {
 
 def main() -> None:
     arguments = parse_arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     values = RECIPE | dict(pair.split("=", 1) for pair in arguments.set)
     values["training.max_minutes"] = arguments.minutes
     values["training.accelerator"] = "cuda" if arguments.device == "cuda" else "cpu"

@@ -30,6 +30,9 @@ def connect(temporary: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with disk_errors(), duckdb.connect(":memory:", config=settings) as connection:
         connection.execute("SET TimeZone = 'UTC'")  # a time without a zone is read as UTC
         connection.execute("SET enable_progress_bar = false")
+        # Integer ids within a range of 4 million are counted in an array, not in a hash table:
+        # 5 times faster, for at most some 100 MB.
+        connection.execute("SET perfect_ht_threshold = 22")
         try:
             yield connection
         except RuntimeError as error:
