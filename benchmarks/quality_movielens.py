@@ -6,7 +6,8 @@ train = the rest; full ranking, seen items excluded. Chosen on valid, tested onc
     python benchmarks/quality_movielens.py --minutes 58 --set model.hidden_units=64
 
 Needs torch, lightning and this project's own package, neither Kedro nor DuckDB, so that it also
-runs on a GPU machine as it is (--device cuda). Writes the curve and the metrics to benchmarks/reports/.
+runs on a GPU machine as it is (--device cuda). Writes the curve and the metrics to
+benchmarks/reports/.
 """
 
 from __future__ import annotations

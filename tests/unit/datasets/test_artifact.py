@@ -45,7 +45,7 @@ def test_the_newest_version_is_loaded_unless_one_is_named(tmp_path: Path) -> Non
 
 def test_a_version_is_never_overwritten(tmp_path: Path, made: Path) -> None:
     artifact(tmp_path / "folder", save="2026").save(made)
-    made.mkdir()
+    made.mkdir(parents=True)
     with pytest.raises(DatasetError, match="must not exist"):
         artifact(tmp_path / "folder", save="2026").save(made)
 
