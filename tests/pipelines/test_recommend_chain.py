@@ -112,6 +112,9 @@ def test_training_on_everything_takes_the_best_number_of_epochs(
     assert "train with validation first" in " ".join(refused.stderr.split())
 
     run(kedro, "split")
+    too_late = kedro("run", "--pipeline", "train", "--params", full)
+    assert too_late.returncode == 1
+    assert "recommend.split.use_full_data=True has no effect any more" in too_late.stderr
     run(kedro, "train")
     checkpoints = "06_models/recommend/checkpoint"
     best = read_json(newest(project, checkpoints) / "checkpoint.json")["best"]["epoch"]

@@ -52,6 +52,25 @@ class Resolved(Generic[RunConfigT]):
         return Resolved(config, {**self.origins, key: origin})
 
 
+def require_made_with(
+    config: RunConfig, made_with: Mapping[str, Mapping[str, Any]], *, what: str
+) -> None:
+    """Refuse parameters that come too late for something that was already made.
+
+    `made_with` holds sections of the configuration, each under the name of its stage.
+    """
+    now = dict(flatten(config.model_dump(mode="json")))
+    faults = [
+        f"{config.task}.{key}={now.get(key)!r} has no effect any more: {what} was made with "
+        f"{before!r}. Run `kedro run --pipeline {key.split('.')[0]}` again and what follows it, or "
+        "set it back"
+        for key, before in flatten(made_with)
+        if now.get(key) != before
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Leaves of a nested mapping as (dotted key, value); an empty mapping has none."""
     for key, value in values.items():

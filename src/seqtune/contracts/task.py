@@ -33,6 +33,10 @@ class TrainingData(Protocol):
         """Hash of what the model's inputs and outputs mean; equal for equal vocabularies."""
 
     @property
+    def made_with(self) -> Mapping[str, Mapping[str, Any]]:
+        """The sections of the configuration that shaped it, by the stage that reads them."""
+
+    @property
     def has_validation(self) -> bool:
         """False where everything is trained on (`use_full_data`)."""
 

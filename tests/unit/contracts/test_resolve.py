@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 from seqtune.contracts.config import RunConfig, Section
 from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.resolve import Layer, flatten, resolve, unflatten
+from seqtune.contracts.resolve import Layer, flatten, require_made_with, resolve, unflatten
+from seqtune.tasks.recommend.params import RecommendConfig
 
 
 class Shape(Section):
@@ -182,3 +183,13 @@ NESTED = st.recursive(
 @given(NESTED)
 def test_flattening_loses_nothing(values: dict[str, Any]) -> None:
     assert unflatten(dict(flatten(values))) == values
+
+
+def test_a_parameter_that_comes_too_late_is_refused_with_its_stage() -> None:
+    config = RecommendConfig()
+    made_with = {"split": {**config.split.model_dump(mode="json"), "test_items": 0}}
+    with pytest.raises(
+        ConfigurationError, match=r"recommend\.split\.test_items=1.*--pipeline split"
+    ):
+        require_made_with(config, made_with, what="data/split")
+    require_made_with(config, {"split": config.split.model_dump(mode="json")}, what="data/split")

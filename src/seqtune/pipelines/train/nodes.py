@@ -9,7 +9,7 @@ from typing import Any
 
 from seqtune.contracts.config import fingerprint
 from seqtune.contracts.parameters import AUTO, TaskParameters
-from seqtune.contracts.resolve import Resolved
+from seqtune.contracts.resolve import Resolved, require_made_with
 from seqtune.contracts.task import Report, TaskSpec
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class TrainNodes:
             preset = self.task.choose_preset(data)
             logger.info("preset auto means %s for this data", preset)
         resolved = settle(parameters.resolve(preset))
+        require_made_with(resolved.config, data.made_with, what=str(split))
         if not data.has_validation:
             resolved = epochs_for_full_data(resolved, validated)
         return resolved, {"preset": preset, "values": resolved.table()}

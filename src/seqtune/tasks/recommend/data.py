@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from seqtune.contracts.config import Section
 from seqtune.contracts.errors import ArtifactError
@@ -67,6 +67,8 @@ class SplitManifest(Section):
     sides: dict[str, int]
     """Side tables, each with the number of its distinct values."""
     use_full_data: bool
+    made_with: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """The sections of the configuration that shaped it; empty where it was not made by `split`."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,10 @@ class SplitData:
     @property
     def assets_hash(self) -> str:
         return self.manifest.vocabulary_hash
+
+    @property
+    def made_with(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.manifest.made_with
 
     @property
     def has_validation(self) -> bool:

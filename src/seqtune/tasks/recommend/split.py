@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 
 from seqtune.contracts.columns import ITEM, ITEM_ID, TIME, USER
 from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.resolve import require_made_with
 from seqtune.contracts.task import Report
 
 from .data import (
@@ -83,6 +84,7 @@ class Targets:
 def split(interactions: Path, config: RecommendConfig, *, out: Path) -> Report:
     """Hold out what is to be predicted, and write everything as flat arrays."""
     source = read_manifest(interactions)
+    require_made_with(config, source.made_with, what=str(interactions))
     file = interactions / INTERACTIONS
     cuts = _find_cuts(file, source, config.split, temporary=out) if _is_temporal(config) else None
     lengths, before = measure(file, source.num_users, cuts)
@@ -102,6 +104,7 @@ def split(interactions: Path, config: RecommendConfig, *, out: Path) -> Report:
         vocabulary_hash=vocabulary_hash(out / ITEMS_TABLE),
         sides=sides,
         use_full_data=config.split.use_full_data,
+        made_with={**source.made_with, "split": config.split.model_dump(mode="json")},
     )
     report = _report(
         manifest,

@@ -8,6 +8,7 @@ side_<name>.parquet    item, value        manifest.json      written last
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -38,6 +39,8 @@ class InteractionsManifest(Section):
     time: TimeKind
     sides: dict[str, int]
     """Side tables, each with its number of rows."""
+    made_with: dict[str, dict[str, Any]]
+    """The sections of the configuration that shaped it."""
 
     def write(self, folder: Path) -> None:
         (folder / MANIFEST).write_text(self.model_dump_json(indent=2), encoding="utf-8")

@@ -99,6 +99,7 @@ def ingest(
         item_id_type=log.items.type,
         time=log.clock.kind,
         sides={name: side["rows_kept"] for name, side in sides.items()},
+        made_with={"ingest": config.ingest.model_dump(mode="json")},
     ).write(out)
     return report
 
