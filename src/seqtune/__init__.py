@@ -17,6 +17,11 @@ for _switch in ("KEDRO_DISABLE_TELEMETRY", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEM
 # batches differ in length, so that would grow by gigabytes, and costs more than making it anew.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
+# Threads that wait for one another in a loop keep the one they wait for off the core as soon as
+# anything else runs on the machine, and an epoch then takes several times as long. Both switches
+# are read when torch is loaded, which is later than this.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 
 def __getattr__(name: str) -> Any:
     """`from seqtune import Recommender`, without importing torch before it is asked for."""

@@ -63,7 +63,8 @@ def _headlines(made: Sequence[str], load: Callable[[str], Any]) -> Iterator[str]
 def _next_step(made: Sequence[str], env: str | None) -> str | None:
     names = {name.rpartition(".")[2] for name in made}
     step = next((text for name, text in reversed(NEXT_STEPS.items()) if name in names), None)
-    if step and step.startswith("kedro run") and "--env" not in step and env != "local":
+    has_own_data = env not in (None, "local", "base")
+    if step and has_own_data and step.startswith("kedro run") and "--env" not in step:
         return f"{step} --env {env}"
     return step
 

@@ -44,3 +44,12 @@ def test_a_run_ends_with_what_was_made_and_the_next_step(
 def test_a_run_that_saved_nothing_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     print_summary(["recommend.resolved_config"], {}, load=dict.get)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("env", [None, "local"])
+def test_the_next_step_names_no_environment_where_none_was_named(
+    capsys: pytest.CaptureFixture[str], env: str | None
+) -> None:
+    outputs = ["recommend.checkpoint"]
+    print_summary(outputs, saved_places(CATALOG, "v1"), load=dict.get, env=env)
+    assert capsys.readouterr().out.endswith("kedro run --pipeline predict\n")

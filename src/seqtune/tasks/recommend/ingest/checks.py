@@ -44,13 +44,14 @@ def check_rows(
             f"{loaded.paths}: none of the {loaded.num_rows} rows can be used: {num_null} have an "
             f"empty field, {num_bad} no readable time; check recommend.ingest.columns and delimiter"
         )
-    where = f"WHERE NOT ({is_null}) AND ({clock.expression}) IS NOT NULL"
+    all_good = num_null == num_bad == 0
     connection.execute(
         fill(
             "CREATE OR REPLACE VIEW good AS "
-            "SELECT user_key, item_key, $time AS time, rowid AS row FROM raw $where",
-            time=clock.expression,
-            where=where if num_null or num_bad else "",
+            "SELECT user_key, item_key, CAST($time AS BIGINT) AS time, rowid AS row FROM raw "
+            "WHERE $usable",
+            time=clock.trusted if all_good else clock.expression,
+            usable="true" if all_good else f"NOT ({is_null}) AND ({clock.expression}) IS NOT NULL",
         )
     )
     return Dropped(null=num_null, bad_time=num_bad)

@@ -15,10 +15,14 @@ from seqtune.contracts.errors import DataError
 from ..params import IngestConfig
 from .checks import count_rows, example_rows
 from .engine import fill
-from .loading import INTEGER, TEXT, Loaded
+from .loading import INTEGER, TEXT, WHOLE, Loaded
 
 IdType = Literal["integer", "string"]
 Role = Literal["user", "item"]
+
+FIRST: dict[Role, int] = {"user": 0, "item": 1}
+"""The first number of each role; item 0 is padding."""
+MAX_SPAN = 1 << 22
 
 _CANONICAL = "CAST(TRY_CAST(key AS BIGINT) AS VARCHAR) IS NOT DISTINCT FROM key"
 _NUMERAL = "regexp_full_match(key, '-?[0-9]+')"
@@ -26,21 +30,29 @@ _NUMERAL = "regexp_full_match(key, '-?[0-9]+')"
 
 @dataclass(frozen=True)
 class Ids:
-    """The ids of one role, in the table `users` or `items` (key, id, number, num_rows)."""
+    """The ids of one role, in the table `users` or `items` (key, id, number, num_rows).
+
+    Numbers rise with the ids and begin at 0 for users and 1 for items. Integers that lie close
+    together are numbered by their distance from the first, with gaps: that takes no join. What
+    is written has no gaps.
+    """
 
     role: Role
     type: IdType
     num: int
+    last: int
+    """The highest number."""
     num_digits: int
     """Characters of all ids over all rows, if they are integers."""
     notes: tuple[str, ...] = ()
+    offset: int | None = None
+    """The number is the key minus this; None: it stands in the table only."""
 
 
 def number_ids(
     connection: duckdb.DuckDBPyConnection, loaded: Loaded, role: Role, config: IngestConfig
 ) -> Ids:
-    """Create the table `users` (numbered from 0) or `items` (from 1)."""
-    position = ("user", "item").index(role)
+    """Create the table `users` or `items`."""
     stored = loaded.types[f"{role}_key"]
     connection.execute(
         fill(
@@ -53,25 +65,33 @@ def number_ids(
         kind, notes = _judge_text(connection, loaded, role, config)
     else:
         kind, notes = _judge_numbers(connection, loaded, role, stored, config), ()
-    number = "key" if kind == "string" and stored == TEXT else "CAST(key AS BIGINT)"
+    offset = _offset(connection, role) if kind == "integer" and stored in WHOLE else None
+    raw_id = "key" if kind == "string" and stored == TEXT else "CAST(key AS BIGINT)"
+    rank = f"row_number() OVER (ORDER BY id) + {FIRST[role] - 1}"
     connection.execute(
         fill(
-            "CREATE OR REPLACE TABLE $table AS SELECT key, CAST($id AS $cast) AS id, num_rows, "
-            "CAST(row_number() OVER (ORDER BY CAST($id AS $cast)) + $first AS INTEGER) AS number "
-            "FROM keys ORDER BY number",
+            "CREATE OR REPLACE TABLE $table AS "
+            "SELECT *, CAST($number AS INTEGER) AS number "
+            "FROM (SELECT key, CAST($id AS $cast) AS id, num_rows FROM keys) ORDER BY number",
             table=f"{role}s",
-            id=number,
+            id=raw_id,
             cast=INTEGER if kind == "integer" else TEXT,
-            first=position - 1,
+            number=rank if offset is None else f"id - ({offset})",
         )
     )
-    num, num_digits = connection.execute(
+    num, last, num_digits = connection.execute(
         fill(
-            "SELECT count(*), sum(num_rows * strlen(CAST(key AS VARCHAR))) FROM $table",
+            "SELECT count(*), max(number), sum(num_rows * strlen(CAST(key AS VARCHAR))) "
+            "FROM $table",
             table=f"{role}s",
         )
     ).fetchall()[0]
-    return Ids(role, kind, num, int(num_digits), notes)
+    return Ids(role, kind, num, last, int(num_digits), notes, offset)
+
+
+def _offset(connection: duckdb.DuckDBPyConnection, role: Role) -> int | None:
+    low, high = connection.execute("SELECT min(key), max(key) FROM keys").fetchall()[0]
+    return low - FIRST[role] if high - low < MAX_SPAN else None
 
 
 def _judge_numbers(

@@ -25,6 +25,9 @@ from .sources import Source, head, listed, records, unreadable_parquet
 TIME_RAW = "time_raw"
 TEXT = "VARCHAR"
 INTEGER = "BIGINT"
+SMALL = "INTEGER"
+WHOLE = (INTEGER, SMALL)
+MAX_SMALL = 2**30
 PLAIN_DELIMITERS = (",", "\t", " ", ";")
 
 
@@ -78,10 +81,10 @@ def load(
     config: IngestConfig,
     *,
     table: str,
-    plain: bool = False,
+    plain: Mapping[str, str] | None = None,
 ) -> Loaded:
-    """Fill a table; with `plain`, parse text as whole numbers and let DuckDB raise."""
-    types = _types(sources, columns, plain=plain)
+    """Fill a table; with `plain`, parse text as whole numbers of these types; DuckDB may raise."""
+    types = plain or _types(sources, columns)
     connection.execute(
         fill(
             "CREATE OR REPLACE TABLE $table ($columns)",
@@ -96,7 +99,7 @@ def load(
             "INSERT INTO $table SELECT $fields FROM $relation",
             table=table,
             fields=", ".join(fields),
-            relation=_relation(source, INTEGER if plain else TEXT),
+            relation=_relation(source, {columns[key]: kind for key, kind in (plain or {}).items()}),
         )
         try:
             (num_rows,) = connection.execute(query).fetchall()[0]
@@ -110,7 +113,7 @@ def load(
             f"{sources[0].path} has a header ({listed(sources[0].names)}) but no rows; it needs "
             "one row per event"
         )
-    from_text = sources[0].format == "csv" and not plain
+    from_text = sources[0].format == "csv" and plain is None
     return Loaded(table, sources, columns, types, from_text, tuple(starts))
 
 
@@ -120,11 +123,9 @@ def _unreadable(source: Source, error: duckdb.Error, config: IngestConfig) -> Da
     return why_unreadable(source, error, max_examples=config.max_examples)
 
 
-def _types(
-    sources: tuple[Source, ...], columns: Mapping[str, str], *, plain: bool
-) -> dict[str, str]:
+def _types(sources: tuple[Source, ...], columns: Mapping[str, str]) -> dict[str, str]:
     if sources[0].format == "csv":
-        return dict.fromkeys(columns, INTEGER if plain else TEXT)
+        return dict.fromkeys(columns, TEXT)
     return {column: _parquet_type(sources, name, column) for column, name in columns.items()}
 
 
@@ -164,10 +165,13 @@ def _field(source: Source, name: str, kind: str) -> str:
     return f"CAST({identifier(name)} AS {kind})"
 
 
-def _relation(source: Source, kind: str) -> str:
+def _relation(source: Source, types: Mapping[str, str]) -> str:
+    """What to select from; columns that have no type in `types` are text."""
     if source.format == "parquet":
         return fill("read_parquet($path)", path=path_literal(source.readable))
-    columns = ", ".join(f"'c{position}': '{kind}'" for position in range(len(source.names)))
+    columns = ", ".join(
+        f"'c{position}': '{types.get(name, TEXT)}'" for position, name in enumerate(source.names)
+    )
     return fill(
         "read_csv($path, auto_detect=false, delim=$delimiter, quote='\"', escape='\"', "
         "header=$header, skip=$skip, strict_mode=true, columns={$columns})",
@@ -179,21 +183,39 @@ def _relation(source: Source, kind: str) -> str:
     )
 
 
-def looks_plain(source: Source, names: Sequence[str], config: IngestConfig) -> bool:
-    """Whether a file seems to hold the wanted columns and nothing but whole numbers."""
-    if source.format != "csv" or source.readable != source.path or config.id_type == "string":
-        return False
-    if source.num_blank or sorted(source.names) != sorted(names):
-        return False
-    if source.delimiter not in PLAIN_DELIMITERS:
-        return False
-    lines = head(source.readable)
-    rows = list(records(lines[1:] if source.header else lines, source.delimiter))
+def plain_types(
+    sources: Sequence[Source], columns: Mapping[str, str], config: IngestConfig
+) -> dict[str, str] | None:
+    """Types of the columns, if the files seem to hold these and nothing but whole numbers."""
+    largest = dict.fromkeys(columns.values(), 0)
+    for source in sources:
+        if not _may_be_plain(source, tuple(largest), config):
+            return None
+        lines = head(source.readable)
+        rows = list(records(lines[1:] if source.header else lines, source.delimiter))
+        if any("\r" in line for line in lines) or not _are_whole(rows):
+            return None
+        for name, values in zip(source.names, zip(*rows, strict=True), strict=True):
+            largest[name] = max(largest[name], *map(int, values))
+    return {
+        column: SMALL if largest[name] < MAX_SMALL else INTEGER for column, name in columns.items()
+    }
+
+
+def _may_be_plain(source: Source, names: tuple[str, ...], config: IngestConfig) -> bool:
     return (
-        bool(rows)
-        and not any("\r" in line for line in lines)
-        and all(_is_whole(field) for row in rows for field in row)
+        source.format == "csv"
+        and source.readable == source.path
+        and source.num_blank == 0
+        and source.delimiter in PLAIN_DELIMITERS
+        and sorted(source.names) == sorted(names)
+        and config.id_type != "string"
     )
+
+
+def _are_whole(rows: list[list[str]]) -> bool:
+    same_length = len({len(row) for row in rows}) == 1
+    return same_length and all(_is_whole(field) for row in rows for field in row)
 
 
 def _is_whole(field: str) -> bool:

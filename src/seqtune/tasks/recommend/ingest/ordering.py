@@ -76,6 +76,8 @@ class Rules:
     min_interactions: int
     find_duplicates: bool
     drop_duplicates: bool
+    item_numbers: Int32 | None = None
+    """Numbers without gaps, by number."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Piece:
 
 
 def find_layout(
-    connection: duckdb.DuckDBPyConnection, table: str, *, num_items: int, kind: str
+    connection: duckdb.DuckDBPyConnection, table: str, *, last_item: int, kind: str
 ) -> Layout:
     """The fewest bits that hold all times and items."""
     second = 1_000_000 if kind == "timestamp" else 1
@@ -114,7 +116,7 @@ def find_layout(
         )
     ).fetchall()[0]
     unit = second if whole else 1
-    return Layout(first, unit, ((last - first) // unit).bit_length(), num_items.bit_length())
+    return Layout(first, unit, ((last - first) // unit).bit_length(), last_item.bit_length())
 
 
 def pieces(
@@ -153,8 +155,8 @@ def sort_words(
 ) -> Sorted:
     """Sort one word a row."""
     query = fill(
-        "SELECT (CAST(user - $user AS BIGINT) << $user_shift) "
-        "| (((time - $time) // $unit) << $time_shift) | item AS word FROM numbered WHERE $range",
+        "SELECT (CAST(user - ($user) AS BIGINT) << $user_shift) "
+        "| (((time - ($time)) // $unit) << $time_shift) | item AS word FROM numbered WHERE $range",
         user=users.first,
         user_shift=layout.time_bits + layout.item_bits,
         time=layout.first_time,
@@ -243,9 +245,11 @@ def _repeated(user: Int64, item: Int32, time: Int64) -> Int64:
 
 
 def leave_out(rows: Sorted, users: UserRange, rules: Rules) -> Piece:
-    """Leave out the users that are too short."""
+    """Leave out the users that are too short, and the gaps between numbers."""
     counts = np.bincount(rows.users, minlength=users.last - users.first + 1)
     items, times = rows.items, rows.times
+    if rules.item_numbers is not None:
+        items = rules.item_numbers[items]
     is_long = counts >= rules.min_interactions
     if not is_long.all():
         keep = np.repeat(is_long, counts)
@@ -256,7 +260,7 @@ def leave_out(rows: Sorted, users: UserRange, rules: Rules) -> Piece:
         lengths=counts[kept],
         items=items,
         times=times,
-        all_lengths=counts,
+        all_lengths=counts[counts > 0],
         num_duplicates=rows.num_duplicates,
     )
 

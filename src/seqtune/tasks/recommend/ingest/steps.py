@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -20,8 +21,8 @@ from seqtune.contracts.task import Report
 from ..params import SIDES, IngestConfig, RecommendConfig
 from .checks import Dropped, check_rows
 from .engine import connect, disk_error_code, fill, identifier, literal
-from .ids import Ids, number_ids
-from .loading import INTEGER, TIME_RAW, Loaded, is_exact, load, looks_plain
+from .ids import FIRST, Ids, number_ids
+from .loading import TIME_RAW, WHOLE, Loaded, is_exact, load, plain_types
 from .manifest import INTERACTIONS, ITEMS, USERS, InteractionsManifest
 from .ordering import (
     PIECE_ROWS,
@@ -141,8 +142,8 @@ def _read(
         for path in paths
     )
     same_columns(files)
-    if all(looks_plain(file, names, config) for file in files):
-        log = _number_plain(connection, files, columns, config)
+    if types := plain_types(files, columns, config):
+        log = _number_plain(connection, files, columns, config, types)
         if log is not None:
             return log
         connection.execute("DROP VIEW IF EXISTS numbered")
@@ -155,10 +156,11 @@ def _number_plain(
     files: tuple[Source, ...],
     columns: Mapping[str, str],
     config: IngestConfig,
+    types: Mapping[str, str],
 ) -> Log | None:
     """The fast way; None where a file holds anything but canonical whole numbers."""
     try:
-        loaded = load(connection, files, columns, config, table="raw", plain=True)
+        loaded = load(connection, files, columns, config, table="raw", plain=types)
         log = _number(connection, loaded, config)
     except DataError:
         return None  # said again, in the file's own words, when it is read as text
@@ -192,22 +194,34 @@ def _number(connection: duckdb.DuckDBPyConnection, loaded: Loaded, config: Inges
                 f"{ids.role} only; recommending needs at least 2 {ids.role}s. Is it the right "
                 f"column ({_SETTINGS}.{ids.role})? If it is, add rows of {others}"
             )
-    is_view = loaded.types["user_key"] == loaded.types["item_key"] == INTEGER
+    is_view = loaded.types["user_key"] in WHOLE and loaded.types["item_key"] in WHOLE
     connection.execute(
         fill(
             "CREATE OR REPLACE $what numbered AS "
-            "SELECT u.number AS user, i.number AS item, g.time, g.row$key "
-            "FROM good g JOIN users u ON u.key = g.user_key JOIN items i ON i.key = g.item_key",
+            "SELECT $user AS user, $item AS item, g.time, g.row$key FROM good g $joins",
             what="VIEW" if is_view else "TABLE",
+            user=_numbered(users),
+            item=_numbered(items),
             key=", g.user_key" if is_view else "",
+            joins=" ".join(
+                f"JOIN {ids.role}s ON {ids.role}s.key = g.{ids.role}_key"
+                for ids in (users, items)
+                if ids.offset is None
+            ),
         )
     )
     if not is_view:  # text is dear to join and to hold, so that is done once
         connection.execute("DROP VIEW good")
         connection.execute("DROP TABLE raw")
     times = "good" if is_view else "numbered"
-    layout = find_layout(connection, times, num_items=items.num, kind=clock.kind)
+    layout = find_layout(connection, times, last_item=items.last, kind=clock.kind)
     return Log(loaded, clock, dropped, users, items, layout, is_view)
+
+
+def _numbered(ids: Ids) -> str:
+    if ids.offset is None:
+        return f"{ids.role}s.number"
+    return f"CAST(CAST(g.{ids.role}_key AS BIGINT) - ({ids.offset}) AS INTEGER)"
 
 
 def _write_log(
@@ -218,10 +232,12 @@ def _write_log(
     out: Path,
 ) -> tuple[Tally, int]:
     """Write interactions, users and items; returns the tally and the number of items."""
+    items = arrays(connection.execute("SELECT number FROM items ORDER BY number"))["number"]
     rules = Rules(
         min_interactions=config.min_interactions,
         find_duplicates=log.clock.kind != "order",
         drop_duplicates=config.on_duplicates != "keep",
+        item_numbers=None if log.items.last == log.items.num else _ranks(items),
     )
     tally = Tally()
     item_counts = np.zeros(log.items.num + 1, dtype=np.int64)
@@ -232,32 +248,41 @@ def _write_log(
             tally.add(piece, min_interactions=config.min_interactions)
             item_counts += np.bincount(piece.items, minlength=len(item_counts))
     _require_rows(connection, log, tally, config)
-    kept_items = np.flatnonzero(item_counts).astype(np.int32)
-    if len(kept_items) < log.items.num:
-        numbers = np.cumsum(item_counts > 0, dtype=np.int32)
-        renumber_items(path, numbers, temporary=temporary)
-    _write_ids(
-        connection, "users", np.concatenate(tally.users), first=0, names=(USER, USER_ID), out=out
-    )
+    kept = np.flatnonzero(item_counts)
+    if len(kept) < log.items.num:
+        renumber_items(path, _ranks(kept, length=len(item_counts)), temporary=temporary)
+    users = np.concatenate(tally.users)
+    _write_ids(connection, "users", users, names=(USER, USER_ID), out=out)
     _write_ids(
         connection,
         "items",
-        kept_items,
-        first=1,
+        items[kept - 1],
         names=(ITEM, ITEM_ID, COUNT),
-        counts=item_counts[kept_items],
+        counts=item_counts[kept],
         out=out,
     )
-    return tally, len(kept_items)
+    return tally, len(kept)
+
+
+def _ranks(numbers: npt.NDArray[Any], *, length: int = 0) -> npt.NDArray[np.int32]:
+    """By number, its place among these (from 1)."""
+    ranks = np.zeros(max(length, int(numbers.max()) + 1), dtype=np.int32)
+    ranks[numbers] = np.arange(1, len(numbers) + 1)
+    return ranks
 
 
 def _ranges(connection: duckdb.DuckDBPyConnection, log: Log) -> list[UserRange]:
     """Pieces of whole users; a view is cut by what is in its files, to join less."""
-    users = arrays(connection.execute("SELECT key, num_rows FROM users ORDER BY number"))
-    keys = users["key"] if log.is_view else np.arange(len(users["key"]))
-    column = "user_key" if log.is_view else "user"
+    query = "SELECT key, number, num_rows FROM users ORDER BY number"
+    users = arrays(connection.execute(query))
+    column, values = ("user_key", "key") if log.is_view else ("user", "number")
+    numbers, bounds = users["number"], users[values]
     return [
-        UserRange(first, last, f"{column} BETWEEN {keys[first]} AND {keys[last]}")
+        UserRange(
+            int(numbers[first]),
+            int(numbers[last]),
+            f"{column} BETWEEN {bounds[first]} AND {bounds[last]}",
+        )
         for first, last in user_ranges(users["num_rows"], piece_rows=PIECE_ROWS)
     ]
 
@@ -301,12 +326,12 @@ def _write_ids(
     table: str,
     kept: npt.NDArray[np.int32],
     *,
-    first: int,
     names: Sequence[str],
     out: Path,
     counts: npt.NDArray[np.int64] | None = None,
 ) -> None:
     """Write the raw ids of what was kept, also to the table `kept_<table>(number, id, count)`."""
+    first = FIRST["user" if table == "users" else "item"]
     numbers = np.arange(first, first + len(kept), dtype=np.int32)
     counts = np.zeros(len(kept), dtype=np.int64) if counts is None else counts
     connection.register("kept", pa.table({"old": kept, "number": numbers, "count": counts}))
