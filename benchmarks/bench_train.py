@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import tempfile
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from _harness import CLOCKS, Clock, Report, Timing, interleaved, seconds_of, show
+from _harness import CLOCKS, Clock, Report, Timing, interleaved, repeat, seconds_of, show
 from _movielens import ml1m_split
 from seqtune.contracts.seeds import derive_seed
 from seqtune.tasks.recommend import TASK
@@ -117,6 +118,7 @@ def measure(
     tokens, real = loop.count_tokens()
     bare, fitted = loop_timings(loop, folder, times=arguments.times, clock=clock)
     step, products = step_timings(config, data, times=4 * arguments.times, clock=clock)
+    batches = repeat(lambda: deque(loop.loader, maxlen=0), times=arguments.times, clock=clock)
     per_second = real / bare.median
     overhead = fitted.median / bare.median - 1
     rows = [
@@ -124,6 +126,7 @@ def measure(
         ["one epoch, bare loop", str(bare), ""],
         ["one epoch, training.fit", str(fitted), ""],
         ["overhead of Lightning and our loop", f"{overhead:+.1%}", f"<= {AIM_LOOP:.0%}"],
+        ["all batches of an epoch, made and dropped", str(batches), ""],
         ["real tokens a second, bare loop", f"{per_second:,.0f}", ""],
         ["real tokens a second, training.fit", f"{real / fitted.median:,.0f}", ""],
         ["one step of 128 x 200", str(step), ""],
