@@ -104,8 +104,21 @@ def write_report(
             for row in shown
         ],
     )
-    report.text(f"```json\n{json.dumps(metrics, indent=2)}\n```")
+    add_metrics(report, metrics)
     report.write()
+
+
+def add_metrics(report: Report, metrics: dict[str, Any]) -> None:
+    """Full-ranking metrics of the model and of the floors, each part a table."""
+    report.text(metrics["protocol"])
+    for part, found in metrics["parts"].items():
+        report.text(f"## {part}: {found['users']} users\n\n{found['verdict']}")
+        names = ["model", "markov", "popularity"]
+        rows = [
+            [metric, *(f"{values[name]:.4f}" for name in names)]
+            for metric, values in found["full_ranking"].items()
+        ]
+        report.table(["metric", *names], rows)
 
 
 if __name__ == "__main__":
