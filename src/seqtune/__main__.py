@@ -1,18 +1,17 @@
-"""`python -m seqtune`: `kedro run` for a packaged project."""
+"""`python -m seqtune`: `kedro run` without Kedro's other commands."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from kedro.framework.cli.utils import find_run_command
 from kedro.framework.project import configure_project
 
 
 def main() -> None:
-    package = Path(__file__).parent.name
-    configure_project(package)
-    find_run_command(package)(sys.argv[1:])
+    configure_project(Path(__file__).parent.name)
+    from seqtune.run_command import run  # reads the settings of the project just configured
+
+    run(prog_name="python -m seqtune")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from kedro.io.core import DatasetError
@@ -42,3 +45,11 @@ def test_a_bug_is_not_explained_away(error: Exception) -> None:
 
 def test_an_interrupted_run_exits_as_shells_expect() -> None:
     assert Interrupted("stopped", signal_number=15).exit_code == 143
+
+
+def test_the_package_runs_pipelines_itself(project: Path) -> None:
+    command = [sys.executable, "-m", "seqtune", "--pipeline", "ingest"]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "interactions.csv" in result.stderr
+    assert "Traceback" not in result.stderr
