@@ -260,6 +260,15 @@ def test_a_late_odd_id_is_seen_behind_a_plain_sample(tmp_path: Path) -> None:
         assert report["rows_kept"] == 5001
 
 
+def test_a_late_large_number_is_read_as_well(tmp_path: Path) -> None:
+    """Behind a sample of small ones, which are read as 32 bits."""
+    rows = "".join(f"{n % 50},{n % 40},{n}\n" for n in range(5000))
+    path = write(tmp_path / "log.csv", f"user,item,time\n{rows}1,{2**40},{2**50}\n")
+    out, report = run(tmp_path, path)
+    assert sequences(out)[1][-1] == 2**40
+    assert report["time"]["last"] == 2**50
+
+
 def test_very_large_integers_are_exact(tmp_path: Path) -> None:
     big = 2**62 + 1
     out, report = run(tmp_path, write(tmp_path / "log.csv", LOG.replace(",30,", f",{big},")))
@@ -297,6 +306,11 @@ def test_times_of_parquet_types(tmp_path: Path) -> None:
         out, report = run(tmp_path, tmp_path / "log.parquet")
         assert sequences(out) == {"a": [2, 3, 1], "b": [2, 3, 1]}
         assert report["time"]["first"] == "1970-01-01T00:00:01+00:00"
+    days = pa.array([3, 1, 2] * 2, pa.date32())
+    pq.write_table(data.set_column(2, "time", days), tmp_path / "log.parquet")
+    out, report = run(tmp_path, tmp_path / "log.parquet")
+    assert sequences(out) == {"a": [2, 3, 1], "b": [2, 3, 1]}
+    assert report["time"]["first"] == "1970-01-02T00:00:00+00:00"
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from seqtune.tasks.recommend.ingest.ordering import (
     Rules,
     Sorted,
     UserRange,
+    cut_users,
     find_layout,
     leave_out,
     sort_rows,
@@ -47,8 +48,8 @@ def both_ways(
     )
     mixed = numbered.take(np.random.default_rng(0).permutation(len(rows)))  # joins keep no order
     connection.register("numbered", mixed)
-    users = UserRange(int(columns[0].min()), int(columns[0].max()), "true")
-    layout = find_layout(connection, "numbered", last_item=int(columns[1].max()), kind=kind)
+    users = UserRange(int(columns[0].min()), int(columns[0].max()), len(rows), "true")
+    layout = find_layout(connection, "numbered", num_items=int(columns[1].max()), kind=kind)
     ways = [sort_words, sort_rows] if layout.fits(users) else [sort_rows]
     return [way(connection, users, layout, rules) for way in ways]
 
@@ -74,7 +75,8 @@ def test_like_a_stable_sort(
     expected = plain(rows, drop=drop)
     first = min(user for user, _, _ in rows)
     for found in both_ways(connection, rows, rules):
-        columns = (found.users + first, found.items, found.times)
+        users = np.repeat(np.arange(first, first + len(found.lengths)), found.lengths)
+        columns = (users, found.items, found.times)
         assert list(zip(*(column.tolist() for column in columns), strict=True)) == expected
         assert found.num_duplicates == len(rows) - len(set(rows))
 
@@ -84,30 +86,46 @@ def test_whole_seconds_take_fewer_bits(connection: duckdb.DuckDBPyConnection) ->
     rules = Rules(min_interactions=1, find_duplicates=True, drop_duplicates=True)
     for found in both_ways(connection, rows, rules, kind="timestamp"):
         assert found.times.tolist() == [3_000_000, 5_000_000, 4_000_000]
-    layout = find_layout(connection, "numbered", last_item=2, kind="timestamp")
+    layout = find_layout(connection, "numbered", num_items=2, kind="timestamp")
     assert layout == Layout(first_time=3_000_000, time_unit=1_000_000, time_bits=2, item_bits=2)
 
 
 def test_a_word_has_63_bits() -> None:
     layout = Layout(first_time=0, time_unit=1, time_bits=40, item_bits=20)
-    assert layout.fits(UserRange(5, 12, ""))
-    assert not layout.fits(UserRange(5, 13, ""))
+    assert layout.fits(UserRange(5, 12, 8, ""))
+    assert not layout.fits(UserRange(5, 13, 9, ""))
 
 
 def test_short_users_are_left_out() -> None:
     rows = Sorted(
-        users=np.array([0, 0, 2, 3, 3]),
+        lengths=np.array([2, 0, 1, 2, 0]),
         items=np.array([1, 2, 3, 4, 5], np.int32),
         times=np.arange(5),
         num_duplicates=0,
     )
     rules = Rules(min_interactions=2, find_duplicates=True, drop_duplicates=True)
-    piece = leave_out(rows, UserRange(10, 14, ""), rules)
+    piece = leave_out(rows, UserRange(10, 14, 5, ""), rules)
     assert piece.users.tolist() == [10, 13]
     assert piece.lengths.tolist() == [2, 2]
     assert piece.items.tolist() == [1, 2, 4, 5]
     assert piece.times.tolist() == [0, 1, 3, 4]
-    assert piece.all_lengths.tolist() == [2, 1, 2]
+    assert piece.all_lengths.tolist() == [2, 0, 1, 2, 0]
+
+
+def test_pieces_are_made_smaller_where_a_word_is_too_short() -> None:
+    num_rows = np.full(4096, 1024)
+    for time_bits, num_pieces in ((41, 1), (42, 2), (43, 4), (44, 4)):
+        layout = Layout(first_time=0, time_unit=1, time_bits=time_bits, item_bits=10)
+        ranges = cut_users(
+            num_rows,
+            layout=layout,
+            piece_rows=1 << 22,
+            condition=lambda first, last: f"{first}-{last}",
+        )
+        assert len(ranges) == num_pieces
+        assert all(map(layout.fits, ranges)) == (time_bits < 44)
+        assert (ranges[0].first, ranges[-1].last) == (0, 4095)
+        assert ranges[0].condition.startswith("0-")
 
 
 @pytest.mark.parametrize("piece_rows", [1, 3, 7, 100])

@@ -27,7 +27,7 @@ def check_rows(
 ) -> Dropped:
     """Create the view `good(user_key, item_key, time, row)` of the rows that can be used."""
     is_null = any_null(loaded)
-    is_bad_time = f"NOT ({is_null}) AND ({clock.expression}) IS NULL"
+    is_bad_time = f"NOT ({is_null}) AND ({clock.is_bad})"
     num_null, num_bad = connection.execute(
         fill(
             "SELECT count(*) FILTER ($null), count(*) FILTER ($bad) FROM raw",
@@ -44,14 +44,14 @@ def check_rows(
             f"{loaded.paths}: none of the {loaded.num_rows} rows can be used: {num_null} have an "
             f"empty field, {num_bad} no readable time; check recommend.ingest.columns and delimiter"
         )
-    all_good = num_null == num_bad == 0
+    usable = f"NOT ({is_null}) AND NOT ({clock.is_bad})" if num_null + num_bad else "true"
     connection.execute(
         fill(
             "CREATE OR REPLACE VIEW good AS "
             "SELECT user_key, item_key, CAST($time AS BIGINT) AS time, rowid AS row FROM raw "
             "WHERE $usable",
-            time=clock.trusted if all_good else clock.expression,
-            usable="true" if all_good else f"NOT ({is_null}) AND ({clock.expression}) IS NOT NULL",
+            time=clock.value,
+            usable=usable,
         )
     )
     return Dropped(null=num_null, bad_time=num_bad)

@@ -22,7 +22,6 @@ Role = Literal["user", "item"]
 
 FIRST: dict[Role, int] = {"user": 0, "item": 1}
 """The first number of each role; item 0 is padding."""
-MAX_SPAN = 1 << 22
 
 _CANONICAL = "CAST(TRY_CAST(key AS BIGINT) AS VARCHAR) IS NOT DISTINCT FROM key"
 _NUMERAL = "regexp_full_match(key, '-?[0-9]+')"
@@ -32,21 +31,17 @@ _NUMERAL = "regexp_full_match(key, '-?[0-9]+')"
 class Ids:
     """The ids of one role, in the table `users` or `items` (key, id, number, num_rows).
 
-    Numbers rise with the ids and begin at 0 for users and 1 for items. Integers that lie close
-    together are numbered by their distance from the first, with gaps: that takes no join. What
-    is written has no gaps.
+    Numbers have no gaps, rise with the ids, and begin at 0 for users and 1 for items.
     """
 
     role: Role
     type: IdType
     num: int
-    last: int
-    """The highest number."""
     num_digits: int
     """Characters of all ids over all rows, if they are integers."""
     notes: tuple[str, ...] = ()
     offset: int | None = None
-    """The number is the key minus this; None: it stands in the table only."""
+    """The ids are integers without gaps: the number is the key minus this."""
 
 
 def number_ids(
@@ -65,33 +60,28 @@ def number_ids(
         kind, notes = _judge_text(connection, loaded, role, config)
     else:
         kind, notes = _judge_numbers(connection, loaded, role, stored, config), ()
-    offset = _offset(connection, role) if kind == "integer" and stored in WHOLE else None
     raw_id = "key" if kind == "string" and stored == TEXT else "CAST(key AS BIGINT)"
-    rank = f"row_number() OVER (ORDER BY id) + {FIRST[role] - 1}"
     connection.execute(
         fill(
             "CREATE OR REPLACE TABLE $table AS "
-            "SELECT *, CAST($number AS INTEGER) AS number "
+            "SELECT *, CAST(row_number() OVER (ORDER BY id) + $first - 1 AS INTEGER) AS number "
             "FROM (SELECT key, CAST($id AS $cast) AS id, num_rows FROM keys) ORDER BY number",
             table=f"{role}s",
             id=raw_id,
             cast=INTEGER if kind == "integer" else TEXT,
-            number=rank if offset is None else f"id - ({offset})",
+            first=FIRST[role],
         )
     )
-    num, last, num_digits = connection.execute(
+    num, low, high, num_digits = connection.execute(
         fill(
-            "SELECT count(*), max(number), sum(num_rows * strlen(CAST(key AS VARCHAR))) "
-            "FROM $table",
+            "SELECT count(*), min(key), max(key), "
+            "sum(num_rows * strlen(CAST(key AS VARCHAR))) FROM $table",
             table=f"{role}s",
         )
     ).fetchall()[0]
-    return Ids(role, kind, num, last, int(num_digits), notes, offset)
-
-
-def _offset(connection: duckdb.DuckDBPyConnection, role: Role) -> int | None:
-    low, high = connection.execute("SELECT min(key), max(key) FROM keys").fetchall()[0]
-    return low - FIRST[role] if high - low < MAX_SPAN else None
+    is_gapless = kind == "integer" and stored in WHOLE and high - low + 1 == num
+    offset = low - FIRST[role] if is_gapless else None
+    return Ids(role, kind, num, int(num_digits), notes, offset)
 
 
 def _judge_numbers(

@@ -27,7 +27,8 @@ TEXT = "VARCHAR"
 INTEGER = "BIGINT"
 SMALL = "INTEGER"
 WHOLE = (INTEGER, SMALL)
-MAX_SMALL = 2**30
+MAX_SMALL = 2_000_000_000
+"""A column that begins below it is read as 32-bit integers (unix seconds are, until 2033)."""
 PLAIN_DELIMITERS = (",", "\t", " ", ";")
 
 

@@ -1,17 +1,16 @@
 """Rows in the order of user, time and file: sorted, duplicates and short users left out, written.
 
-Users are numbered by now, so a range of users is a piece that fits in memory; pieces are worked
-on two at a time. Where user, time and item fit in 63 bits, which is nearly always, a row is one
-64-bit word: the database packs the words, numpy sorts them (many times faster than a sort of
-rows), and everything is read off the sorted words. Only rows of one user and one time are then
-still to be put in file order. Where they do not fit, the database sorts.
+Users are numbered by now, so a range of users is a piece that fits in memory; two pieces are
+sorted while one is written. Where user, time and item fit in 63 bits, which is nearly always, a
+row is one 64-bit word: the database packs the words, numpy sorts them (many times faster than a
+sort of rows), and everything is read off the sorted words. Only rows of one user and one time are
+then still to be put in file order. Where they do not fit, the database sorts.
 
 Legend: R rows of a piece, U users of it.
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,8 +30,9 @@ from seqtune.contracts.columns import ITEM, TIME, USER
 from .engine import disk_errors, fill
 
 PIECE_ROWS = 1 << 22
+MIN_PIECE_ROWS = 1 << 20
 ROW_GROUP = 1 << 20
-NUM_THREADS = min(2, os.cpu_count() or 1)
+NUM_WORKERS = 2
 WORD_BITS = 63
 MANY = 1000
 """Users with ties, from which on it is no use to name them one by one."""
@@ -50,8 +50,13 @@ class UserRange:
 
     first: int
     last: int
+    num_rows: int
     condition: str
     """SQL that chooses them."""
+
+    @property
+    def num(self) -> int:
+        return self.last - self.first + 1
 
 
 @dataclass(frozen=True)
@@ -76,15 +81,13 @@ class Rules:
     min_interactions: int
     find_duplicates: bool
     drop_duplicates: bool
-    item_numbers: Int32 | None = None
-    """Numbers without gaps, by number."""
 
 
 @dataclass(frozen=True)
 class Sorted:
     """The rows of a piece by user, time and file."""
 
-    users: Int64  # [R], from the first of the range
+    lengths: Int64  # [U]
     items: Int32  # [R]
     times: Int64  # [R]
     num_duplicates: int
@@ -104,7 +107,7 @@ class Piece:
 
 
 def find_layout(
-    connection: duckdb.DuckDBPyConnection, table: str, *, last_item: int, kind: str
+    connection: duckdb.DuckDBPyConnection, table: str, *, num_items: int, kind: str
 ) -> Layout:
     """The fewest bits that hold all times and items."""
     second = 1_000_000 if kind == "timestamp" else 1
@@ -116,7 +119,7 @@ def find_layout(
         )
     ).fetchall()[0]
     unit = second if whole else 1
-    return Layout(first, unit, ((last - first) // unit).bit_length(), last_item.bit_length())
+    return Layout(first, unit, ((last - first) // unit).bit_length(), num_items.bit_length())
 
 
 def pieces(
@@ -125,29 +128,25 @@ def pieces(
     layout: Layout,
     rules: Rules,
 ) -> Iterator[Piece]:
-    """The pieces in order; a few are worked on ahead of the one that is handed out."""
+    """The pieces in order, each worked on while those before it are in use."""
 
     def make(users: UserRange) -> Piece:
         with disk_errors(), connection.cursor() as cursor:
             sort = sort_words if layout.fits(users) else sort_rows
             return leave_out(sort(cursor, users, layout, rules), users, rules)
 
-    return _in_order(make, ranges)
+    return _ahead(make, ranges)
 
 
-def _in_order(make: Callable[[UserRange], Piece], ranges: Sequence[UserRange]) -> Iterator[Piece]:
-    waiting: deque[Future[Piece]] = deque()
-    with ThreadPoolExecutor(NUM_THREADS) as pool:
-        try:
-            for users in ranges:
-                waiting.append(pool.submit(make, users))
-                if len(waiting) > NUM_THREADS:
-                    yield waiting.popleft().result()
-            while waiting:
+def _ahead(make: Callable[[UserRange], Piece], ranges: Sequence[UserRange]) -> Iterator[Piece]:
+    with ThreadPoolExecutor(NUM_WORKERS) as pool:
+        waiting: deque[Future[Piece]] = deque()
+        for users in ranges:
+            waiting.append(pool.submit(make, users))
+            if len(waiting) > NUM_WORKERS:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def sort_words(
@@ -164,7 +163,7 @@ def sort_words(
         time_shift=layout.item_bits,
         range=users.condition,
     )
-    word: Int64 = arrays(cursor.execute(query))["word"]
+    word = _fetch_words(cursor, query, users.num_rows)
     word.sort()
     num_duplicates = 0
     if rules.find_duplicates:
@@ -172,18 +171,30 @@ def sort_words(
         num_duplicates = int(np.count_nonzero(again))
         if num_duplicates and rules.drop_duplicates:
             word = word[np.concatenate([[True], ~again])]
+    first_words = np.arange(users.num) << (layout.time_bits + layout.item_bits)
+    lengths = np.diff(np.searchsorted(word, first_words), append=len(word))
     items = (word & ((1 << layout.item_bits) - 1)).astype(np.int32)
     word >>= layout.item_bits
     tied = _neighbours(word[1:] == word[:-1])
-    times = word & ((1 << layout.time_bits) - 1)
-    times *= layout.time_unit
-    times += layout.first_time
-    word >>= layout.time_bits
+    tied_users = (word[tied] >> layout.time_bits) + users.first
+    word &= (1 << layout.time_bits) - 1
+    word *= layout.time_unit
+    word += layout.first_time
+    times = word
     if len(tied):
-        items[tied] = _items_in_file_order(
-            cursor, users, word[tied] + users.first, times[tied], rules=rules
-        )
-    return Sorted(word, items, times, num_duplicates)
+        items[tied] = _items_in_file_order(cursor, users, tied_users, times[tied], rules=rules)
+    return Sorted(lengths, items, times, num_duplicates)
+
+
+def _fetch_words(cursor: duckdb.DuckDBPyConnection, query: str, num_rows: int) -> Int64:
+    """The words of a query, without a second copy of them in the database."""
+    words = np.empty(num_rows, dtype=np.int64)
+    filled = 0
+    for batch in cursor.sql(query).to_arrow_reader():
+        part = batch.column(0).to_numpy()
+        words[filled : filled + len(part)] = part
+        filled += len(part)
+    return words[:filled]
 
 
 def _neighbours(same: Bool) -> Int64:
@@ -229,7 +240,8 @@ def sort_rows(
     repeated = _repeated(user, item, time) if rules.find_duplicates else np.empty(0, np.int64)
     if rules.drop_duplicates:
         user, item, time = (np.delete(column, repeated) for column in (user, item, time))
-    return Sorted(user, item, time, len(repeated))
+    lengths = np.bincount(user, minlength=users.num)
+    return Sorted(lengths, item, time, len(repeated))
 
 
 def _repeated(user: Int64, item: Int32, time: Int64) -> Int64:
@@ -245,31 +257,44 @@ def _repeated(user: Int64, item: Int32, time: Int64) -> Int64:
 
 
 def leave_out(rows: Sorted, users: UserRange, rules: Rules) -> Piece:
-    """Leave out the users that are too short, and the gaps between numbers."""
-    counts = np.bincount(rows.users, minlength=users.last - users.first + 1)
+    """Leave out the users that are too short."""
     items, times = rows.items, rows.times
-    if rules.item_numbers is not None:
-        items = rules.item_numbers[items]
-    is_long = counts >= rules.min_interactions
+    is_long = rows.lengths >= rules.min_interactions
     if not is_long.all():
-        keep = np.repeat(is_long, counts)
+        keep = np.repeat(is_long, rows.lengths)
         items, times = items[keep], times[keep]
     kept = np.flatnonzero(is_long)
     return Piece(
         users=(kept + users.first).astype(np.int32),
-        lengths=counts[kept],
+        lengths=rows.lengths[kept],
         items=items,
         times=times,
-        all_lengths=counts[counts > 0],
+        all_lengths=rows.lengths,
         num_duplicates=rows.num_duplicates,
     )
 
 
-def user_ranges(rows_of_user: Int64, *, piece_rows: int) -> list[tuple[int, int]]:
-    """Ranges of users (first, last) of about `piece_rows` rows each."""
-    ends = np.cumsum(rows_of_user)
+def cut_users(
+    num_rows: Int64, *, layout: Layout, piece_rows: int, condition: Callable[[int, int], str]
+) -> list[UserRange]:
+    """Ranges of about `piece_rows` rows, or fewer where that makes a row fit in a word.
+
+    `num_rows` is by user; `condition` gives the SQL for users first..last.
+    """
+    ranges = [
+        UserRange(first, last, int(num_rows[first : last + 1].sum()), condition(first, last))
+        for first, last in user_ranges(num_rows, piece_rows=piece_rows)
+    ]
+    if piece_rows > MIN_PIECE_ROWS and not all(map(layout.fits, ranges)):
+        return cut_users(num_rows, layout=layout, piece_rows=piece_rows // 2, condition=condition)
+    return ranges
+
+
+def user_ranges(num_rows: Int64, *, piece_rows: int) -> list[tuple[int, int]]:
+    """First and last user of pieces of about `piece_rows` rows."""
+    ends = np.cumsum(num_rows)
     marks = np.arange(piece_rows, ends[-1] + piece_rows, piece_rows)
-    cuts = np.concatenate([[0], np.searchsorted(ends, marks) + 1]).clip(max=len(rows_of_user))
+    cuts = np.concatenate([[0], np.searchsorted(ends, marks) + 1]).clip(max=len(num_rows))
     return [(int(first), int(last) - 1) for first, last in pairwise(np.unique(cuts))]
 
 

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -31,10 +30,10 @@ from .ordering import (
     Rules,
     UserRange,
     arrays,
+    cut_users,
     find_layout,
     pieces,
     renumber_items,
-    user_ranges,
 )
 from .report import Tally, build_report, length_summary
 from .sides import ingest_side
@@ -214,7 +213,7 @@ def _number(connection: duckdb.DuckDBPyConnection, loaded: Loaded, config: Inges
         connection.execute("DROP VIEW good")
         connection.execute("DROP TABLE raw")
     times = "good" if is_view else "numbered"
-    layout = find_layout(connection, times, last_item=items.last, kind=clock.kind)
+    layout = find_layout(connection, times, num_items=items.num, kind=clock.kind)
     return Log(loaded, clock, dropped, users, items, layout, is_view)
 
 
@@ -232,12 +231,10 @@ def _write_log(
     out: Path,
 ) -> tuple[Tally, int]:
     """Write interactions, users and items; returns the tally and the number of items."""
-    items = arrays(connection.execute("SELECT number FROM items ORDER BY number"))["number"]
     rules = Rules(
         min_interactions=config.min_interactions,
         find_duplicates=log.clock.kind != "order",
         drop_duplicates=config.on_duplicates != "keep",
-        item_numbers=None if log.items.last == log.items.num else _ranks(items),
     )
     tally = Tally()
     item_counts = np.zeros(log.items.num + 1, dtype=np.int64)
@@ -248,43 +245,27 @@ def _write_log(
             tally.add(piece, min_interactions=config.min_interactions)
             item_counts += np.bincount(piece.items, minlength=len(item_counts))
     _require_rows(connection, log, tally, config)
-    kept = np.flatnonzero(item_counts)
+    kept = np.flatnonzero(item_counts).astype(np.int32)
     if len(kept) < log.items.num:
-        renumber_items(path, _ranks(kept, length=len(item_counts)), temporary=temporary)
+        renumber_items(path, np.cumsum(item_counts > 0, dtype=np.int32), temporary=temporary)
     users = np.concatenate(tally.users)
     _write_ids(connection, "users", users, names=(USER, USER_ID), out=out)
-    _write_ids(
-        connection,
-        "items",
-        items[kept - 1],
-        names=(ITEM, ITEM_ID, COUNT),
-        counts=item_counts[kept],
-        out=out,
-    )
+    counts = item_counts[kept]
+    _write_ids(connection, "items", kept, names=(ITEM, ITEM_ID, COUNT), counts=counts, out=out)
     return tally, len(kept)
-
-
-def _ranks(numbers: npt.NDArray[Any], *, length: int = 0) -> npt.NDArray[np.int32]:
-    """By number, its place among these (from 1)."""
-    ranks = np.zeros(max(length, int(numbers.max()) + 1), dtype=np.int32)
-    ranks[numbers] = np.arange(1, len(numbers) + 1)
-    return ranks
 
 
 def _ranges(connection: duckdb.DuckDBPyConnection, log: Log) -> list[UserRange]:
     """Pieces of whole users; a view is cut by what is in its files, to join less."""
-    query = "SELECT key, number, num_rows FROM users ORDER BY number"
-    users = arrays(connection.execute(query))
-    column, values = ("user_key", "key") if log.is_view else ("user", "number")
-    numbers, bounds = users["number"], users[values]
-    return [
-        UserRange(
-            int(numbers[first]),
-            int(numbers[last]),
-            f"{column} BETWEEN {bounds[first]} AND {bounds[last]}",
-        )
-        for first, last in user_ranges(users["num_rows"], piece_rows=PIECE_ROWS)
-    ]
+    users = arrays(connection.execute("SELECT key, num_rows FROM users ORDER BY number"))
+    keys = users["key"] if log.is_view else range(log.users.num)
+    column = "user_key" if log.is_view else "user"
+    return cut_users(
+        users["num_rows"],
+        layout=log.layout,
+        piece_rows=PIECE_ROWS,
+        condition=lambda first, last: f"{column} BETWEEN {keys[first]} AND {keys[last]}",
+    )
 
 
 def _require_rows(

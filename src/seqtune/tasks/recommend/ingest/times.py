@@ -25,30 +25,32 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNIX_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _FIRST_PLAUSIBLE, _LAST_PLAUSIBLE = 10**8, 10**10  # 1973 to 2286 as unix seconds
 
-_NUMBER = "CASE WHEN isfinite($number) AND $number >= 0 AND $number < 9.2e18 THEN $value END"
-_STAMP = "CASE WHEN isfinite($stamp) THEN epoch_us($stamp) END"
-
 
 @dataclass(frozen=True)
 class Clock:
     """How a row's time is computed from `raw`."""
 
     kind: TimeKind
-    expression: str
-    """SQL of a whole number; null where the time is no time."""
-    trusted: str
-    """The same for a column in which all times are: cheaper."""
+    value: str
+    """SQL of a whole number, for rows whose time is not bad."""
+    is_bad: str
+    """SQL that says of a row, if its time is not null, that it is none."""
+
+    @property
+    def expression(self) -> str:
+        """SQL of the value, null where the time is null or bad."""
+        return f"CASE WHEN NOT ({self.is_bad}) THEN {self.value} END"
 
 
 def detect_clock(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> Clock:
     """Whole numbers, other numbers or dates: whatever most of the column is."""
     if TIME_RAW not in loaded.types:
-        return Clock("order", "rowid", "rowid")
+        return Clock("order", value="rowid", is_bad="false")
     kind = loaded.types[TIME_RAW]
     if kind in WHOLE:
-        return Clock("integer", "CASE WHEN time_raw >= 0 THEN time_raw END", "time_raw")
+        return Clock("integer", value="time_raw", is_bad="time_raw < 0")
     if kind not in (TEXT, "DOUBLE"):
-        return Clock("timestamp", fill(_STAMP, stamp="time_raw"), "epoch_us(time_raw)")
+        return _timestamp("time_raw")
     number = "TRY_CAST(time_raw AS DOUBLE)"
     counts = "SELECT count(time_raw), count($number), $fractions FROM raw"
     num_times, num_numbers, num_fractions = connection.execute(
@@ -59,13 +61,20 @@ def detect_clock(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> Clock
         )
     ).fetchall()[0]
     if num_numbers * 2 < num_times:
-        stamp = "TRY_CAST(time_raw AS TIMESTAMPTZ)"
-        return Clock("timestamp", fill(_STAMP, stamp=stamp), f"epoch_us({stamp})")
-    if num_fractions:
-        value = f"TRY_CAST(round({number} * 1e6) AS BIGINT)"
-        return Clock("fraction", fill(_NUMBER, number=number, value=value), value)
-    value = "TRY_CAST(time_raw AS BIGINT)"
-    return Clock("integer", fill(_NUMBER, number=number, value=value), value)
+        return _timestamp("TRY_CAST(time_raw AS TIMESTAMPTZ)")
+    value = f"round({number} * 1e6)" if num_fractions else "time_raw"
+    value = f"TRY_CAST({value} AS BIGINT)"
+    is_bad = fill(
+        "NOT coalesce(isfinite($number) AND $number >= 0 AND $value IS NOT NULL, false)",
+        number=number,
+        value=value,
+    )
+    return Clock("fraction" if num_fractions else "integer", value=value, is_bad=is_bad)
+
+
+def _timestamp(stamp: str) -> Clock:
+    is_bad = f"NOT coalesce(isfinite({stamp}), false)"
+    return Clock("timestamp", value=f"epoch_us({stamp})", is_bad=is_bad)
 
 
 def time_range(kind: TimeKind, first: int, last: int) -> dict[str, int | float | str]:
