@@ -30,6 +30,7 @@ from .ordering import (
     Rules,
     UserRange,
     arrays,
+    count_items,
     cut_users,
     find_layout,
     pieces,
@@ -237,14 +238,13 @@ def _write_log(
         drop_duplicates=config.on_duplicates != "keep",
     )
     tally = Tally()
-    item_counts = np.zeros(log.items.num + 1, dtype=np.int64)
     path = out / INTERACTIONS
     with InteractionsWriter(path) as writer:
         for piece in pieces(connection, _ranges(connection, log), log.layout, rules):
             writer.write(piece)
             tally.add(piece, min_interactions=config.min_interactions)
-            item_counts += np.bincount(piece.items, minlength=len(item_counts))
     _require_rows(connection, log, tally, config)
+    item_counts = _item_counts(connection, log, tally, path)
     kept = np.flatnonzero(item_counts).astype(np.int32)
     if len(kept) < log.items.num:
         renumber_items(path, np.cumsum(item_counts > 0, dtype=np.int32), temporary=temporary)
@@ -253,6 +253,16 @@ def _write_log(
     counts = item_counts[kept]
     _write_ids(connection, "items", kept, names=(ITEM, ITEM_ID, COUNT), counts=counts, out=out)
     return tally, len(kept)
+
+
+def _item_counts(
+    connection: duckdb.DuckDBPyConnection, log: Log, tally: Tally, path: Path
+) -> npt.NDArray[np.int64]:
+    """How often each item was written: as when it was numbered, unless rows were left out since."""
+    numbered = arrays(connection.execute("SELECT num_rows FROM items ORDER BY number"))["num_rows"]
+    if numbered.sum() == tally.num_rows:
+        return np.concatenate([[0], numbered])
+    return count_items(path, log.items.num)
 
 
 def _ranges(connection: duckdb.DuckDBPyConnection, log: Log) -> list[UserRange]:
