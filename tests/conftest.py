@@ -36,23 +36,41 @@ def shared_data() -> Path:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A seqtune project of one's own: this configuration, this package, its own data folder."""
-    folder = tmp_path / "project"
-    (folder / "src").mkdir(parents=True)
-    shutil.copytree(REPOSITORY / "conf", folder / "conf", ignore=_others_local_settings)
-    for name in ("pyproject.toml", ".telemetry"):
-        shutil.copy(REPOSITORY / name, folder / name)
-    return folder
+    return new_project(tmp_path / "project")
 
 
 @pytest.fixture
 def kedro(project: Path) -> Kedro:
     """`kedro("run", "--env", "sample")` in `project`, in a process of its own."""
+    return kedro_in(project)
 
+
+@pytest.fixture(scope="module")
+def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One project for a whole file of tests, which leave it as they found it."""
+    return new_project(tmp_path_factory.mktemp("shared") / "project")
+
+
+@pytest.fixture(scope="module")
+def shared_kedro(shared_project: Path) -> Kedro:
+    """`kedro` in `shared_project`."""
+    return kedro_in(shared_project)
+
+
+def new_project(folder: Path) -> Path:
+    (folder / "src").mkdir(parents=True)
+    shutil.copytree(REPOSITORY / "conf", folder / "conf", ignore=_others_local_settings)
+    for name in ("pyproject.toml", "requirements.lock", ".telemetry"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    return folder
+
+
+def kedro_in(folder: Path) -> Kedro:
     def call(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "COLUMNS": "200"}
         return subprocess.run(
             [sys.executable, "-m", "kedro", *arguments],
-            cwd=project,
+            cwd=folder,
             env=environment,
             capture_output=True,
             text=True,

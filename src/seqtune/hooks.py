@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from kedro.framework.context import KedroContext
@@ -12,12 +13,15 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
+from seqtune.contracts.config import Section, ValidateConfig, VerifyConfig
 from seqtune.contracts.errors import ConfigurationError, did_you_mean
-from seqtune.contracts.parameters import RUNTIME
-from seqtune.contracts.resolve import flatten
+from seqtune.contracts.parameters import RUNTIME, TaskParameters
+from seqtune.contracts.resolve import Layer, flatten, resolve
 from seqtune.pipeline_registry import TASKS
-from seqtune.summary import print_summary, saved_places
+from seqtune.summary import print_summary, saved_place
+from seqtune.tuning.parameters import TuningParameters, parse_tuning
 
+SectionT = TypeVar("SectionT", bound=Section)
 logger = logging.getLogger(__name__)
 
 
@@ -52,13 +56,47 @@ class ParameterHooks:
         self._refuse_unknown_tops(runtime)
         wanted = {name for name in pipeline.inputs() if name.startswith("params:")}
         for task in TASKS:
-            if f"params:{task.name}" in wanted:
+            engine_wanted = f"params:{task.name}.tuning" in wanted
+            if engine_wanted or f"params:{task.name}" in wanted:
                 parsed = task.parse_parameters(
                     values=values.get(task.name) or {},
                     runtime=runtime.get(task.name) or {},
                     origins=self._below(task.name),
                 )
                 catalog[f"params:{task.name}"].save(parsed)
+                if engine_wanted:
+                    engine = self._engine(task.name, values, runtime, parsed)
+                    catalog[f"params:{task.name}.tuning"].save(engine)
+
+    def _engine(
+        self,
+        task: str,
+        values: Mapping[str, Any],
+        runtime: Mapping[str, Any],
+        parsed: TaskParameters,
+    ) -> TuningParameters:
+        """The parameters of the engine for one task: `tuning`, under `<task>.tuning`."""
+        own = (values.get(task) or {}).get("tuning") or {}
+        return parse_tuning(
+            task,
+            engine=Layer("conf", values.get("tuning") or {}, self._below("tuning")),
+            own=Layer("conf", own, self._below(f"{task}.tuning")),
+            runtime=runtime.get("tuning") or {},
+            own_runtime=(runtime.get(task) or {}).get("tuning") or {},
+            known=dict(flatten(parsed.resolve().config.model_dump())),
+            verify=self._section(VerifyConfig, "verify_env", values, runtime),
+            validate=self._section(ValidateConfig, "validate", values, runtime),
+        )
+
+    def _section(
+        self,
+        section: type[SectionT],
+        name: str,
+        values: Mapping[str, Any],
+        runtime: Mapping[str, Any],
+    ) -> SectionT:
+        files = Layer("conf", values.get(name) or {}, self._below(name))
+        return resolve(section, files, Layer(RUNTIME, runtime.get(name) or {}), root=name).config
 
     def _below(self, task: str) -> dict[str, str]:
         prefix = f"{task}."
@@ -83,15 +121,21 @@ class SummaryHooks:
     """After a run: what was made, where it is, and what to do next."""
 
     def __init__(self) -> None:
-        self._places: dict[str, Path] = {}
+        self._save_version = ""
 
     @hook_impl
-    def after_catalog_created(self, conf_catalog: dict[str, Any], save_version: str) -> None:
-        self._places = saved_places(conf_catalog, save_version)
+    def after_catalog_created(self, save_version: str) -> None:
+        self._save_version = save_version
 
     @hook_impl
     def after_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
         outputs = [name for node in pipeline.nodes for name in node.outputs]
-        print_summary(outputs, self._places, load=catalog.load, env=run_params["env"])
+        entries = {name: catalog.config_resolver.resolve_pattern(name) for name in outputs}
+        places = {
+            name: place
+            for name, entry in entries.items()
+            if (place := saved_place(entry, self._save_version))
+        }
+        print_summary(outputs, places, load=catalog.load, env=run_params["env"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline
 
 from seqtune.contracts.task import TaskSpec
-from seqtune.pipelines import ingest, predict, sample, split, train
+from seqtune.pipelines import ingest, predict, sample, split, train, tune, validate, verify_env
 from seqtune.tasks import recommend
 
 TASKS: tuple[TaskSpec, ...] = (recommend.TASK,)
@@ -13,9 +13,14 @@ DEFAULT_TASK = recommend.TASK
 STAGES = {
     "ingest": ingest.create_pipeline,
     "split": split.create_pipeline,
+    "verify_env": verify_env.create_pipeline,
+    "tune": tune.create_pipeline,
     "train": train.create_pipeline,
     "predict": predict.create_pipeline,
 }
+"""The chain, in its order."""
+VERIFIED = ("tune", "train")
+"""Stages that take the report of verify_env, and run it themselves when asked for alone."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -23,10 +28,15 @@ def register_pipelines() -> dict[str, Pipeline]:
     pipelines: dict[str, Pipeline] = {}
     for task in TASKS:
         stages = {name: create(task) for name, create in STAGES.items()}
-        pipelines |= {f"{task.name}.{name}": stage for name, stage in stages.items()}
-        pipelines[task.name] = sum(stages.values(), Pipeline([]))
+        whole = sum(stages.values(), Pipeline([]))
+        alone = {name: stages["verify_env"] + stages[name] for name in VERIFIED}
+        resolved = stages["train"].filter(node_names=[f"{task.name}.resolve_config"])
+        validated = stages["verify_env"] + resolved + validate.create_pipeline(task)
+        named = {**stages, **alone, "validate": validated}
+        pipelines |= {f"{task.name}.{name}": stage for name, stage in named.items()}
+        pipelines[task.name] = whole
         if task is DEFAULT_TASK:
-            pipelines |= stages
+            pipelines |= named
             pipelines["__default__"] = pipelines[task.name]
     pipelines["sample"] = sample.create_pipeline()
     return pipelines

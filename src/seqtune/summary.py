@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+FIGURE = "_figure"
 NEXT_STEPS = {
     "sample_interactions": "kedro run --env sample",
     "ingest_report": "kedro run --pipeline split",
-    "split_report": "kedro run --pipeline train",
+    "split_report": "kedro run --pipeline tune, or train without it: kedro run --pipeline train",
+    "verify_report": "kedro run --pipeline tune",
+    "tune_quick_report": "kedro run --pipeline tune",
+    "best_config": "kedro run --pipeline train",
+    "validate_report": "kedro run --pipeline predict",
     "checkpoint": "kedro run --pipeline predict",
     "predictions": (
         "put your own data in data/01_raw/recommend and give `kedro run`; "
@@ -21,14 +27,12 @@ NEXT_STEPS = {
 """By what a run made last: how to go on from it."""
 
 
-def saved_places(conf_catalog: Mapping[str, Any], save_version: str) -> dict[str, Path]:
-    """Where this run saves each dataset of the catalog, from the catalog's configuration."""
-    places: dict[str, Path] = {}
-    for name, entry in conf_catalog.items():
-        if isinstance(entry, dict) and isinstance(entry.get("filepath"), str):
-            path = Path(entry["filepath"])
-            places[name] = path / save_version / path.name if entry.get("versioned") else path
-    return places
+def saved_place(entry: Mapping[str, Any], save_version: str) -> Path | None:
+    """Where a run saves a dataset, from its entry in the catalog; None for one in memory."""
+    if not isinstance(entry.get("filepath"), str):
+        return None
+    path = Path(entry["filepath"])
+    return path / save_version / path.name if entry.get("versioned") else path
 
 
 def print_summary(
@@ -43,10 +47,13 @@ def print_summary(
     if not made:
         return
     console = Console(soft_wrap=True, highlight=False)
-    width = max(map(len, made))
+    named = [name for name in made if not name.endswith(FIGURE)]
+    width = max(map(len, named), default=0)
     console.print("\n[bold]Made by this run[/bold]")
-    for name in made:  # no table: it would cut paths to the width of the terminal
+    for name in named:  # no table: it would cut paths to the width of the terminal
         console.print(f"{name:<{width}}  {_short(places[name])}", markup=False)
+    for folder, number in Counter(_folder(places[n]) for n in made if n.endswith(FIGURE)).items():
+        console.print(f"{number} figures, shown by `make viz`: {_short(folder)}", markup=False)
     for line in _headlines(made, load):
         console.print(line, markup=False)
     if step := _next_step(made, env):
@@ -56,7 +63,7 @@ def print_summary(
 def _headlines(made: Sequence[str], load: Callable[[str], Any]) -> Iterator[str]:
     """What a stage wants said of its result: the `headline` of its report."""
     for name in made:
-        if name.endswith((".metrics", "_report")):
+        if name.endswith((".metrics", "_report", "_analysis")):
             yield from load(name).get("headline", [])
 
 
@@ -67,6 +74,11 @@ def _next_step(made: Sequence[str], env: str | None) -> str | None:
     if step and has_own_data and step.startswith("kedro run") and "--env" not in step:
         return f"{step} --env {env}"
     return step
+
+
+def _folder(place: Path) -> Path:
+    """The folder that holds all versions of all figures."""
+    return place.parents[2]
 
 
 def _short(path: Path) -> str:

@@ -15,6 +15,7 @@ import pytest
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
 
 TINY = "recommend.preset=small,recommend.training.epochs=2,recommend.training.accelerator=cpu"
+WITHOUT_TUNING = "ingest,split,train,predict"
 USERS, ITEMS_EACH = 12, 7
 
 
@@ -34,7 +35,8 @@ def raw(project: Path) -> Path:
 
 def run(kedro: Kedro, pipeline: str, *, params: str = TINY, versions: str = "") -> str:
     load = ["--load-versions", versions] if versions else []
-    result = kedro("run", "--pipeline", pipeline, "--params", params, *load)
+    name = "--pipelines" if "," in pipeline else "--pipeline"
+    result = kedro("run", name, pipeline, "--params", params, *load)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout + result.stderr
 
@@ -68,7 +70,7 @@ def test_each_stage_goes_on_from_the_one_before(kedro: Kedro, project: Path) -> 
 def test_the_configuration_is_written_down_with_its_origins(kedro: Kedro, project: Path) -> None:
     local = project / "conf" / "local" / "parameters_recommend.yml"
     local.write_text("recommend: {training: {lr: 0.002}}\n")
-    run(kedro, "recommend", params=f"{TINY},recommend.model.num_heads=4")
+    run(kedro, WITHOUT_TUNING, params=f"{TINY},recommend.model.num_heads=4")
     values = read_json(newest(project, "06_models/recommend/config.json"))["values"]
     assert values["model.num_heads"] == {"value": 4, "origin": "--params"}
     assert values["training.lr"] == {
@@ -81,7 +83,7 @@ def test_the_configuration_is_written_down_with_its_origins(kedro: Kedro, projec
 
 
 def test_a_named_checkpoint_and_new_users(kedro: Kedro, project: Path, raw: Path) -> None:
-    run(kedro, "recommend")
+    run(kedro, WITHOUT_TUNING)
     first = newest(project, "06_models/recommend/checkpoint").parent.name
     run(kedro, "train", params=f"{TINY},recommend.seed=7")
     (raw / "new_users.csv").write_text(

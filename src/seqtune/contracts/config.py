@@ -79,6 +79,22 @@ class TrainingConfig(Section):
     """Go on with an unfinished run of the same fingerprint, if there is one."""
 
 
+class VerifyConfig(Section):
+    """How tuning and training are proved to be the same."""
+
+    on_mismatch: Literal["stop", "warn"] = "stop"
+    num_steps: PositiveInt = 3
+    """Training steps that both sides take, whose losses must be equal bit for bit."""
+
+
+class ValidateConfig(Section):
+    """How often the final configuration is trained again, and what counts as stable."""
+
+    runs: Annotated[int, Field(ge=2)] = 5
+    seeds: Literal["same", "different", "both"] = "same"
+    max_std: Annotated[float, Field(ge=0.0)] = 0.002
+
+
 class RunConfig(Section):
     """Base of every task's resolved configuration."""
 

@@ -6,6 +6,8 @@
     ├── ArtifactError        something seqtune wrote is damaged or belongs elsewhere
     ├── StorageError         the disk is full, or may not be written to
     ├── TrainingError        the training itself went wrong (a loss that is not a number)
+    ├── InfeasibleError      a configuration that cannot be run here (shapes, memory, forbidden)
+    ├── TuningError          a search cannot go on (too many failures, a study that does not fit)
     └── Interrupted          somebody asked to stop; the state to go on from is on disk
 
 A message says what was received, what is allowed, and the next step. `kedro run` prints it
@@ -48,6 +50,21 @@ class StorageError(SeqtuneError):
 
 class TrainingError(SeqtuneError):
     """Training went wrong in a way that its configuration explains."""
+
+
+class InfeasibleError(SeqtuneError):
+    """A configuration that cannot be run here: a constraint that a search should learn from."""
+
+    def __init__(self, message: str, *, constraint: str, violation: float = 1.0) -> None:
+        super().__init__(message)
+        self.constraint = constraint
+        """Its name: shapes, memory, forbidden, out of memory."""
+        self.violation = violation
+        """By how much it is violated, above 0; in the same unit for the same constraint."""
+
+
+class TuningError(SeqtuneError):
+    """A search cannot go on."""
 
 
 class Interrupted(SeqtuneError):

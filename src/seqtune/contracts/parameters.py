@@ -16,8 +16,9 @@ from .resolve import Layer, Resolved, flatten, resolve, unflatten, validated
 
 AUTO = "auto"
 NONE = "none"
+IGNORE = "ignore"
 RUNTIME = "--params"
-OWN_KEYS = ("preset", "presets", "predict")
+OWN_KEYS = ("preset", "presets", "predict", "tuning", "best_config")
 
 
 class TaskParameters(NamedTuple):
@@ -34,6 +35,8 @@ class TaskParameters(NamedTuple):
     auto_presets: tuple[str, ...]
     files: Layer
     runtime: Layer
+    best_config: str = AUTO
+    """auto: train with the best configuration of tuning where there is one. ignore: without."""
 
     def resolve(
         self, preset: str | None = None, *, best: Layer | None = None
@@ -84,7 +87,13 @@ def parse_parameters(
         raise ConfigurationError(
             f"{task}.preset={preset!r} is not a preset; {did_you_mean(preset, names)}"
         )
+    best_config = str(values.get("best_config") or AUTO)
     faults: list[str] = []
+    if best_config not in (AUTO, IGNORE):
+        faults.append(
+            f"{task}.best_config={best_config!r} is neither {AUTO} (train with the best "
+            f"configuration that tuning found, where there is one) nor {IGNORE}"
+        )
     predict = Section()
     try:
         predict = _predict_section(predict_class, file_leaves, runtime_leaves, origins, task=task)
@@ -99,6 +108,7 @@ def parse_parameters(
         auto_presets=auto_presets,
         files=Layer("conf", _run_values(file_leaves), origins),
         runtime=Layer(RUNTIME, _run_values(runtime_leaves)),
+        best_config=best_config,
     )
     try:
         parameters.resolve()

@@ -8,11 +8,11 @@ from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from .config import RunConfig
+from .config import RunConfig, Section
 from .errors import ConfigurationError, did_you_mean
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
-RunConfigT = TypeVar("RunConfigT", bound=RunConfig)
+SectionT = TypeVar("SectionT", bound=Section)
 
 DEFAULT = "default"
 
@@ -32,10 +32,10 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Resolved(Generic[RunConfigT]):
+class Resolved(Generic[SectionT]):
     """A configuration and the origin of each of its values, by dotted key."""
 
-    config: RunConfigT
+    config: SectionT
     origins: Mapping[str, str]
 
     def table(self) -> dict[str, dict[str, Any]]:
@@ -45,7 +45,7 @@ class Resolved(Generic[RunConfigT]):
             for key, value in flatten(self.config.model_dump(mode="json"))
         }
 
-    def replace(self, key: str, value: Any, *, origin: str) -> Resolved[RunConfigT]:
+    def replace(self, key: str, value: Any, *, origin: str) -> Resolved[SectionT]:
         """The same configuration with one value settled, checked like any other."""
         values = unflatten({**dict(flatten(self.config.model_dump())), key: value})
         config = type(self.config).model_validate(values)
@@ -92,7 +92,7 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def resolve(config_class: type[RunConfigT], *layers: Layer, root: str) -> Resolved[RunConfigT]:
+def resolve(config_class: type[SectionT], *layers: Layer, root: str) -> Resolved[SectionT]:
     """Merge the layers, later over earlier, and validate once; all faults are raised together.
 
     A null means "not set here", except where none is a value of its own (`columns.time: null`).

@@ -74,6 +74,11 @@ class BuildData(Protocol):
     def __call__(self, config: Any, data: Any) -> LightningDataModule: ...
 
 
+class EstimateMemory(Protocol):
+    def __call__(self, config: Any, data: Any) -> float:
+        """MiB that one training takes at most on one device, before anything is built."""
+
+
 class Evaluate(Protocol):
     def __call__(self, checkpoint: Path, data: Any) -> Report: ...
 
@@ -104,6 +109,7 @@ class TaskSpec:
     choose_preset: ChoosePreset
     build_module: BuildModule
     build_data: BuildData
+    estimate_memory: EstimateMemory
     evaluate: Evaluate
     predict: Predict
 

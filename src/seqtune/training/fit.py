@@ -8,28 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning.pytorch import Callback
-
 from seqtune.contracts.checkpoint import HISTORY, MANIFEST, open_checkpoint
 from seqtune.contracts.config import RunConfig
-from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.task import TaskSpec, TrainingData
 
 from . import states
 from .checkpoints import FOLDER, write_checkpoint
 from .files import only_user_of
 from .ledger import Ledger, Row
-from .loss_watch import LossWatch
-from .optimizers import ClipNorm, Schedule, attach_optimizer
-from .precision import Device, best_precision, device_type
 from .progress import progress_callback
-from .quiet import quiet_lightning
-from .randomness import StepSeeds, cpu_threads, isolated
-from .ranks import Ranks, launch
 from .recorder import Recorder, Report
+from .session import Session, loss_watch, refuse_what_has_no_effect
+from .settle import with_precision
 from .signals import StopRequest
 from .states import State
-from .trainer import build_trainer, start_at_epoch
 
 logger = logging.getLogger(__name__)
 
@@ -68,12 +60,13 @@ def fit(
 
     `report` may hear of an epoch twice: a run that is killed right after it repeats it.
     `train_loss` is our mean over the steps of an epoch; of what the module logs, names that
-    start with `val` are kept.
+    start with `val` are kept, and `train_x` where there is a `val_x`. Raises InfeasibleError
+    where memory does not suffice.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with only_user_of(directory):
-        config = _with_precision(config)
-        _refuse_what_has_no_effect(config, data)
+        config = with_precision(config)
+        refuse_what_has_no_effect(config, data)
         if (finished := _finished(directory, config, fingerprint)) is not None:
             return finished
         state = _unfinished(directory, config, fingerprint)
@@ -81,98 +74,29 @@ def fit(
             ledger = Ledger.start(
                 config.training, fingerprint=fingerprint, validated=data.has_validation
             )
-            run = _Run(spec, config, data, directory, report, progress)
-            run.train(ledger, state)
+            session = Session(spec, config, data, directory)
+            _train(session, ledger, state, report=report, progress=progress)
         write_checkpoint(directory, states.require(directory), config=config, data=data)
         states.clear(directory)
         return _result(directory, resumed_from=state.where if state else None)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What one session of training needs."""
-
-    spec: TaskSpec
-    config: RunConfig
-    data: TrainingData
-    directory: Path
-    report: Report
-    progress: bool
-
-    def train(self, ledger: Ledger, state: State | None) -> None:
-        """Train to the end, which leaves a state whose ledger says why it ended."""
-        training = self.config.training
-        device = device_type(training)
-        request = StopRequest()
-        schedule = Schedule(training)
-        callbacks = self._callbacks(ledger, schedule, request)
-        with (
-            isolated(self.config.seed, device=device),
-            cpu_threads(training.num_threads),
-            quiet_lightning(),
-            request.listening(),
-        ):
-            trainer = build_trainer(
-                training,
-                device=device,
-                callbacks=callbacks,
-                directory=self.directory,
-                validate=self.data.has_validation,
-            )
-            module = self.spec.build_module(self.config, self.data)
-            module.train()  # pretrained parts arrive in eval mode, without dropout
-            attach_optimizer(module, training, schedule)
-            datamodule = self.spec.build_data(self.config, self.data)
-            start_at_epoch(datamodule, state.ledger.epoch if state else 0)
-            launch(
-                trainer,
-                module,
-                datamodule,
-                directory=self.directory,
-                state=state.path if state else None,
-            )
-
-    def _callbacks(
-        self, ledger: Ledger, schedule: Schedule, request: StopRequest
-    ) -> list[Callback]:
-        training = self.config.training
-        losses = LossWatch(
-            accumulate=training.accumulate_grad_batches, precision=training.precision
-        )
-        recorder = Recorder(
-            ledger,
-            config=training,
-            directory=self.directory,
-            losses=losses,
-            schedule=schedule,
-            report=self.report,
-            request=request,
-        )
-        callbacks: list[Callback] = [Ranks(self.directory), StepSeeds(self.config.seed), losses]
-        if training.gradient_clip_val > 0:
-            callbacks.append(ClipNorm(training.gradient_clip_val))
-        callbacks.append(recorder)
-        if self.progress:
-            callbacks.append(progress_callback(recorder))
-        return callbacks
-
-
-def _with_precision(config: RunConfig) -> RunConfig:
-    """The configuration with `precision: auto` settled, for callers that did not."""
-    if config.training.precision != "auto":
-        return config
-    device: Device = device_type(config.training)
-    training = config.training.model_copy(update={"precision": best_precision(device)[0]})
-    return config.model_copy(update={"training": training})
-
-
-def _refuse_what_has_no_effect(config: RunConfig, data: TrainingData) -> None:
-    training = config.training
-    if data.has_validation and training.validate_every_epochs > training.epochs:
-        raise ConfigurationError(
-            f"training.validate_every_epochs={training.validate_every_epochs} never validates in "
-            f"training.epochs={training.epochs}; choose a number from 1 to {training.epochs}"
-        )
+def _train(
+    session: Session, ledger: Ledger, state: State | None, *, report: Report, progress: bool
+) -> None:
+    """Train to the end, which leaves a state whose ledger says why it ended."""
+    training = session.config.training
+    losses, request = loss_watch(training), StopRequest()
+    recorder = Recorder(
+        ledger,
+        config=training,
+        directory=session.directory,
+        losses=losses,
+        report=report,
+        request=request,
+    )
+    listeners = [recorder, progress_callback(recorder)] if progress else [recorder]
+    session.run(listeners, losses=losses, request=request, state=state)
 
 
 def _finished(directory: Path, config: RunConfig, fingerprint: str) -> FitResult | None:

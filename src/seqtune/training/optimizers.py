@@ -28,8 +28,9 @@ class Schedule:
         self.kind: str = config.scheduler
         self.epochs = config.epochs
         self.warmup_ratio = config.warmup_ratio
-        self.step_size_epochs = config.step_size_epochs
-        self.step_gamma = config.step_gamma
+        # read only where it has an effect: what a configuration does not read is found out
+        self.step_size_epochs = config.step_size_epochs if self.kind == "step" else 1
+        self.step_gamma = config.step_gamma if self.kind == "step" else 1.0
         self.steps_per_epoch = 0
 
     def __call__(self, step: int) -> float:
@@ -45,6 +46,18 @@ class Schedule:
         if self.kind == "linear":
             return 1.0 - progress
         return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+class StepCount(Callback):
+    """Tells the schedule how many optimiser steps an epoch has."""
+
+    def __init__(self, schedule: Schedule, *, accumulate: int) -> None:
+        self._schedule = schedule
+        self._accumulate = accumulate
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._schedule.steps_per_epoch = -(-int(trainer.num_training_batches) // self._accumulate)
 
 
 def parameter_groups(

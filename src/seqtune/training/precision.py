@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import torch
@@ -50,6 +51,16 @@ def best_precision(device: Device) -> tuple[Chosen, str]:
     name = torch.cuda.get_device_name()
     has_bf16 = torch.cuda.get_device_capability() >= (8, 0)
     return ("bf16", f"{name} with bf16") if has_bf16 else ("fp16", f"{name} without bf16")
+
+
+def describe_device(config: TrainingConfig) -> str:
+    """The device in words."""
+    device = device_type(config)
+    if device == "cuda":
+        return f"{torch.cuda.get_device_name()} (CUDA, {torch.cuda.device_count()} here)"
+    if device == "mps":
+        return "Apple GPU"
+    return f"CPU with {os.cpu_count()} cores, num_threads {config.num_threads}"
 
 
 def num_devices_here(device: Device) -> int | None:

@@ -21,9 +21,10 @@ from typing_extensions import override
 
 from seqtune.contracts import errors
 from seqtune.contracts.config import TrainingConfig
-from seqtune.contracts.errors import ConfigurationError, Interrupted, SeqtuneError, TrainingError
+from seqtune.contracts.errors import ConfigurationError, SeqtuneError, TrainingError
 
 from .files import write_json
+from .memory import out_of_memory_is_infeasible
 from .precision import Device, num_devices_here
 from .quiet import keep_quiet
 
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 SPAWNED = ("ddp_spawn", "ddp_spawn_find_unused_parameters_true")
 ERROR_FILE = "error-{rank}.json"
+TOLD = ("signal_number", "constraint", "violation")
+"""What errors carry beside their message, where they do."""
 
 
 def num_ranks(config: TrainingConfig, device: Device) -> int:
@@ -88,8 +91,9 @@ class Ranks(Callback):
     the text of a traceback; therefore the loop itself is wrapped.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, config: TrainingConfig) -> None:
         self._directory = directory
+        self._config = config
         self._launcher = os.getpid()
         self._level = logging.getLogger().getEffectiveLevel()
 
@@ -105,16 +109,17 @@ class Ranks(Callback):
         if trainer.is_global_zero:
             logging.basicConfig(level=self._level, format="%(message)s")
         error_file = self._directory / ERROR_FILE.format(rank=trainer.global_rank)
-        run: Any = partial(_write_down_errors, trainer.fit_loop.run, error_file)
+        run: Any = partial(_write_down_errors, trainer.fit_loop.run, error_file, self._config)
         trainer.fit_loop.run = run  # type: ignore[method-assign]
 
 
-def _write_down_errors(run: Callable[[], None], error_file: Path) -> None:
+def _write_down_errors(run: Callable[[], None], error_file: Path, config: TrainingConfig) -> None:
     try:
-        run()
+        with out_of_memory_is_infeasible(config):
+            run()
     except SeqtuneError as error:
-        number = getattr(error, "signal_number", 0)
-        told = {"class": type(error).__name__, "message": str(error), "signal_number": number}
+        told = {"class": type(error).__name__, "message": str(error)}
+        told |= {name: getattr(error, name) for name in TOLD if hasattr(error, name)}
         write_json(error_file, told)
         raise
 
@@ -136,9 +141,8 @@ def _require_picklable(trainer: Trainer) -> None:
 def _error_of_rank(directory: Path) -> SeqtuneError | None:
     for path in sorted(directory.glob(ERROR_FILE.format(rank="*"))):
         told = json.loads(path.read_text(encoding="utf-8"))
-        if told["class"] == Interrupted.__name__:
-            return Interrupted(told["message"], signal_number=told["signal_number"])
-        error: SeqtuneError = getattr(errors, told["class"])(told["message"])
+        details = {name: told[name] for name in TOLD if name in told}
+        error: SeqtuneError = getattr(errors, told["class"])(told["message"], **details)
         return error
     return None
 

@@ -20,7 +20,6 @@ from . import states
 from .files import write_whole
 from .ledger import Ledger, Row
 from .loss_watch import LossWatch
-from .optimizers import Schedule
 from .signals import StopRequest
 
 logger = logging.getLogger(__name__)
@@ -28,6 +27,10 @@ logger = logging.getLogger(__name__)
 Report = Callable[[int, Mapping[str, float]], bool | None]
 """Hears of every epoch (counted from 1) and its metrics; True asks to stop."""
 VALIDATION_PREFIX = "val"
+TRAIN_LOSS = "train_loss"
+TRAIN_SIDE = "train_"
+"""`train_x` is kept where `val_x` is: the same metric on what was trained on."""
+TWIN = (TRAIN_SIDE, "val_")
 AGREE_EVERY = 10
 """Batches between agreements of several ranks on whether to save or stop."""
 
@@ -42,7 +45,6 @@ class Recorder(Callback):
         config: TrainingConfig,
         directory: Path,
         losses: LossWatch,
-        schedule: Schedule,
         report: Report,
         request: StopRequest,
     ) -> None:
@@ -50,7 +52,6 @@ class Recorder(Callback):
         self._config = config
         self._directory = directory
         self.losses = losses
-        self._schedule = schedule
         self.report = report
         self._request = request
         self._clock = time.monotonic()
@@ -92,8 +93,6 @@ class Recorder(Callback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._request.install()  # after Lightning's own handlers, which it has just set
-        accumulate = self._config.accumulate_grad_batches
-        self._schedule.steps_per_epoch = -(-int(trainer.num_training_batches) // accumulate)
         loader = trainer.train_dataloader
         self._can_save_within = hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")
         self._clock = self._saved_at = time.monotonic()
@@ -129,7 +128,7 @@ class Recorder(Callback):
         self._tick()
         _refuse_broken_weights(trainer, pl_module)
         metrics = _validation_metrics(trainer) if validated else {}
-        row = {"train_loss": train_loss, **metrics, "seconds": self._epoch_seconds}
+        row = {TRAIN_LOSS: train_loss, **metrics, "seconds": self._epoch_seconds}
         self._epoch_seconds = 0.0
         # every rank decides by the numbers and the clock of the first one
         row, self.ledger.seconds = trainer.strategy.broadcast((row, self.ledger.seconds))
@@ -198,9 +197,15 @@ def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
 
 def _validation_metrics(trainer: Trainer) -> Row:
     logged = trainer.callback_metrics
-    return {
-        name: float(value) for name, value in logged.items() if name.startswith(VALIDATION_PREFIX)
-    }
+    return {name: float(value) for name, value in logged.items() if is_kept(name, logged)}
+
+
+def is_kept(name: str, logged: Mapping[str, Any]) -> bool:
+    """Whether a logged metric enters the history."""
+    if name == TRAIN_LOSS:
+        return False  # ours survives a resume
+    has_twin = name.startswith(TRAIN_SIDE) and name.replace(*TWIN, 1) in logged
+    return has_twin or name.startswith(VALIDATION_PREFIX)
 
 
 def _refuse_broken_weights(trainer: Trainer, pl_module: LightningModule) -> None:

@@ -13,7 +13,7 @@ from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.parameters import RUNTIME
 from seqtune.contracts.resolve import Resolved
 
-from .precision import Device, best_precision, device_type, num_devices_here
+from .precision import Chosen, Device, best_precision, device_type, num_devices_here
 
 RunConfigT = TypeVar("RunConfigT", bound=RunConfig)
 
@@ -29,14 +29,22 @@ def settle(resolved: Resolved[RunConfigT]) -> Resolved[RunConfigT]:
     faults = [fault for fault in (_too_many(config, device), _fp16(config, device)) if fault]
     if faults:
         raise ConfigurationError(faults)
-    if config.precision == "auto":
-        precision, reason = best_precision(device)
-        resolved = resolved.replace(PRECISION, precision, origin=f"auto: {reason}")
+    if (best := _precision(config)) is not None:
+        resolved = resolved.replace(PRECISION, best[0], origin=f"auto: {best[1]}")
     if config.num_threads == "auto" and device == "cpu":
         resolved = resolved.replace(
             NUM_THREADS, torch.get_num_threads(), origin="auto: what torch takes here"
         )
     return resolved
+
+
+def with_precision(config: RunConfigT) -> RunConfigT:
+    """The configuration with `precision: auto` settled, for callers that did not."""
+    best = _precision(config.training)
+    if best is None:
+        return config
+    training = config.training.model_copy(update={"precision": best[0]})
+    return config.model_copy(update={"training": training})
 
 
 def epochs_for_full_data(
@@ -57,6 +65,11 @@ def epochs_for_full_data(
     manifest = open_checkpoint(validated).manifest
     origin = f"best epoch of {validated}"
     return resolved.replace(EPOCHS, manifest.best.epoch, origin=origin)
+
+
+def _precision(config: TrainingConfig) -> tuple[Chosen, str] | None:
+    """What auto means here, and why; None where a precision was given."""
+    return best_precision(device_type(config)) if config.precision == "auto" else None
 
 
 def _too_many(config: TrainingConfig, device: Device) -> str | None:

@@ -48,9 +48,13 @@ def metrics(result: FitResult) -> list[dict[str, float]]:
 def test_public_surface() -> None:
     assert sorted(seqtune.training.__all__) == [
         "FitResult",
+        "Rehearsal",
         "Report",
+        "describe_device",
         "epochs_for_full_data",
         "fit",
+        "memory_here_mib",
+        "rehearse",
         "settle",
     ]
 

@@ -148,6 +148,7 @@ def toy_spec(data: ToyData) -> TaskSpec:
         choose_preset=unused,
         build_module=lambda config, data: ToyModule(data),
         build_data=lambda config, data: ToyDataModule(data, config),
+        estimate_memory=unused,
         evaluate=unused,
         predict=unused,
     )

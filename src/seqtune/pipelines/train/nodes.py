@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from seqtune.contracts.config import fingerprint
-from seqtune.contracts.parameters import AUTO, TaskParameters
-from seqtune.contracts.resolve import Resolved, require_made_with
+from seqtune.contracts.parameters import IGNORE, TaskParameters
+from seqtune.contracts.resolve import Resolved
 from seqtune.contracts.task import Report, TaskSpec
+from seqtune.tuning.parameters import TuningParameters
+
+from .._best_config import read_best_config, require_agreement
+from .._resolution import resolve_run
 
 logger = logging.getLogger(__name__)
 
@@ -20,20 +24,29 @@ class TrainNodes:
     task: TaskSpec
 
     def resolve(
-        self, parameters: TaskParameters, split: Path, validated: Path | None
+        self,
+        parameters: TaskParameters,
+        tuning: TuningParameters,
+        split: Path,
+        validated: Path | None,
+        found: dict[str, Any] | None,
+        _verified: Report,
     ) -> tuple[Resolved[Any], dict[str, Any]]:
         """Settle every value of the configuration, once, and write down where each came from."""
-        from seqtune.training import epochs_for_full_data, settle
+        from seqtune.training import epochs_for_full_data
 
         data = self.task.open_data(split)
-        preset = parameters.preset
-        if preset == AUTO:
-            preset = self.task.choose_preset(data)
-            logger.info("preset auto means %s for this data", preset)
-        resolved = settle(parameters.resolve(preset))
-        require_made_with(resolved.config, data.made_with, what=str(split))
+        best = None
+        if parameters.best_config != IGNORE:
+            best = read_best_config(found, task=self.task.name)
+        resolved, preset = resolve_run(
+            self.task, parameters, data, layer=best.layer if best else None
+        )
         if not data.has_validation:
             resolved = epochs_for_full_data(resolved, validated)
+        if best is not None:
+            require_agreement(best, resolved, data, on_mismatch=tuning.verify.on_mismatch)
+            logger.info("training the %s", best.layer.name)
         return resolved, {"preset": preset, "values": resolved.table()}
 
     def fit(self, resolved: Resolved[Any], split: Path, scratch: Path) -> Path:

@@ -17,7 +17,14 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
         [
             Node(
                 nodes.resolve,
-                inputs=["params:task", "split", "validated_checkpoint"],
+                inputs=[
+                    "params:task",
+                    "params:tuning",
+                    "split",
+                    "validated_checkpoint",
+                    "best_config",
+                    "verify_report",
+                ],
                 outputs=["resolved_config", "config"],
                 name="resolve_config",
             ),

@@ -18,6 +18,7 @@ TASK = TaskSpec(
     choose_preset=Lazy(f"{_HERE}.params:choose_preset"),
     build_module=Lazy(f"{_HERE}.module:build_module"),
     build_data=Lazy(f"{_HERE}.batches:build_data"),
+    estimate_memory=Lazy(f"{_HERE}.memory:estimate_memory"),
     evaluate=Lazy(f"{_HERE}.evaluate:evaluate"),
     predict=Lazy(f"{_HERE}.predict:predict"),
 )

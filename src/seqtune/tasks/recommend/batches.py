@@ -141,6 +141,24 @@ def evaluation(data: SplitData, part: Part, *, max_len: int) -> EvalBatches:
     )
 
 
+def training_sample(
+    data: SplitData, *, num_users: int, max_len: int, generator: np.random.Generator
+) -> EvalBatches:
+    """The last item that training sees of some users, and everything before it; all users who
+    have two such items, or `num_users` drawn from them."""
+    items, starts = np.asarray(data.items), np.asarray(data.offsets[:-1])
+    able = np.flatnonzero(data.train_end > 1)
+    users = np.sort(generator.permutation(able)[:num_users])
+    ends = starts[users] + data.train_end[users] - 1
+    return EvalBatches(
+        Spans(items, starts[users], ends),
+        users=users,
+        targets=items[ends].astype(np.int64),
+        mask_token=data.mask_token,
+        max_len=max_len,
+    )
+
+
 def eval_batches(
     data: SplitData, part: Part, *, max_len: int, batch_size: int
 ) -> Iterator[EvalBatch]:

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from .batches import EvalBatch, TrainBatches, evaluation, training_spans
+from seqtune.contracts.seeds import derive_seed
+
+from .batches import (
+    EvalBatch,
+    EvalBatches,
+    TrainBatches,
+    evaluation,
+    training_sample,
+    training_spans,
+)
 from .data import SplitData
 from .order import EvalOrder, Order, Rows, TrainOrder
 from .params import RecommendConfig
@@ -95,10 +105,22 @@ class RecommendData(LightningDataModule):
         workers = self._config.training.num_workers
         return Loader(TrainBatches(spans), order, num_workers=workers)
 
-    def val_dataloader(self) -> Loader[EvalBatch] | list[Any]:
+    def val_dataloader(self) -> list[Loader[EvalBatch]]:
+        """The held-out items, then (for the gap between the two) a sample of those trained on."""
         if not self._data.has_validation:
             return []
-        batches = evaluation(self._data, "valid", max_len=self._config.model.max_len)
+        max_len = self._config.model.max_len
+        loaders = [self._eval_loader(evaluation(self._data, "valid", max_len=max_len))]
+        if num_users := self._config.evaluation.train_metric_users:
+            random = np.random.default_rng(derive_seed(self._config.seed, "train metric"))
+            sample = training_sample(
+                self._data, num_users=num_users, max_len=max_len, generator=random
+            )
+            if len(sample.histories):
+                loaders.append(self._eval_loader(sample))
+        return loaders
+
+    def _eval_loader(self, batches: EvalBatches) -> Loader[EvalBatch]:
         rank, world_size = _place()
         order = EvalOrder(
             batches.histories.lengths,

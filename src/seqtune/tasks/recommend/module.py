@@ -21,15 +21,22 @@ from .metrics import mean_metrics, rank_counts, target_ranks
 from .model import Bert4Rec, build_model
 from .params import RecommendConfig
 
+PREFIXES = ("val", "train")
+"""Of the metrics of each validation loader."""
+
 
 class RecommendModule(LightningModule):
-    """Cross entropy over masked positions; full ranking in validation."""
+    """Cross entropy over masked positions; full ranking in validation.
+
+    The first validation loader holds what was held out, the second (where there is one) a sample
+    of what was trained on.
+    """
 
     def __init__(self, config: RecommendConfig, model: Bert4Rec) -> None:
         super().__init__()
         self.config = config
         self.model = model
-        self._rank_counts = self._no_ranks()
+        self._rank_counts: dict[int, Tensor] = {}
 
     def training_step(self, items: Tensor, batch_idx: int) -> Tensor:
         """Mean loss of one batch of item sequences [B, T]."""
@@ -43,10 +50,13 @@ class RecommendModule(LightningModule):
         return self.model.loss(batch.inputs, batch.positions, batch.targets)
 
     def on_validation_epoch_start(self) -> None:
-        self._rank_counts = self._no_ranks()
+        self._rank_counts = {}
 
-    def validation_step(self, batch: EvalBatch) -> None:
+    def validation_step(
+        self, batch: EvalBatch, _batch_idx: int = 0, dataloader_idx: int = 0
+    ) -> None:
         """Count the ranks of one batch; a rank with fewer users than others gets an empty one."""
+        counts = self._rank_counts.setdefault(dataloader_idx, self._no_ranks())
         if not len(batch.users):
             return
         ranks = target_ranks(
@@ -56,13 +66,17 @@ class RecommendModule(LightningModule):
             seen_items=batch.seen_items,
             exclude_seen=self.config.evaluation.exclude_seen,
         )
-        self._rank_counts += rank_counts(ranks, self._ks)
+        counts += rank_counts(ranks, self._ks)
 
     def on_validation_epoch_end(self) -> None:
         """Exact means over all users, whatever the batches and devices."""
-        counts = self.trainer.strategy.reduce(self._rank_counts, reduce_op="sum")
-        metrics = mean_metrics(counts.cpu(), self._ks)
-        self.log_dict({f"val_{name}": value for name, value in metrics.items()}, sync_dist=True)
+        for loader, counted in sorted(self._rank_counts.items()):
+            counts = self.trainer.strategy.reduce(counted, reduce_op="sum")
+            metrics = mean_metrics(counts.cpu(), self._ks)
+            prefix = PREFIXES[loader]
+            self.log_dict(
+                {f"{prefix}_{name}": value for name, value in metrics.items()}, sync_dist=True
+            )
 
     @property
     def _ks(self) -> tuple[int, ...]:

@@ -140,6 +140,9 @@ class EvaluationConfig(Section):
     exclude_seen: bool = True
     """Items of the user's history are no candidates."""
     batch_size: PositiveInt = 256
+    train_metric_users: Annotated[int, Field(ge=0)] = 500
+    """Users (a fixed sample) whose last training item is ranked too, at every validation, as
+    `train_<metric>`: the gap to `val_<metric>` shows overfitting. 0 switches it off."""
     num_sampled_negatives: Annotated[int, Field(ge=0)] = 100
     """Negatives of the sampled ranking, reported under a name of its own; 0 switches it off."""
 

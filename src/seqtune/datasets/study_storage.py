@@ -1,0 +1,44 @@
+"""`StudyStorage`: where a task's studies are kept; opening them is tuning's affair."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io.core import AbstractDataset, DatasetError
+
+
+class StudyStorage(AbstractDataset[None, str]):
+    """The URL of a database. Loading gives the URL; nothing logs or describes it.
+
+    Args:
+        filepath: A SQLite file, used where no URL is given.
+        credentials: `url`: a PostgreSQL or MySQL database instead (conf/local/credentials.yml, or
+            the environment variable SEQTUNE_STUDY_URL).
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._file = Path(filepath)
+        self._url = str((credentials or {}).get("url") or "")
+        self.metadata = metadata
+
+    def load(self) -> str:
+        if self._url:
+            return self._url
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{self._file.resolve()}"
+
+    def save(self, _data: None) -> None:
+        raise DatasetError("studies are written by tuning alone")
+
+    def _exists(self) -> bool:
+        return bool(self._url) or self._file.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": "a database of credentials" if self._url else str(self._file)}

@@ -1,0 +1,133 @@
+"""The best configuration of tuning: written by `tune`, taken by `train`, read by people."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from seqtune.contracts.compare import differences, explain
+from seqtune.contracts.config import WITHOUT_EFFECT, Section, library_versions
+from seqtune.contracts.errors import ArtifactError, ConfigurationError
+from seqtune.contracts.resolve import Layer, Resolved
+from seqtune.contracts.task import TrainingData
+
+from ._resolution import EPOCHS
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+FOR_FULL_DATA = ("split.use_full_data", EPOCHS)
+"""What training on everything changes on purpose, beside the data."""
+
+
+class BestConfig(Section):
+    """`values` is what training takes over; the rest says where it comes from."""
+
+    format_version: int = FORMAT_VERSION
+    task: str
+    values: dict[str, Any]
+    """Nested as in the task's configuration: searched values, epochs, threads."""
+    metric: str
+    score: float
+    """Of the trial, with the seed of the configuration; after any penalty."""
+    metrics: dict[str, float]
+    best_epoch: int
+    study: str
+    stage: str
+    trial: int
+    chosen: str
+    """Why this trial and not another."""
+    searched: list[str]
+    environment: dict[str, dict[str, Any]]
+    """Every value of the resolved configuration of the trial, with its origin."""
+    data_hash: str
+    versions: dict[str, str]
+    fingerprint: str
+
+    @property
+    def layer(self) -> Layer:
+        """What training puts over the YAML files."""
+        return Layer(f"best config (trial {self.trial} of {self.study})", self.values)
+
+
+def read_best_config(values: Mapping[str, Any] | None, *, task: str) -> BestConfig | None:
+    """The best configuration as the catalog gives it; None where there is none yet."""
+    if values is None:
+        return None
+    try:
+        best = BestConfig.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise ArtifactError(
+            f"{task}.best_config is damaged: {key}: {first['msg']}; {_NEXT_STEP.format(task=task)}"
+        ) from error
+    if best.format_version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"{task}.best_config has format {best.format_version}; this version of seqtune reads "
+            f"{FORMAT_VERSION}; {_NEXT_STEP.format(task=task)}"
+        )
+    return best
+
+
+def changes_since(best: BestConfig, now: Resolved[Any], data: TrainingData) -> list[str]:
+    """What would make training now another one than the trial that was tuned, one line each.
+
+    Training on everything is meant to have other data and as many epochs as were found best.
+    """
+    is_final = not data.has_validation
+    ignored = {f"{group}.{key}" for group, keys in WITHOUT_EFFECT.items() for key in keys}
+    changes = [
+        explain(difference, best.task, names=("the trial that was tuned", "training now"))
+        for difference in differences(
+            best.environment, now.table(), ignore={*ignored, *(FOR_FULL_DATA if is_final else ())}
+        )
+    ]
+    if best.data_hash != data.content_hash and not is_final:
+        changes.append(
+            f"it was tuned on other data (content {best.data_hash[:12]}, now "
+            f"{data.content_hash[:12]})"
+        )
+    versions = library_versions()
+    changes += [
+        f"it was tuned with {name} {best.versions.get(name, 'absent')}, now "
+        f"{versions.get(name, 'absent')}"
+        for name in sorted({*best.versions, *versions})
+        if best.versions.get(name) != versions.get(name)
+    ]
+    return changes
+
+
+def require_agreement(
+    best: BestConfig,
+    now: Resolved[Any],
+    data: TrainingData,
+    *,
+    on_mismatch: Literal["stop", "warn"],
+) -> None:
+    """Refuse to train something else than what was tuned, unless that was asked for."""
+    changes = changes_since(best, now, data)
+    if not changes:
+        return
+    if on_mismatch == "warn":
+        for change in changes:
+            logger.warning("%s", change)
+        return
+    raise ConfigurationError(
+        [
+            *changes,
+            f"training would not reproduce trial {best.trial} of {best.study}. Set this back, tune "
+            f"again (`kedro run --pipeline {best.task}.tune`), train without it (--params "
+            f"{best.task}.best_config=ignore), or go on all the same (--params "
+            "verify_env.on_mismatch=warn)",
+        ]
+    )
+
+
+_NEXT_STEP = (
+    "choose another version with --load-versions, tune again (`kedro run --pipeline tune`), or "
+    "train without it (--params {task}.best_config=ignore)"
+)

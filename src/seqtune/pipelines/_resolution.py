@@ -1,0 +1,73 @@
+"""The one way from what was typed to a configuration that runs: for a trial, and for the final run.
+
+Tuning and training differ in a single layer: the parameters of a trial, or the best ones of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from seqtune.contracts.parameters import AUTO, TaskParameters
+from seqtune.contracts.resolve import Layer, Resolved, require_made_with, unflatten
+from seqtune.contracts.task import TaskSpec, TrainingData
+from seqtune.contracts.trials import Params
+
+NUM_THREADS = "training.num_threads"
+EPOCHS = "training.epochs"
+THREADS_OF_A_WORKER = 1
+
+logger = logging.getLogger(__name__)
+
+
+def resolve_run(
+    task: TaskSpec, parameters: TaskParameters, data: TrainingData, *, layer: Layer | None = None
+) -> tuple[Resolved[Any], str]:
+    """Settle every value of the configuration, and the name of the preset that was taken."""
+    from seqtune.training import settle
+
+    preset = parameters.preset
+    if preset == AUTO:
+        preset = task.choose_preset(data)
+    resolved = settle(parameters.resolve(preset, best=layer))
+    require_made_with(resolved.config, data.made_with, what="the split")
+    return resolved, preset
+
+
+def resolve_trial(
+    task: TaskSpec,
+    parameters: TaskParameters,
+    data: TrainingData,
+    *,
+    params: Params,
+    epochs: int,
+    origin: str = "tuning",
+) -> Resolved[Any]:
+    """The configuration of a trial: one thread for each worker unless something else was set."""
+    layer = _layer(parameters, params, epochs=epochs, origin=origin)
+    return resolve_run(task, parameters, data, layer=layer)[0]
+
+
+def trial_values(resolved: Resolved[Any], params: Params) -> dict[str, Any]:
+    """What training must take over to run the same: nested, as in the task's configuration."""
+    training = resolved.config.training
+    settled = {EPOCHS: training.epochs, NUM_THREADS: training.num_threads}
+    return unflatten({**params, **settled})
+
+
+def _layer(parameters: TaskParameters, params: Params, *, epochs: int, origin: str) -> Layer:
+    values: dict[str, Any] = {**params, EPOCHS: epochs}
+    if _threads_are_open(parameters):
+        values[NUM_THREADS] = THREADS_OF_A_WORKER
+    return Layer(origin, unflatten(values))
+
+
+def _threads_are_open(parameters: TaskParameters) -> bool:
+    """Whether nobody set the number of threads."""
+    typed: Mapping[str, Any] = {
+        key: value
+        for layer in (parameters.files, parameters.runtime)
+        for key, value, _ in layer.leaves()
+    }
+    return bool(typed.get(NUM_THREADS, AUTO) == AUTO)

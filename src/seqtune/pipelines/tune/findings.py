@@ -1,0 +1,138 @@
+"""What trials say: analysis, the narrowed space, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from seqtune.contracts.parameters import TaskParameters
+from seqtune.contracts.resolve import flatten
+from seqtune.contracts.task import Report
+from seqtune.contracts.trials import Params
+from seqtune.tuning.agreement import estimated_rank_correlation
+from seqtune.tuning.analysis import analyse
+from seqtune.tuning.importance import importance
+from seqtune.tuning.narrowing import narrow
+from seqtune.tuning.parameters import TuningParameters, task_space
+from seqtune.tuning.space import Space
+
+from .stages import without_given
+from .tables import plain, read_trials_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seqtune.reporting.figures import Figure
+
+
+def analyse_stage(
+    parameters: TaskParameters, space: Space, table: pd.DataFrame, report: Report, *, top: int
+) -> Report:
+    """SPEC 4.4 for one stage; `space` is what it searched."""
+    trials = read_trials_table(table)
+    config = parameters.resolve().config
+    space = without_given(space, parameters)
+    mode, metric = config.training.monitor_mode, config.training.monitor
+    found = analyse(
+        trials,
+        space=space,
+        metric=metric,
+        mode=mode,
+        importance=importance(trials, space, mode=mode, sampler=report.get("sampler", "")),
+        top=top,
+        training_values=dict(flatten(config.model_dump(mode="json"))),
+    )
+    result: Report = plain(found.as_dict())
+    return result
+
+
+def narrow_space(
+    parameters: TaskParameters, tuning: TuningParameters, table: pd.DataFrame, report: Report
+) -> tuple[dict[str, Any], Report, Figure]:
+    """The narrowed space as YAML, every decision as a table, and both as a figure."""
+    from seqtune.reporting import figures
+
+    trials = read_trials_table(table)
+    mode = parameters.resolve().config.training.monitor_mode
+    space, target = (without_given(tuning.spaces[name], parameters) for name in ("quick", "medium"))
+    epochs = report.get("epochs") or {"quick": 1, "medium": 1}
+    agreement = estimated_rank_correlation(
+        trials, short_epochs=epochs["quick"], long_epochs=epochs["medium"], mode=mode
+    )
+    narrowed = narrow(
+        trials,
+        space=space,
+        target=target,
+        config=tuning.config.narrowing,
+        importance=importance(trials, space, mode=mode, sampler=report.get("sampler", "")),
+        mode=mode,
+        rank_correlation=agreement.value,
+    )
+    said = narrowed.as_dict()
+    written = plain({"space": said["space"], "queue": said["queue"]})
+    findings = plain({**said, "agreement": agreement.as_dict(), "headline": _headline(said)})
+    figure = figures.narrowing(said["decisions"], refused=said["refused"])
+    return written, findings, figure
+
+
+def narrowed_space(
+    parameters: TaskParameters, narrowed: Mapping[str, Any]
+) -> tuple[Space, list[Params]]:
+    """The narrowed space as the catalog gives it, perhaps edited by a person, and its queue."""
+    root = f"{parameters.task}.narrowed_space"
+    space = task_space(
+        narrowed["space"],
+        task=parameters.task,
+        stage="medium",
+        known=dict(flatten(parameters.resolve().config.model_dump())),
+        root=f"{root}.space",
+    )
+    queue: list[Params] = [
+        space.checked(values, root=f"{root}.queue[{index}]")
+        for index, values in enumerate(narrowed.get("queue") or [])
+    ]
+    return space, queue
+
+
+def _headline(said: Mapping[str, Any]) -> list[str]:
+    if said["refused"]:
+        return [f"narrow: nothing is narrowed, {said['refused']}"]
+    actions = [decision["action"] for decision in said["decisions"]]
+    told = ", ".join(f"{actions.count(action)} {action}" for action in dict.fromkeys(actions))
+    return [f"narrow: {told}; {len(said['queue'])} configurations queued", *said["notes"]]
+
+
+def draw_stage(
+    tuning: TuningParameters, table: pd.DataFrame, analysis: Report, *, stage: str
+) -> tuple[Figure, ...]:
+    """The figures of a stage, in the order of `pipeline.FIGURES`."""
+    from seqtune.reporting import figures
+
+    trials = read_trials_table(table)
+    metric, mode = analysis["metric"], analysis["mode"]
+    space = tuning.spaces[stage]
+    axes: dict[str, Any] = {"metric": metric, "mode": mode}
+    log = [parameter.key for parameter in space.parameters if parameter.log]
+    found = analysis["importance"]
+    goals = [(goal.metric, goal.mode) for goal in tuning.config.objectives]
+    return (
+        figures.history(trials, **axes),
+        figures.importances(
+            found["values"], note=found.get("note", ""), is_noise=found.get("is_noise", False)
+        ),
+        figures.parallel_coordinates(trials, log=log, **axes),
+        figures.slices(trials, log=log, **axes),
+        figures.intermediate_values(trials, **axes),
+        figures.timeline(trials),
+        figures.pareto_front(trials, goals=goals),
+    )
+
+
+def draw_rerank(parameters: TaskParameters, reranked: Report) -> Figure:
+    """Scores with one seed beside scores over fresh seeds."""
+    from seqtune.reporting import figures
+
+    metric = parameters.resolve().config.training.monitor
+    return figures.rerank(
+        reranked.get("rows") or [], metric=metric, reason=reranked.get("reason", "")
+    )

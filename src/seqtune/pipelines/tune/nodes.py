@@ -1,0 +1,197 @@
+"""Joins a task to the tuning engine, stage by stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqtune.contracts.parameters import TaskParameters
+from seqtune.contracts.task import Report, TaskSpec
+from seqtune.tuning.parameters import TuningParameters
+
+from .._scratch import scratch_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .stages import Search
+
+
+@dataclass(frozen=True)
+class TuneNodes:
+    """Every stage node takes the same first arguments, in this order: `_search` reads them."""
+
+    task: TaskSpec
+
+    def test(
+        self,
+        parameters: TaskParameters,
+        tuning: TuningParameters,
+        split: Path,
+        storage: str,
+        scratch: Path,
+        _verified: Report,
+    ) -> tuple[pd.DataFrame, Report]:
+        """Two short trials: the chain works, each searched key is read, an epoch is timed."""
+        from .run_stage import run_test
+
+        return run_test(self._search(parameters, tuning, split, storage, scratch))
+
+    def quick(
+        self,
+        parameters: TaskParameters,
+        tuning: TuningParameters,
+        split: Path,
+        storage: str,
+        scratch: Path,
+        tests: pd.DataFrame,
+    ) -> tuple[pd.DataFrame, Path, Report]:
+        """Wide and short: where is it worth looking?"""
+        from .run_stage import run_quick
+
+        search = self._search(parameters, tuning, split, storage, scratch)
+        with scratch_folder(scratch, "quick") as out:
+            return run_quick(search, tests, out=out / "quick_study.db")
+
+    def medium(
+        self,
+        parameters: TaskParameters,
+        tuning: TuningParameters,
+        split: Path,
+        storage: str,
+        scratch: Path,
+        tests: pd.DataFrame,
+        narrowed: dict[str, Any],
+    ) -> tuple[pd.DataFrame, Path, Report]:
+        """Precise and long, in the narrowed space."""
+        from .run_stage import run_medium
+
+        search = self._search(parameters, tuning, split, storage, scratch)
+        with scratch_folder(scratch, "medium") as out:
+            return run_medium(search, tests, narrowed, out=out / "medium_study.db")
+
+    def rerank(
+        self,
+        parameters: TaskParameters,
+        tuning: TuningParameters,
+        split: Path,
+        storage: str,
+        scratch: Path,
+        quick: pd.DataFrame,
+        medium: pd.DataFrame,
+        tests: pd.DataFrame,
+    ) -> Report:
+        """The best few again over fresh seeds that they share: which one is not just lucky?"""
+        from .run_stage import run_rerank
+
+        search = self._search(parameters, tuning, split, storage, scratch)
+        return run_rerank(search, tests=tests, quick=quick, medium=medium)
+
+    def choose(
+        self,
+        parameters: TaskParameters,
+        tuning: TuningParameters,
+        split: Path,
+        storage: str,
+        scratch: Path,
+        quick: pd.DataFrame,
+        medium: pd.DataFrame,
+        tests: pd.DataFrame,
+        reranked: Report,
+        analysis: Report,
+    ) -> tuple[dict[str, Any], dict[str, Any], Report]:
+        """The configuration that training takes over, and the robust one beside it."""
+        from .run_stage import choose_best
+
+        search = self._search(parameters, tuning, split, storage, scratch)
+        return choose_best(
+            search, tests=tests, quick=quick, medium=medium, reranked=reranked, analysis=analysis
+        )
+
+    def seed(
+        self,
+        parameters: TaskParameters,
+        tuning: TuningParameters,
+        split: Path,
+        storage: str,
+        scratch: Path,
+        best: dict[str, Any],
+        tests: pd.DataFrame,
+    ) -> tuple[pd.DataFrame, Report]:
+        """The best configuration over many seeds: how far luck goes. Off unless asked for."""
+        from .run_stage import run_seed
+
+        search = self._search(parameters, tuning, split, storage, scratch)
+        return run_seed(search, best, tests)
+
+    def analyse_quick(
+        self,
+        parameters: TaskParameters,
+        tuning: TuningParameters,
+        trials: pd.DataFrame,
+        report: Report,
+    ) -> Report:
+        """What the quick stage found out about the space."""
+        from .findings import analyse_stage
+
+        return analyse_stage(parameters, tuning.spaces["quick"], trials, report, top=5)
+
+    def analyse_medium(
+        self,
+        parameters: TaskParameters,
+        trials: pd.DataFrame,
+        report: Report,
+        narrowed: dict[str, Any],
+    ) -> Report:
+        """What the medium stage found out about the narrowed space."""
+        from .findings import analyse_stage, narrowed_space
+
+        space, _queue = narrowed_space(parameters, narrowed)
+        return analyse_stage(parameters, space, trials, report, top=10)
+
+    def narrow(
+        self,
+        parameters: TaskParameters,
+        tuning: TuningParameters,
+        trials: pd.DataFrame,
+        report: Report,
+    ) -> tuple[dict[str, Any], Report, Any]:
+        """The space of the medium stage, with a reason for every decision."""
+        from .findings import narrow_space
+
+        return narrow_space(parameters, tuning, trials, report)
+
+    def draw_quick(
+        self, tuning: TuningParameters, trials: pd.DataFrame, analysis: Report
+    ) -> tuple[Any, ...]:
+        """The figures of the quick stage."""
+        from .findings import draw_stage
+
+        return draw_stage(tuning, trials, analysis, stage="quick")
+
+    def draw_medium(
+        self, tuning: TuningParameters, trials: pd.DataFrame, analysis: Report
+    ) -> tuple[Any, ...]:
+        """The figures of the medium stage."""
+        from .findings import draw_stage
+
+        return draw_stage(tuning, trials, analysis, stage="medium")
+
+    def draw_rerank(self, parameters: TaskParameters, reranked: Report) -> Any:
+        """Scores with one seed beside means over fresh seeds."""
+        from .findings import draw_rerank
+
+        return draw_rerank(parameters, reranked)
+
+    def _search(
+        self,
+        parameters: TaskParameters,
+        tuning: TuningParameters,
+        split: Path,
+        storage: str,
+        scratch: Path,
+    ) -> Search:
+        from .stages import Search
+
+        return Search(self.task, parameters, tuning, split, storage, scratch)

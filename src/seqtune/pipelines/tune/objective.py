@@ -1,0 +1,118 @@
+"""One trial of a task: from searched parameters to metrics, through the `fit` of training."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seqtune.contracts.config import fingerprint
+from seqtune.contracts.errors import ConfigurationError, InfeasibleError, Interrupted
+from seqtune.contracts.parameters import TaskParameters
+from seqtune.contracts.resolve import Resolved, flatten
+from seqtune.contracts.task import TaskSpec, TrainingData
+from seqtune.contracts.trials import Params
+from seqtune.tuning.config import ForbiddenConfig
+from seqtune.tuning.objectives import forbidden_reason
+from seqtune.tuning.plan import ReportEpoch
+
+from .._resolution import resolve_trial
+
+
+@dataclass(frozen=True)
+class TrainTrial:
+    """Picklable: it is called in worker processes, which open the data by its path."""
+
+    task: TaskSpec
+    parameters: TaskParameters
+    split: Path
+    scratch: Path
+    stage: str
+    epochs: int
+    forbidden: tuple[ForbiddenConfig, ...] = ()
+    memory_limit_mib: float | None = None
+    dry_run: bool = True
+
+    def __call__(self, params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, float]:
+        from seqtune.training import fit
+
+        data = self.task.open_data(self.split)
+        resolved = self.resolve(params, data)
+        self._refuse_forbidden(resolved)
+        measured = self._measure(resolved, data, name=name)
+        folder = self.scratch / "tune" / name
+        run = fingerprint(resolved.config, data_hash=data.content_hash)
+        try:
+            result = fit(
+                self.task,
+                resolved.config,
+                data,
+                directory=folder,
+                fingerprint=run,
+                report=report,
+                progress=False,
+            )
+        except Interrupted:
+            raise  # what was trained is gone on with
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        best = {key: value for key, value in result.best_metrics.items() if key != "seconds"}
+        return {**measured, **best, "fit_seconds": result.seconds}
+
+    def resolve(self, params: Params, data: TrainingData) -> Resolved[Any]:
+        """The configuration of these parameters; what cannot be built is a violated constraint."""
+        try:
+            return resolve_trial(
+                self.task,
+                self.parameters,
+                data,
+                params=params,
+                epochs=self.epochs,
+                origin=f"trial of {self.stage}",
+            )
+        except ConfigurationError as error:
+            raise InfeasibleError(str(error), constraint="shapes") from error
+
+    def _refuse_forbidden(self, resolved: Resolved[Any]) -> None:
+        values = dict(flatten(resolved.config.model_dump()))
+        if reason := forbidden_reason(values, self.forbidden):
+            raise InfeasibleError(reason, constraint="forbidden")
+
+    def _measure(
+        self, resolved: Resolved[Any], data: TrainingData, *, name: str
+    ) -> dict[str, float]:
+        """What is known before training; refuses what does not fit into memory."""
+        estimate = self.task.estimate_memory(resolved.config, data)
+        limit = self.memory_limit_mib
+        if limit is not None and estimate > limit:
+            raise InfeasibleError(
+                f"training would take about {estimate:.0f} MiB of {limit:.0f} MiB "
+                "(tuning.guards.memory_limit_mib)",
+                constraint="memory",
+                violation=estimate / limit - 1.0,
+            )
+        measured = {"estimated_memory_mib": estimate}
+        if not self.dry_run:
+            return measured
+        from seqtune.training import rehearse
+
+        folder = self.scratch / "tune" / f"{name}-dry-run"
+        try:
+            dry = rehearse(self.task, resolved.config, data, num_steps=1, directory=folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        known = {
+            "model_mib": dry.model_mib,
+            "num_parameters": dry.num_parameters,
+            "peak_memory_mib": dry.peak_memory_mib,
+            "inference_ms_per_row": _ms(dry.validation_seconds_per_row),
+        }
+        return measured | {key: float(value) for key, value in known.items() if value is not None}
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else 1000.0 * seconds

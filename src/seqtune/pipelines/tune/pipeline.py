@@ -1,0 +1,140 @@
+"""Wires the stages of a search: the graph reads as the method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from seqtune.contracts.task import TaskSpec
+
+from .._template import SCRATCH, of_task
+from .nodes import TuneNodes
+
+PARAMETERS = ["params:task", "params:tuning"]
+WORKPLACE = [*PARAMETERS, "split", "study_storage", SCRATCH]
+FIGURES = ("history", "importance", "parallel", "slices", "curves", "timeline", "pareto")
+
+
+def create_pipeline(task: TaskSpec) -> Pipeline:
+    nodes = TuneNodes(task)
+    return of_task(
+        task.name,
+        [*_test(nodes), *_quick(nodes), *_medium(nodes), *_best(nodes), *_seed(nodes)],
+        stage="tune",
+    )
+
+
+def _test(nodes: TuneNodes) -> list[Node]:
+    return [
+        Node(
+            nodes.test,
+            inputs=[*WORKPLACE, "verify_report"],
+            outputs=["test_trials", "tune_test_report"],
+            name="tune_test",
+            tags="test",
+        )
+    ]
+
+
+def _quick(nodes: TuneNodes) -> list[Node]:
+    return [
+        Node(
+            nodes.quick,
+            inputs=[*WORKPLACE, "test_trials"],
+            outputs=["quick_trials", "quick_study", "tune_quick_report"],
+            name="tune_quick",
+            tags="quick",
+        ),
+        Node(
+            nodes.analyse_quick,
+            inputs=[*PARAMETERS, "quick_trials", "tune_quick_report"],
+            outputs="quick_analysis",
+            name="analyse_quick",
+            tags="quick",
+        ),
+        _figures(nodes.draw_quick, "quick"),
+        Node(
+            nodes.narrow,
+            inputs=[*PARAMETERS, "quick_trials", "tune_quick_report"],
+            outputs=["narrowed_space", "narrowing_report", "narrowing_figure"],
+            name="narrow",
+            tags="quick",
+        ),
+    ]
+
+
+def _medium(nodes: TuneNodes) -> list[Node]:
+    return [
+        Node(
+            nodes.medium,
+            inputs=[*WORKPLACE, "test_trials", "narrowed_space"],
+            outputs=["medium_trials", "medium_study", "tune_medium_report"],
+            name="tune_medium",
+            tags="medium",
+        ),
+        Node(
+            nodes.analyse_medium,
+            inputs=["params:task", "medium_trials", "tune_medium_report", "narrowed_space"],
+            outputs="medium_analysis",
+            name="analyse_medium",
+            tags="medium",
+        ),
+        _figures(nodes.draw_medium, "medium"),
+    ]
+
+
+def _best(nodes: TuneNodes) -> list[Node]:
+    return [
+        Node(
+            nodes.rerank,
+            inputs=[*WORKPLACE, "quick_trials", "medium_trials", "test_trials"],
+            outputs="rerank_report",
+            name="rerank",
+            tags="medium",
+        ),
+        Node(
+            nodes.draw_rerank,
+            inputs=["params:task", "rerank_report"],
+            outputs="rerank_figure",
+            name="draw_rerank",
+            tags="medium",
+        ),
+        Node(
+            nodes.choose,
+            inputs=[
+                *WORKPLACE,
+                "quick_trials",
+                "medium_trials",
+                "test_trials",
+                "rerank_report",
+                "medium_analysis",
+            ],
+            outputs=["best_config", "robust_config", "best_config_report"],
+            name="best_config",
+            tags="medium",
+        ),
+    ]
+
+
+def _seed(nodes: TuneNodes) -> list[Node]:
+    return [
+        Node(
+            nodes.seed,
+            inputs=[*WORKPLACE, "best_config", "test_trials"],
+            outputs=["seed_trials", "tune_seed_report"],
+            name="tune_seed",
+            tags="seed",
+        )
+    ]
+
+
+def _figures(draw: Callable[..., Any], stage: str) -> Node:
+    return Node(
+        draw,
+        inputs=["params:tuning", f"{stage}_trials", f"{stage}_analysis"],
+        outputs=[f"{stage}_{figure}_figure" for figure in FIGURES],
+        name=f"draw_{stage}",
+        tags=stage,
+    )

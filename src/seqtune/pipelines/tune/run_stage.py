@@ -1,0 +1,222 @@
+"""What each stage of a search does, from its inputs in the catalog to its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqtune.contracts.errors import ConfigurationError, TuningError
+from seqtune.contracts.resolve import flatten
+from seqtune.contracts.task import Report
+from seqtune.contracts.trials import Params, Trial, ranked
+from seqtune.tuning.objectives import pick
+from seqtune.tuning.plans import StageBudget
+from seqtune.tuning.rerank import candidates, fresh_seeds, judge, judge_seeds, rerank_queue
+from seqtune.tuning.space import Space
+from seqtune.tuning.stage import StudyResult
+from seqtune.tuning.storage import snapshot
+
+from .choice import describe_best
+from .findings import narrowed_space
+from .grouped import run_groups
+from .listed import run_list
+from .stages import Search, without_given
+from .tables import plain, read_trials_table, trials_table
+from .unread import refuse_unread
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OFF = "switched off (tuning.stages.{stage}.enabled)"
+SEEDS_OF_STAGE = 1000
+
+
+def run_test(search: Search) -> tuple[pd.DataFrame, Report]:
+    """The chain works, every searched key is read, and it is known what an epoch costs."""
+    search.refuse_given_epochs()
+    if not search.is_enabled("test"):
+        return trials_table([]), _off("test")
+    budget = search.budgets()["test"]
+    objective = search.objective(budget)
+    for stage in search.tuning.spaces:
+        root = f"{search.task.name}.tuning.spaces.{stage}"
+        refuse_unread(objective, search.space(stage), root=root)
+    result = search.run(search.plan(budget, search.space("quick")), objective)
+    if not ranked(result.trials, mode=search.scoring().first.mode):
+        reasons = "; ".join(sorted({t.reason for t in result.trials if t.reason})) or "no reason"
+        raise TuningError(f"no trial of the test stage came to its end: {reasons}")
+    return trials_table(result.trials), _report(search, budget, result)
+
+
+def run_quick(
+    search: Search, tests: pd.DataFrame, *, out: Path
+) -> tuple[pd.DataFrame, Path, Report]:
+    """Wide and short."""
+    search.refuse_given_epochs()
+    if not search.is_enabled("quick"):
+        return trials_table([]), _snapshot(search, [], out), _off("quick")
+    budgets = search.budgets(read_trials_table(tests))
+    budget, space = budgets["quick"], search.space("quick")
+    queue = queued_by_hand(search, space)
+    result = search.run(search.plan(budget, space, queue=queue), search.objective(budget))
+    epochs = {stage: planned.epochs for stage, planned in budgets.items()}
+    report = {**_report(search, budget, result), "epochs": epochs}
+    return trials_table(result.trials), _snapshot(search, [result.name], out), report
+
+
+def run_medium(
+    search: Search, tests: pd.DataFrame, narrowed: dict[str, Any], *, out: Path
+) -> tuple[pd.DataFrame, Path, Report]:
+    search.refuse_given_epochs()
+    if not search.is_enabled("medium"):
+        return trials_table([]), _snapshot(search, [], out), _off("medium")
+    budget = search.budgets(read_trials_table(tests))["medium"]
+    space, queue = narrowed_space(search.parameters, narrowed)
+    space = without_given(space, search.parameters)
+    if search.tuning.config.strategy.kind == "grouped":
+        results = run_groups(search, budget, space, queue=queue)
+    else:
+        plan = search.plan(budget, space, queue=queue)
+        results = [search.run(plan, search.objective(budget))]
+    report = _report(search, budget, *results)
+    trials = [trial for result in results for trial in result.trials]
+    return trials_table(trials), _snapshot(search, [r.name for r in results], out), report
+
+
+def run_rerank(
+    search: Search, *, tests: pd.DataFrame, quick: pd.DataFrame, medium: pd.DataFrame
+) -> Report:
+    """Train the best few of the last stage again over fresh seeds that they share."""
+    config = search.tuning.config.rerank
+    stage, trials = last_stage(search, quick=quick, medium=medium)
+    scoring = search.scoring()
+    if not config.enabled or scoring.is_multiple:
+        why = "several objectives" if scoring.is_multiple else "tuning.rerank"
+        return {"enabled": False, "headline": [f"rerank: off ({why})"]}
+    best = candidates(trials, top=config.top, mode=scoring.first.mode)
+    seeds = fresh_seeds(search.tuning.config.seed, num=config.seeds)
+    runs = rerank_queue(best, seeds)
+    epochs = search.budgets(read_trials_table(tests))[stage].epochs
+    reruns, result = run_list(search, runs, stage=f"{stage}.rerank", epochs=epochs)
+    judged = judge(best, reruns, mode=scoring.first.mode)
+    lines = [f"rerank: {judged.reason}", _how_many("rerank", result)]
+    report: Report = plain(
+        {"enabled": True, "headline": lines, "seeds": seeds, "stage": stage, **judged.as_dict()}
+    )
+    return report
+
+
+def choose_best(
+    search: Search,
+    *,
+    tests: pd.DataFrame,
+    quick: pd.DataFrame,
+    medium: pd.DataFrame,
+    reranked: Report,
+    analysis: Report,
+) -> tuple[dict[str, Any], dict[str, Any], Report]:
+    """The configuration that training takes over, and the robust one."""
+    stage, trials = last_stage(search, quick=quick, medium=medium)
+    budget = search.budgets(read_trials_table(tests))[stage]
+    trial, chosen = _pick(search, trials, reranked)
+    objective = search.objective(budget)
+    best = describe_best(search, trial, objective, chosen=chosen)
+    robust = {"made_of": f"mean of the best trials of {stage}", "values": analysis["robust_config"]}
+    metric, score = best["metric"], best["score"]
+    lines = [
+        f"best: {metric} {score:.4f}, trial {trial.number} of {best['study']}; {chosen}",
+        *(f"best: {key} = {value}" for key, value in sorted(trial.params.items())),
+    ]
+    return best, plain(robust), {"headline": lines, "trial": trial.number, "chosen": chosen}
+
+
+def run_seed(
+    search: Search, best: dict[str, Any], tests: pd.DataFrame
+) -> tuple[pd.DataFrame, Report]:
+    """How far luck goes: the best configuration over many seeds."""
+    if not search.is_enabled("seed"):
+        return trials_table([]), _off("seed")
+    budget = search.budgets(read_trials_table(tests))["seed"]
+    params = {key: value for key, value in flatten(best["values"]) if key in best["searched"]}
+    seeds = fresh_seeds(search.tuning.config.seed, num=budget.trials, below=SEEDS_OF_STAGE)
+    runs: list[Params] = [{**params, "seed": seed} for seed in seeds]
+    trials, result = run_list(search, runs, stage="seed", epochs=budget.epochs)
+    judged = judge_seeds(trials, mode=search.scoring().first.mode)
+    lines = [f"seed: {judged.verdict}", _how_many("seed", result)]
+    report: Report = plain({"enabled": True, "headline": lines, **judged.as_dict()})
+    return trials_table(trials), report
+
+
+def queued_by_hand(search: Search, space: Space) -> list[Params]:
+    """Known good configurations from `tuning.queue`, checked against the space."""
+    return [
+        space.checked(values, root=f"tuning.queue[{index}]")
+        for index, values in enumerate(search.tuning.config.queue)
+    ]
+
+
+def last_stage(
+    search: Search, *, quick: pd.DataFrame, medium: pd.DataFrame
+) -> tuple[str, list[Trial]]:
+    """The longest stage that has finished trials, and those."""
+    for stage, table in (("medium", medium), ("quick", quick)):
+        trials = read_trials_table(table)
+        if ranked(trials, mode="max"):
+            return stage, trials
+    raise ConfigurationError(
+        f"there is no finished trial to choose from: switch on tuning.stages.quick or .medium, and "
+        f"run `kedro run --pipeline {search.task.name}.tune` again"
+    )
+
+
+def _pick(search: Search, trials: Sequence[Trial], reranked: Report) -> tuple[Trial, str]:
+    if reranked.get("enabled"):
+        wanted = reranked["chosen"], reranked["params"]
+        found = (trial for trial in trials if (trial.number, dict(trial.params)) == wanted)
+        return next(found), reranked["reason"]
+    choice = pick(trials, scoring=search.scoring(), pick=search.tuning.config.pick)
+    return choice.trial, choice.reason
+
+
+def _snapshot(search: Search, names: Sequence[str], out: Path) -> Path:
+    return snapshot(search.storage(), names, out)
+
+
+def _off(stage: str) -> Report:
+    return {"enabled": False, "headline": [f"{stage}: {OFF.format(stage=stage)}"]}
+
+
+def _report(search: Search, budget: StageBudget, *results: StudyResult) -> Report:
+    trials = [trial for result in results for trial in result.trials]
+    first = search.scoring().first
+    mode, metric = first.mode, first.metric
+    states = [trial.state for trial in trials]
+    counts = {state: states.count(state) for state in dict.fromkeys(states)}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    lines = [f"{budget.stage}: {told}", *(_how_many(budget.stage, r) for r in results)]
+    for best in ranked(trials, mode=mode)[:1]:
+        lines.insert(1, f"{budget.stage}: best {metric} {best.score:.4f}, trial {best.number}")
+    report: Report = plain(
+        {
+            "enabled": True,
+            "headline": lines,
+            "studies": [result.name for result in results],
+            "counts": counts,
+            "budget": {"trials": budget.trials, "epochs": budget.epochs, "why": budget.reason},
+            "sampler": budget.sampler,
+            "pruner": budget.pruner,
+            "stopped": [result.stopped for result in results if result.stopped],
+            "notes": [note for result in results for note in result.notes],
+            "seconds": sum(result.seconds for result in results),
+        }
+    )
+    return report
+
+
+def _how_many(stage: str, result: StudyResult) -> str:
+    if result.stopped:
+        return f"{stage}: stopped early, {result.stopped}"
+    if not result.num_new:
+        return f"{stage}: nothing to do, all trials were there already (study {result.name})"
+    return f"{stage}: {result.num_new} new trials in {result.seconds:.0f} s (study {result.name})"

@@ -1,0 +1,202 @@
+"""Running one stage of a task: its budget, its limits, its workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from seqtune.contracts.config import WITHOUT_EFFECT, library_versions
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.parameters import RUNTIME, TaskParameters
+from seqtune.contracts.resolve import flatten
+from seqtune.contracts.task import TaskSpec
+from seqtune.contracts.trials import Params, Trial
+from seqtune.tuning.config import SamplerConfig
+from seqtune.tuning.objectives import Scoring
+from seqtune.tuning.parameters import TuningParameters
+from seqtune.tuning.plan import Objective, StudyPlan
+from seqtune.tuning.plans import StageBudget, enabled_stages, plan_stages
+from seqtune.tuning.space import Space
+from seqtune.tuning.stage import StudyResult, run_study
+from seqtune.tuning.storage import StorageRef, backup
+
+from .._processes import local_executor
+from .._resolution import EPOCHS, resolve_trial
+from .objective import TrainTrial
+
+MAX_CPU_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Search:
+    """A task, what was typed about it, and where things are: all that a stage needs."""
+
+    task: TaskSpec
+    parameters: TaskParameters
+    tuning: TuningParameters
+    split: Path
+    storage_url: str
+    scratch: Path
+
+    @property
+    def num_workers(self) -> int:
+        wanted = self.tuning.config.workers
+        if wanted != "auto":
+            return wanted
+        from seqtune.workers.gpus import visible_gpus
+
+        return len(visible_gpus()) or min(os.cpu_count() or 1, MAX_CPU_WORKERS)
+
+    def scoring(self) -> Scoring:
+        """The metric that training monitors is the one that tuning goes by."""
+        training = self.parameters.resolve().config.training
+        config = self.tuning.config
+        return Scoring(
+            metric=training.monitor,
+            mode=training.monitor_mode,
+            gap=config.gap_penalty,
+            goals=config.objectives,
+        )
+
+    def budgets(self, tests: Sequence[Trial] = ()) -> dict[str, StageBudget]:
+        """What each stage may spend, given the trials of the test stage."""
+        return plan_stages(
+            self.tuning.config,
+            spaces=self.tuning.spaces,
+            seconds_per_epoch=seconds_per_epoch(tests),
+            num_workers=self.num_workers,
+        )
+
+    def is_enabled(self, stage: str) -> bool:
+        return stage in enabled_stages(self.tuning.config)
+
+    def known_keys(self) -> dict[str, Any]:
+        """Every key of the task's configuration, with the value it has without tuning."""
+        return dict(flatten(self.parameters.resolve().config.model_dump(mode="json")))
+
+    def refuse_given_epochs(self) -> None:
+        """Epochs of the command line would win over the budget of every stage."""
+        if EPOCHS in {key for key, _, _ in self.parameters.runtime.leaves()}:
+            raise ConfigurationError(
+                f"{self.task.name}.{EPOCHS} (set in {RUNTIME}) would take the place of every "
+                "stage's own epochs; leave it out while tuning, or set "
+                "tuning.stages.<stage>.epochs instead"
+            )
+
+    def space(self, stage: str) -> Space:
+        """What a stage searches: a value given on the command line is fixed, and taken out."""
+        return without_given(self.tuning.spaces[stage], self.parameters)
+
+    def plan(
+        self,
+        budget: StageBudget,
+        space: Space,
+        *,
+        stage: str = "",
+        queue: Sequence[Params] = (),
+        fixed: Params | None = None,
+        seed: int | None = None,
+    ) -> StudyPlan:
+        config = self.tuning.config
+        kind = SamplerConfig.model_validate({**config.sampler.model_dump(), "kind": budget.sampler})
+        pruner = config.pruner.model_copy(update={"kind": budget.pruner})
+        return StudyPlan(
+            task=self.task.name,
+            stage=stage or budget.stage,
+            space=space,
+            total=budget.trials,
+            epochs=budget.epochs,
+            scoring=self.scoring(),
+            seed=config.seed if seed is None else seed,
+            sampler=kind,
+            pruner=pruner,
+            environment=self.environment({*space.keys, *(fixed or {})}),
+            fixed=fixed or {},
+            queue=tuple(queue),
+            guards=config.guards,
+            strategy=config.strategy,
+            warm_start=None if budget.stage == "test" else config.warm_start,
+            timeout_seconds=budget.timeout_seconds,
+        )
+
+    def environment(self, searched: Collection[str]) -> dict[str, Any]:
+        """All that a trial's result depends on beside what is searched."""
+        data = self.task.open_data(self.split)
+        resolved = resolve_trial(self.task, self.parameters, data, params={}, epochs=1)
+        unimportant = {f"{group}.{key}" for group, keys in WITHOUT_EFFECT.items() for key in keys}
+        left_out = {*searched, *unimportant, EPOCHS}
+        config = {k: entry["value"] for k, entry in resolved.table().items() if k not in left_out}
+        return {"config": config, "data": data.content_hash, "versions": library_versions()}
+
+    def objective(self, budget: StageBudget, *, stage: str = "") -> TrainTrial:
+        config = self.tuning.config
+        return TrainTrial(
+            task=self.task,
+            parameters=self.parameters,
+            split=self.split,
+            scratch=self.scratch,
+            stage=stage or budget.stage,
+            epochs=budget.epochs,
+            forbidden=config.forbidden,
+            memory_limit_mib=self.memory_limit_mib(),
+            dry_run=config.guards.dry_run,
+        )
+
+    def memory_limit_mib(self) -> float | None:
+        limit = self.tuning.config.guards.memory_limit_mib
+        if limit == "none":
+            return None
+        if limit != "auto":
+            return float(limit)
+        from seqtune.training import memory_here_mib
+
+        training = self.parameters.resolve().config.training
+        here: float | None = memory_here_mib(training, sharers=self.num_workers)
+        return here
+
+    def run(self, plan: StudyPlan, objective: Objective) -> StudyResult:
+        """Run a study to its total, with the workers of this machine."""
+        back_up_once(self.storage(), self.tuning.config.storage.backups)
+        result = run_study(
+            plan,
+            objective,
+            ref=self.storage(),
+            executor=local_executor(),
+            num_workers=self.num_workers,
+        )
+        trials = tuple(
+            replace(trial, params={**plan.fixed, **trial.params}, study=result.name)
+            for trial in result.trials
+        )
+        return replace(result, trials=trials)
+
+    def storage(self) -> StorageRef:
+        kept = self.tuning.config.storage
+        return StorageRef(
+            self.storage_url,
+            heartbeat_seconds=kept.heartbeat_seconds,
+            grace_seconds=kept.grace_seconds,
+        )
+
+
+@cache
+def back_up_once(ref: StorageRef, keep: int) -> None:
+    """Copy the study file as it was before this process wrote to it."""
+    backup(ref, keep=keep)
+
+
+def without_given(space: Space, parameters: TaskParameters) -> Space:
+    """The space with what the command line sets taken out, and conditions on it settled."""
+    given = {key: value for key, value, _ in parameters.runtime.leaves() if key in space.keys}
+    return space.given(given)
+
+
+def seconds_per_epoch(trials: Sequence[Trial]) -> float | None:
+    """What an epoch took in these trials, all that belongs to a trial included."""
+    finished = [trial for trial in trials if trial.is_finished and trial.seconds]
+    epochs = sum(trial.num_epochs for trial in finished)
+    return sum(trial.seconds or 0.0 for trial in finished) / epochs if epochs else None

@@ -1,0 +1,97 @@
+"""Joins the final configuration of a task to `training.fit`, several times."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seqtune.contracts.config import RunConfig, TrainingConfig, fingerprint
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.resolve import Resolved
+from seqtune.contracts.task import Report, TaskSpec, TrainingData
+from seqtune.tuning.parameters import TuningParameters
+
+from .._scratch import storage_errors
+from .runs import Done, Planned, plan_runs, read_done, write_done
+from .stability import summarise
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ValidateNodes:
+    task: TaskSpec
+
+    def validate(
+        self, resolved: Resolved[Any], split: Path, scratch: Path, tuning: TuningParameters
+    ) -> Report:
+        """Train the final configuration N times: mean, spread, and whether that is stable."""
+        config, settings = resolved.config, tuning.validate
+        data = self.task.open_data(split)
+        _require_validation(data)
+        runs = plan_runs(config, settings)
+        whole = fingerprint(config, data_hash=data.content_hash)
+        folder = scratch / f"validate-{whole}"
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            done = [self._run(run, config, data, folder, of=len(runs)) for run in runs]
+        report = {
+            **summarise(done, settings, metric=config.training.monitor, task=self.task.name),
+            "fingerprint": whole,
+            "data_hash": data.content_hash,
+        }
+        shutil.rmtree(folder, ignore_errors=True)
+        return report
+
+    def _run(
+        self, run: Planned, config: RunConfig, data: TrainingData, folder: Path, *, of: int
+    ) -> Done:
+        """One training, from where it stopped; what was finished before is only read."""
+        known = read_done(folder, run) if config.training.resume else None
+        if known is not None:
+            logger.info("%s: %.4f, from before", run.name, known.score)
+            return known
+        from seqtune.training import fit
+
+        logger.info("%s, one of %d trainings, seed %d", run.name, of, run.seed)
+        own = config.model_copy(update={"seed": run.seed})
+        result = fit(
+            self.task,
+            own,
+            data,
+            directory=folder / run.name,
+            fingerprint=fingerprint(own, data_hash=data.content_hash),
+        )
+        done = Done(
+            run=run,
+            score=_score(result.best_metrics, config.training),
+            best_epoch=result.best_epoch,
+            stopped=result.stopped,
+            seconds=result.seconds,
+            metrics=dict(result.best_metrics),
+        )
+        write_done(folder, done)
+        shutil.rmtree(folder / run.name, ignore_errors=True)
+        return done
+
+
+def _score(metrics: Mapping[str, float], training: TrainingConfig) -> float:
+    score = metrics.get(training.monitor)
+    if score is None:
+        raise ConfigurationError(
+            f"the training ended before its first validation, so there is no {training.monitor}; "
+            f"raise training.max_minutes (now {training.max_minutes})"
+        )
+    return score
+
+
+def _require_validation(data: TrainingData) -> None:
+    if not data.has_validation:
+        raise ConfigurationError(
+            "nothing is held out (split.use_full_data), so there is no metric to measure a spread "
+            "of; set split.use_full_data: false, and run split and validate again"
+        )

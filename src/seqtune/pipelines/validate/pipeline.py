@@ -1,0 +1,26 @@
+"""Wires the validation of a task's final configuration."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from seqtune.contracts.task import TaskSpec
+
+from .._template import SCRATCH, of_task
+from .nodes import ValidateNodes
+
+
+def create_pipeline(task: TaskSpec) -> Pipeline:
+    nodes = ValidateNodes(task)
+    return of_task(
+        task.name,
+        [
+            Node(
+                nodes.validate,
+                inputs=["resolved_config", "split", SCRATCH, "params:tuning"],
+                outputs="validate_report",
+                name="validate",
+            )
+        ],
+        stage="validate",
+    )

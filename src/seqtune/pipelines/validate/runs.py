@@ -1,0 +1,70 @@
+"""Which trainings a validation consists of, and what is kept of each until all are done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from seqtune.contracts.config import RunConfig, ValidateConfig
+from seqtune.contracts.seeds import derive_seed
+
+Kind = Literal["same", "different"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One training to do."""
+
+    kind: Kind
+    number: int
+    """From 1, within its kind."""
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-seed-{self.number:02d}"
+
+
+@dataclass(frozen=True)
+class Done:
+    """One training that was done."""
+
+    run: Planned
+    score: float
+    best_epoch: int
+    stopped: str
+    seconds: float
+    metrics: Mapping[str, float]
+
+
+def plan_runs(config: RunConfig, settings: ValidateConfig) -> list[Planned]:
+    """With the seed of the configuration, with seeds derived from it, or both."""
+    numbers = range(1, settings.runs + 1)
+    runs = []
+    if settings.seeds in ("same", "both"):
+        runs += [Planned("same", number, config.seed) for number in numbers]
+    if settings.seeds in ("different", "both"):
+        runs += [Planned("different", number, _seed(config, number)) for number in numbers]
+    return runs
+
+
+def read_done(folder: Path, run: Planned) -> Done | None:
+    """What an earlier session found; None where it did not get that far."""
+    path = folder / f"{run.name}.json"
+    if not path.is_file():
+        return None
+    values = json.loads(path.read_text(encoding="utf-8"))
+    return Done(**{**values, "run": Planned(**values["run"])})
+
+
+def write_done(folder: Path, done: Done) -> None:
+    partial = folder / f"{done.run.name}.partial"
+    partial.write_text(json.dumps(asdict(done)), encoding="utf-8")
+    partial.replace(folder / f"{done.run.name}.json")
+
+
+def _seed(config: RunConfig, number: int) -> int:
+    return derive_seed(config.seed, "validate", number) % 2**32

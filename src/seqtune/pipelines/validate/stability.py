@@ -1,0 +1,58 @@
+"""How far apart trainings of one configuration come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from statistics import mean, stdev
+from typing import Any
+
+from seqtune.contracts.config import ValidateConfig
+from seqtune.contracts.task import Report
+
+from .runs import Done
+
+
+def summarise(done: Sequence[Done], settings: ValidateConfig, *, metric: str, task: str) -> Report:
+    """Numbers for each kind of seeds, and a verdict over all of them."""
+    kinds = list(dict.fromkeys(one.run.kind for one in done))
+    groups = {kind: spread([one.score for one in done if one.run.kind == kind]) for kind in kinds}
+    is_stable = all(group["std"] < settings.max_std for group in groups.values())
+    return {
+        "headline": [
+            f"{task}: {_line(metric, kind, group, max_std=settings.max_std)}"
+            for kind, group in groups.items()
+        ],
+        "metric": metric,
+        "max_std": settings.max_std,
+        "stable": is_stable,
+        "groups": groups,
+        "runs": [_row(one) for one in done],
+    }
+
+
+def spread(scores: Sequence[float]) -> dict[str, Any]:
+    """Mean, standard deviation (of a sample, n - 1) and range."""
+    return {
+        "num_runs": len(scores),
+        "mean": mean(scores),
+        "std": stdev(scores),
+        "min": min(scores),
+        "max": max(scores),
+    }
+
+
+def _line(metric: str, kind: str, group: dict[str, Any], *, max_std: float) -> str:
+    verdict = "stable" if group["std"] < max_std else "NOT stable"
+    seeds = "the same seed" if kind == "same" else "different seeds"
+    sign = "<" if group["std"] < max_std else ">="
+    return (
+        f"{metric} over {group['num_runs']} trainings with {seeds}: {group['mean']:.4f}, standard "
+        f"deviation {group['std']:.4f} {sign} {max_std:g}, from {group['min']:.4f} to "
+        f"{group['max']:.4f}: {verdict}"
+    )
+
+
+def _row(done: Done) -> dict[str, Any]:
+    values = asdict(done)
+    return {**values.pop("run"), **values}

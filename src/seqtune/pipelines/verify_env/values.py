@@ -1,0 +1,80 @@
+"""The resolved configurations of tuning and training, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seqtune.contracts.compare import Difference, Table, differences, explain, shown
+from seqtune.contracts.resolve import DEFAULT
+from seqtune.contracts.verification import Check
+
+SUBJECTS: Mapping[str, tuple[str, ...]] = {
+    "seed": ("seed",),
+    "loss and metric": ("training.monitor", "training.monitor_mode"),
+    "early stopping": ("training.early_stopping.patience", "training.early_stopping.min_delta"),
+    "optimiser": ("training.optimizer", "training.gradient_clip_val"),
+    "scheduler": ("training.scheduler", "training.warmup_ratio"),
+    "precision": ("training.precision",),
+    "split": ("split.",),
+}
+"""What people ask about by name: keys, or the beginning of keys with a dot at the end. Whatever
+belongs to none of them is compared all the same."""
+EVERYTHING_ELSE = "every other value"
+
+
+def compare_values(tuning: Table, training: Table, *, task: str) -> list[Check]:
+    """One check a subject, then one for all that is left: no key can escape."""
+    found = differences(tuning, training)
+    keys = sorted({*tuning, *training})
+    checks, named = [], set[str]()
+    for subject, patterns in SUBJECTS.items():
+        own = [key for pattern in patterns for key in keys if _matches(key, pattern)]
+        named |= set(own)
+        if own:
+            checks.append(_subject(subject, own, found, tuning, task=task))
+    rest = [key for key in keys if key not in named]
+    checks.append(_rest(rest, found, tuning, training, task=task))
+    return checks
+
+
+def table_of_both(tuning: Table, training: Table) -> list[dict[str, Any]]:
+    """Every key with the value and origin on both sides, as the report keeps it."""
+    unequal = {difference.key for difference in differences(tuning, training)}
+    return [
+        {
+            "key": key,
+            "tuning": dict(tuning.get(key, {})),
+            "training": dict(training.get(key, {})),
+            "equal": key not in unequal,
+        }
+        for key in sorted({*tuning, *training})
+    ]
+
+
+def _matches(key: str, pattern: str) -> bool:
+    return key.startswith(pattern) if pattern.endswith(".") else key == pattern
+
+
+def _subject(
+    subject: str, keys: Sequence[str], found: Sequence[Difference], table: Table, *, task: str
+) -> Check:
+    if fault := _explained(keys, found, task):
+        return Check(subject, "fail", fault)
+    told = ", ".join(f"{key.rpartition('.')[2]} {shown(table[key]['value'])}" for key in keys)
+    return Check(subject, "ok", f"{told} on both sides")
+
+
+def _rest(
+    keys: Sequence[str], found: Sequence[Difference], left: Table, right: Table, *, task: str
+) -> Check:
+    if fault := _explained(keys, found, task):
+        return Check(EVERYTHING_ELSE, "fail", fault)
+    unset = sum(1 for key in keys if left[key]["origin"] == right[key]["origin"] == DEFAULT)
+    return Check(
+        EVERYTHING_ELSE, "ok", f"{len(keys)} equal, {unset} of them defaults that nobody set"
+    )
+
+
+def _explained(keys: Sequence[str], found: Sequence[Difference], task: str) -> str:
+    return "\n".join(explain(difference, task) for difference in found if difference.key in keys)

@@ -1,0 +1,1 @@
+"""Figures and pages made of plain values (`contracts.trials`, JSON reports)."""

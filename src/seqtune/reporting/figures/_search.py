@@ -1,0 +1,184 @@
+"""How a search went: over trials, over epochs, over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import accumulate
+from typing import Literal
+
+import plotly.graph_objects as go
+
+from seqtune.contracts.trials import State, Trial, ranked
+
+from ._style import GREY, ORANGE, STATE_COLOURS, figure, hover, nothing, scored
+
+Mode = Literal["max", "min"]
+UNSCORED: tuple[State, ...] = ("infeasible", "failed", "lost")
+
+
+def history(trials: Sequence[Trial], *, metric: str, mode: Mode) -> go.Figure:
+    """The score of every trial, the best so far, and marks where a trial gave none."""
+    title = f"History of {metric}"
+    done = sorted(scored(trials, "complete"), key=lambda trial: trial.number)
+    if not done:
+        return nothing(title, "no trial is complete yet")
+    best = list(accumulate((trial.score or 0.0 for trial in done), max if mode == "max" else min))
+    leader = ranked(done, mode=mode)[0]
+    drawn = figure(
+        title,
+        subtitle=f"best {leader.score:.5g} in trial {leader.number}; {len(done)} complete trials",
+        x="trial",
+        y=f"{metric} ({'higher' if mode == 'max' else 'lower'} is better)",
+    )
+    drawn.add_scatter(
+        x=[trial.number for trial in done],
+        y=best,
+        name="best so far",
+        mode="lines",
+        line={"shape": "hv", "color": ORANGE, "width": 2.5},
+        hoverinfo="skip",
+    )
+    _add_points(drawn, done, "complete", symbol="circle")
+    _add_points(drawn, scored(trials, "pruned"), "pruned", symbol="x-thin")
+    _add_marks(drawn, trials)
+    return drawn
+
+
+def _add_points(drawn: go.Figure, trials: Sequence[Trial], state: State, *, symbol: str) -> None:
+    if not trials:
+        return
+    colour = STATE_COLOURS[state]
+    drawn.add_scatter(
+        x=[trial.number for trial in trials],
+        y=[trial.score for trial in trials],
+        name=state,
+        mode="markers",
+        marker={"symbol": symbol, "size": 8, "color": colour, "opacity": 0.85}
+        | ({"line": {"color": colour, "width": 2}} if symbol.endswith("thin") else {}),
+        text=[hover(trial) for trial in trials],
+        hoverinfo="text",
+    )
+
+
+def _add_marks(drawn: go.Figure, trials: Sequence[Trial]) -> None:
+    """Trials without a score, along the lower edge."""
+    for state in UNSCORED:
+        some = [trial for trial in trials if trial.state == state]
+        if some:
+            drawn.add_scatter(
+                x=[trial.number for trial in some],
+                y=[0.015] * len(some),
+                yaxis="y2",
+                name=state,
+                mode="markers",
+                marker={"symbol": "triangle-up", "size": 10, "color": STATE_COLOURS[state]},
+                text=[hover(trial) for trial in some],
+                hoverinfo="text",
+            )
+    drawn.update_layout(
+        yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
+    )
+
+
+def intermediate_values(trials: Sequence[Trial], *, metric: str, mode: Mode) -> go.Figure:
+    """The curve of every trial; pruned ones dashed, the best one over the others."""
+    title = f"{metric} over the epochs"
+    curved = [trial for trial in trials if trial.curve]
+    if not curved:
+        return nothing(title, "no trial has reported an epoch yet")
+    best = ranked(curved, mode=mode)[:1]
+    complete = [t for t in curved if t.state != "pruned" and t not in best]
+    pruned = [trial for trial in curved if trial.state == "pruned"]
+    drawn = figure(
+        title, subtitle=f"{len(curved)} trials, {len(pruned)} of them pruned", x="epoch", y=metric
+    )
+    blue = STATE_COLOURS["complete"]
+    _add_curves(drawn, complete, "complete", colour=blue, dash="solid", width=1.2, opacity=0.45)
+    _add_curves(drawn, pruned, "pruned", colour=GREY, dash="dash", width=1.4, opacity=0.9)
+    name = f"best (trial {best[0].number})" if best else ""
+    _add_curves(drawn, best, name, colour=ORANGE, dash="solid", width=3.0, opacity=1.0)
+    drawn.update_xaxes(rangemode="tozero")
+    return drawn
+
+
+def _add_curves(
+    drawn: go.Figure,
+    trials: Sequence[Trial],
+    name: str,
+    *,
+    colour: str,
+    dash: str,
+    width: float,
+    opacity: float,
+) -> None:
+    """All curves of one kind in one trace, with gaps: a hundred traces make a page slow."""
+    if not trials:
+        return
+    xs: list[int | None] = []
+    ys: list[float | None] = []
+    texts: list[str] = []
+    for trial in trials:
+        epochs = sorted(trial.curve)
+        xs += [*epochs, None]
+        ys += [*(trial.curve[epoch] for epoch in epochs), None]
+        texts += [f"trial {trial.number}"] * (len(epochs) + 1)
+    drawn.add_scatter(
+        x=xs,
+        y=ys,
+        name=name,
+        mode="lines+markers" if max(len(trial.curve) for trial in trials) == 1 else "lines",
+        connectgaps=False,
+        line={"color": colour, "dash": dash, "width": width},
+        opacity=opacity,
+        text=texts,
+        hovertemplate="%{text}, epoch %{x}: %{y:.5g}<extra></extra>",
+    )
+
+
+def timeline(trials: Sequence[Trial]) -> go.Figure:
+    """When each worker trained which trial, and how that ended."""
+    title = "Timeline of the workers"
+    timed = [trial for trial in trials if trial.started and trial.seconds is not None]
+    if not timed:
+        return nothing(title, "no trial has a start and a duration yet")
+    workers = sorted({trial.worker or "worker" for trial in timed})
+    busy = sum(trial.seconds or 0.0 for trial in timed)
+    drawn = figure(
+        title,
+        subtitle=f"{len(timed)} trials, {_duration(busy)} of work by {_workers(len(workers))}",
+        x="time (UTC)",
+        height=max(280, 200 + 42 * len(workers)),
+    )
+    for state, colour in STATE_COLOURS.items():
+        some = [trial for trial in timed if trial.state == state]
+        if some:
+            drawn.add_bar(
+                orientation="h",
+                name=state,
+                y=[trial.worker or "worker" for trial in some],
+                base=[_when(trial) for trial in some],
+                x=[1000.0 * (trial.seconds or 0.0) for trial in some],
+                marker={"color": colour, "line": {"color": "rgba(255,255,255,0.6)", "width": 1}},
+                text=[hover(trial) for trial in some],
+                textposition="none",
+                hoverinfo="text",
+            )
+    drawn.update_layout(barmode="overlay", bargap=0.35, showlegend=True)
+    drawn.update_xaxes(type="date")
+    drawn.update_yaxes(categoryorder="array", categoryarray=workers[::-1], showgrid=False)
+    return drawn
+
+
+def _when(trial: Trial) -> str:
+    return datetime.fromisoformat(trial.started or "").replace(tzinfo=None).isoformat()
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _workers(num: int) -> str:
+    return "1 worker" if num == 1 else f"{num} workers"

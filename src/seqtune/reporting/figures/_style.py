@@ -1,0 +1,146 @@
+"""One look for all figures: readable on white and on black, and without telling red from green."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from seqtune.contracts.trials import State, Trial, Value
+
+BLUE, ORANGE, GREEN, RED, PURPLE = "#2F8FCB", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
+GREY = "#8C939D"
+TEXT = "#767D88"
+"""Contrast above 4 on white as on #1a1a1a."""
+FAINT = "rgba(128, 134, 145, 0.22)"
+CLEAR = "rgba(0, 0, 0, 0)"
+WORST_TO_BEST = [[0.0, "#A8B0BA"], [0.55, BLUE], [1.0, ORANGE]]
+STATE_COLOURS: dict[State, str] = {
+    "complete": BLUE,
+    "pruned": GREY,
+    "infeasible": PURPLE,
+    "failed": RED,
+    "lost": ORANGE,
+    "running": GREEN,
+    "waiting": GREY,
+}
+HEIGHT = 440
+SUBTITLE_WIDTH = 88
+"""Characters; a figure 600 points wide takes that many."""
+LINE_HEIGHT = 17
+MAX_LABEL = 28
+
+
+def figure(
+    title: str, *, subtitle: str = "", x: str = "", y: str = "", height: int = HEIGHT
+) -> go.Figure:
+    """An empty figure in the house style."""
+    axis = {
+        "gridcolor": FAINT,
+        "linecolor": FAINT,
+        "zeroline": False,
+        "automargin": True,
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": FAINT,
+        "title": {"standoff": 10},
+    }
+    lines = textwrap.wrap(subtitle, SUBTITLE_WIDTH)
+    more = LINE_HEIGHT * max(0, len(lines) - 1)
+    drawn = go.Figure()
+    drawn.update_layout(
+        template="none",
+        height=height + more,
+        title={
+            "text": title,
+            "x": 0.0,
+            "xref": "paper",
+            "xanchor": "left",
+            "font": {"size": 17},
+            "automargin": False,
+            "yref": "container",
+            "y": 1.0 - 26 / (height + more),
+            "yanchor": "top",
+            "subtitle": {"text": "<br>".join(lines), "font": {"size": 12.5, "color": TEXT}},
+        },
+        font={"family": "Inter, Segoe UI, Helvetica, Arial, sans-serif", "size": 13, "color": TEXT},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        margin={"l": 60, "r": 24, "t": 82 + more, "b": 88},
+        legend={
+            "orientation": "h",
+            "x": 0.0,
+            "xanchor": "left",
+            "yref": "container",
+            "y": 0.0,
+            "yanchor": "bottom",
+        },
+        modebar={"bgcolor": CLEAR, "color": FAINT, "activecolor": TEXT},
+        hoverlabel={"font": {"size": 12}},
+        hovermode="closest",
+        xaxis={**axis, "title": {"text": x, "standoff": 10}},
+        yaxis={**axis, "title": {"text": y, "standoff": 10}},
+    )
+    return drawn
+
+
+def nothing(title: str, text: str) -> go.Figure:
+    """A figure that says why it shows nothing."""
+    drawn = figure(title, height=220)
+    drawn.update_xaxes(visible=False)
+    drawn.update_yaxes(visible=False)
+    drawn.add_annotation(text=text, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
+    return drawn
+
+
+def style_axes(drawn: go.Figure) -> None:
+    """The look of the first pair of axes for all pairs."""
+    look = {"gridcolor": FAINT, "linecolor": FAINT, "zeroline": False, "tickcolor": FAINT}
+    drawn.update_xaxes(**look)
+    drawn.update_yaxes(**look)
+
+
+def scored(trials: Sequence[Trial], *states: State) -> list[Trial]:
+    """Trials of these states whose score is a number."""
+    return [
+        trial
+        for trial in trials
+        if trial.state in states and trial.score is not None and math.isfinite(trial.score)
+    ]
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def shown(value: Value | float) -> str:
+    """A value as a person writes it."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def short(key: str) -> str:
+    """The end of a long key."""
+    return key if len(key) <= MAX_LABEL else f"..{key[-MAX_LABEL + 2 :]}"
+
+
+def hover(trial: Trial) -> str:
+    """What is said of a trial when it is pointed at."""
+    lines = [f"<b>trial {trial.number}</b> ({trial.state})"]
+    if trial.score is not None:
+        lines.append(f"score {trial.score:.5g}")
+    if trial.reason:
+        lines.append(trial.reason)
+    lines += [f"{key} = {shown(value)}" for key, value in trial.params.items()]
+    return "<br>".join(lines)
+
+
+def log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+    """Positions (log10) and texts of ticks at 1, 2 and 5 between two values."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    values = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    inside = [value for value in values if low * 0.999 <= value <= high * 1.001]
+    inside = inside if len(inside) >= 2 else [low, high]
+    return [math.log10(value) for value in inside], [f"{value:.3g}" for value in inside]

@@ -1,0 +1,119 @@
+"""How much memory a training takes, worked out from its configuration before anything is built.
+
+Counted in bytes of the tensors that are alive at the same time at the worst moment. The counts of
+each part were read off the model and then held against measured peaks: on a CPU the estimate was
+0.85 to 1.28 times the peak over 22 configurations (test_memory.py repeats some of them). On a GPU,
+where attention weights are never spelled out, it was not measured. What the interpreter and its
+libraries take is not counted.
+
+B batch, T time (the longest sequence there is), D hidden, H heads, V items.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from .data import SplitData
+from .params import ModelConfig, RecommendConfig
+
+MIB = float(1 << 20)
+
+STATE_BYTES = 16
+"""A parameter in fp32: itself, its gradient, two moments of Adam."""
+FIXED_MIB = 36.0
+"""What does not grow: kernels, threads, a batch under way."""
+LOSS_PIECE = {"cpu": 1 << 18}
+LOSS_PIECE_ELSEWHERE = 1 << 27
+
+
+class _Costs(NamedTuple):
+    """Bytes for one element of each kind, while training."""
+
+    hidden: float
+    """An element [B, T, D] of one whole block, kept for the way back."""
+    weight: float
+    """An element [B, H, Q, T] of the attention weights of one block."""
+    weight_once: float
+    """The same, but for one block at a time."""
+    item: float
+    """An element [V, D] of the output weights, beside its state."""
+    logit: float
+    """An element of a piece of the logits."""
+
+
+def estimate_memory(config: RecommendConfig, data: SplitData) -> float:
+    """MiB that one training takes at most on one device, beside what was in use before."""
+    parameters = num_parameters(config.model, data)
+    peak = max(_training(config, data), _validation(config, data))
+    return (STATE_BYTES * parameters + peak) / MIB + FIXED_MIB
+
+
+def num_parameters(model: ModelConfig, data: SplitData) -> int:
+    """Trained numbers of the model."""
+    hidden, items = model.hidden_units, data.num_items
+    block = 12 * hidden**2 + 13 * hidden
+    embeddings = (items + 2 + model.max_len) * hidden + 2 * hidden
+    sides = sum((data.sides[name].num_values + 1) * hidden for name in model.sides)
+    output = items + (0 if model.share_embeddings else items * hidden)
+    return embeddings + sides + output + model.num_layers * block
+
+
+def _training(config: RecommendConfig, data: SplitData) -> float:
+    """Bytes of the worst moment of a step, beside the state of the parameters."""
+    model, costs = config.model, _costs(config)
+    longest = int(np.max(data.train_end, initial=0))
+    time = min(model.max_len, longest)
+    batch = min(config.training.batch_size, data.num_users)
+    tokens, masked = batch * time, _masked(time, model.random_mask_prob)
+    hidden = tokens * model.hidden_units
+    # the last block answers for the masked positions alone
+    blocks = model.num_layers - 1 + masked / max(time, 1)
+    weights = batch * model.num_heads * time * time
+    kept = costs.hidden * hidden * (blocks + 0.5) + costs.weight * weights * blocks
+    once = costs.weight_once * weights * (1.0 if model.num_layers > 1 else masked / max(time, 1))
+    logits = min(_loss_piece(config), tokens * model.random_mask_prob * data.num_items)
+    items = costs.item * data.num_items * model.hidden_units
+    return max(kept + once, kept + items + costs.logit * logits)
+
+
+def _validation(config: RecommendConfig, data: SplitData) -> float:
+    """Bytes of the scores of all items for a batch of users, and of what they are computed from."""
+    longest = int(np.max(np.diff(data.offsets), initial=0))
+    time = min(config.model.max_len, longest)
+    rows = min(config.evaluation.batch_size, data.num_users)
+    scores = 6.0 * rows * data.num_items  # fp32, and who outranks the target, twice
+    history = 30.0 * rows * longest
+    return scores + history + 44.0 * rows * time * config.model.hidden_units
+
+
+def _masked(time: int, share: float) -> float:
+    """Most masked positions of any sequence in a batch: mean and three standard deviations."""
+    return min(float(time), time * share + 3.0 * math.sqrt(time * share * (1.0 - share)))
+
+
+def _costs(config: RecommendConfig) -> _Costs:
+    on_cpu = _on_cpu(config)
+    half = config.training.precision in ("bf16", "fp16")
+    drops = config.model.dropout_rate > 0.0
+    spelled_out = on_cpu and ((drops and config.model.attention_dropout) or half)
+    hidden = (50.0 if half else 80.0) + (4.0 if drops else 0.0)
+    if not spelled_out:
+        return _Costs(hidden, 0.0, 0.0, 12.0, 10.0)
+    kept = 10.0 if drops and config.model.attention_dropout else 4.0
+    return _Costs(hidden, kept - (2.0 if half else 0.0), 12.0, 12.0, 10.0)
+
+
+def _on_cpu(config: RecommendConfig) -> bool:
+    accelerator = config.training.accelerator
+    if accelerator != "auto":
+        return accelerator == "cpu"
+    import torch
+
+    return not (torch.cuda.is_available() or torch.backends.mps.is_available())
+
+
+def _loss_piece(config: RecommendConfig) -> int:
+    return LOSS_PIECE["cpu"] if _on_cpu(config) else LOSS_PIECE_ELSEWHERE

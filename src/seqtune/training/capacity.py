@@ -1,0 +1,54 @@
+"""How much memory there is to train in."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import torch
+
+from seqtune.contracts.config import TrainingConfig
+
+from .precision import device_type, num_devices_here
+
+MIB = 2**20
+USABLE = 0.9
+"""Share that may be planned with; the rest is for what no estimate knows."""
+
+
+def memory_here_mib(config: TrainingConfig, *, sharers: int = 1) -> float | None:
+    """What one of so many trainings at once may take; None where nobody can say.
+
+    On GPUs only those count that share a device: workers are spread over all of them.
+    """
+    device = device_type(config)
+    if device == "cuda":
+        devices = num_devices_here(device) or 1
+        free, _total = torch.cuda.mem_get_info()
+        return USABLE * free / MIB / -(-sharers // devices)
+    if device == "cpu":
+        return USABLE * _free_memory() / MIB / sharers
+    return None
+
+
+def _free_memory() -> float:
+    """Bytes that are free on this machine, or in this container if that has fewer."""
+    try:
+        with Path("/proc/meminfo").open(encoding="ascii") as file:
+            fields = dict(line.split(":", 1) for line in file)
+        free = float(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):  # not on Linux
+        free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return min(free, _free_in_container())
+
+
+def _free_in_container() -> float:
+    try:
+        limit, used = (
+            float((Path("/sys/fs/cgroup") / name).read_text(encoding="ascii"))
+            for name in ("memory.max", "memory.current")
+        )
+    except (OSError, ValueError):  # no such limit ("max")
+        return math.inf
+    return limit - used

@@ -1,0 +1,110 @@
+"""What one session of training is made of: the same for a whole run and for a rehearsal of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning.pytorch import Callback
+
+from seqtune.contracts.config import RunConfig, TrainingConfig
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.task import TaskSpec, TrainingData
+
+from .loss_watch import LossWatch
+from .memory import out_of_memory_is_infeasible
+from .optimizers import ClipNorm, Schedule, StepCount, attach_optimizer
+from .precision import device_type
+from .quiet import quiet_lightning
+from .randomness import StepSeeds, cpu_threads, isolated
+from .ranks import Ranks, launch
+from .signals import StopRequest
+from .states import State
+from .trainer import build_trainer, start_at_epoch
+
+
+@dataclass(frozen=True)
+class Session:
+    """A model, its data and a Trainer, put together in one way only."""
+
+    spec: TaskSpec
+    config: RunConfig
+    data: TrainingData
+    directory: Path
+
+    def run(
+        self,
+        listeners: Sequence[Callback],
+        *,
+        losses: LossWatch,
+        request: StopRequest,
+        state: State | None = None,
+    ) -> None:
+        """Train, from `state` on where there is one; `listeners` hear of it after our own."""
+        with out_of_memory_is_infeasible(self.config.training):
+            self._run(listeners, losses, request, state)
+
+    def _run(
+        self,
+        listeners: Sequence[Callback],
+        losses: LossWatch,
+        request: StopRequest,
+        state: State | None,
+    ) -> None:
+        training = self.config.training
+        device = device_type(training)
+        schedule = Schedule(training)
+        callbacks = [*self._callbacks(schedule, losses), *listeners]
+        with (
+            isolated(self.config.seed, device=device),
+            cpu_threads(training.num_threads),
+            quiet_lightning(),
+            request.listening(),
+        ):
+            trainer = build_trainer(
+                training,
+                device=device,
+                callbacks=callbacks,
+                directory=self.directory,
+                validate=self.data.has_validation,
+            )
+            module = self.spec.build_module(self.config, self.data)
+            module.train()  # pretrained parts arrive in eval mode, without dropout
+            attach_optimizer(module, training, schedule)
+            datamodule = self.spec.build_data(self.config, self.data)
+            start_at_epoch(datamodule, state.ledger.epoch if state else 0)
+            launch(
+                trainer,
+                module,
+                datamodule,
+                directory=self.directory,
+                state=state.path if state else None,
+            )
+
+    def _callbacks(self, schedule: Schedule, losses: LossWatch) -> list[Callback]:
+        training = self.config.training
+        callbacks: list[Callback] = [
+            Ranks(self.directory, training),
+            StepSeeds(self.config.seed),
+            StepCount(schedule, accumulate=training.accumulate_grad_batches),
+            losses,
+        ]
+        if training.gradient_clip_val > 0:
+            callbacks.append(ClipNorm(training.gradient_clip_val))
+        return callbacks
+
+
+def loss_watch(config: TrainingConfig) -> LossWatch:
+    """What sums the losses of this configuration."""
+    return LossWatch(accumulate=config.accumulate_grad_batches, precision=config.precision)
+
+
+def refuse_what_has_no_effect(config: RunConfig, data: TrainingData) -> None:
+    """Refuse a validation that would never come."""
+    training = config.training
+    if data.has_validation and training.validate_every_epochs > training.epochs:
+        raise ConfigurationError(
+            f"training.validate_every_epochs={training.validate_every_epochs} never validates in "
+            f"training.epochs={training.epochs}; choose a number from 1 to {training.epochs}"
+        )

@@ -1,0 +1,49 @@
+"""Budgets by name: how many trials of how many epochs each stage gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Size(NamedTuple):
+    trials: int
+    epochs: int
+
+    def __str__(self) -> str:
+        return f"{self.trials} trials x {self.epochs} epochs"
+
+
+class Planned(NamedTuple):
+    """The size of a stage, its wall clock, and where both come from."""
+
+    size: Size
+    timeout_seconds: float | None
+    reason: str
+
+
+def of_total(num_trials: int) -> dict[str, Size]:
+    """So many trials over both searching stages, a quarter of them in the quick one.
+
+    Importances from fewer than 25 trials are noise (FACTS 7), so a small budget would gain little
+    by a larger first stage; what counts in the end are trials of full length.
+    """
+    quick = -(-num_trials // 4)
+    return {"test": TEST, "quick": Size(quick, 20), "medium": Size(num_trials - quick, 50)}
+
+
+TEST = Size(2, 2)
+SEED = Size(15, 60)
+BUDGETS: Mapping[str, Mapping[str, Size]] = {
+    "standard": {"test": TEST, "quick": Size(100, 20), "medium": Size(50, 50)},
+    "one_day": {"test": TEST, "quick": Size(15, 30), "medium": Size(30, 50)},
+    "three_days": {"test": TEST, "quick": Size(20, 30), "medium": Size(50, 50), "seed": SEED},
+    "one_week": {"test": TEST, "quick": Size(30, 30), "medium": Size(100, 50), "seed": SEED},
+    "quick": of_total(10),
+    "thorough": of_total(300),
+    "extensive": of_total(500),
+}
+"""A stage that a budget does not name is off, unless `tuning.stages` switches it on. The seeds of
+three_days and one_week are material for ensembles."""
+DEFAULT_SIZES: Mapping[str, Size] = {**BUDGETS["standard"], "seed": SEED}
+"""What a duration starts from, and a stage that is on although its budget does not name it."""

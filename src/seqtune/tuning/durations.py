@@ -1,0 +1,47 @@
+"""Durations as people write them: 90m, 6h, 1d12h."""
+
+from __future__ import annotations
+
+import re
+
+from seqtune.contracts.errors import ConfigurationError
+
+UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+EXAMPLES = "90m, 6h or 1d12h"
+_PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
+
+
+def looks_like_duration(text: str) -> bool:
+    """Whether a number stands first: then it is meant as one, right or wrong."""
+    return text.strip()[:1].isdigit()
+
+
+def parse_duration(text: str, *, root: str = "tuning.budget") -> float:
+    """Seconds. Units from week to second, each once, the larger first."""
+    compact = "".join(text.lower().split())
+    parts = _PART.findall(compact)
+    units = [unit for _, unit in parts]
+    is_whole = "".join(number + unit for number, unit in parts) == compact
+    is_ordered = units == [unit for unit in UNIT_SECONDS if unit in units]
+    seconds = sum(float(number) * UNIT_SECONDS[unit] for number, unit in parts)
+    if not (is_whole and is_ordered and seconds > 0):
+        raise ConfigurationError(
+            f"{root}={text!r} is not a duration; write numbers with w, d, h, m or s, the larger "
+            f"first, such as {EXAMPLES}"
+        )
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """The two largest units, rounded: 2h24m. Below a minute with a digit: 8.5s."""
+    if seconds < 60:
+        return f"{seconds:.2g}s" if seconds < 10 else f"{seconds:.0f}s"
+    smallest = "m" if seconds < UNIT_SECONDS["d"] else "h"
+    unit = UNIT_SECONDS[smallest]
+    left = round(seconds / unit) * unit
+    text = ""
+    for name, size in UNIT_SECONDS.items():
+        if size >= unit and left >= size:
+            text += f"{left // size}{name}"
+            left %= size
+    return text

@@ -1,0 +1,132 @@
+"""What the user typed about tuning, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from seqtune.contracts.config import ValidateConfig, VerifyConfig
+from seqtune.contracts.errors import ConfigurationError, did_you_mean
+from seqtune.contracts.parameters import RUNTIME
+from seqtune.contracts.resolve import Layer, flatten, resolve, unflatten
+
+from .config import TuningConfig
+from .objectives import check_forbidden, check_objectives
+from .plans import enabled_stages
+from .space import Space, parse_space
+
+SPACES = "spaces"
+SEARCHED_STAGES = ("quick", "medium")
+NOT_SEARCHABLE = {
+    "seed": "the best seed is luck; the stage `seed` measures it (tuning.stages.seed.enabled)",
+    "training.epochs": "it is the budget of a stage (tuning.stages.<stage>.epochs)",
+    "training.resume": "it says how a run is kept, not what comes out of it",
+    "training.save_state_every_minutes": "it says how a run is kept, not what comes out of it",
+}
+MADE_BEFORE = ("task", "ingest.", "split.")
+"""Keys of what was made before training starts: no trial can change them."""
+
+
+class TuningParameters(NamedTuple):
+    """The parameters of the engine for one task.
+
+    A named tuple: Kedro would try to build a dataclass or a pydantic model from the raw YAML.
+    """
+
+    task: str
+    config: TuningConfig
+    spaces: Mapping[str, Space]
+    """By stage: quick and medium."""
+    verify: VerifyConfig
+    validate: ValidateConfig
+
+
+def parse_tuning(
+    task: str,
+    *,
+    engine: Layer,
+    own: Layer,
+    runtime: Mapping[str, Any],
+    own_runtime: Mapping[str, Any],
+    known: Mapping[str, Any],
+    verify: VerifyConfig,
+    validate: ValidateConfig,
+) -> TuningParameters:
+    """Check `tuning` (`engine`, for all tasks) under `<task>.tuning` (`own`), and the spaces.
+
+    `known` is the task's configuration without tuning, by dotted key.
+    """
+    faults: list[str] = []
+    config = TuningConfig()
+    try:
+        layers = _without_spaces(engine), _without_spaces(own)
+        from_runtime = [
+            Layer(RUNTIME, _drop_spaces(runtime)),
+            Layer(RUNTIME, _drop_spaces(own_runtime)),
+        ]
+        config = resolve(TuningConfig, *layers, *from_runtime, root="tuning").config
+    except ConfigurationError as error:
+        faults += error.faults
+    spaces: dict[str, Space] = {}
+    written = own.values.get(SPACES) or {}
+    faults += _unknown_stages(written, f"{task}.tuning.{SPACES}")
+    for stage in SEARCHED_STAGES:
+        try:
+            spaces[stage] = task_space(written.get(stage) or {}, task=task, stage=stage, known=known)
+        except ConfigurationError as error:
+            faults += error.faults
+    faults += _faults_of(config, known)
+    if faults:
+        raise ConfigurationError(faults)
+    return TuningParameters(task, config, spaces, verify, validate)
+
+
+def _faults_of(config: TuningConfig, known: Mapping[str, Any]) -> list[str]:
+    """What does not fit together, or to the task."""
+    metric, mode = known["training.monitor"], known["training.monitor_mode"]
+    faults = check_forbidden(config.forbidden, known, root="tuning.forbidden")
+    faults += check_objectives(config, metric=metric, mode=mode, root="tuning")
+    try:
+        enabled_stages(config)
+    except ConfigurationError as error:
+        faults += error.faults
+    return faults
+
+
+def task_space(
+    values: Mapping[str, Any], *, task: str, stage: str, known: Collection[str], root: str = ""
+) -> Space:
+    """The space of one stage; refuses what no trial may change."""
+    root = root or f"{task}.tuning.{SPACES}.{stage}"
+    space = parse_space(values, root=root, known_keys=known)
+    faults = [
+        f"{root}.{key} cannot be searched: {reason}"
+        for key in space.keys
+        if (reason := not_searchable(key))
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+    return space
+
+
+def not_searchable(key: str) -> str:
+    """Why no trial may set this key; empty where it may."""
+    if key == MADE_BEFORE[0] or key.startswith(MADE_BEFORE[1:]):
+        return "it shapes what was made before training starts"
+    return NOT_SEARCHABLE.get(key, "")
+
+
+def _without_spaces(layer: Layer) -> Layer:
+    return Layer(layer.name, _drop_spaces(layer.values), layer.origins)
+
+
+def _drop_spaces(values: Mapping[str, Any]) -> dict[str, Any]:
+    return unflatten(dict(flatten({k: v for k, v in values.items() if k != SPACES})))
+
+
+def _unknown_stages(written: Mapping[str, Any], root: str) -> list[str]:
+    return [
+        f"{root}.{stage} is not a stage with a space; {did_you_mean(stage, SEARCHED_STAGES)}"
+        for stage in written
+        if stage not in SEARCHED_STAGES
+    ]

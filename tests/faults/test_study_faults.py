@@ -1,0 +1,180 @@
+"""A study file that is damaged, emptied, foreign, locked, or on a disk that is full."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "tuning"))
+
+from toy_studies import begin, finish, run_one, toy_plan
+
+from seqtune.contracts.errors import ArtifactError, StorageError
+from seqtune.tuning import storage_faults
+from seqtune.tuning.records import count
+from seqtune.tuning.storage import StorageRef, backup, explained
+from seqtune.tuning.studies import load_study, open_study, study_name
+
+PLAN = toy_plan()
+
+
+@pytest.fixture
+def ref(tmp_path: Path) -> StorageRef:
+    """A study file with three finished trials."""
+    ref = StorageRef(f"sqlite:///{tmp_path / 'studies.db'}")
+    study = open_study(ref, PLAN).study
+    for _ in range(3):
+        run_one(study, PLAN)
+    return ref
+
+
+def overwrite(file: Path) -> None:
+    file.write_text("<<<<<<< HEAD\nnot a database\n")
+
+
+def truncate(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def scribble(file: Path) -> None:
+    """Pages in the middle, as after a fault of the disk."""
+    with file.open("r+b") as stream:
+        stream.seek(8192)
+        stream.write(b"\xff" * 8192)
+
+
+@pytest.mark.parametrize("damage", [overwrite, truncate, scribble])
+def test_a_damaged_file_is_named_with_its_newest_backup(ref: StorageRef, damage) -> None:
+    first, newest = backup(ref, keep=5), _changed_and_backed_up(ref)
+    assert first != newest
+    damage(ref.file)
+    content = ref.file.read_bytes()
+
+    with pytest.raises(ArtifactError, match=r"the study file .*studies\.db is damaged") as caught:
+        open_study(ref, PLAN)
+    with pytest.raises(ArtifactError, match="is damaged"):
+        backup(ref, keep=1)
+
+    assert f"the newest backup is {newest}" in str(caught.value)
+    assert "move the damaged file away" in str(caught.value)
+    assert ref.file.read_bytes() == content
+    assert newest.exists()
+
+    _follow_the_advice(ref, newest)
+    assert count(open_study(ref, PLAN).study).finished == 4
+
+
+def _changed_and_backed_up(ref: StorageRef) -> Path:
+    run_one(load_study(ref, study_name(PLAN)), PLAN)
+    made = backup(ref, keep=5)
+    assert made is not None
+    return made
+
+
+def _follow_the_advice(ref: StorageRef, newest: Path) -> None:
+    for name in ("studies.db", "studies.db-wal", "studies.db-shm"):
+        (ref.file.parent / name).unlink(missing_ok=True)
+    shutil.copy(newest, ref.file)
+
+
+def test_without_a_backup_the_advice_is_another(ref: StorageRef) -> None:
+    overwrite(ref.file)
+    with pytest.raises(ArtifactError, match="there is no backup of it: move it away"):
+        open_study(ref, PLAN)
+
+
+def test_an_emptied_file_is_no_new_study(ref: StorageRef) -> None:
+    backup(ref, keep=5)
+    ref.file.write_bytes(b"")
+    with pytest.raises(ArtifactError, match="is empty, though it has backups"):
+        open_study(ref, PLAN)
+
+
+def test_a_file_damaged_under_a_running_worker_is_named(ref: StorageRef) -> None:
+    study = open_study(ref, PLAN).study
+    study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
+    overwrite(ref.file)
+    with pytest.raises(ArtifactError, match="is damaged"), explained(ref):
+        study.ask()
+
+
+def test_a_database_of_somebody_else_is_not_written_to(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE runs (id INTEGER)")
+    content = file.read_bytes()
+    with pytest.raises(ArtifactError, match=r"SQLite file without studies \(tables: runs\)"):
+        open_study(StorageRef(f"sqlite:///{file}"), PLAN)
+    assert file.read_bytes() == content
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "studies.db").mkdir()
+    with pytest.raises(StorageError, match=r"studies\.db: Is a directory"):
+        open_study(StorageRef(f"sqlite:///{tmp_path / 'studies.db'}"), PLAN)
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tuning").write_text("")
+    with pytest.raises(StorageError, match="File exists"):
+        open_study(StorageRef(f"sqlite:///{tmp_path / 'tuning' / 'studies.db'}"), PLAN)
+
+
+def test_a_lock_that_nobody_gives_back_is_explained(ref: StorageRef, monkeypatch) -> None:
+    monkeypatch.setattr("seqtune.tuning.storage.LOCK_SECONDS", 0.2)
+    study = load_study(ref, study_name(PLAN))
+    with closing(sqlite3.connect(ref.file)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        refused = pytest.raises(StorageError, match="another process has held it locked")
+        with refused, explained(ref):
+            study.set_user_attr("a", 1)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small file system here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Write until nothing more fits."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 512)
+
+
+def test_a_full_disk_is_said_and_what_is_finished_stays(small_disk: Path) -> None:
+    ref = StorageRef(f"sqlite:///{small_disk / 'studies.db'}")
+    study = open_study(ref, PLAN).study
+    run_one(study, PLAN)
+    filler = small_disk / "filler"
+    fill(filler)
+
+    def until_full() -> None:
+        with explained(ref):
+            for _ in range(200):
+                finish(study, begin(study, PLAN))
+
+    with pytest.raises(StorageError, match="no space is left on the disk"):
+        until_full()
+    with pytest.raises(StorageError, match="no space is left on the disk"):
+        backup(ref, keep=5)
+
+    filler.unlink()
+    assert count(load_study(ref, study.study_name)).complete >= 1
+    assert storage_faults.backups_of(ref.file) == []

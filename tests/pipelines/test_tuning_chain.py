@@ -1,0 +1,262 @@
+"""Tuning through `kedro run`, as a person would use it: tiny data, real trials, real workers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
+
+USERS, ITEMS_EACH = 40, 9
+TUNING = """
+tuning:
+  workers: 1
+  stages:
+    test: {trials: 1, epochs: 1}
+    quick: {trials: 4, epochs: 2}
+    medium: {trials: 3, epochs: 3}
+  pruner: {startup_trials: 1}
+  rerank: {top: 2, seeds: 2}
+recommend:
+  preset: small
+  training: {accelerator: cpu}
+  tuning:
+    spaces:
+      quick: &tiny
+        model:
+          hidden_units: {choices: [4, 8]}
+          num_heads: {choices: [1, 2]}
+          num_layers: {choices: [1]}
+          max_len: {choices: [8]}
+        training:
+          batch_size: {choices: [16, 32]}
+      medium: *tiny
+"""
+REPORTS = (
+    "verify_report.json",
+    "tune_test_report.json",
+    "tune_quick_report.json",
+    "quick_analysis.json",
+    "quick_history_figure.json",
+    "narrowing_report.json",
+    "narrowing_figure.json",
+    "medium_analysis.json",
+    "rerank_report.json",
+    "rerank_figure.json",
+    "best_config_report.json",
+    "tune_seed_report.json",
+)
+
+
+@pytest.fixture(scope="module")
+def data(shared_project: Path) -> Path:
+    """Raw interactions and a small search in the project; the data folder."""
+    raw = shared_project / "data" / "01_raw" / "recommend"
+    raw.mkdir(parents=True)
+    rows = [
+        f"{user},{(user + step) % 12 + 100},{1000 + step}"
+        for user in range(1, USERS + 1)
+        for step in range(ITEMS_EACH)
+    ]
+    (raw / "interactions.csv").write_text("\n".join(["user,item,time", *rows, ""]))
+    (shared_project / "conf" / "local" / "parameters_tuning.yml").write_text(TUNING)
+    return shared_project / "data"
+
+
+@pytest.fixture(scope="module")
+def tuned(shared_kedro: Kedro, data: Path) -> str:
+    """What `kedro run --pipeline tune` said, the first time."""
+    succeed(shared_kedro, "--pipelines", "ingest,split")
+    return succeed(shared_kedro, "--pipeline", "tune")
+
+
+def succeed(kedro: Kedro, *arguments: str) -> str:
+    result = kedro("run", *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+def refuse(kedro: Kedro, *arguments: str) -> str:
+    """The message of a run that ends with an error and without a traceback."""
+    result = kedro("run", *arguments)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return " ".join(result.stderr.split())
+
+
+def newest(data: Path, path: str) -> Path:
+    return sorted((data / path).iterdir())[-1] / Path(path).name
+
+
+def read(data: Path, path: str) -> dict[str, Any]:
+    text = newest(data, path).read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text) if path.endswith(".yml") else json.loads(text))
+
+
+def num_trials(data: Path) -> int:
+    with sqlite3.connect(data / "06_models/recommend/studies.db") as database:
+        return int(database.execute("select count(*) from trials").fetchone()[0])
+
+
+@pytest.mark.usefixtures("tuned")
+def test_everything_that_was_promised_lies_in_the_catalog(data: Path) -> None:
+    for name in REPORTS:
+        assert newest(data, f"08_reporting/recommend/{name}").is_file(), name
+    quick = pd.read_parquet(newest(data, "06_models/recommend/quick_trials.parquet"))
+    assert quick["state"].isin(["complete", "pruned"]).sum() == 4
+    with sqlite3.connect(newest(data, "06_models/recommend/medium_study.db")) as snapshot:
+        names = [name for (name,) in snapshot.execute("select study_name from studies")]
+    assert len(names) == 1
+    assert names[0].startswith("recommend-medium-")
+
+
+def test_a_person_is_told_what_each_stage_gave(tuned: str) -> None:
+    for line in ("quick: best val_ndcg@10", "narrow: ", "rerank: trial", "best: val_ndcg@10"):
+        assert line in tuned
+    assert "kedro run --pipeline train" in tuned
+
+
+@pytest.mark.usefixtures("tuned")
+def test_run_again_it_does_nothing_new_and_says_so(shared_kedro: Kedro, data: Path) -> None:
+    before = num_trials(data), read(data, "06_models/recommend/best_config.yml")
+    output = succeed(shared_kedro, "--pipeline", "tune")
+    assert (num_trials(data), read(data, "06_models/recommend/best_config.yml")) == before
+    assert output.count("nothing to do") == 4
+
+
+@pytest.mark.usefixtures("tuned")
+def test_training_reproduces_the_best_trial_exactly(shared_kedro: Kedro, data: Path) -> None:
+    succeed(shared_kedro, "--pipeline", "train")
+    best = read(data, "06_models/recommend/best_config.yml")
+    checkpoint = newest(data, "06_models/recommend/checkpoint")
+    manifest = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
+    trained = manifest["best"]["metrics"]
+    assert trained["val_ndcg@10"] == best["metrics"]["val_ndcg@10"]
+    assert trained["train_loss"] == best["metrics"]["train_loss"]
+    assert manifest["fingerprint"] == best["fingerprint"]
+    assert manifest["epochs_planned"] == 3
+
+
+@pytest.mark.usefixtures("tuned")
+def test_training_refuses_what_was_not_tuned_and_names_it(shared_kedro: Kedro) -> None:
+    patience = "recommend.training.early_stopping.patience=4"
+    message = refuse(shared_kedro, "--pipeline", "train", "--params", patience)
+    for part in ("training.early_stopping.patience", "has 10", "has 4", "--params", "tune again"):
+        assert part in message
+    succeed(
+        shared_kedro, "--pipeline", "train", "--params", f"{patience},verify_env.on_mismatch=warn"
+    )
+    ignored = f"{patience},recommend.best_config=ignore,recommend.training.epochs=1"
+    succeed(shared_kedro, "--pipeline", "train", "--params", ignored)
+
+
+@pytest.mark.usefixtures("tuned")
+def test_an_edited_space_is_searched_and_the_old_study_stays(
+    shared_kedro: Kedro, data: Path
+) -> None:
+    before = num_trials(data)
+    path = newest(data, "06_models/recommend/narrowed_space.yml")
+    original = path.read_text(encoding="utf-8")
+    edited = yaml.safe_load(original)
+    edited["space"]["model"]["dropout_rate"] = {"type": "float", "low": 0.16, "high": 0.17}
+    edited["queue"] = []
+    path.write_text(yaml.safe_dump(edited), encoding="utf-8")
+    try:
+        output = succeed(
+            shared_kedro, "--from-nodes", "recommend.tune_medium", "--pipeline", "tune"
+        )
+    finally:
+        path.write_text(original, encoding="utf-8")
+    assert "stays as it is" in " ".join(output.split())
+    medium = pd.read_parquet(newest(data, "06_models/recommend/medium_trials.parquet"))
+    rates = [json.loads(params)["model.dropout_rate"] for params in medium["params"]]
+    assert rates
+    assert all(0.16 <= rate <= 0.17 for rate in rates)
+    assert num_trials(data) > before
+    succeed(shared_kedro, "--pipeline", "tune")
+
+
+@pytest.mark.usefixtures("tuned")
+def test_one_stage_alone(shared_kedro: Kedro, data: Path) -> None:
+    before = num_trials(data)
+    output = succeed(shared_kedro, "--pipeline", "tune", "--tags", "quick")
+    assert "quick: nothing to do" in output
+    assert "tune_medium" not in output
+    assert num_trials(data) == before
+
+
+@pytest.mark.usefixtures("tuned")
+def test_a_value_of_the_command_line_is_not_searched(shared_kedro: Kedro, data: Path) -> None:
+    params = "recommend.model.hidden_units=8,tuning.stages.quick.trials=1"
+    arguments = ("--pipeline", "tune", "--to-nodes", "recommend.tune_quick", "--params", params)
+    succeed(shared_kedro, *arguments)
+    quick = pd.read_parquet(newest(data, "06_models/recommend/quick_trials.parquet"))
+    assert "model.hidden_units" not in json.loads(quick["params"][0])
+    succeed(shared_kedro, "--pipeline", "tune")
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ("tuning.budgett=6h", ("tuning.budgett is not a parameter", "did you mean 'budget'")),
+        ("tuning.budget=6hh", ("tuning.budget", "6h")),
+        ("tuning.sampler.kind=tpee", ("tuning.sampler.kind", "'tpe'")),
+        (
+            "recommend.training.epochs=3",
+            ("recommend.training.epochs", "tuning.stages.<stage>.epochs"),
+        ),
+    ],
+)
+@pytest.mark.usefixtures("tuned")
+def test_a_wrong_parameter_is_refused(
+    shared_kedro: Kedro, params: str, says: tuple[str, ...]
+) -> None:
+    message = refuse(shared_kedro, "--pipeline", "tune", "--params", params)
+    for part in says:
+        assert part in message
+
+
+@pytest.mark.usefixtures("tuned")
+def test_all_faults_of_a_space_are_told_before_anything_runs(
+    shared_kedro: Kedro, shared_project: Path
+) -> None:
+    wrong = {
+        "model": {
+            "dropout_rate": {"low": 0.5, "high": 0.3},
+            "hiden_units": {"type": "int", "low": 1, "high": 2},
+        },
+        "training": {"lr": {"low": 0.0}, "epochs": {"type": "int", "low": 1, "high": 5}},
+        "seed": {"type": "int", "low": 0, "high": 9},
+    }
+    local = shared_project / "conf" / "local" / "parameters_wrong.yml"
+    local.write_text(yaml.safe_dump({"recommend": {"tuning": {"spaces": {"quick": wrong}}}}))
+    try:
+        message = refuse(shared_kedro, "--pipeline", "tune")
+    finally:
+        local.unlink()
+    root = "recommend.tuning.spaces.quick"
+    for key in ("model.dropout_rate", "model.hiden_units", "training.lr"):
+        assert f"{root}.{key}" in message
+
+
+@pytest.mark.usefixtures("tuned")
+def test_a_searched_key_that_is_never_read_is_refused(
+    shared_kedro: Kedro, shared_project: Path
+) -> None:
+    unread = {"training": {"step_gamma": {"type": "float", "low": 0.1, "high": 0.9}}}
+    local = shared_project / "conf" / "local" / "parameters_unread.yml"
+    local.write_text(yaml.safe_dump({"recommend": {"tuning": {"spaces": {"quick": unread}}}}))
+    try:
+        message = refuse(shared_kedro, "--pipeline", "tune")
+    finally:
+        local.unlink()
+    assert "recommend.tuning.spaces.quick.training.step_gamma is searched" in message
+    assert "never reads it" in message

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import logging
+import pickle
+import socket
+import sqlite3
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import optuna
+import pytest
+from toy_servers import PASSWORD, QUOTED_PASSWORD, Server, free_port
+from toy_studies import begin, finish, run_one, toy_plan
+
+from seqtune.contracts.errors import ArtifactError, ConfigurationError, StorageError
+from seqtune.tuning.records import count, read_trials
+from seqtune.tuning.storage import (
+    StorageRef,
+    backup,
+    beating,
+    open_storage,
+    silent_trials,
+    snapshot,
+    with_retries,
+)
+from seqtune.tuning.studies import load_study, open_study, study_name
+
+PLAN = toy_plan()
+
+
+# ---- URLs ---------------------------------------------------------------------------------------
+
+
+def test_a_url_is_shown_nowhere():
+    ref = StorageRef("mysql://somebody:hush@db.example:3307/studies")
+    assert "hush" not in repr(ref)
+    assert ref.place == "the MySQL server at db.example:3307, database studies"
+    assert pickle.loads(pickle.dumps(ref)) == ref
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("postgresql://u:p@h/d", "postgresql+psycopg"),
+        ("mysql://u:p@h/d", "mysql+pymysql"),
+        ("mariadb://u:p@h/d", "mysql+pymysql"),
+        ("postgresql+psycopg2://u:p@h/d", "postgresql+psycopg2"),
+    ],
+)
+def test_a_url_without_a_driver_gets_ours(url, driver):
+    assert StorageRef(url).parsed().drivername == driver
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("hush", "the URL of the study is none"),
+        ("oracle://u:hush@h/d", "cannot be kept in 'oracle'"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+        ("postgresql://u:h@ush@host/d", "percent-encoded"),
+    ],
+)
+def test_a_wrong_url_is_refused_without_being_repeated(url, message):
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        open_storage(StorageRef(url))
+    assert "ush" not in str(caught.value).replace("such", "")
+
+
+def test_a_missing_driver_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'seqtune\[cluster\]'"):
+        open_storage(StorageRef("mysql://u:hush@127.0.0.1/d"))
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+def test_a_server_that_is_not_there_is_named_without_its_password(scheme):
+    pytest.importorskip({"postgresql": "psycopg", "mysql": "pymysql"}[scheme])
+    ref = StorageRef(f"{scheme}://u:hush@127.0.0.1:{free_port()}/d")
+    with pytest.raises(StorageError, match=r"server at 127\.0\.0\.1:\d+, database d") as caught:
+        open_storage(ref)
+    assert "hush" not in str(caught.value)
+    assert "credentials.yml" in str(caught.value)
+
+
+def test_a_wrong_password_is_not_repeated(postgresql: Server):
+    url = postgresql.new_database().replace(QUOTED_PASSWORD, "guess-123")
+    with pytest.raises(StorageError, match="password authentication failed") as caught:
+        open_storage(StorageRef(url))
+    assert "guess-123" not in str(caught.value)
+
+
+# ---- the same on every storage ------------------------------------------------------------------
+
+
+def test_what_one_connection_writes_another_reads(ref: StorageRef):
+    study = open_study(ref, PLAN).study
+    run_one(study, PLAN, 0.5)
+
+    (trial,) = read_trials(load_study(ref, study.study_name))
+
+    assert (trial.state, trial.score, trial.curve) == ("complete", 0.5, {1: 0.5, 2: 0.5})
+
+
+def test_a_queued_trial_is_taken_once(ref: StorageRef):
+    study = open_study(ref, PLAN).study
+    for number in range(12):
+        study.enqueue_trial({"x": number / 100})
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: _take_three(ref, study.study_name), range(4)))
+
+    taken = [trial.params["x"] for trial in read_trials(study) if trial.state == "complete"]
+    assert sorted(taken) == [number / 100 for number in range(12)]
+
+
+def _take_three(ref: StorageRef, name: str) -> None:
+    study = load_study(ref, name)
+    for _ in range(3):
+        finish(study, begin(study, PLAN))
+
+
+def test_two_who_make_the_same_study_get_the_same_one(ref: StorageRef):
+    barrier = threading.Barrier(3)
+
+    def make(_: int) -> str:
+        barrier.wait()
+        return open_study(ref, PLAN).study.study_name
+
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(make, range(3))) == {study_name(PLAN)}
+    assert [frozen.study_name for frozen in open_storage(ref).get_all_studies()] == [
+        study_name(PLAN)
+    ]
+
+
+def test_a_trial_without_a_heartbeat_falls_silent(ref: StorageRef):
+    study = open_study(ref, PLAN).study
+    trial, other = begin(study, PLAN), begin(study, PLAN)
+    beats = StorageRef(ref.url, heartbeat_seconds=1)
+    with beating(study, trial, ref=beats):
+        with beating(study, other, ref=beats):
+            pass
+        time.sleep(2.5)
+        assert silent_trials(study, grace_seconds=1) == {other._trial_id}
+
+
+def test_a_snapshot_holds_the_named_studies_whole(ref: StorageRef, tmp_path: Path):
+    first = open_study(ref, PLAN).study
+    for value in (0.1, 0.9):
+        run_one(first, PLAN, value)
+    second = open_study(ref, toy_plan(stage="medium")).study
+    out = snapshot(ref, [first.study_name], tmp_path / "kept" / "studies.db")
+
+    assert [path.name for path in out.parent.iterdir()] == ["studies.db"]
+    url = f"sqlite:///{out}"
+    assert optuna.get_all_study_names(url) == [first.study_name]
+    copy = optuna.load_study(study_name=first.study_name, storage=url)
+    assert copy.trials == first.trials
+    assert copy.user_attrs == first.user_attrs
+    assert copy.best_value == 0.9
+    assert second.study_name not in out.read_bytes().decode("latin-1")
+
+    with pytest.raises(ArtifactError, match="not all of nothing are in"):
+        snapshot(ref, ["nothing"], tmp_path / "other.db")
+    assert not (tmp_path / "other.db").exists()
+
+
+def test_a_large_study_is_copied_in_seconds(sqlite: StorageRef, tmp_path: Path):
+    study = open_study(sqlite, PLAN).study
+    run_one(study, PLAN)
+    with sqlite3.connect(sqlite.file) as database:
+        database.execute("""WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i+1 FROM n WHERE i<300)
+            INSERT INTO trials (number, study_id, state) SELECT i, 1, 'COMPLETE' FROM n""")
+        database.execute("""WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i+1 FROM n WHERE i<50)
+            INSERT INTO trial_intermediate_values
+            (trial_id, step, intermediate_value, intermediate_value_type)
+            SELECT trial_id, i + 2, 0.5, 'FINITE' FROM trials, n""")
+    database.close()
+
+    began = time.monotonic()
+    out = snapshot(sqlite, [study.study_name], tmp_path / "out.db")
+    assert time.monotonic() - began < 10
+    copy = optuna.load_study(study_name=study.study_name, storage=f"sqlite:///{out}")
+    assert len(copy.trials) == 301
+
+
+# ---- a server that goes away --------------------------------------------------------------------
+
+
+def test_a_search_goes_on_when_its_server_is_back(postgresql: Server, caplog):
+    ref = StorageRef(postgresql.new_database())
+    study = open_study(ref, PLAN).study
+    run_one(study, PLAN, 0.1)
+    postgresql.stop()
+    with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.WARNING):
+        later = pool.submit(_start_after, postgresql, 1.5)
+        trial = with_retries(study.ask, ref)
+        later.result()
+
+    assert trial.number == 1
+    assert count(study).complete == 1
+    assert count(load_study(ref, study.study_name)).running == 1
+    waits = [record for record in caplog.records if "Waiting up to 300 s" in record.message]
+    assert len(waits) == 1
+    assert PASSWORD not in caplog.text
+
+
+def _start_after(server: Server, seconds: float) -> None:
+    time.sleep(seconds)
+    server.start()
+
+
+def test_patience_with_a_server_ends():
+    pytest.importorskip("psycopg")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # bound and not listening: refused
+        ref = StorageRef(f"postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/d")
+        began = time.monotonic()
+        with pytest.raises(StorageError, match="does not answer"):
+            with_retries(lambda: open_storage(ref), ref, patience_seconds=1.0)
+        assert time.monotonic() - began < 10
+
+
+def test_an_error_of_another_kind_is_not_tried_again(sqlite: StorageRef):
+    calls = []
+
+    def action() -> None:
+        calls.append(1)
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        with_retries(action, sqlite)
+    assert len(calls) == 1
+
+
+# ---- backups ------------------------------------------------------------------------------------
+
+
+def test_a_backup_is_a_study_file_from_before(sqlite: StorageRef):
+    study = open_study(sqlite, PLAN).study
+    run_one(study, PLAN, 0.1)
+    copy = backup(sqlite, keep=5)
+    run_one(study, PLAN, 0.2)
+
+    assert copy is not None
+    assert copy.parent == sqlite.file.parent / "backups"
+    old = optuna.load_study(study_name=study.study_name, storage=f"sqlite:///{copy}")
+    assert [trial.value for trial in old.trials] == [0.1]
+
+
+def test_what_has_not_changed_is_not_copied_again(sqlite: StorageRef):
+    study = open_study(sqlite, PLAN).study
+    run_one(study, PLAN)
+    assert backup(sqlite, keep=5) is not None
+    assert backup(sqlite, keep=5) is None
+    read_trials(open_study(sqlite, PLAN).study)  # taken up and found complete
+    assert backup(sqlite, keep=5) is None
+    run_one(study, PLAN)
+    assert backup(sqlite, keep=5) is not None
+
+
+def test_only_the_newest_backups_stay(sqlite: StorageRef):
+    study = open_study(sqlite, PLAN).study
+    made = []
+    for _ in range(4):
+        run_one(study, PLAN)
+        made.append(backup(sqlite, keep=2))
+    assert sorted((sqlite.file.parent / "backups").iterdir()) == made[-2:]
+
+
+def test_there_is_nothing_to_back_up_without_a_file(sqlite: StorageRef):
+    assert backup(sqlite, keep=5) is None
+    assert backup(StorageRef("postgresql://u:p@h/d"), keep=5) is None
+    open_study(sqlite, PLAN)
+    assert backup(sqlite, keep=0) is None

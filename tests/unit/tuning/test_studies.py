@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import optuna
+import pytest
+from toy_studies import DEAD, ELSEWHERE, SPACE, begin, run_one, toy_plan
+
+from seqtune.contracts.errors import ArtifactError, TuningError
+from seqtune.tuning.importing import import_study, read_foreign, warm_start
+from seqtune.tuning.records import count, mark_failed, num_finished, read_trials, to_trial
+from seqtune.tuning.storage import StorageRef, beating
+from seqtune.tuning.studies import load_study, names, open_study, recover, study_name
+
+PLAN = toy_plan()
+WIDER = {**SPACE, "training": {"lr": {**SPACE["training"]["lr"], "high": 2.0}}}
+
+
+# ---- names and identity -------------------------------------------------------------------------
+
+
+def test_a_name_says_task_stage_and_fingerprint():
+    name = study_name(PLAN)
+    assert name.startswith("toy-quick-")
+    assert len(name) == len("toy-quick-") + 8
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"environment": {"data": "other"}},
+        {"epochs": 4},
+        {"fixed": {"model.layers": 2}},
+        {"space": WIDER},
+    ],
+)
+def test_what_counts_makes_another_name(change):
+    assert study_name(toy_plan(**change)) != study_name(PLAN)
+
+
+def test_budget_queue_and_seed_do_not_make_another_study():
+    plan = toy_plan(total=99, seed=7, queue=({"x": 0.5},), timeout_seconds=60.0)
+    assert study_name(plan) == study_name(PLAN)
+
+
+def test_a_new_study_says_so(ref: StorageRef):
+    opened = open_study(ref, PLAN)
+    assert opened.is_new
+    assert opened.notes == (f"new study {study_name(PLAN)}: 4 trials to run",)
+
+
+def test_taking_a_study_up_is_said_aloud(ref: StorageRef):
+    study = open_study(ref, PLAN).study
+    run_one(study, PLAN)
+    mark_failed(study, begin(study, PLAN), "NaN")
+
+    opened = open_study(ref, PLAN)
+
+    assert not opened.is_new
+    assert opened.notes == (
+        f"taking up study {study_name(PLAN)}: 1 of 4 trials finished, 1 failed",
+    )
+
+
+def test_a_changed_space_begins_another_study_and_says_what_changed(sqlite: StorageRef):
+    old = open_study(sqlite, PLAN).study
+    run_one(old, PLAN)
+    changed = toy_plan(WIDER, environment={"data": "xyz", "versions": {"seqtune": "0.0"}})
+
+    opened = open_study(sqlite, changed)
+
+    assert opened.is_new
+    assert opened.notes == (
+        f"new study {study_name(changed)}, because this differs from {study_name(PLAN)}, "
+        "which stays as it is:",
+        '  environment.data: "abc" -> "xyz"',
+        "  space.training.lr.high: 1.0 -> 2.0",
+    )
+    assert count(load_study(sqlite, study_name(PLAN))).complete == 1
+
+
+def test_reordered_choices_and_other_kinds_crash_nothing(sqlite: StorageRef):
+    run_one(open_study(sqlite, PLAN).study, PLAN)
+    for parameter in (
+        {"type": "categorical", "choices": ["small", "large", "huge"]},
+        {"type": "int", "low": 1, "high": 3},
+    ):
+        plan = toy_plan({**SPACE, "model": {"size": parameter}})
+        run_one(open_study(sqlite, plan).study, plan)
+    assert len(names(sqlite)) == 3
+
+
+def test_many_differences_are_cut_short(sqlite: StorageRef):
+    open_study(sqlite, PLAN)
+    opened = open_study(sqlite, toy_plan({"y": {"type": "float", "low": 0.0, "high": 1.0}}))
+    assert len(opened.notes) == 1 + 6
+    assert opened.notes[-1].startswith("  and ")
+
+
+def test_another_stage_is_no_older_study(sqlite: StorageRef):
+    open_study(sqlite, toy_plan(stage="test"))
+    assert "because" not in open_study(sqlite, PLAN).notes[0]
+
+
+def test_a_study_whose_maker_died_at_once_is_made_good(sqlite: StorageRef):
+    optuna.create_study(study_name=study_name(PLAN), storage=sqlite.url, direction="maximize")
+    opened = open_study(sqlite, PLAN)
+    assert opened.study.user_attrs["identity"]["epochs"] == 3
+
+
+def test_an_unknown_study_is_named_with_those_that_exist(sqlite: StorageRef):
+    open_study(sqlite, PLAN)
+    with pytest.raises(ArtifactError, match=rf"no study 'gone'; it has: {study_name(PLAN)}"):
+        load_study(sqlite, "gone")
+
+
+# ---- after a kill -------------------------------------------------------------------------------
+
+
+def test_trials_of_dead_processes_wait_again_and_finished_ones_stay(ref: StorageRef):
+    study = open_study(ref, PLAN).study
+    run_one(study, PLAN)
+    dead, alive = begin(study, PLAN, DEAD), begin(study, PLAN)
+
+    assert recover(study, max_retries=3, grace_seconds=60) == 1
+
+    states = {trial.number: trial.state for trial in read_trials(study)}
+    assert states == {0: "complete", 1: "lost", 2: "running", 3: "waiting"}
+    assert study.trials[3].params == dead.params
+    assert alive.number == 2
+    assert recover(study, max_retries=3, grace_seconds=60) == 0
+
+
+def test_a_trial_of_another_machine_is_lost_when_it_falls_silent(sqlite: StorageRef):
+    study = open_study(sqlite, PLAN).study
+    silent, beats = begin(study, PLAN, ELSEWHERE), begin(study, PLAN, ELSEWHERE)
+    for trial in (silent, beats):
+        with beating(study, trial, ref=sqlite):
+            pass
+    assert recover(study, max_retries=3, grace_seconds=60) == 0
+
+    _set_back(
+        sqlite,
+        "UPDATE trial_heartbeats SET heartbeat='2020-01-01' WHERE trial_id=?",
+        silent._trial_id,
+    )
+    assert recover(study, max_retries=3, grace_seconds=60) == 1
+    assert [trial.state for trial in read_trials(study)] == ["lost", "running", "waiting"]
+    assert read_trials(study)[0].reason.startswith("no sign of life from another-machine:")
+
+
+def test_a_trial_that_nobody_signed_is_lost_after_the_grace(sqlite: StorageRef):
+    study = open_study(sqlite, PLAN).study
+    study.ask()
+    assert recover(study, max_retries=3, grace_seconds=60) == 0
+    _set_back(sqlite, "UPDATE trials SET datetime_start=?", _ago(61))
+    assert recover(study, max_retries=3, grace_seconds=60) == 1
+
+
+def test_a_lost_trial_that_was_never_queued_again_is_queued(sqlite: StorageRef, monkeypatch):
+    study = open_study(sqlite, PLAN).study
+    begin(study, PLAN, DEAD)
+
+    def be_killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("seqtune.tuning.records.queue_again", be_killed)
+        with pytest.raises(KeyboardInterrupt):
+            recover(study, max_retries=3, grace_seconds=60)
+    assert recover(study, max_retries=3, grace_seconds=60) == 0
+
+    _set_back(sqlite, "UPDATE trials SET datetime_complete=?", _ago(61))
+    study = load_study(sqlite, study.study_name)
+    assert recover(study, max_retries=3, grace_seconds=60) == 1
+    assert [trial.state for trial in read_trials(study)] == ["lost", "waiting"]
+    assert recover(study, max_retries=3, grace_seconds=60) == 0
+
+
+def _set_back(ref: StorageRef, statement: str, value: object) -> None:
+    database = sqlite3.connect(ref.file)
+    with database:
+        database.execute(statement, (value,))
+    database.close()
+
+
+def _ago(seconds: int) -> str:
+    return (datetime.now() - timedelta(seconds=seconds)).isoformat(sep=" ")
+
+
+# ---- trials from elsewhere ----------------------------------------------------------------------
+
+
+def foreign(file: Path, plan=PLAN, *, name: str = "theirs", values=(0.1, 0.9)) -> Path:
+    study = optuna.create_study(
+        study_name=name, storage=f"sqlite:///{file}", directions=plan.scoring.directions
+    )
+    for value in values:
+        run_one(study, plan, value)
+    mark_failed(study, begin(study, plan), "NaN")
+    return file
+
+
+def test_trials_of_a_study_that_fits_are_learnt_from_and_do_not_count(ref, tmp_path):
+    file = foreign(tmp_path / "theirs.db")
+    before = file.read_bytes()
+
+    answer = import_study(file, plan=PLAN, ref=ref)
+
+    assert (answer.fits, answer.num_trials, answer.reasons) == (True, 2, ())
+    assert str(answer) == "study theirs fits: 2 trials"
+    assert file.read_bytes() == before
+    study = open_study(ref, PLAN).study
+    assert [trial.value for trial in study.trials] == [0.1, 0.9]
+    assert study.best_value == 0.9
+    assert count(study).finished == 0
+    assert read_trials(study) == []
+    imported = [to_trial(trial) for trial in study.trials]
+    assert {trial.origin for trial in imported} == {"imported"}
+    assert num_finished(imported) == 0
+
+    import_study(file, plan=PLAN, ref=ref)
+    assert len(open_study(ref, PLAN).study.trials) == 2
+    run_one(study, PLAN)  # the sampler's space is that of the imported trials
+
+
+def test_trials_outside_the_ranges_are_left_out_and_that_is_said(sqlite, tmp_path):
+    plan = toy_plan({**SPACE, "x": {"type": "float", "low": 5.0, "high": 6.0}})
+    file = foreign(tmp_path / "theirs.db", values=(0.5,))
+    shutil.copy(file, tmp_path / "mixed.db")
+    study = optuna.load_study(study_name="theirs", storage=f"sqlite:///{tmp_path / 'mixed.db'}")
+    study.enqueue_trial({"x": 5.5})
+    run_one(study, plan)
+
+    answer = import_study(tmp_path / "mixed.db", plan=plan, ref=sqlite)
+
+    assert answer.fits
+    assert answer.num_trials == 1
+    assert answer.reasons == ("1 of 2 complete trials lie outside",)
+
+    answer = import_study(file, plan=plan, ref=sqlite)
+    assert not answer.fits
+    assert answer.reasons == (
+        "none of its 1 complete trials lies within this space",
+        "x: [-1.0, 1.0] there, a number in [5.0, 6.0] here",
+    )
+
+
+def test_all_that_does_not_fit_is_named(sqlite, tmp_path):
+    other = toy_plan(
+        {
+            "model": {"size": {"type": "int", "low": 1, "high": 3}},
+            "training": {"rate": {"type": "float", "low": 0.1, "high": 1.0}},
+            "x": SPACE["x"],
+        }
+    )
+    file = tmp_path / "theirs.db"
+    study = optuna.create_study(study_name="theirs", storage=f"sqlite:///{file}")
+    run_one(study, other)
+
+    answer = import_study(file, plan=PLAN, ref=sqlite)
+
+    assert not answer.fits
+    assert answer.num_trials == 0
+    assert answer.reasons == (
+        "directions: it has minimize; this study has maximize",
+        "training.rate: searched there, not here; did you mean 'training.lr'?",
+        "training.lr: searched here, not there",
+        "model.size: int there, categorical here",
+    )
+    assert names(sqlite) == []
+
+
+def test_a_journal_is_read_too(sqlite, tmp_path):
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "theirs.log"))
+    storage = optuna.storages.JournalStorage(backend)
+    study = optuna.create_study(study_name="theirs", storage=storage, direction="maximize")
+    run_one(study, PLAN)
+
+    assert import_study(tmp_path / "theirs.log", plan=PLAN, ref=sqlite).num_trials == 1
+
+    (tmp_path / "text.log").write_text("hello\n")
+    with pytest.raises(ArtifactError, match=r"text\.log holds no study"):
+        read_foreign(tmp_path / "text.log")
+
+
+def test_which_of_several_studies_is_meant_must_be_said(tmp_path):
+    file = foreign(tmp_path / "theirs.db")
+    foreign(file, name="others")
+    with pytest.raises(ArtifactError, match=r"say which study .* it has: others, theirs"):
+        read_foreign(file)
+    with pytest.raises(ArtifactError, match="did you mean 'theirs'"):
+        read_foreign(file, study_name="their")
+    assert read_foreign(file, study_name="others").study_name == "others"
+
+
+def test_a_finished_study_warms_another_one_up(ref: StorageRef):
+    first = open_study(ref, toy_plan(stage="test")).study
+    run_one(first, PLAN, 0.8)
+    plan = toy_plan(warm_start=first.study_name)
+    study = open_study(ref, plan).study
+
+    answer = warm_start(study, plan, ref)
+    again = warm_start(study, plan, ref)
+
+    assert answer is not None
+    assert again is not None
+    assert [trial.value for trial in study.trials] == [0.8]
+
+
+def test_a_warm_start_that_does_not_fit_stops(sqlite: StorageRef):
+    other = toy_plan({"y": SPACE["x"]})
+    first = open_study(sqlite, other).study
+    run_one(first, other)
+    plan = toy_plan(warm_start=first.study_name)
+    with pytest.raises(TuningError, match=r"warm_start='toy-quick-.*y: searched there, not here"):
+        warm_start(open_study(sqlite, plan).study, plan, sqlite)
+
+
+def test_fixed_values_fit_where_they_are_equal(sqlite: StorageRef, tmp_path: Path):
+    file = foreign(tmp_path / "theirs.db", values=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6))
+    theirs = read_foreign(file)
+    small = [trial for trial in theirs.trials if trial.params["model.size"] == "small"]
+    plan = toy_plan({key: SPACE[key] for key in ("training", "x")}, fixed={"model.size": "small"})
+    answer = import_study(file, plan=plan, ref=sqlite)
+    assert answer.num_trials == sum(trial.state.name == "COMPLETE" for trial in small)
