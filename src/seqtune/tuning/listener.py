@@ -9,16 +9,13 @@ from seqtune.contracts.errors import ConfigurationError
 
 from .plan import StudyPlan
 from .pruners import Mode, build_pruner
-from .records import root_number
+from .records import CURVE, root_number
 from .storage_faults import with_retries
 from .storage_ref import StorageRef
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
-
-CURVE = "curve"
-"""Attribute of a trial with several objectives, which Optuna keeps no curve for."""
 
 
 class EpochListener:

@@ -67,18 +67,26 @@ def parse_tuning(
         config = resolve(TuningConfig, *layers, *from_runtime, root="tuning").config
     except ConfigurationError as error:
         faults += error.faults
-    spaces: dict[str, Space] = {}
-    written = own.values.get(SPACES) or {}
-    faults += _unknown_stages(written, f"{task}.tuning.{SPACES}")
-    for stage in SEARCHED_STAGES:
-        try:
-            spaces[stage] = task_space(written.get(stage) or {}, task=task, stage=stage, known=known)
-        except ConfigurationError as error:
-            faults += error.faults
-    faults += _faults_of(config, known)
+    spaces, faults_of_spaces = _spaces(own.values.get(SPACES) or {}, task=task, known=known)
+    faults += [*faults_of_spaces, *_faults_of(config, known)]
     if faults:
         raise ConfigurationError(faults)
     return TuningParameters(task, config, spaces, verify, validate)
+
+
+def _spaces(
+    written: Mapping[str, Any], *, task: str, known: Mapping[str, Any]
+) -> tuple[dict[str, Space], list[str]]:
+    """The space of each stage, and what is wrong with those that are wrong."""
+    spaces: dict[str, Space] = {}
+    faults = _unknown_stages(written, f"{task}.tuning.{SPACES}")
+    for stage in SEARCHED_STAGES:
+        values = written.get(stage) or {}
+        try:
+            spaces[stage] = task_space(values, task=task, stage=stage, known=known)
+        except ConfigurationError as error:
+            faults += error.faults
+    return spaces, faults
 
 
 def _faults_of(config: TuningConfig, known: Mapping[str, Any]) -> list[str]:

@@ -50,8 +50,8 @@ class StudyPlan:
     """Values carried forward from an earlier part, under those that are searched."""
     queue: tuple[Params, ...] = ()
     """Configurations to run first, in this order."""
-    guards: GuardConfig = GuardConfig()
-    strategy: StrategyConfig = StrategyConfig()
+    guards: GuardConfig = field(default_factory=GuardConfig)
+    strategy: StrategyConfig = field(default_factory=StrategyConfig)
     """Only `adaptive` matters within one study."""
     warm_start: str | None = None
     timeout_seconds: float | None = None

@@ -41,7 +41,7 @@ from .records import (
     to_trial,
     worker_identity,
 )
-from .samplers import build_sampler, num_configurations
+from .samplers import build_sampler, check_sampler, num_configurations
 from .space import Space
 from .storage import beating, quiet_optuna
 from .storage_faults import explained, with_retries
@@ -73,6 +73,8 @@ class SearchWork:
     """Failures in a row count from then: a search that is started again gets its chance."""
 
     def __call__(self, place: Place) -> None:
+        num_goals = len(self.plan.scoring.all_goals)
+        check_sampler(self.plan.sampler, self.plan.space, num_goals=num_goals)
         study = with_retries(lambda: load_study(self.ref, self.study_name), self.ref)
         while self._may_begin(study):
             asked = self._ask(study, place)

@@ -23,6 +23,7 @@ from .records import (
     read_trials,
     set_closing,
 )
+from .samplers import check_sampler
 from .search import SearchWork
 from .storage import StorageRef, quiet_optuna
 from .storage_faults import explained, with_retries
@@ -65,6 +66,7 @@ def run_study(
     TuningError where failures in a row stopped it; what has finished is kept in any case.
     """
     began = time.monotonic()
+    check_sampler(plan.sampler, plan.space, num_goals=len(plan.scoring.all_goals))
     opened = open_study(ref, plan)
     session = _Session(opened.study, plan, ref, num_workers)
     notes = [*opened.notes, *session.prepare()]

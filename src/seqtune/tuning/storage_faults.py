@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sqlite3
 import time
@@ -27,19 +28,31 @@ LOCK_SECONDS = 60
 """How long a writer waits for another one's lock on the SQLite file."""
 PATIENCE_SECONDS = 300.0
 """How long a server may be away before a worker gives up."""
-SQLITE_HEADER = b"SQLite format 3\x00"
 
 
 def check_header(file: Path) -> None:
-    """Refuse what is no SQLite file before anything is written to it."""
+    """Refuse what is no SQLite file before anything is written to it.
+
+    Never open()s the file: closing it again would drop the locks that connections of this process
+    hold on it (they belong to the process), and the next worker to leave, believing to be the last
+    one, would delete the write-ahead log under the others.
+    """
     if not file.exists():
         return
-    with file.open("rb") as stream:
-        header = stream.read(len(SQLITE_HEADER))
-    if header == SQLITE_HEADER or (not header and not backups_of(file)):
+    if file.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", str(file))
+    if not file.stat().st_size:
+        if backups_of(file):
+            raise damaged(file, "is empty, though it has backups")
         return
-    found = "is empty, though it has backups" if not header else "is no SQLite file"
-    raise damaged(file, found)
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            database.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.OperationalError:
+        return  # locked or out of reach, which is another matter
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
+            raise damaged(file, "is no SQLite file") from error
 
 
 def check_file(file: Path) -> None:

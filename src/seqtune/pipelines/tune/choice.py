@@ -9,7 +9,7 @@ from seqtune.contracts.trials import Trial
 
 from .._best_config import BestConfig
 from .._resolution import trial_values
-from .objective import TrainTrial
+from .objective import BEST_EPOCH, TrainTrial
 from .stages import Search
 from .tables import plain
 
@@ -26,7 +26,7 @@ def describe_best(
         metric=search.scoring().metric,
         score=trial.score or 0.0,
         metrics=dict(trial.metrics),
-        best_epoch=int(trial.metrics.get("epoch", 0)),
+        best_epoch=int(trial.metrics[BEST_EPOCH]),
         study=trial.study,
         stage=objective.stage,
         trial=trial.number,

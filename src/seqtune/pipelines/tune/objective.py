@@ -20,6 +20,8 @@ from seqtune.tuning.plan import ReportEpoch
 
 from .._resolution import resolve_trial
 
+BEST_EPOCH = "best_epoch"
+
 
 @dataclass(frozen=True)
 class TrainTrial:
@@ -60,8 +62,8 @@ class TrainTrial:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         shutil.rmtree(folder, ignore_errors=True)
-        best = {key: value for key, value in result.best_metrics.items() if key != "seconds"}
-        return {**measured, **best, "fit_seconds": result.seconds}
+        trained = {"fit_seconds": result.seconds, BEST_EPOCH: float(result.best_epoch)}
+        return {**measured, **result.best_metrics, **trained}
 
     def resolve(self, params: Params, data: TrainingData) -> Resolved[Any]:
         """The configuration of these parameters; what cannot be built is a violated constraint."""
