@@ -137,7 +137,7 @@ def test_strange_ids_come_back_as_they_went_in(kedro: Kedro, project: Path, raw:
         for number, user in enumerate(users):
             for time in range(5):
                 writer.writerow([user, items[(number + time) % len(items)], time])
-    result = kedro("run", "--params", TINY)
+    result = kedro("run", "--pipelines", WITHOUT_TUNING, "--params", TINY)
     assert result.returncode == 0, result.stdout + result.stderr
     (submission,) = project.glob("data/07_model_output/recommend/submission.csv/*/submission.csv")
     with submission.open(newline="", encoding="utf-8") as file:
@@ -146,6 +146,7 @@ def test_strange_ids_come_back_as_they_went_in(kedro: Kedro, project: Path, raw:
     assert {row["item"] for row in recommended} <= set(items)
 
 
+WITHOUT_TUNING = "ingest,split,train,predict"
 TINY = "recommend.preset=small,recommend.training.epochs=1,recommend.training.accelerator=cpu"
 
 
@@ -153,7 +154,7 @@ TINY = "recommend.preset=small,recommend.training.epochs=1,recommend.training.ac
 def trained(kedro: Kedro, project: Path, raw: Path) -> Path:
     """A project with a checkpoint; gives the folder of its versions."""
     raw.write_text(GOOD)
-    result = kedro("run", "--params", TINY)
+    result = kedro("run", "--pipelines", WITHOUT_TUNING, "--params", TINY)
     assert result.returncode == 0, result.stdout + result.stderr
     return project / "data" / "06_models" / "recommend" / "checkpoint"
 

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from seqtune.contracts.config import Section
+from seqtune.contracts.config import Section, ValidateConfig, VerifyConfig
 from seqtune.contracts.resolve import flatten
 from seqtune.pipelines.sample.params import SampleParameters
 from seqtune.tasks.recommend.params import PredictConfig, RecommendConfig, parse
+from seqtune.tuning.config import TuningConfig
+from seqtune.tuning.space import Space, parse_space
 
 PRESETS = {
     "small": (32, 2, 2, 30),
@@ -141,3 +143,59 @@ def test_sample_environment_resolves_and_keeps_to_its_own_data(
     assert config.training.epochs <= 60
     assert own != base
     assert read(repository / "conf/sample/parameters_sample.yml") == {"sample": {"enabled": True}}
+
+
+@pytest.mark.parametrize(
+    ("group", "section"),
+    [("tuning", TuningConfig), ("verify_env", VerifyConfig), ("validate", ValidateConfig)],
+)
+def test_file_and_classes_of_the_engine_have_the_same_defaults(
+    repository: Path, group: str, section: type[Section]
+) -> None:
+    written = dict(flatten(read(repository / "conf/base/parameters_tuning.yml")[group]))
+
+    assert written == leaves(section())
+
+
+def test_the_spaces_of_recommend_are_those_of_the_specification(repository: Path) -> None:
+    """SPEC 4.2: ranges and choices of both stages."""
+    spaces = read(repository / "conf/base/parameters_recommend_tuning.yml")["recommend"]["tuning"]
+    quick, medium = (parse_space(spaces["spaces"][s], root=s) for s in ("quick", "medium"))
+
+    def ranges(space: Space) -> dict[str, Any]:
+        return {p.key.split(".")[1]: p.choices or (p.low, p.high) for p in space.parameters}
+
+    assert ranges(quick) == {
+        "hidden_units": (128, 256),
+        "num_heads": (2, 4, 8),
+        "num_layers": (2, 3),
+        "max_len": (100, 150, 200),
+        "dropout_rate": (0.1, 0.3),
+        "weight_decay": (0.0, 0.1),
+        "random_mask_prob": (0.15, 0.25),
+        "last_item_mask_ratio": (0.0, 0.2),
+        "lr": (8e-4, 5e-3),
+        "batch_size": (128, 256, 512),
+    }
+    assert ranges(medium) == {
+        "hidden_units": (256,),
+        "num_heads": (8,),
+        "num_layers": (3,),
+        "max_len": (200,),
+        "dropout_rate": (0.15, 0.28),
+        "weight_decay": (0.02, 0.09),
+        "random_mask_prob": (0.17, 0.23),
+        "last_item_mask_ratio": (0.05, 0.12),
+        "lr": (1e-3, 4e-3),
+        "batch_size": (128, 256),
+    }
+    floors = {p.key: p.floor for p in quick.parameters if p.floor is not None}
+    assert floors == {
+        "model.dropout_rate": 0.15,
+        "model.random_mask_prob": 0.15,
+        "model.last_item_mask_ratio": 0.0,
+        "training.weight_decay": 0.02,
+    }
+    assert quick["training.lr"].log
+    assert quick["training.batch_size"].warn_above == 256
+    assert quick["training.weight_decay"].warn_below == 0.01

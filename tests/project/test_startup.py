@@ -9,18 +9,36 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "lightning", "transformers", "plotly", "duckdb", "pandas", "pyarrow", "numpy"}
+HEAVY = {
+    "torch",
+    "lightning",
+    "optuna",
+    "sqlalchemy",
+    "scipy",
+    "transformers",
+    "plotly",
+    "duckdb",
+    "pandas",
+    "pyarrow",
+    "numpy",
+}
 NAMES = {
     "__default__",
     "ingest",
     "split",
+    "verify_env",
+    "tune",
     "train",
+    "validate",
     "predict",
     "sample",
     "recommend",
     "recommend.ingest",
     "recommend.split",
+    "recommend.verify_env",
+    "recommend.tune",
     "recommend.train",
+    "recommend.validate",
     "recommend.predict",
 }
 

@@ -91,14 +91,17 @@ def changes_since(best: BestConfig, now: Resolved[Any], data: TrainingData) -> l
             f"it was tuned on other data (content {best.data_hash[:12]}, now "
             f"{data.content_hash[:12]})"
         )
-    versions = library_versions()
-    changes += [
-        f"it was tuned with {name} {best.versions.get(name, 'absent')}, now "
-        f"{versions.get(name, 'absent')}"
-        for name in sorted({*best.versions, *versions})
-        if best.versions.get(name) != versions.get(name)
-    ]
+    if versions := _other_versions(best.versions, library_versions()):
+        changes.append(f"it was tuned with other versions ({', '.join(versions)})")
     return changes
+
+
+def _other_versions(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [
+        f"{name} {before.get(name, 'absent')} -> {now.get(name, 'absent')}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
 
 
 def require_agreement(

@@ -52,7 +52,10 @@ def test_chain_feeds_itself_from_raw_files() -> None:
 
     assert needed == {
         "params:recommend",
+        "params:recommend.tuning",
         SCRATCH,
+        "recommend.study_storage",
+        "recommend.earlier_best_config",
         "recommend.raw_interactions",
         "recommend.raw_genre",
         "recommend.raw_director",
@@ -66,7 +69,22 @@ def test_chain_feeds_itself_from_raw_files() -> None:
 def test_names_without_a_prefix_belong_to_recommend() -> None:
     pipelines = register_pipelines()
 
-    for stage in STAGES:
+    for stage in [*STAGES, "validate"]:
         assert pipelines[stage].describe() == pipelines[f"recommend.{stage}"].describe()
     assert pipelines["__default__"].describe() == pipelines["recommend"].describe()
     assert isinstance(pipelines["sample"], Pipeline)
+
+
+@pytest.mark.parametrize("stage", ["tune", "train", "validate"])
+def test_what_trains_is_verified_first_also_when_asked_for_alone(stage: str) -> None:
+    nodes = [node.name for node in register_pipelines()[stage].nodes]
+
+    assert "recommend.verify_env" in nodes
+    assert "recommend.verify_report" not in register_pipelines()[stage].inputs()
+
+
+def test_tuning_reads_as_the_method() -> None:
+    nodes = [node.name.partition(".")[2] for node in STAGES["tune"](TASKS[0]).nodes]
+    method = ["tune_test", "tune_quick", "narrow", "tune_medium", "rerank", "best_config"]
+
+    assert [name for name in nodes if name in method] == method

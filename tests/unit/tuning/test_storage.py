@@ -33,10 +33,12 @@ PLAN = toy_plan()
 
 # ---- URLs ---------------------------------------------------------------------------------------
 
+SECRET = "hush"
+
 
 def test_a_url_is_shown_nowhere():
-    ref = StorageRef("mysql://somebody:hush@db.example:3307/studies")
-    assert "hush" not in repr(ref)
+    ref = StorageRef(f"mysql://somebody:{SECRET}@db.example:3307/studies")
+    assert SECRET not in repr(ref)
     assert ref.place == "the MySQL server at db.example:3307, database studies"
     assert pickle.loads(pickle.dumps(ref)) == ref
 
@@ -57,8 +59,8 @@ def test_a_url_without_a_driver_gets_ours(url, driver):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("hush", "the URL of the study is none"),
-        ("oracle://u:hush@h/d", "cannot be kept in 'oracle'"),
+        (SECRET, "the URL of the study is none"),
+        (f"oracle://u:{SECRET}@h/d", "cannot be kept in 'oracle'"),
         ("sqlite://", "in memory"),
         ("sqlite:///:memory:", "in memory"),
         ("postgresql://u:h@ush@host/d", "percent-encoded"),
@@ -73,16 +75,16 @@ def test_a_wrong_url_is_refused_without_being_repeated(url, message):
 def test_a_missing_driver_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymysql", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'seqtune\[cluster\]'"):
-        open_storage(StorageRef("mysql://u:hush@127.0.0.1/d"))
+        open_storage(StorageRef(f"mysql://u:{SECRET}@127.0.0.1/d"))
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
 def test_a_server_that_is_not_there_is_named_without_its_password(scheme):
     pytest.importorskip({"postgresql": "psycopg", "mysql": "pymysql"}[scheme])
-    ref = StorageRef(f"{scheme}://u:hush@127.0.0.1:{free_port()}/d")
+    ref = StorageRef(f"{scheme}://u:{SECRET}@127.0.0.1:{free_port()}/d")
     with pytest.raises(StorageError, match=r"server at 127\.0\.0\.1:\d+, database d") as caught:
         open_storage(ref)
-    assert "hush" not in str(caught.value)
+    assert SECRET not in str(caught.value)
     assert "credentials.yml" in str(caught.value)
 
 

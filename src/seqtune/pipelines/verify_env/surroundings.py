@@ -97,14 +97,6 @@ def device(config: TrainingConfig, *, origin: str) -> Check:
     return Check("device", "ok", f"{describe_device(config)}, {config.precision} ({origin})")
 
 
-def other_versions(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Libraries that can change a result and are no longer what they were."""
-    return [
-        f"{name} {before.get(name, 'none')} -> {now.get(name, 'none')}"
-        for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
-    ]
-
 
 def _pinned(text: str) -> dict[str, str]:
     lines = (line.split("#")[0].strip() for line in text.splitlines())
