@@ -73,7 +73,7 @@ class Surrogate:
         points = generator.random((4096, num))
         worths = self._worths(points)
         median = float(np.median(worths))
-        for width in (0.1, 0.03):  # look around the best ones
+        for width in (0.1, 0.05, 0.02, 0.01):  # look around the best ones
             best = points[np.argsort(worths)[-64:]]
             near = best.repeat(16, axis=0) + generator.normal(0, width, (1024, num))
             points = np.concatenate([best, np.clip(near, 0, 1)])

@@ -149,3 +149,51 @@ def test_every_module_says_what_it_is_for(repository: Path) -> None:
     ]
 
     assert silent == []
+
+
+SEARCH_AND_REPORT = """
+import sys, tempfile, pkgutil, importlib, seqtune.tuning
+for module in pkgutil.walk_packages(seqtune.tuning.__path__, "seqtune.tuning."):
+    importlib.import_module(module.name)
+sys.path.insert(0, sys.argv[1])
+from toy_studies import quadratic, toy_plan
+from seqtune.contracts.work import Place
+from seqtune.tuning.config import SamplerConfig
+from seqtune.tuning.stage import run_study
+from seqtune.tuning.storage import StorageRef
+def run_here(work, foreman, *, num_workers):
+    work(Place(index=0, num_workers=1, name="here"))
+plan = toy_plan(total=14, sampler=SamplerConfig(kind="tpe"))
+ref = StorageRef(f"sqlite:///{tempfile.mkdtemp()}/studies.db")
+result = run_study(plan, quadratic, ref=ref, executor=run_here, num_workers=1, progress=False)
+assert result.num_new == 14, result
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "kedro", "lightning"}))
+"""
+
+
+def test_tuning_searches_a_quadratic_without_kedro_and_torch(repository: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", SEARCH_AND_REPORT, str(repository / "tests/unit/tuning")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"
+
+
+def test_unit_tests_of_tuning_name_neither_kedro_nor_torch(repository: Path) -> None:
+    for path in sorted((repository / "tests/unit/tuning").glob("*.py")):
+        imported = {
+            name.partition(".")[0]
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for name in _imports(node)
+        }
+        assert imported.isdisjoint({"kedro", "torch", "lightning"}), path
+
+
+def _imports(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []

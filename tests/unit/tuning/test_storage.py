@@ -33,7 +33,7 @@ PLAN = toy_plan()
 
 # ---- URLs ---------------------------------------------------------------------------------------
 
-SECRET = "hush"
+SECRET = "hush"  # noqa: S105
 
 
 def test_a_url_is_shown_nowhere():
@@ -46,10 +46,10 @@ def test_a_url_is_shown_nowhere():
 @pytest.mark.parametrize(
     ("url", "driver"),
     [
-        ("postgresql://u:p@h/d", "postgresql+psycopg"),
-        ("mysql://u:p@h/d", "mysql+pymysql"),
-        ("mariadb://u:p@h/d", "mysql+pymysql"),
-        ("postgresql+psycopg2://u:p@h/d", "postgresql+psycopg2"),
+        (f"postgresql://u:{SECRET}@h/d", "postgresql+psycopg"),
+        (f"mysql://u:{SECRET}@h/d", "mysql+pymysql"),
+        (f"mariadb://u:{SECRET}@h/d", "mysql+pymysql"),
+        (f"postgresql+psycopg2://u:{SECRET}@h/d", "postgresql+psycopg2"),
     ],
 )
 def test_a_url_without_a_driver_gets_ours(url, driver):
@@ -63,7 +63,7 @@ def test_a_url_without_a_driver_gets_ours(url, driver):
         (f"oracle://u:{SECRET}@h/d", "cannot be kept in 'oracle'"),
         ("sqlite://", "in memory"),
         ("sqlite:///:memory:", "in memory"),
-        ("postgresql://u:h@ush@host/d", "percent-encoded"),
+        (f"postgresql://u:{SECRET}@ush@host/d", "percent-encoded"),
     ],
 )
 def test_a_wrong_url_is_refused_without_being_repeated(url, message):
@@ -219,7 +219,7 @@ def test_patience_with_a_server_ends():
     pytest.importorskip("psycopg")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))  # bound and not listening: refused
-        ref = StorageRef(f"postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/d")
+        ref = StorageRef(f"postgresql://u:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/d")
         began = time.monotonic()
         with pytest.raises(StorageError, match="does not answer"):
             with_retries(lambda: open_storage(ref), ref, patience_seconds=1.0)
@@ -275,6 +275,6 @@ def test_only_the_newest_backups_stay(sqlite: StorageRef):
 
 def test_there_is_nothing_to_back_up_without_a_file(sqlite: StorageRef):
     assert backup(sqlite, keep=5) is None
-    assert backup(StorageRef("postgresql://u:p@h/d"), keep=5) is None
+    assert backup(StorageRef(f"postgresql://u:{SECRET}@h/d"), keep=5) is None
     open_study(sqlite, PLAN)
     assert backup(sqlite, keep=0) is None

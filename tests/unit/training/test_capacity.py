@@ -1,0 +1,23 @@
+"""How much memory may be planned with."""
+
+from __future__ import annotations
+
+import pytest
+
+from seqtune.contracts.config import TrainingConfig
+from seqtune.training import capacity, memory_here_mib
+
+CPU = TrainingConfig(accelerator="cpu")
+
+
+def test_sharers_share() -> None:
+    alone, shared = memory_here_mib(CPU), memory_here_mib(CPU, sharers=4)
+    assert alone is not None
+    assert shared is not None
+    assert 64 < alone < 10**8
+    assert shared == pytest.approx(alone / 4, rel=0.2)
+
+
+def test_a_container_with_less_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "_free_in_container", lambda: 100.0 * capacity.MIB)
+    assert memory_here_mib(CPU) == pytest.approx(90.0)

@@ -1,0 +1,108 @@
+"""`tuning` for all tasks, `<task>.tuning` for one, and the spaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from seqtune.contracts.config import ValidateConfig, VerifyConfig
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.resolve import Layer
+from seqtune.tuning.parameters import TuningParameters, parse_tuning, task_space
+
+KNOWN = {
+    "task": "toy",
+    "seed": 42,
+    "split.test_items": 1,
+    "model.size": 3,
+    "training.lr": 0.1,
+    "training.epochs": 5,
+    "training.monitor": "val_score",
+    "training.monitor_mode": "max",
+}
+LR = {"training": {"lr": {"type": "float", "low": 0.01, "high": 1.0, "log": True}}}
+
+
+def parse(
+    engine: dict[str, Any] | None = None,
+    own: dict[str, Any] | None = None,
+    *,
+    runtime: dict[str, Any] | None = None,
+    own_runtime: dict[str, Any] | None = None,
+) -> TuningParameters:
+    return parse_tuning(
+        "toy",
+        engine=Layer("conf", engine or {}),
+        own=Layer("conf", own or {"spaces": {"quick": LR, "medium": LR}}),
+        runtime=runtime or {},
+        own_runtime=own_runtime or {},
+        known=KNOWN,
+        verify=VerifyConfig(),
+        validate=ValidateConfig(),
+    )
+
+
+def test_a_task_overrides_the_engine_and_the_command_line_both() -> None:
+    engine = {"seed": 1, "budget": "one_day", "rerank": {"top": 9}}
+    own = {"budget": "one_week", "rerank": {"top": 8}}
+    parsed = parse(engine, own, own_runtime={"rerank": {"top": 7}}).config
+    assert (parsed.seed, parsed.budget, parsed.rerank.top, parsed.rerank.seeds) == (
+        1,
+        "one_week",
+        7,
+        3,
+    )
+
+
+def test_spaces_are_parsed_by_stage() -> None:
+    parsed = parse(own={"spaces": {"quick": LR}})
+    assert parsed.spaces["quick"].keys == ("training.lr",)
+    assert parsed.spaces["medium"].keys == ()
+
+
+def test_all_faults_are_told_at_once() -> None:
+    engine = {"sampler": {"kind": "tpee"}}
+    wrong = {"training": {"lr": {"type": "float", "low": 2.0, "high": 1.0}}}
+    own = {"spaces": {"quick": wrong, "mediun": LR, "medium": {"model": {"szie": {"type": "int"}}}}}
+    with pytest.raises(ConfigurationError) as caught:
+        parse(engine, own)
+    message = str(caught.value)
+    for part in (
+        "tuning.sampler.kind",
+        "toy.tuning.spaces.quick.training.lr",
+        "toy.tuning.spaces.mediun is not a stage with a space; did you mean 'medium'?",
+        "toy.tuning.spaces.medium.model.szie",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("seed", "luck"),
+        ("training.epochs", "budget of a stage"),
+        ("split.test_items", "made before training starts"),
+    ],
+)
+def test_what_no_trial_may_change_is_refused(key: str, why: str) -> None:
+    nested: dict[str, Any] = {"type": "int", "low": 0, "high": 3}
+    for part in reversed(key.split(".")):
+        nested = {part: nested}
+    with pytest.raises(ConfigurationError, match=rf"toy\.tuning\.spaces\.quick\.{key}.*{why}"):
+        task_space(nested, task="toy", stage="quick", known=KNOWN)
+
+
+def test_an_objective_that_nobody_can_pick_from_is_refused_before_the_search() -> None:
+    with pytest.raises(ConfigurationError, match=r"tuning\.pick"):
+        parse({"pick": {"by": "knee"}})
+
+
+def test_an_unknown_budget_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"tuning\.budget.*did you mean 'one_day'"):
+        parse(runtime={"budget": "oneday"})
+
+
+def test_a_forbidden_combination_of_unknown_keys_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"tuning\.forbidden.*model\.sise"):
+        parse({"forbidden": [{"name": "f", "when": {"model.sise": 1}}]})
