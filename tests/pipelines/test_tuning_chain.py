@@ -260,3 +260,14 @@ def test_a_searched_key_that_is_never_read_is_refused(
         local.unlink()
     assert "recommend.tuning.spaces.quick.training.step_gamma is searched" in message
     assert "never reads it" in message
+
+
+@pytest.mark.usefixtures("tuned")
+def test_the_final_configuration_is_trained_again_and_judged(
+    shared_kedro: Kedro, data: Path
+) -> None:
+    output = succeed(shared_kedro, "--pipeline", "validate", "--params", "validate.runs=2")
+    report = read(data, "08_reporting/recommend/validate_report.json")
+    best = read(data, "06_models/recommend/best_config.yml")
+    assert "stable" in output
+    assert str(best["metrics"]["val_ndcg@10"])[:5] in json.dumps(report)

@@ -11,9 +11,7 @@ from seqtune.contracts.config import PositiveInt, Section
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Minutes = Annotated[float, Field(gt=0.0)]
 SamplerKind = Literal["auto", "tpe", "gp", "cmaes", "random", "sobol", "grid", "nsga2"]
-PrunerKind = Literal[
-    "median", "percentile", "halving", "hyperband", "wilcoxon", "patience", "none"
-]
+PrunerKind = Literal["median", "percentile", "halving", "hyperband", "wilcoxon", "patience", "none"]
 STAGES = ("test", "quick", "medium", "seed")
 
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+FILES = (".db", ".sqlite", ".sqlite3", ".log")
+"""Endings of what is a study file, and not the name of a study."""
+
+
 @dataclass(frozen=True)
 class ImportAnswer:
     """Whether trials of another study can be learnt from here."""
@@ -61,13 +65,15 @@ def import_study(
 
 
 def warm_start(study: optuna.Study, plan: StudyPlan, ref: StorageRef) -> ImportAnswer | None:
-    """Take over the trials of the finished study that the plan names; None if it names none.
+    """Take over the trials of the study that the plan names; None if it names none.
 
+    A study of the same storage by its name, or a study file by its path.
     Trials that were taken over in an earlier session are not taken twice.
     """
     if plan.warm_start is None or plan.warm_start == study.study_name:
         return None
-    source = load_study(ref, plan.warm_start)
+    file = Path(plan.warm_start)
+    source = read_foreign(file) if file.suffix in FILES else load_study(ref, plan.warm_start)
     answer = compare(source, plan)
     if not answer.fits:
         raise TuningError(

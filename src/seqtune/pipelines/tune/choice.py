@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from seqtune.contracts.config import fingerprint, library_versions
+from seqtune.contracts.errors import InfeasibleError
+from seqtune.contracts.resolve import flatten
 from seqtune.contracts.trials import Trial
 
 from .._best_config import BestConfig
@@ -38,4 +41,20 @@ def describe_best(
         fingerprint=fingerprint(resolved.config, data_hash=data.content_hash),
     )
     result: dict[str, Any] = plain(best.model_dump(mode="json"))
+    return result
+
+
+def describe_robust(
+    search: Search, values: Mapping[str, Any], objective: TrainTrial
+) -> dict[str, Any]:
+    """The mean of the best trials, which was never trained, and whether it could be."""
+    params = dict(flatten(values))
+    try:
+        objective.resolve(params, search.task.open_data(search.split))
+        note = "never trained as such; copy its values to conf/local to try it"
+    except InfeasibleError as error:
+        note = f"it cannot be built: {error}"
+    result: dict[str, Any] = plain(
+        {"made_of": f"the best trials of {objective.stage}", "note": note, "values": values}
+    )
     return result

@@ -99,14 +99,16 @@ class TuneNodes:
         medium: pd.DataFrame,
         tests: pd.DataFrame,
         reranked: Report,
-        analysis: Report,
+        quick_analysis: Report,
+        medium_analysis: Report,
     ) -> tuple[dict[str, Any], dict[str, Any], Report]:
         """The configuration that training takes over, and the robust one beside it."""
         from .run_stage import choose_best
 
         search = self._search(parameters, tuning, split, storage, scratch)
+        analyses = {"quick": quick_analysis, "medium": medium_analysis}
         return choose_best(
-            search, tests=tests, quick=quick, medium=medium, reranked=reranked, analysis=analysis
+            search, tests=tests, quick=quick, medium=medium, reranked=reranked, analyses=analyses
         )
 
     def seed(

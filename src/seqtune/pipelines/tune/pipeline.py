@@ -109,6 +109,7 @@ def _best(nodes: TuneNodes) -> list[Node]:
                 "medium_trials",
                 "test_trials",
                 "rerank_report",
+                "quick_analysis",
                 "medium_analysis",
             ],
             outputs=["best_config", "robust_config", "best_config_report"],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ from seqtune.tuning.rerank import candidates, fresh_seeds, judge, judge_seeds, r
 from seqtune.tuning.space import Space
 from seqtune.tuning.stage import StudyResult
 from seqtune.tuning.storage import snapshot
+from seqtune.tuning.strategies import adaptive_decisions
 
-from .choice import describe_best
+from .choice import describe_best, describe_robust
 from .findings import narrowed_space
 from .grouped import run_groups
 from .listed import run_list
@@ -79,7 +81,7 @@ def run_medium(
     else:
         plan = search.plan(budget, space, queue=queue)
         results = [search.run(plan, search.objective(budget))]
-    report = _report(search, budget, *results)
+    report = {**_report(search, budget, *results), "ranges": _moved_ranges(search, space, results)}
     trials = [trial for result in results for trial in result.trials]
     return trials_table(trials), _snapshot(search, [r.name for r in results], out), report
 
@@ -114,7 +116,7 @@ def choose_best(
     quick: pd.DataFrame,
     medium: pd.DataFrame,
     reranked: Report,
-    analysis: Report,
+    analyses: Mapping[str, Report],
 ) -> tuple[dict[str, Any], dict[str, Any], Report]:
     """The configuration that training takes over, and the robust one."""
     stage, trials = last_stage(search, quick=quick, medium=medium)
@@ -122,13 +124,13 @@ def choose_best(
     trial, chosen = _pick(search, trials, reranked)
     objective = search.objective(budget)
     best = describe_best(search, trial, objective, chosen=chosen)
-    robust = {"made_of": f"mean of the best trials of {stage}", "values": analysis["robust_config"]}
+    robust = describe_robust(search, analyses[stage]["robust_config"], objective)
     metric, score = best["metric"], best["score"]
     lines = [
         f"best: {metric} {score:.4f}, trial {trial.number} of {best['study']}; {chosen}",
         *(f"best: {key} = {value}" for key, value in sorted(trial.params.items())),
     ]
-    return best, plain(robust), {"headline": lines, "trial": trial.number, "chosen": chosen}
+    return best, robust, {"headline": lines, "trial": trial.number, "chosen": chosen}
 
 
 def run_seed(
@@ -212,6 +214,21 @@ def _report(search: Search, budget: StageBudget, *results: StudyResult) -> Repor
         }
     )
     return report
+
+
+def _moved_ranges(
+    search: Search, space: Space, results: Sequence[StudyResult]
+) -> list[dict[str, Any]]:
+    """What an adaptive search did to its ranges, and why."""
+    strategy = search.tuning.config.strategy
+    if strategy.kind != "adaptive":
+        return []
+    mode = search.scoring().first.mode
+    trials = [trial for result in results for trial in result.trials]
+    moved: list[dict[str, Any]] = plain(
+        [asdict(one) for one in adaptive_decisions(space, trials, strategy, mode)]
+    )
+    return moved
 
 
 def _how_many(stage: str, result: StudyResult) -> str:

@@ -97,7 +97,6 @@ def device(config: TrainingConfig, *, origin: str) -> Check:
     return Check("device", "ok", f"{describe_device(config)}, {config.precision} ({origin})")
 
 
-
 def _pinned(text: str) -> dict[str, str]:
     lines = (line.split("#")[0].strip() for line in text.splitlines())
     pins = (line.partition("==") for line in lines if "==" in line)
