@@ -22,14 +22,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from _surrogates import Floats, Surrogate
 from seqtune.contracts.trials import Params, Trial, ranked
-from seqtune.tuning.agreement import estimated_rank_correlation
 from seqtune.tuning.config import NarrowingConfig, PrunerConfig, SamplerConfig, SamplerKind
-from seqtune.tuning.decisions import Narrowed
-from seqtune.tuning.importance import importance
-from seqtune.tuning.narrowing import narrow
-from seqtune.tuning.pruners import build_pruner
-from seqtune.tuning.samplers import build_sampler
-from seqtune.tuning.space import Space
+from seqtune.tuning.findings.agreement import estimated_rank_correlation
+from seqtune.tuning.findings.importance import importance
+from seqtune.tuning.narrowing.decisions import Narrowed
+from seqtune.tuning.narrowing.narrow import narrow
+from seqtune.tuning.sampling.pruners import build_pruner
+from seqtune.tuning.sampling.samplers import build_sampler
+from seqtune.tuning.spaces.space import Space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

@@ -35,15 +35,15 @@ import numpy as np
 from _harness import Report, show
 from seqtune.contracts.trials import Params
 from seqtune.tuning.config import PrunerConfig, SamplerConfig, SamplerKind
+from seqtune.tuning.goals.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
-from seqtune.tuning.scoring import Scoring
-from seqtune.tuning.space import parse_space
-from seqtune.tuning.stage import run_study
-from seqtune.tuning.storage import StorageRef
-from seqtune.tuning.studies import open_study
+from seqtune.tuning.search.stage import run_study
+from seqtune.tuning.spaces.space import parse_space
+from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.study import open_study
 from seqtune.workers.local import run_local
 
-PRELOAD = ("optuna", "seqtune.tuning.search")
+PRELOAD = ("optuna", "seqtune.tuning.search.loop")
 EPOCHS = 20
 TRIAL_SECONDS = 30.0
 AIM = 0.02

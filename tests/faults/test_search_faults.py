@@ -24,8 +24,8 @@ from toy_searches import Toy, run, start, storage, toy_plan
 from seqtune.contracts.errors import TuningError
 from seqtune.contracts.trials import Trial
 from seqtune.tuning.config import GuardConfig
-from seqtune.tuning.records import read_trials
-from seqtune.tuning.studies import load_study, study_name
+from seqtune.tuning.studies.records import read_trials
+from seqtune.tuning.studies.study import load_study, study_name
 
 SECONDS = 60.0
 

@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "tuning"))
 from toy_studies import begin, finish, run_one, toy_plan
 
 from seqtune.contracts.errors import ArtifactError, StorageError
-from seqtune.tuning import storage_faults
-from seqtune.tuning.records import count
-from seqtune.tuning.storage import StorageRef, backup, explained
-from seqtune.tuning.studies import load_study, open_study, study_name
+from seqtune.tuning.studies import faults as storage_faults
+from seqtune.tuning.studies.records import count
+from seqtune.tuning.studies.storage import StorageRef, backup, explained
+from seqtune.tuning.studies.study import load_study, open_study, study_name
 
 PLAN = toy_plan()
 
@@ -129,7 +129,7 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_nobody_gives_back_is_explained(ref: StorageRef, monkeypatch) -> None:
-    monkeypatch.setattr("seqtune.tuning.storage.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("seqtune.tuning.studies.storage.LOCK_SECONDS", 0.2)
     study = load_study(ref, study_name(PLAN))
     with closing(sqlite3.connect(ref.file)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -20,11 +20,11 @@ from typing import Any
 from seqtune.contracts.errors import InfeasibleError
 from seqtune.contracts.trials import Params
 from seqtune.tuning.config import GuardConfig, PrunerConfig, SamplerConfig
+from seqtune.tuning.goals.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
-from seqtune.tuning.scoring import Scoring
-from seqtune.tuning.space import parse_space
-from seqtune.tuning.stage import StudyResult, run_study
-from seqtune.tuning.storage import StorageRef
+from seqtune.tuning.search.stage import StudyResult, run_study
+from seqtune.tuning.spaces.space import parse_space
+from seqtune.tuning.studies.storage import StorageRef
 from seqtune.workers.local import run_local
 
 NUM_EPOCHS = 3

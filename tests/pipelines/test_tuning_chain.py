@@ -181,7 +181,6 @@ def test_an_edited_space_is_searched_and_the_old_study_stays(
     assert rates
     assert all(0.16 <= rate <= 0.17 for rate in rates)
     assert num_trials(data) > before
-    succeed(shared_kedro, "--pipeline", "tune")
 
 
 @pytest.mark.usefixtures("tuned")
@@ -200,7 +199,6 @@ def test_a_value_of_the_command_line_is_not_searched(shared_kedro: Kedro, data: 
     succeed(shared_kedro, *arguments)
     quick = pd.read_parquet(newest(data, "06_models/recommend/quick_trials.parquet"))
     assert "model.hidden_units" not in json.loads(quick["params"][0])
-    succeed(shared_kedro, "--pipeline", "tune")
 
 
 @pytest.mark.parametrize(

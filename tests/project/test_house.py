@@ -159,8 +159,8 @@ sys.path.insert(0, sys.argv[1])
 from toy_studies import quadratic, toy_plan
 from seqtune.contracts.work import Place
 from seqtune.tuning.config import SamplerConfig
-from seqtune.tuning.stage import run_study
-from seqtune.tuning.storage import StorageRef
+from seqtune.tuning.search.stage import run_study
+from seqtune.tuning.studies.storage import StorageRef
 def run_here(work, foreman, *, num_workers):
     work(Place(index=0, num_workers=1, name="here"))
 plan = toy_plan(total=14, sampler=SamplerConfig(kind="tpe"))

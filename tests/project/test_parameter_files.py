@@ -13,7 +13,7 @@ from seqtune.contracts.resolve import flatten
 from seqtune.pipelines.sample.params import SampleParameters
 from seqtune.tasks.recommend.params import PredictConfig, RecommendConfig, parse
 from seqtune.tuning.config import TuningConfig
-from seqtune.tuning.space import Space, parse_space
+from seqtune.tuning.spaces.space import Space, parse_space
 
 PRESETS = {
     "small": (32, 2, 2, 30),

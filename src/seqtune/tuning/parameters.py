@@ -10,10 +10,10 @@ from seqtune.contracts.errors import ConfigurationError, did_you_mean
 from seqtune.contracts.parameters import RUNTIME
 from seqtune.contracts.resolve import Layer, flatten, resolve, unflatten
 
+from .budgets.plans import enabled_stages
 from .config import TuningConfig
-from .objectives import check_forbidden, check_objectives
-from .plans import enabled_stages
-from .space import Space, parse_space
+from .goals.objectives import check_forbidden, check_objectives
+from .spaces.space import Space, parse_space
 
 SPACES = "spaces"
 SEARCHED_STAGES = ("quick", "medium")

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from seqtune.contracts.trials import Params
 
 from .config import GuardConfig, PrunerConfig, SamplerConfig, StrategyConfig
-from .objectives import Scoring
-from .space import Space
+from .goals.objectives import Scoring
+from .spaces.space import Space
 
 ReportEpoch = Callable[[int, Mapping[str, float]], bool]
 """Hears of every epoch (counted from 1) and its metrics; True asks to stop."""

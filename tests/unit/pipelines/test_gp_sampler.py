@@ -18,12 +18,12 @@ from seqtune.contracts.trials import Params
 from seqtune.contracts.work import Place
 from seqtune.tuning.config import SamplerConfig
 from seqtune.tuning.plan import ReportEpoch
-from seqtune.tuning.records import WORKER, read_trials
-from seqtune.tuning.samplers import build_sampler
-from seqtune.tuning.search import SearchWork
-from seqtune.tuning.space import parse_space
-from seqtune.tuning.storage import StorageRef
-from seqtune.tuning.studies import open_study, recover
+from seqtune.tuning.sampling.samplers import build_sampler
+from seqtune.tuning.search.loop import SearchWork
+from seqtune.tuning.spaces.space import parse_space
+from seqtune.tuning.studies.records import WORKER, read_trials
+from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.study import open_study, recover
 
 SPACE = {
     "kind": {"type": "categorical", "choices": ["a", "b"]},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seqtune.contracts.trials import State, Trial
-from seqtune.tuning.agreement import (
+from seqtune.tuning.findings.agreement import (
     best_until,
     estimated_rank_correlation,
     rank_correlation,

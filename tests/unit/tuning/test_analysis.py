@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from seqtune.contracts.trials import Params, Trial
-from seqtune.tuning.analysis import Analysis, analyse
-from seqtune.tuning.importance import Importance
-from seqtune.tuning.robust import robust_config
-from seqtune.tuning.space import Space, parse_space
+from seqtune.tuning.findings.analysis import Analysis, analyse
+from seqtune.tuning.findings.importance import Importance
+from seqtune.tuning.findings.robust import robust_config
+from seqtune.tuning.spaces.space import Space, parse_space
 
 SPACE = parse_space(
     {

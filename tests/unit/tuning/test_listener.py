@@ -16,10 +16,10 @@ from toy_studies import quadratic, toy_plan
 
 from seqtune.contracts.trials import Params
 from seqtune.tuning.config import GapPenalty, Goal, PrunerConfig, SamplerConfig, StrategyConfig
+from seqtune.tuning.goals.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch
-from seqtune.tuning.scoring import Scoring
-from seqtune.tuning.storage import StorageRef
-from seqtune.tuning.studies import open_study
+from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.study import open_study
 
 
 def test_a_hopeless_trial_is_pruned_with_its_reason(sqlite: StorageRef) -> None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from seqtune.contracts.trials import Params, Trial
 from seqtune.tuning.config import NarrowingConfig
-from seqtune.tuning.decisions import Decision, Narrowed
-from seqtune.tuning.importance import Importance
-from seqtune.tuning.narrowing import narrow
-from seqtune.tuning.space import Space, parse_space
+from seqtune.tuning.findings.importance import Importance
+from seqtune.tuning.narrowing.decisions import Decision, Narrowed
+from seqtune.tuning.narrowing.narrow import narrow
+from seqtune.tuning.spaces.space import Space, parse_space
 
 SPACE = {
     "dropout": {"type": "float", "low": 0.1, "high": 0.3, "floor": 0.15},

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from seqtune.contracts.errors import ConfigurationError, TrainingError, TuningError
 from seqtune.contracts.trials import Trial
 from seqtune.tuning.config import ForbiddenConfig, GapPenalty, Goal, PickConfig, TuningConfig
-from seqtune.tuning.objectives import (
+from seqtune.tuning.goals.objectives import (
     Score,
     Scoring,
     check_forbidden,

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqtune.contracts.errors import ConfigurationError
-from seqtune.tuning.config import TuningConfig
-from seqtune.tuning.plans import (
+from seqtune.tuning.budgets.plans import (
     BUDGETS,
     StageBudget,
     enabled_stages,
@@ -21,7 +20,8 @@ from seqtune.tuning.plans import (
     plan_stages,
     settle_sampler,
 )
-from seqtune.tuning.space import Parameter, Space
+from seqtune.tuning.config import TuningConfig
+from seqtune.tuning.spaces.space import Parameter, Space
 
 SPACE = Space((Parameter("a", "float", high=1.0), Parameter("b", "int", low=1, high=8)))
 SPACES = {"quick": SPACE, "medium": SPACE}

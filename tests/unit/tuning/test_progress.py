@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from seqtune.contracts.trials import Trial
-from seqtune.tuning.progress import (
+from seqtune.tuning.search.progress import (
     Bar,
     Lines,
     Silent,
@@ -18,7 +18,7 @@ from seqtune.tuning.progress import (
     trial_text,
     view_of,
 )
-from seqtune.tuning.records import Counts
+from seqtune.tuning.studies.records import Counts
 
 BEST = Trial(number=3, state="complete", params={"training.lr": 0.00123456}, score=0.75)
 COUNTS = Counts(complete=2, pruned=1, infeasible=1, failed=4, running=2)

@@ -12,8 +12,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from seqtune.tuning.config import PrunerConfig, PrunerKind
-from seqtune.tuning.pruners import Pruner, build_pruner
-from seqtune.tuning.records import ROOT
+from seqtune.tuning.sampling.pruners import Pruner, build_pruner
+from seqtune.tuning.studies.records import ROOT
 
 KINDS = get_args(PrunerKind)
 

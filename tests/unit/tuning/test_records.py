@@ -9,7 +9,7 @@ import pytest
 from toy_studies import DEAD, ELSEWHERE, begin, finish, run_one, toy_plan
 
 from seqtune.contracts.trials import Trial
-from seqtune.tuning.records import (
+from seqtune.tuning.studies.records import (
     CURVE,
     ORIGIN,
     REASON,
@@ -29,8 +29,8 @@ from seqtune.tuning.records import (
     worker_identity,
     worker_name,
 )
-from seqtune.tuning.storage import StorageRef
-from seqtune.tuning.studies import open_study
+from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.study import open_study
 
 PLAN = toy_plan()
 

@@ -8,7 +8,7 @@ import pytest
 
 from seqtune.contracts.errors import TuningError
 from seqtune.contracts.trials import Trial
-from seqtune.tuning.rerank import (
+from seqtune.tuning.findings.rerank import (
     Reranked,
     candidates,
     fresh_seeds,

@@ -13,17 +13,17 @@ from optuna.trial import TrialState
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.trials import Params
 from seqtune.tuning.config import SamplerConfig
-from seqtune.tuning.evolution import _coordinate, evolved
-from seqtune.tuning.mirror import known_trials, with_constraint
-from seqtune.tuning.samplers import (
+from seqtune.tuning.sampling.evolution import _coordinate, evolved
+from seqtune.tuning.sampling.mirror import known_trials, with_constraint
+from seqtune.tuning.sampling.samplers import (
     build_sampler,
     check_sampler,
     grid_cells,
     num_configurations,
     population_size,
 )
-from seqtune.tuning.sobol import MAX_CELLS, grid, grid_values, sobol_point
-from seqtune.tuning.space import Parameter, Space, parse_space
+from seqtune.tuning.sampling.sobol import MAX_CELLS, grid, grid_values, sobol_point
+from seqtune.tuning.spaces.space import Parameter, Space, parse_space
 
 SPACE = parse_space(
     {

@@ -24,7 +24,8 @@ from seqtune.contracts.errors import (
 from seqtune.contracts.trials import Params
 from seqtune.tuning.config import SamplerConfig
 from seqtune.tuning.plan import ReportEpoch
-from seqtune.tuning.records import (
+from seqtune.tuning.search.loop import SearchWork
+from seqtune.tuning.studies.records import (
     ORIGIN,
     QUEUED,
     closing_reason,
@@ -32,9 +33,8 @@ from seqtune.tuning.records import (
     read_trials,
     set_closing,
 )
-from seqtune.tuning.search import SearchWork
-from seqtune.tuning.storage import StorageRef
-from seqtune.tuning.studies import open_study
+from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.study import open_study
 
 # ---- totals -------------------------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ def test_waits_for_running_trials_instead_of_beginning_one_too_many(
         if len(waited) == 2:
             mark_failed(study, other, "it had to be")
 
-    monkeypatch.setattr("seqtune.tuning.search.time.sleep", sleep)
+    monkeypatch.setattr("seqtune.tuning.search.loop.time.sleep", sleep)
     _, trials = search(sqlite, plan)
     assert states(trials) == ["complete", "failed", "complete"]
     assert len(waited) == 2

@@ -21,8 +21,8 @@ from seqtune.contracts.errors import (
 )
 from seqtune.contracts.trials import Value
 from seqtune.tuning.config import SamplerConfig
-from seqtune.tuning.space import Parameter
-from seqtune.tuning.storage import StorageRef
+from seqtune.tuning.spaces.space import Parameter
+from seqtune.tuning.studies.storage import StorageRef
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FixedTrial
 
 from seqtune.contracts.errors import ConfigurationError
-from seqtune.tuning.space import Parameter, Space, parse_space
+from seqtune.tuning.spaces.space import Parameter, Space, parse_space
 
 WRITTEN = """
 model:
@@ -399,7 +399,8 @@ def test_an_unknown_key_is_told_with_the_nearest() -> None:
 
 def test_reading_spaces_and_budgets_does_not_import_optuna() -> None:
     program = (
-        "import sys, seqtune.tuning.space, seqtune.tuning.plans, seqtune.tuning.objectives; "
+        "import sys, seqtune.tuning.spaces.space, seqtune.tuning.budgets.plans, "
+        "seqtune.tuning.goals.objectives; "
         "sys.exit(any(name in sys.modules for name in ('optuna', 'numpy', 'torch')))"
     )
 

@@ -14,13 +14,19 @@ from seqtune.contracts.errors import InfeasibleError, Interrupted, TuningError
 from seqtune.contracts.trials import Params
 from seqtune.contracts.work import Foreman, Place, Work
 from seqtune.tuning.config import GuardConfig
-from seqtune.tuning.foreman import StudyForeman, exit_text
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
-from seqtune.tuning.progress import Silent
-from seqtune.tuning.records import closing_reason, count, mark_lost, read_trials, worker_identity
-from seqtune.tuning.stage import run_study
-from seqtune.tuning.storage import StorageRef
-from seqtune.tuning.studies import open_study, study_name
+from seqtune.tuning.search.foreman import StudyForeman, exit_text
+from seqtune.tuning.search.progress import Silent
+from seqtune.tuning.search.stage import run_study
+from seqtune.tuning.studies.records import (
+    closing_reason,
+    count,
+    mark_lost,
+    read_trials,
+    worker_identity,
+)
+from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.study import open_study, study_name
 
 PLAN = toy_plan()
 

@@ -16,8 +16,8 @@ from toy_servers import PASSWORD, QUOTED_PASSWORD, Server, free_port
 from toy_studies import begin, finish, run_one, toy_plan
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError, StorageError
-from seqtune.tuning.records import count, read_trials
-from seqtune.tuning.storage import (
+from seqtune.tuning.studies.records import count, read_trials
+from seqtune.tuning.studies.storage import (
     StorageRef,
     backup,
     beating,
@@ -26,7 +26,7 @@ from seqtune.tuning.storage import (
     snapshot,
     with_retries,
 )
-from seqtune.tuning.studies import load_study, open_study, study_name
+from seqtune.tuning.studies.study import load_study, open_study, study_name
 
 PLAN = toy_plan()
 

@@ -11,14 +11,14 @@ from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.trials import Trial
 from seqtune.tuning.config import GroupConfig, StrategyConfig
 from seqtune.tuning.plan import StudyPlan
-from seqtune.tuning.space import parse_space
-from seqtune.tuning.strategies import (
+from seqtune.tuning.sampling.strategies import (
     adaptive_decisions,
     adaptive_space,
     carried,
     group_parts,
     part_plan,
 )
+from seqtune.tuning.spaces.space import parse_space
 
 SPACE = parse_space(
     {

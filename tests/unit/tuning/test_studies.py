@@ -10,10 +10,10 @@ import pytest
 from toy_studies import DEAD, ELSEWHERE, SPACE, begin, run_one, toy_plan
 
 from seqtune.contracts.errors import ArtifactError, TuningError
-from seqtune.tuning.importing import import_study, read_foreign, warm_start
-from seqtune.tuning.records import count, mark_failed, num_finished, read_trials, to_trial
-from seqtune.tuning.storage import StorageRef, beating
-from seqtune.tuning.studies import load_study, names, open_study, recover, study_name
+from seqtune.tuning.studies.importing import import_study, read_foreign, warm_start
+from seqtune.tuning.studies.records import count, mark_failed, num_finished, read_trials, to_trial
+from seqtune.tuning.studies.storage import StorageRef, beating
+from seqtune.tuning.studies.study import load_study, names, open_study, recover, study_name
 
 PLAN = toy_plan()
 WIDER = {**SPACE, "training": {"lr": {**SPACE["training"]["lr"], "high": 2.0}}}
@@ -168,7 +168,7 @@ def test_a_lost_trial_that_was_never_queued_again_is_queued(sqlite: StorageRef, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("seqtune.tuning.records.queue_again", be_killed)
+        patch.setattr("seqtune.tuning.studies.records.queue_again", be_killed)
         with pytest.raises(KeyboardInterrupt):
             recover(study, max_retries=3, grace_seconds=60)
     assert recover(study, max_retries=3, grace_seconds=60) == 0

@@ -12,13 +12,13 @@ from toy_studies import DEAD, SPACE, quadratic
 from seqtune.contracts.trials import Params, Trial
 from seqtune.contracts.work import Place
 from seqtune.tuning.plan import Objective, ReportEpoch, StudyPlan
-from seqtune.tuning.records import (
+from seqtune.tuning.search.loop import SearchWork
+from seqtune.tuning.studies.records import (
     WORKER,
     read_trials,
 )
-from seqtune.tuning.search import SearchWork
-from seqtune.tuning.storage import StorageRef
-from seqtune.tuning.studies import open_study, recover
+from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.study import open_study, recover
 
 PLACE = Place(0, 1, "here")
 Act = Callable[[Params, ReportEpoch], Mapping[str, float]]

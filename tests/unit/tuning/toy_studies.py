@@ -10,10 +10,10 @@ import optuna
 
 from seqtune.contracts.trials import Params
 from seqtune.tuning.config import GuardConfig, PrunerConfig, SamplerConfig
+from seqtune.tuning.goals.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
-from seqtune.tuning.records import METRICS, WORKER, worker_identity
-from seqtune.tuning.scoring import Scoring
-from seqtune.tuning.space import parse_space
+from seqtune.tuning.spaces.space import parse_space
+from seqtune.tuning.studies.records import METRICS, WORKER, worker_identity
 
 SPACE = {
     "model": {"size": {"type": "categorical", "choices": ["large", "small"]}},

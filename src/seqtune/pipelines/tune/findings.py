@@ -9,12 +9,12 @@ from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.resolve import flatten
 from seqtune.contracts.task import Report
 from seqtune.contracts.trials import Params
-from seqtune.tuning.agreement import estimated_rank_correlation
-from seqtune.tuning.analysis import analyse
-from seqtune.tuning.importance import importance
-from seqtune.tuning.narrowing import narrow
+from seqtune.tuning.findings.agreement import estimated_rank_correlation
+from seqtune.tuning.findings.analysis import analyse
+from seqtune.tuning.findings.importance import importance
+from seqtune.tuning.narrowing.narrow import narrow
 from seqtune.tuning.parameters import TuningParameters, task_space
-from seqtune.tuning.space import Space
+from seqtune.tuning.spaces.space import Space
 
 from .stages import without_given
 from .tables import plain, read_trials_table

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seqtune.contracts.trials import Params, ranked
-from seqtune.tuning.objectives import pick
-from seqtune.tuning.plans import StageBudget
-from seqtune.tuning.space import Space
-from seqtune.tuning.stage import StudyResult
-from seqtune.tuning.strategies import carried, group_parts, part_plan
+from seqtune.tuning.budgets.plans import StageBudget
+from seqtune.tuning.goals.objectives import pick
+from seqtune.tuning.sampling.strategies import carried, group_parts, part_plan
+from seqtune.tuning.search.stage import StudyResult
+from seqtune.tuning.spaces.space import Space
 
 from .stages import Search
 

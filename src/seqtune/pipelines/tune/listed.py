@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from seqtune.contracts.trials import Params, Trial
+from seqtune.tuning.budgets.plans import StageBudget
 from seqtune.tuning.config import PrunerConfig, SamplerConfig
 from seqtune.tuning.plan import ReportEpoch
-from seqtune.tuning.plans import StageBudget
-from seqtune.tuning.space import parse_space
-from seqtune.tuning.stage import StudyResult
+from seqtune.tuning.search.stage import StudyResult
+from seqtune.tuning.spaces.space import parse_space
 
 from .objective import TrainTrial
 from .stages import Search

@@ -11,13 +11,13 @@ from seqtune.contracts.errors import ConfigurationError, TuningError
 from seqtune.contracts.resolve import flatten
 from seqtune.contracts.task import Report
 from seqtune.contracts.trials import Params, Trial, ranked
-from seqtune.tuning.objectives import pick
-from seqtune.tuning.plans import StageBudget
-from seqtune.tuning.rerank import candidates, fresh_seeds, judge, judge_seeds, rerank_queue
-from seqtune.tuning.space import Space
-from seqtune.tuning.stage import StudyResult
-from seqtune.tuning.storage import snapshot
-from seqtune.tuning.strategies import adaptive_decisions
+from seqtune.tuning.budgets.plans import StageBudget
+from seqtune.tuning.findings.rerank import candidates, fresh_seeds, judge, judge_seeds, rerank_queue
+from seqtune.tuning.goals.objectives import pick
+from seqtune.tuning.sampling.strategies import adaptive_decisions
+from seqtune.tuning.search.stage import StudyResult
+from seqtune.tuning.spaces.space import Space
+from seqtune.tuning.studies.storage import snapshot
 
 from .choice import describe_best, describe_robust
 from .findings import narrowed_space

@@ -15,14 +15,14 @@ from seqtune.contracts.parameters import RUNTIME, TaskParameters
 from seqtune.contracts.resolve import flatten
 from seqtune.contracts.task import TaskSpec
 from seqtune.contracts.trials import Params, Trial
+from seqtune.tuning.budgets.plans import StageBudget, enabled_stages, plan_stages
 from seqtune.tuning.config import SamplerConfig
-from seqtune.tuning.objectives import Scoring
+from seqtune.tuning.goals.objectives import Scoring
 from seqtune.tuning.parameters import TuningParameters
 from seqtune.tuning.plan import Objective, StudyPlan
-from seqtune.tuning.plans import StageBudget, enabled_stages, plan_stages
-from seqtune.tuning.space import Space
-from seqtune.tuning.stage import StudyResult, run_study
-from seqtune.tuning.storage import StorageRef, backup
+from seqtune.tuning.search.stage import StudyResult, run_study
+from seqtune.tuning.spaces.space import Space
+from seqtune.tuning.studies.storage import StorageRef, backup
 
 from .._processes import local_executor
 from .._resolution import EPOCHS, resolve_trial

@@ -9,7 +9,7 @@ from seqtune.contracts.errors import ConfigurationError, InfeasibleError
 from seqtune.contracts.reads import watched
 from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.trials import Params
-from seqtune.tuning.space import Space
+from seqtune.tuning.spaces.space import Space
 
 from .objective import TrainTrial
 

@@ -11,7 +11,7 @@ from seqtune.contracts.resolve import Layer, Resolved
 from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import TaskSpec, TrainingData
 from seqtune.contracts.trials import Params
-from seqtune.tuning.space import Space
+from seqtune.tuning.spaces.space import Space
 
 from .._resolution import resolve_run, resolve_trial, trial_values
 

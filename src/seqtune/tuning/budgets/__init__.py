@@ -1,0 +1,1 @@
+"""How many trials and epochs each stage gets."""

@@ -1,0 +1,265 @@
+"""How much each stage may spend: from a budget's name, from a duration, or as written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from seqtune.contracts.errors import ConfigurationError, did_you_mean
+
+from ..config import STAGES, PrunerKind, SamplerKind, StageConfig, TuningConfig
+from ..spaces.space import Space
+from .durations import EXAMPLES, format_duration, looks_like_duration, parse_duration
+from .sizes import BUDGETS, DEFAULT_SIZES, Planned, Size
+from .timed import TimedStage, plan_duration
+
+__all__ = [
+    "BUDGETS",
+    "StageBudget",
+    "enabled_stages",
+    "format_duration",
+    "parse_duration",
+    "plan_stages",
+    "settle_sampler",
+]
+
+SEARCHING = ("quick", "medium")
+MAX_GP_PARAMETERS = 20
+MAX_GP_TRIALS = 200
+
+
+@dataclass(frozen=True)
+class StageBudget:
+    """What one stage may spend and how it searches, everything settled."""
+
+    stage: str
+    trials: int
+    """Finished trials in all."""
+    epochs: int
+    timeout_seconds: float | None
+    """Wall clock; trials under way are finished."""
+    sampler: SamplerKind
+    """Never auto."""
+    pruner: PrunerKind
+    reason: str
+    """Where the numbers come from, for the report."""
+
+
+def plan_stages(
+    config: TuningConfig,
+    *,
+    spaces: Mapping[str, Space],
+    seconds_per_epoch: float | None,
+    num_workers: int,
+    root: str = "tuning",
+) -> dict[str, StageBudget]:
+    """The budget of every stage that is on, in their order.
+
+    `seconds_per_epoch` is what an epoch of one trial takes, its share of starting included. Only
+    a duration needs it: while it is None, a duration plans the test stage alone, whose trials
+    then tell. Take it from the stored trials, not from a new measurement: other seconds can give
+    other epochs, and those are another study.
+    """
+    stages = enabled_stages(config, root=root)
+    _require_something_searched(stages, spaces)
+    if config.budget in BUDGETS:
+        planned = {stage: _by_name(config, stage) for stage in stages}
+    else:
+        planned = _by_duration(config, stages, seconds_per_epoch, num_workers, root=root)
+    return {
+        stage: _settled(config, stage, planned[stage], space=spaces.get(stage, Space()))
+        for stage in stages
+        if stage in planned
+    }
+
+
+def enabled_stages(config: TuningConfig, *, root: str = "tuning") -> tuple[str, ...]:
+    """The stages that are on: as written, or where nothing is written by the budget."""
+    _require_budget(config.budget, root=root)
+    by_budget = BUDGETS.get(config.budget, BUDGETS["standard"])
+
+    def is_on(stage: str) -> bool:
+        written: bool | None = _written(config, stage).enabled
+        return stage in by_budget if written is None else written
+
+    return tuple(stage for stage in STAGES if is_on(stage))
+
+
+def settle_sampler(
+    wanted: SamplerKind,
+    *,
+    stage: str,
+    space: Space,
+    trials: int,
+    num_goals: int = 1,
+    adaptive: bool = False,
+) -> SamplerKind:
+    """The sampler behind `auto`; any other one stays.
+
+    By what was measured on learning curves of a surrogate (FACTS 7), to be taken back where real
+    training says otherwise:
+
+    - test, seed: random. Nothing is searched for there.
+    - adaptive: tpe. Its ranges change from trial to trial, and samplers that model all
+      parameters together leave out those that did.
+    - quick: sobol. A first stage that fills the space loses fewest good regions, and only its
+      importances are better than chance.
+    - medium: gp where it is at its best (one goal, no conditions, at most 20 parameters that
+      vary, at most 200 trials, beyond which it takes seconds to propose one): the least regret
+      at the same cost. Everywhere else tpe, which takes conditions, many trials and several goals.
+    """
+    if wanted != "auto":
+        return wanted
+    if stage not in SEARCHING:
+        return "random"
+    if adaptive:
+        return "tpe"
+    if stage == "quick":
+        return "sobol"
+    num_varying = sum(not parameter.is_single for parameter in space.parameters)
+    suits_gp = (
+        num_goals == 1
+        and not space.is_conditional
+        and num_varying <= MAX_GP_PARAMETERS
+        and trials <= MAX_GP_TRIALS
+    )
+    return "gp" if suits_gp else "tpe"
+
+
+# ---- faults --------------------------------------------------------------------------------------
+
+
+def _require_budget(budget: str, *, root: str) -> None:
+    if budget in BUDGETS:
+        return
+    if looks_like_duration(budget):
+        parse_duration(budget, root=f"{root}.budget")
+        return
+    raise ConfigurationError(
+        f"{root}.budget={budget!r} is neither a budget nor a duration; "
+        f"{did_you_mean(budget, list(BUDGETS))} A duration is written like {EXAMPLES}"
+    )
+
+
+def _require_something_searched(stages: tuple[str, ...], spaces: Mapping[str, Space]) -> None:
+    faults = [
+        f"nothing is searched in the stage {stage}; declare at least one parameter in "
+        f"<task>.tuning.spaces.{stage}, or set tuning.stages.{stage}.enabled to false"
+        for stage in SEARCHING
+        if stage in stages and stage in spaces and not spaces[stage].parameters
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+
+
+# ---- sizes ---------------------------------------------------------------------------------------
+
+
+def _by_name(config: TuningConfig, stage: str) -> Planned:
+    written = _written(config, stage)
+    size = BUDGETS.get(config.budget, {}).get(stage, DEFAULT_SIZES[stage])
+    trials = _given_trials(config, stage)
+    timeout = written.timeout_minutes
+    return Planned(
+        Size(trials or size.trials, written.epochs or size.epochs),
+        None if timeout is None else timeout * 60,
+        f"budget {config.budget}",
+    )
+
+
+def _by_duration(
+    config: TuningConfig,
+    stages: tuple[str, ...],
+    seconds_per_epoch: float | None,
+    num_workers: int,
+    *,
+    root: str,
+) -> dict[str, Planned]:
+    test = {"test": _by_name(config, "test")} if "test" in stages else {}
+    if seconds_per_epoch is None:
+        if not test:
+            raise ConfigurationError(
+                f"{root}.budget={config.budget!r} is planned by what the test stage took; set "
+                f"{root}.stages.test.enabled to true, or choose one of {', '.join(BUDGETS)}"
+            )
+        return test
+    timed = plan_duration(
+        parse_duration(config.budget, root=f"{root}.budget"),
+        stages=[_timed(config, stage, stages) for stage in stages if stage != "test"],
+        test=test["test"].size if test else None,
+        seconds_per_epoch=seconds_per_epoch,
+        num_workers=num_workers,
+        root=root,
+    )
+    return {**test, **timed}
+
+
+def _timed(config: TuningConfig, stage: str, stages: tuple[str, ...]) -> TimedStage:
+    written = _written(config, stage)
+    last_search = [one for one in SEARCHING if one in stages][-1:]
+    is_reranked = [stage] == last_search and len(config.objectives) <= 1
+    timeout = written.timeout_minutes
+    return TimedStage(
+        stage=stage,
+        trials=_given_trials(config, stage),
+        epochs=written.epochs,
+        timeout_seconds=None if timeout is None else timeout * 60,
+        is_pruned=_pruner(config, stage) != "none",
+        num_reruns=config.rerank.top * config.rerank.seeds if is_reranked else 0,
+    )
+
+
+def _given_trials(config: TuningConfig, stage: str) -> int | None:
+    """As written for the stage; a grouped search has the trials of its groups."""
+    strategy = config.strategy
+    if stage == "medium" and strategy.kind == "grouped":
+        chosen = [one for one in strategy.groups if strategy.only_group in (None, one.name)]
+        return sum(group.trials for group in chosen)
+    return _written(config, stage).trials
+
+
+# ---- everything settled --------------------------------------------------------------------------
+
+
+def _settled(config: TuningConfig, stage: str, planned: Planned, *, space: Space) -> StageBudget:
+    wanted: SamplerKind = _written(config, stage).sampler or config.sampler.kind
+    return StageBudget(
+        stage=stage,
+        trials=planned.size.trials,
+        epochs=planned.size.epochs,
+        timeout_seconds=planned.timeout_seconds,
+        sampler=settle_sampler(
+            wanted,
+            stage=stage,
+            space=space,
+            trials=planned.size.trials,
+            num_goals=max(1, len(config.objectives)),
+            adaptive=config.strategy.kind == "adaptive",
+        ),
+        pruner=_pruner(config, stage),
+        reason=_reason(config, stage, planned),
+    )
+
+
+def _reason(config: TuningConfig, stage: str, planned: Planned) -> str:
+    written = _written(config, stage)
+    given = [name for name in ("trials", "epochs") if getattr(written, name) is not None]
+    if stage == "medium" and config.strategy.kind == "grouped":
+        given = ["trials of the groups", *(["epochs"] if written.epochs else [])]
+    reason = f"{planned.size}: {planned.reason}"
+    if given:
+        reason += f"; {' and '.join(given)} as written in tuning.stages.{stage}"
+    if planned.timeout_seconds is not None:
+        reason += f"; at most {format_duration(planned.timeout_seconds)}"
+    return reason
+
+
+def _pruner(config: TuningConfig, stage: str) -> PrunerKind:
+    """Trials of the test and the seed stage are all looked at, so none is stopped early."""
+    written = _written(config, stage).pruner
+    return written or (config.pruner.kind if stage in SEARCHING else "none")
+
+
+def _written(config: TuningConfig, stage: str) -> StageConfig:
+    written: StageConfig = getattr(config.stages, stage)
+    return written

@@ -1,0 +1,1 @@
+"""What trials say: importance, analysis, overfitting, robust configuration, re-ranking."""

@@ -1,0 +1,122 @@
+"""CMA-ES as a function of the trials so far: no state to keep, to lose, or to unpickle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.trials import Params
+
+from ..findings.spread import is_single, to_scale
+from ..spaces.space import Parameter, Space
+from .sobol import random_point
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+SIGMA = 0.2
+"""First step, as a share of each range."""
+EDGE = 0.05
+"""How far inside the ranges the first mean lies."""
+Point = NDArray[np.float64]
+
+
+def moving(space: Space) -> list[Parameter]:
+    """What CMA-ES can move: numbers that always exist and can take more than one value."""
+    return [
+        one
+        for one in space.parameters
+        if one.kind != "categorical" and not one.when and not is_single(one)
+    ]
+
+
+def check_evolution(space: Space, *, num_goals: int) -> None:
+    """Refuse what CMA-ES cannot search."""
+    faults = []
+    if num_goals > 1:
+        faults.append(
+            f"sampler.kind=cmaes searches one objective and not {num_goals}; take nsga2 or tpe"
+        )
+    if not moving(space):
+        faults.append(
+            "sampler.kind=cmaes moves numbers, and none of the parameters "
+            f"({', '.join(space.keys) or 'none'}) is a range that always exists; take tpe"
+        )
+    if faults:
+        raise ConfigurationError(faults)
+
+
+def evolved(
+    past: Sequence[FrozenTrial], space: Space, *, num_startup: int, maximize: bool, seed: int
+) -> Params:
+    """The next configuration: the generations so far are told again, then one point is drawn.
+
+    A generation is the next few finished trials by number, whoever ran them. Categorical and
+    conditional parameters are drawn at random.
+    """
+    from cmaes import CMA  # type: ignore[import-untyped]
+
+    ranges = moving(space)
+    first, later = past[:num_startup], past[num_startup:]
+    key = _Order(maximize)
+    optimizer = CMA(
+        mean=_start(sorted(first, key=key), ranges),
+        sigma=SIGMA,
+        bounds=np.array([[0.0, 1.0]] * len(ranges)),
+        seed=seed,
+    )
+    size = optimizer.population_size
+    for start in range(0, len(later) - size + 1, size):
+        generation = sorted(later[start : start + size], key=key)
+        # only the order matters, and that of pruned and infeasible trials is not one of values
+        optimizer.tell([(_unit(one.params, ranges), float(n)) for n, one in enumerate(generation)])
+        if optimizer.should_stop():
+            break
+    moved = dict(zip([one.key for one in ranges], optimizer.ask().tolist(), strict=True))
+    others = random_point(num_dimensions=len(space.parameters), seed=seed)
+    point = [moved.get(key, other) for key, other in zip(space.keys, others, strict=True)]
+    return space.from_unit([min(max(coordinate, 0.0), 1.0) for coordinate in point])
+
+
+class _Order:
+    """Sorts trials from the best to the worst: complete, pruned, infeasible."""
+
+    def __init__(self, maximize: bool) -> None:
+        self._sign = -1.0 if maximize else 1.0
+
+    def __call__(self, trial: FrozenTrial) -> tuple[float, float, int]:
+        violation = sum(value for value in trial.constraints.values() if value > 0)
+        pruned = float(trial.state.name == "PRUNED")
+        value = trial.values[0] if trial.values else math.inf * self._sign
+        return (2.0 + violation if violation else pruned, self._sign * value, trial.number)
+
+
+def _start(first: Sequence[FrozenTrial], ranges: Sequence[Parameter]) -> Point:
+    """The best of the space-filling trials, not too near to an end."""
+    if not first:
+        return np.full(len(ranges), 0.5)
+    return np.clip(_unit(first[0].params, ranges), EDGE, 1.0 - EDGE)
+
+
+def _unit(params: Params, ranges: Sequence[Parameter]) -> Point:
+    """Coordinates of these values in the unit cube."""
+    return np.array([_coordinate(params[one.key], one) for one in ranges])
+
+
+def _coordinate(value: object, parameter: Parameter) -> float:
+    """The middle of what `Parameter.from_unit` maps to this value."""
+    half = _half_a_step(parameter)
+    low = to_scale(float(parameter.low) - half, parameter)
+    high = to_scale(float(parameter.high) + half, parameter)
+    return (to_scale(float(str(value)), parameter) - low) / (high - low)
+
+
+def _half_a_step(parameter: Parameter) -> float:
+    if parameter.kind == "int":
+        return float(parameter.step or 1) / 2
+    return float(parameter.step or 0.0) / 2

@@ -1,0 +1,237 @@
+"""The work of one worker of a search: ask for a configuration, try it, tell what came of it.
+
+Any number of these loops run at the same time, on any number of machines, and know one another
+only by the study.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from seqtune.contracts.errors import (
+    ConfigurationError,
+    InfeasibleError,
+    Interrupted,
+    StorageError,
+    TrainingError,
+)
+from seqtune.contracts.trials import Params
+from seqtune.contracts.work import Place
+
+from ..plan import Objective, StudyPlan
+from ..sampling.samplers import build_sampler, check_sampler, num_configurations
+from ..sampling.strategies import adaptive_space
+from ..spaces.space import Space
+from ..studies.faults import explained, with_retries
+from ..studies.records import (
+    WORKER,
+    closing_reason,
+    mark_failed,
+    mark_infeasible,
+    mark_lost,
+    root_number,
+    set_closing,
+    state_of,
+    to_trial,
+    worker_identity,
+)
+from ..studies.ref import StorageRef
+from ..studies.storage import beating, quiet_optuna
+from ..studies.study import load_study
+from .listener import EpochListener, mode_of
+from .outcomes import describe, tell
+from .turns import is_drawn, own_trials, position, too_many, turn_of
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+logger = logging.getLogger(__name__)
+
+WAIT_SECONDS = 0.3
+"""Between two looks at trials of others, on which it depends whether one more is needed."""
+OUT_OF_MEMORY = "out of memory"
+
+
+@dataclass(frozen=True)
+class SearchWork:
+    """Run trials until the plan's total is finished, or nobody should begin another one."""
+
+    ref: StorageRef
+    study_name: str
+    plan: StudyPlan
+    objective: Objective
+    since: float = field(default_factory=time.time)
+    """Failures in a row count from then: a search that is started again gets its chance."""
+
+    def __call__(self, place: Place) -> None:
+        num_goals = len(self.plan.scoring.all_goals)
+        check_sampler(self.plan.sampler, self.plan.space, num_goals=num_goals)
+        study = with_retries(lambda: load_study(self.ref, self.study_name), self.ref)
+        while self._may_begin(study):
+            asked = self._ask(study, place)
+            if asked is not None:
+                self._try(*asked)
+
+    # ---- whether to begin --------------------------------------------------------------------
+
+    def _may_begin(self, study: optuna.Study) -> bool:
+        """Wait until it is certain whether another trial is needed."""
+        while True:
+            answer = with_retries(lambda: self._look(study), self.ref)
+            if answer is not None:
+                return answer
+            time.sleep(WAIT_SECONDS)
+
+    def _look(self, study: optuna.Study) -> bool | None:
+        """Whether to begin a trial; None: that depends on what becomes of the running ones."""
+        if closing_reason(study):
+            return False
+        trials = own_trials(study.get_trials(deepcopy=False))
+        states = Counter(state_of(trial) for trial in trials)
+        finished = states["complete"] + states["pruned"]
+        if finished >= self.plan.total or too_many(trials, self.plan.guards, since=self.since):
+            return False
+        if finished + states["running"] >= self.plan.total:
+            return None
+        if not states["waiting"] and self._is_exhausted(trials):
+            if states["running"]:
+                return None
+            set_closing(study, f"every configuration of the grid was tried ({finished} finished)")
+            return False
+        return True
+
+    def _is_exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
+        number = num_configurations(self.plan.sampler, self.plan.space)
+        return number is not None and sum(is_drawn(trial) for trial in trials) >= number
+
+    # ---- a configuration ---------------------------------------------------------------------
+
+    def _ask(
+        self, study: optuna.Study, place: Place
+    ) -> tuple[optuna.Trial, FrozenTrial, Space] | None:
+        """A trial that this worker now owns, with its sampler; None: it was one too many."""
+        trial = with_retries(study.ask, self.ref)
+        owner = partial(trial.set_user_attr, WORKER, worker_identity(place.name))
+        with_retries(owner, self.ref)
+        trials = with_retries(lambda: study.get_trials(deepcopy=False), self.ref)
+        if position(trial.number, trials) > self.plan.total:
+            with_retries(lambda: self._give_back(trial), self.ref)
+            return None
+        space = self._space(trials)
+        turn = turn_of(trial, trials)
+        study.sampler = build_sampler(
+            self.plan.sampler,
+            seed=self.plan.seed,
+            stage=self.plan.stage,
+            rank=turn.rank,
+            num_drawn=turn.num_drawn,
+            space=space,
+            total=self.plan.total,
+        )
+        return trial, next(one for one in trials if one.number == trial.number), space
+
+    def _give_back(self, trial: optuna.Trial) -> bool:
+        return mark_lost(
+            trial.study,
+            trial,
+            "given back: others were about to finish the total",
+            max_retries=self.plan.guards.max_retries,
+            died=False,
+            again=False,
+        )
+
+    def _space(self, trials: Sequence[FrozenTrial]) -> Space:
+        if self.plan.strategy.kind != "adaptive":
+            return self.plan.space
+        own = [to_trial(trial) for trial in own_trials(trials)]
+        return adaptive_space(self.plan.space, own, self.plan.strategy, mode_of(self.plan))
+
+    # ---- a trial -----------------------------------------------------------------------------
+
+    def _try(self, trial: optuna.Trial, frozen: FrozenTrial, space: Space) -> None:
+        """Run it, and write down what became of it."""
+        try:
+            self._attempt(trial, EpochListener(trial, frozen, plan=self.plan, ref=self.ref), space)
+        except (Interrupted, KeyboardInterrupt, SystemExit, StorageError) as error:
+            self._lose(trial, error)
+            raise
+
+    def _attempt(self, trial: optuna.Trial, listener: EpochListener, space: Space) -> None:
+        try:
+            with beating(trial.study, trial, ref=self.ref):
+                metrics = self._measured(trial, listener, space)
+        except InfeasibleError as error:
+            self._refuse(trial, str(error), error.constraint, error.violation)
+        except MemoryError as error:
+            self._refuse(trial, describe(error), OUT_OF_MEMORY, 1.0)
+        except (Interrupted, StorageError):
+            raise  # neither a stop nor a full disk is a fault of this configuration
+        except Exception as error:  # noqa: BLE001 - recorded with its reason; the search goes on
+            self._fail(trial, describe(error))
+        else:
+            self._judge(trial, listener, metrics)
+
+    def _measured(
+        self, trial: optuna.Trial, listener: EpochListener, space: Space
+    ) -> Mapping[str, float]:
+        params = with_retries(lambda: _suggested(trial, space), self.ref)
+        name = f"{self.study_name}-{root_number(trial):04d}"
+        return self.objective({**self.plan.fixed, **params}, listener, name=name)
+
+    def _judge(
+        self, trial: optuna.Trial, listener: EpochListener, metrics: Mapping[str, float]
+    ) -> None:
+        """Complete or pruned; failed where no score can be told.
+
+        A metric that was not measured is nobody's bad luck: it ends the search.
+        """
+        try:
+            listener.check_reported()
+            score = self.plan.scoring.score(metrics)
+        except TrainingError as error:
+            self._fail(trial, str(error))
+            return
+        except ConfigurationError as error:
+            self._fail(trial, str(error))
+            raise
+        end = partial(tell, trial, metrics, score, pruned=listener.pruned)
+        if listener.is_taken_away or not with_retries(end, self.ref):
+            logger.warning("trial %d was ended by somebody else and is dropped", trial.number)
+
+    def _refuse(self, trial: optuna.Trial, reason: str, constraint: str, violation: float) -> None:
+        logger.info("trial %d cannot be run: %s", trial.number, reason)
+        end = partial(mark_infeasible, constraint=constraint, violation=violation)
+        with_retries(lambda: end(trial.study, trial, reason), self.ref)
+
+    def _fail(self, trial: optuna.Trial, reason: str) -> None:
+        logger.warning("trial %d failed: %s", trial.number, reason)
+        with_retries(lambda: mark_failed(trial.study, trial, reason), self.ref)
+
+    def _lose(self, trial: optuna.Trial, error: BaseException) -> None:
+        """It is run again; where not even that can be written down, `recover` sees to it."""
+        with suppress(StorageError), explained(self.ref):
+            mark_lost(
+                trial.study,
+                trial,
+                f"stopped: {error or type(error).__name__}",
+                max_retries=self.plan.guards.max_retries,
+                died=isinstance(error, SystemExit),
+            )
+
+
+def _suggested(trial: optuna.Trial, space: Space) -> Params:
+    with quiet_optuna(), warnings.catch_warnings():
+        # a queued configuration, or one that is run again, may lie outside a range that has moved
+        warnings.simplefilter("ignore", category=UserWarning)
+        warnings.simplefilter("ignore", category=RuntimeWarning)
+        _ = trial.relative_params  # NSGA-II counts a trial to its generation only if it was asked
+        return space.suggest(trial)

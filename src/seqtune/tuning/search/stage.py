@@ -1,0 +1,193 @@
+"""One study from where it stands to its total."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seqtune.contracts.trials import Trial
+from seqtune.contracts.work import Executor
+
+from ..plan import Objective, StudyPlan
+from ..sampling.samplers import check_sampler
+from ..studies.faults import explained, with_retries
+from ..studies.importing import warm_start
+from ..studies.records import (
+    ORIGIN,
+    QUEUED,
+    closing_reason,
+    count,
+    num_finished,
+    read_trials,
+    set_closing,
+)
+from ..studies.storage import StorageRef, quiet_optuna
+from ..studies.study import open_study, recover
+from .foreman import StudyForeman
+from .loop import SearchWork
+from .progress import duration_text, view_of
+
+if TYPE_CHECKING:
+    import optuna
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study has come to."""
+
+    name: str
+    trials: tuple[Trial, ...]
+    """All of them, from every session; imported ones left out."""
+    num_new: int
+    """Finished in this session."""
+    stopped: str
+    """Why it ended before its total; empty: it is complete."""
+    notes: tuple[str, ...]
+    seconds: float
+    """Wall clock of this session."""
+
+
+def run_study(
+    plan: StudyPlan,
+    objective: Objective,
+    *,
+    ref: StorageRef,
+    executor: Executor,
+    num_workers: int,
+    progress: bool = True,
+) -> StudyResult:
+    """Run what is missing to the plan's total of finished trials, and no more.
+
+    Back up the study file before (`storage.backup`, once for all stages of a run). Raises
+    TuningError where failures in a row stopped it; what has finished is kept in any case.
+    """
+    began = time.monotonic()
+    check_sampler(plan.sampler, plan.space, num_goals=len(plan.scoring.all_goals))
+    opened = open_study(ref, plan)
+    session = _Session(opened.study, plan, ref, num_workers)
+    notes = [*opened.notes, *session.prepare()]
+    num_before = session.num_finished()
+    stopped = ""
+    if num_before >= plan.total:
+        notes.append(f"study {session.name} is complete: {num_before} trials; nothing is run")
+    for note in notes:
+        logger.info("%s", note)
+    if num_before < plan.total:
+        work = SearchWork(ref=ref, study_name=session.name, plan=plan, objective=objective)
+        stopped = session.run(work, executor, progress=progress)
+    trials = with_retries(lambda: tuple(read_trials(opened.study)), ref)
+    return StudyResult(
+        name=session.name,
+        trials=trials,
+        num_new=num_finished(trials) - num_before,
+        stopped=stopped,
+        notes=tuple(notes),
+        seconds=time.monotonic() - began,
+    )
+
+
+@dataclass(frozen=True)
+class _Session:
+    """One call of `run_study`."""
+
+    study: optuna.Study
+    plan: StudyPlan
+    ref: StorageRef
+    num_workers: int
+
+    @property
+    def name(self) -> str:
+        return self.study.study_name
+
+    def num_finished(self) -> int:
+        return with_retries(lambda: count(self.study).finished, self.ref)
+
+    def prepare(self) -> list[str]:
+        """Mend what earlier sessions left, and queue what is known to be good."""
+        notes = []
+        with explained(self.ref), quiet_optuna():
+            set_closing(self.study, "")
+            num_lost = self._recover()
+            if num_lost:
+                notes.append(f"{num_lost} trials died with their process and are run again")
+            if count(self.study).finished < self.plan.total:
+                answer = warm_start(self.study, self.plan, self.ref)
+                if answer is not None:
+                    notes.append(f"learning from {answer.source}: {answer.num_trials} trials")
+                self._queue()
+        return notes
+
+    def _recover(self) -> int:
+        retries, grace = self.plan.guards.max_retries, self.ref.grace_seconds
+        with quiet_optuna():
+            return recover(self.study, max_retries=retries, grace_seconds=grace)
+
+    def _queue(self) -> None:
+        """In order, each once: what an earlier session has queued is skipped."""
+        for params in self.plan.queue:
+            self.study.enqueue_trial(dict(params), user_attrs={ORIGIN: QUEUED}, skip_if_exists=True)
+
+    def run(self, work: SearchWork, executor: Executor, *, progress: bool) -> str:
+        """Workers until the total is reached; returns why it ended before."""
+        foreman = StudyForeman(
+            self.study,
+            self.plan,
+            ref=self.ref,
+            num_workers=self.num_workers,
+            view=view_of(self.name, enabled=progress),
+            seconds_left=self._seconds_left(),
+        )
+        try:
+            self._rounds(work, foreman, executor)
+        finally:
+            foreman.close()
+        if foreman.failure is not None:
+            raise foreman.failure
+        return self._stopped_by(foreman)
+
+    def _seconds_left(self) -> float | None:
+        """Of the wall clock, less what earlier sessions have used."""
+        limit = self.plan.timeout_seconds
+        if limit is None:
+            return None
+        finished = [trial for trial in read_trials(self.study) if trial.is_finished]
+        left = limit - sum(trial.seconds or 0.0 for trial in finished) / self.num_workers
+        if left <= 0:
+            logger.warning(
+                "earlier sessions have used the %s of stage %s; raise its timeout_minutes to go on",
+                duration_text(limit),
+                self.plan.stage,
+            )
+        return left
+
+    def _rounds(self, work: SearchWork, foreman: StudyForeman, executor: Executor) -> None:
+        """Again while it helps: the last workers may have left a lost trial behind."""
+        foreman.look()
+        while not foreman.stopped:
+            missing = self.plan.total - self.num_finished()
+            if missing <= 0:
+                return
+            num_ended = len(foreman.ended)
+            executor(work, foreman, num_workers=min(self.num_workers, missing))
+            with_retries(self._recover, self.ref)
+            foreman.take_stock()
+            if len(foreman.ended) == num_ended or self._closing():
+                return
+
+    def _closing(self) -> str:
+        return with_retries(lambda: closing_reason(self.study), self.ref)
+
+    def _stopped_by(self, foreman: StudyForeman) -> str:
+        finished = self.num_finished()
+        if finished >= self.plan.total:
+            return ""
+        return (
+            foreman.stopped
+            or self._closing()
+            or f"the workers ended at {finished} of {self.plan.total} finished trials: "
+            "nothing is left to propose, or others still run elsewhere"
+        )

@@ -1,0 +1,1 @@
+"""What is searched: parameters, their ranges and conditions, read from YAML."""

@@ -1,0 +1,179 @@
+"""What is searched: parameters in one order, each with its condition."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from seqtune.contracts.errors import ConfigurationError, did_you_mean
+from seqtune.contracts.resolve import flatten, unflatten
+from seqtune.contracts.trials import Params, Value
+
+from .parameter import Parameter, in_order
+from .parsing import parse_parameters
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
+
+__all__ = ["Parameter", "Space", "parse_space"]
+
+
+def parse_space(
+    values: Mapping[str, Any] | None, *, root: str, known_keys: Collection[str] | None = None
+) -> Space:
+    """The space written in YAML below `root`; all its faults are raised in one error.
+
+    Groups are nested as in the task's configuration; a mapping that has `type` is a parameter; null
+    takes one out. `known_keys` are the dotted keys of the configuration; None leaves them
+    unchecked. The order of the YAML makes no difference.
+    """
+    return Space(parse_parameters(values, root=root, known_keys=known_keys))
+
+
+@dataclass(frozen=True)
+class Space:
+    """Parameters, parents before their children and then by key."""
+
+    parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(parameter.key for parameter in self.parameters)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups that parameters belong to, sorted."""
+        return tuple(sorted({one.group for one in self.parameters if one.group is not None}))
+
+    @property
+    def is_conditional(self) -> bool:
+        return any(parameter.when for parameter in self.parameters)
+
+    def __getitem__(self, key: str) -> Parameter:
+        for parameter in self.parameters:
+            if parameter.key == key:
+                return parameter
+        raise KeyError(f"{key} is not searched; {did_you_mean(key, self.keys)}")
+
+    # ---- values ------------------------------------------------------------------------------
+
+    def suggest(self, trial: BaseTrial) -> dict[str, Value]:
+        """Ask the trial for every parameter that exists under what it has answered so far."""
+        values: dict[str, Value] = {}
+        for parameter in self.parameters:
+            if parameter.exists(values):
+                values[parameter.key] = parameter.suggest(trial)
+        return values
+
+    def from_unit(self, point: Sequence[float]) -> dict[str, Value]:
+        """The values at a point of the unit cube, which has one coordinate for each parameter.
+
+        A parameter that does not exist there has its coordinate all the same, so that a
+        space-filling sequence stays one.
+        """
+        if len(point) != len(self.parameters):
+            raise ValueError(f"{len(point)} coordinates for {len(self.parameters)} parameters")
+        values: dict[str, Value] = {}
+        for parameter, coordinate in zip(self.parameters, point, strict=True):
+            if parameter.exists(values):
+                values[parameter.key] = parameter.from_unit(float(coordinate))
+        return values
+
+    def active(self, params: Params) -> tuple[Parameter, ...]:
+        """The parameters that exist under these values."""
+        seen: dict[str, Value] = {}
+        found: list[Parameter] = []
+        for parameter in self.parameters:
+            if parameter.exists(seen):
+                found.append(parameter)
+                if parameter.key in params:
+                    seen[parameter.key] = params[parameter.key]
+        return tuple(found)
+
+    def contains(self, params: Params) -> bool:
+        """Whether the search could have given exactly these values."""
+        active = self.active(params)
+        return {one.key for one in active} == set(params) and all(
+            one.contains(params[one.key]) for one in active
+        )
+
+    def checked(self, values: Mapping[str, Any], *, root: str) -> dict[str, Value]:
+        """Given values (of the queue), nested or dotted, by dotted key and in their types.
+
+        They need not be complete. Unknown keys, values outside, and parameters that do not exist
+        beside the other values are faults.
+        """
+        given = dict(flatten(values))
+        active = {parameter.key for parameter in self.active(given)}
+        faults = [
+            fault for key, value in given.items() if (fault := self._fault(key, value, active))
+        ]
+        if faults:
+            raise ConfigurationError([f"{root}.{fault}" for fault in faults])
+        return {key: self[key].canonical(given[key]) for key in self.keys if key in given}
+
+    def _fault(self, key: str, value: Any, active: Collection[str]) -> str | None:
+        if key not in self.keys:
+            return f"{key}={value!r} is not searched; {did_you_mean(key, self.keys)}"
+        if not self[key].contains(value):
+            return f"{key}={value!r} lies outside the space; give {self[key].describe()}"
+        if key not in active:
+            conditions = " and ".join(
+                f"{parent} is {' or '.join(map(repr, wanted))}"
+                for parent, wanted in self[key].when.items()
+            )
+            return f"{key}={value!r} exists only when {conditions}; give that too, or leave it out"
+        return None
+
+    # ---- parts -------------------------------------------------------------------------------
+
+    def of_groups(self, names: Collection[str]) -> Space:
+        """The parameters of these groups; `all` is every parameter."""
+        if "all" in names:
+            return self
+        return self.without([one.key for one in self.parameters if one.group not in names])
+
+    def without(self, keys: Collection[str]) -> Space:
+        """The space less these parameters. Conditions on them fall away; see `given`."""
+        left = [one for one in self.parameters if one.key not in keys]
+        return Space(in_order([_without_conditions(one, keys) for one in left]))
+
+    def given(self, values: Params) -> Space:
+        """What is left to search when these values are settled.
+
+        A parameter that cannot exist beside them drops out, and so do its own children; the
+        condition of one that does exist falls away.
+        """
+        settled = dict(values)
+        gone: set[str] = set()
+        for parameter in self.parameters:
+            parents = [key for key in parameter.when if key in settled or key in gone]
+            known = replace(parameter, when={key: parameter.when[key] for key in parents})
+            if parameter.key not in settled and not known.exists(settled):
+                gone.add(parameter.key)
+        return self.without({*settled, *gone})
+
+    # ---- elsewhere ---------------------------------------------------------------------------
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Every parameter as Optuna says it, by key."""
+        return {parameter.key: parameter.distribution() for parameter in self.parameters}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The space as it is written in YAML; `parse_space` reads it back."""
+        return unflatten({parameter.key: parameter.as_dict() for parameter in self.parameters})
+
+    def identity(self) -> dict[str, Any]:
+        """What makes it another space for a study: neither floors, warnings nor groups do."""
+        plain = [
+            replace(one, floor=None, warn_below=None, warn_above=None, group=None)
+            for one in self.parameters
+        ]
+        return Space(tuple(plain)).as_dict()
+
+
+def _without_conditions(parameter: Parameter, keys: Collection[str]) -> Parameter:
+    when = {key: wanted for key, wanted in parameter.when.items() if key not in keys}
+    return replace(parameter, when=when)

@@ -1,0 +1,1 @@
+"""Where trials are kept: storage, studies, records, copies, imports."""

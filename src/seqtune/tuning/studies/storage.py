@@ -1,0 +1,212 @@
+"""Studies in one SQLite file, or on a PostgreSQL, MySQL or MariaDB server, by URL.
+
+A URL can hold a password: it is shown nowhere, neither in a log, nor an error, nor a repr.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from seqtune.contracts.errors import ArtifactError
+
+from .copies import backup, snapshot
+from .faults import LOCK_SECONDS, check_header, explained, with_retries
+from .ref import StorageRef
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.storages import BaseStorage, RDBStorage
+    from optuna.trial import FrozenTrial
+    from sqlalchemy import Engine, Pool
+
+__all__ = [
+    "StorageRef",
+    "backup",
+    "beating",
+    "explained",
+    "open_storage",
+    "quiet_optuna",
+    "rdb",
+    "silent_trials",
+    "snapshot",
+    "with_retries",
+]
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 10
+ATTEMPTS = 3
+
+
+def open_storage(ref: StorageRef) -> RDBStorage:
+    """A connection to the studies; tables are made where there are none yet."""
+    with explained(ref):
+        if ref.file is not None:
+            check_header(ref.file)
+            ref.file.parent.mkdir(parents=True, exist_ok=True)
+        storage = _connect(ref)
+    if ref.file is not None:
+        _tame_sqlite(storage.engine)
+    return storage
+
+
+def _connect(ref: StorageRef) -> RDBStorage:
+    from sqlalchemy.exc import DBAPIError
+
+    for attempt in range(ATTEMPTS):
+        try:
+            return _connect_once(ref)
+        except DBAPIError:
+            # of two processes that make the tables at the same time, one finds them there
+            if attempt + 1 == ATTEMPTS:
+                raise
+            time.sleep(0.2 * (attempt + 1))
+    raise AssertionError("unreachable")
+
+
+def _connect_once(ref: StorageRef) -> RDBStorage:
+    from optuna.storages import RDBStorage
+
+    url = ref.parsed().render_as_string(hide_password=False)
+    connect_args = {"connect_timeout": CONNECT_SECONDS}
+    if ref.file is not None:
+        connect_args = {"timeout": LOCK_SECONDS}
+    pools: list[Pool] = []
+    settings = {
+        "connect_args": connect_args,
+        "pool_pre_ping": ref.file is None,
+        "poolclass": _noted_in(pools),
+    }
+    try:
+        with quiet_optuna():
+            # RDBStorage fills in a template
+            storage = RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=settings)
+    except BaseException as error:
+        _close(pools)
+        if type(error) is RuntimeError:  # Optuna's word on a schema that is not its own
+            raise _of_another_version(ref) from error
+        raise
+    weakref.finalize(storage, _close, pools)
+    return storage
+
+
+def _noted_in(pools: list[Pool]) -> type[Pool]:
+    """A pool that can be closed without the engine: drivers complain of open connections."""
+    from sqlalchemy.pool import QueuePool
+
+    class NotedPool(QueuePool):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            pools.append(self)
+
+    NotedPool.__module__ = QueuePool.__module__  # the name of its logger, which is not ours
+    return NotedPool
+
+
+def _close(pools: list[Pool]) -> None:
+    for pool in pools:
+        pool.dispose()
+
+
+def _of_another_version(ref: StorageRef) -> ArtifactError:
+    return ArtifactError(
+        f"the studies in {ref.place} were written by another version of Optuna. Keep a copy, then "
+        "run: optuna storage upgrade --storage <URL>"
+    )
+
+
+def _tame_sqlite(engine: Engine) -> None:
+    """Several processes on one file: readers beside a writer, and writers in line.
+
+    Without BEGIN IMMEDIATE two workers read the same queued trial before either takes it.
+    """
+    from sqlalchemy import event
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver begins no transactions of its own
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()  # connections from before the listeners
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Without Optuna's own log lines and its notes on what is experimental."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+# ---- signs of life ------------------------------------------------------------------------------
+
+
+@contextmanager
+def beating(
+    study: optuna.Study, trial: optuna.Trial | FrozenTrial, *, ref: StorageRef
+) -> Iterator[None]:
+    """Record a heartbeat now and then, so that other machines see that the trial is under way."""
+    stop = threading.Event()
+    backend = rdb(study._storage)
+    _beat(backend, trial._trial_id)
+    thread = threading.Thread(
+        target=_beat_until, args=(stop, backend, trial._trial_id, ref), daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _beat_until(stop: threading.Event, backend: Any, trial_id: int, ref: StorageRef) -> None:
+    while not stop.wait(ref.heartbeat_seconds):
+        _beat(backend, trial_id)
+    backend.remove_session()
+
+
+def _beat(backend: Any, trial_id: int) -> None:
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        backend.record_heartbeat(trial_id)
+    except (SQLAlchemyError, StorageInternalError) as error:
+        # whoever runs the trial meets the same fault, and deals with it
+        logger.debug("no heartbeat: %s", type(error).__name__)
+
+
+def silent_trials(study: optuna.Study, *, grace_seconds: int) -> set[int]:
+    """Ids of running trials without a heartbeat for so long, by the clock of the database."""
+    backend = rdb(study._storage)
+    # outside this call the interval stays unset: with it Optuna beats, and warns, on its own
+    backend.heartbeat_interval, backend.grace_period = grace_seconds, grace_seconds
+    try:
+        return set(backend._get_stale_trial_ids(study._study_id))
+    finally:
+        backend.heartbeat_interval = None
+
+
+def rdb(storage: BaseStorage) -> Any:
+    """The storage itself, from under Optuna's cache."""
+    return getattr(storage, "_backend", storage)

@@ -1,0 +1,245 @@
+"""Studies by name: made, taken up again, and mended after a kill."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from seqtune.contracts.config import canonical_json
+from seqtune.contracts.errors import ArtifactError
+from seqtune.contracts.resolve import flatten
+
+from ..plan import StudyPlan
+from .faults import check_file, explained
+from .records import (
+    AGAIN,
+    CREATED,
+    IDENTITY,
+    PREVIOUS,
+    STAGE,
+    TASK,
+    WORKER,
+    count,
+    is_alive,
+    mark_lost,
+    queue_again,
+    state_of,
+    worker_name,
+)
+from .ref import StorageRef
+from .storage import open_storage, quiet_optuna, silent_trials
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+NAMED_DIFFERENCES = 5
+LONGEST_VALUE = 40
+
+
+@dataclass(frozen=True)
+class OpenedStudy:
+    """A study that is ready for workers."""
+
+    study: optuna.Study
+    is_new: bool
+    notes: tuple[str, ...]
+    """What a person should know: what is taken up, or why a new one was begun."""
+
+
+def study_name(plan: StudyPlan) -> str:
+    """<task>-<stage>-<8 hex digits over everything that makes it another study>."""
+    digest = sha256(canonical_json(plan.identity()).encode()).hexdigest()[:8]
+    return f"{plan.task}-{plan.stage}-{digest}"
+
+
+def open_study(ref: StorageRef, plan: StudyPlan) -> OpenedStudy:
+    """The study of this plan, made where there is none yet.
+
+    Called in the parent before any worker starts. A study of the same task and stage that
+    differs in anything that counts stays as it is, under its own name.
+    """
+    if ref.file is not None:
+        with explained(ref):
+            check_file(ref.file)
+    storage = open_storage(ref)
+    name = study_name(plan)
+    with explained(ref), quiet_optuna():
+        study, is_new = _create_or_load(storage, name, plan)
+        _describe(study, plan)
+        notes = _notes_on_new(study, plan) if is_new else _notes_on_old(study, plan)
+    return OpenedStudy(study, is_new, notes)
+
+
+def load_study(
+    ref: StorageRef, name: str, *, sampler: Any = None, pruner: Any = None
+) -> optuna.Study:
+    """A study that exists, through a connection of its own: what each worker calls."""
+    import optuna
+
+    storage = open_storage(ref)
+    try:
+        with explained(ref), quiet_optuna():
+            return optuna.load_study(
+                study_name=name,
+                storage=storage,
+                sampler=sampler or optuna.samplers.RandomSampler(),
+                pruner=pruner or optuna.pruners.NopPruner(),
+            )
+    except KeyError:
+        known = ", ".join(names(ref)) or "none"
+        raise ArtifactError(f"{ref.place} holds no study {name!r}; it has: {known}") from None
+
+
+def names(ref: StorageRef) -> list[str]:
+    """Names of all studies there."""
+    storage = open_storage(ref)
+    with explained(ref):
+        return sorted(frozen.study_name for frozen in storage.get_all_studies())
+
+
+def _create_or_load(storage: BaseStorage, name: str, plan: StudyPlan) -> tuple[optuna.Study, bool]:
+    import optuna
+
+    quiet: dict[str, Any] = {
+        "study_name": name,
+        "storage": storage,
+        "sampler": optuna.samplers.RandomSampler(),
+        "pruner": optuna.pruners.NopPruner(),
+    }
+    try:
+        return optuna.create_study(directions=plan.scoring.directions, **quiet), True
+    except optuna.exceptions.DuplicatedStudyError:
+        return optuna.load_study(**quiet), False
+
+
+def _describe(study: optuna.Study, plan: StudyPlan) -> None:
+    """What the name stands for; made good where the creator died before it came so far."""
+    if IDENTITY in study.user_attrs:
+        return
+    study.set_user_attr(TASK, plan.task)
+    study.set_user_attr(STAGE, plan.stage)
+    study.set_user_attr(CREATED, datetime.now(UTC).isoformat())
+    study.set_user_attr(IDENTITY, plan.identity())
+
+
+# ---- what is said about it ----------------------------------------------------------------------
+
+
+def _notes_on_old(study: optuna.Study, plan: StudyPlan) -> tuple[str, ...]:
+    counts = count(study)
+    ended = [f"{counts.finished} of {plan.total} trials finished"]
+    ended += [
+        f"{number} {word}"
+        for word, number in (("infeasible", counts.infeasible), ("failed", counts.failed))
+        if number
+    ]
+    return (f"taking up study {study.study_name}: {', '.join(ended)}",)
+
+
+def _notes_on_new(study: optuna.Study, plan: StudyPlan) -> tuple[str, ...]:
+    older = _newest_of_the_kind(study, plan)
+    if older is None:
+        return (f"new study {study.study_name}: {plan.total} trials to run",)
+    name, identity = older
+    lines = differences(identity, plan.identity())
+    return (
+        f"new study {study.study_name}, because this differs from {name}, which stays as it is:",
+        *(f"  {line}" for line in lines),
+    )
+
+
+def _newest_of_the_kind(study: optuna.Study, plan: StudyPlan) -> tuple[str, dict[str, Any]] | None:
+    others = [
+        (str(frozen.user_attrs.get(CREATED, "")), frozen.study_name, frozen.user_attrs[IDENTITY])
+        for frozen in study._storage.get_all_studies()
+        if frozen.study_name != study.study_name
+        and (frozen.user_attrs.get(TASK), frozen.user_attrs.get(STAGE)) == (plan.task, plan.stage)
+        and IDENTITY in frozen.user_attrs
+    ]
+    return max(others)[1:] if others else None
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Key by key, the first few: what one identity says and what the other."""
+    before, after = (dict(flatten(json.loads(canonical_json(one)))) for one in (old, new))
+    lines = [
+        f"{key}: {_short(before, key)} -> {_short(after, key)}"
+        for key in sorted({*before, *after})
+        if key not in before or key not in after or before[key] != after[key]
+    ]
+    if len(lines) > NAMED_DIFFERENCES:
+        left = len(lines) - NAMED_DIFFERENCES
+        lines = [*lines[:NAMED_DIFFERENCES], f"and {left} more"]
+    return lines
+
+
+def _short(values: Mapping[str, Any], key: str) -> str:
+    if key not in values:
+        return "absent"
+    text = canonical_json(values[key])
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+
+
+# ---- after a kill -------------------------------------------------------------------------------
+
+
+def recover(
+    study: optuna.Study, *, max_retries: int, grace_seconds: int, but: Collection[int] = ()
+) -> int:
+    """Trials whose process is gone become lost and are queued again; how many.
+
+    A process of this machine is looked up; one of another machine is gone when its heartbeat
+    is older than `grace_seconds`. `but`: numbers of trials that somebody else sees to.
+    """
+    from optuna.trial import TrialState
+
+    trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    running = [trial for trial in trials if trial.number not in but]
+    silent = silent_trials(study, grace_seconds=grace_seconds) if running else set()
+    num_lost = 0
+    for trial in running:
+        reason = _gone(trial, is_silent=trial._trial_id in silent, grace_seconds=grace_seconds)
+        if reason:
+            num_lost += mark_lost(study, trial, reason, max_retries=max_retries)
+    return num_lost + _queue_orphans(study, grace_seconds=grace_seconds)
+
+
+def _gone(trial: FrozenTrial, *, is_silent: bool, grace_seconds: int) -> str:
+    """Why nobody runs it any more; empty while somebody does or may."""
+    worker = trial.user_attrs.get(WORKER, {})
+    alive = is_alive(worker) if worker else None
+    if alive is False:
+        return f"its process {worker.get('pid')} ended"
+    if alive is None and is_silent:
+        return f"no sign of life from {worker_name(worker) or 'its worker'} for {grace_seconds} s"
+    if not worker and _is_older(trial.datetime_start, grace_seconds):
+        return "its worker ended before it began"
+    return ""
+
+
+def _is_older(moment: datetime | None, seconds: int) -> bool:
+    # Optuna writes the local time, without its zone
+    return moment is not None and datetime.now() - moment > timedelta(seconds=seconds)
+
+
+def _queue_orphans(study: optuna.Study, *, grace_seconds: int) -> int:
+    """Lost trials whose successor was never queued: whoever was about to was killed itself."""
+    trials = study.get_trials(deepcopy=False)
+    succeeded = {trial.user_attrs.get(PREVIOUS) for trial in trials}
+    orphans = [
+        trial
+        for trial in trials
+        if state_of(trial) == "lost"
+        and AGAIN in trial.user_attrs
+        and trial.number not in succeeded
+        and _is_older(trial.datetime_complete, grace_seconds)
+    ]
+    for trial in orphans:
+        queue_again(study, trial, retries=trial.user_attrs[AGAIN])
+    return len(orphans)
