@@ -64,6 +64,10 @@ METHODS: Mapping[str, Method] = {
     "guide, sobol first": recipe(policy="guide"),
     "safe, tpe after": recipe(),
     "safe, gp after": recipe(sampler="gp"),
+    "safe, gp in both": recipe(quick_sampler="gp", sampler="gp", startup=3),
+    "safe, gp in both, median pruner": recipe(
+        quick_sampler="gp", sampler="gp", startup=3, quick_pruning=MEDIAN, pruning=MEDIAN
+    ),
 }
 PLANNED = ("guide", "safe", "none", "best of")
 """Beginnings of the names of methods whose stages are planned for a budget."""
@@ -81,7 +85,8 @@ def main() -> None:
     names = surrogate_names(arguments.scene)[: arguments.tasks]
     methods = [name for name in METHODS if not arguments.methods or name in arguments.methods]
     began = time.monotonic()
-    regrets = race(methods, names, range(arguments.seeds), workers=arguments.workers)
+    costs = tuple(arguments.costs)
+    regrets = race(methods, names, range(arguments.seeds), costs, workers=arguments.workers)
     minutes = (time.monotonic() - began) / 60
     write(arguments.scene, regrets, names, arguments.seeds, minutes=minutes)
 
@@ -92,6 +97,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--tasks", type=int, help="only so many surrogates")
     parser.add_argument("--methods", nargs="*")
+    parser.add_argument("--costs", type=float, nargs="*", default=COSTS)
     parser.add_argument("--workers", type=int, default=1)
     return parser.parse_args()
 
@@ -119,13 +125,18 @@ Regrets = dict[tuple[str, float], Floats]
 
 
 def race(
-    methods: Sequence[str], names: Sequence[str], seeds: Sequence[int], *, workers: int
+    methods: Sequence[str],
+    names: Sequence[str],
+    seeds: Sequence[int],
+    wanted: tuple[float, ...],
+    *,
+    workers: int,
 ) -> Regrets:
     warnings.filterwarnings("ignore")
     found: Regrets = {}
     with ProcessPoolExecutor(workers) as pool:
         for method in methods:
-            for budget, costs in budgets_of(method):
+            for budget, costs in budgets_of(method, wanted):
                 runs = [Run(*one) for one in itertools.product(names, [method], [budget], seeds)]
                 values = list(pool.map(partial(regrets_of, costs), runs, chunksize=len(seeds)))
                 shaped = np.array(values).reshape(len(names), len(seeds), len(costs))
@@ -139,11 +150,12 @@ def race(
     return found
 
 
-def budgets_of(method: str) -> list[tuple[float, tuple[float, ...]]]:
+def budgets_of(method: str, wanted: tuple[float, ...]) -> list[tuple[float, tuple[float, ...]]]:
     """Searches to run, each with the costs that it tells about."""
     if method.startswith(PLANNED):
-        return [(cost, (cost,)) for cost in COSTS]
-    costs = (*COSTS, RANDOM_COST) if method == "random" else COSTS
+        return [(cost, (cost,)) for cost in wanted]
+    target = tuple(cost for _, name, cost in TARGETS if name == method)
+    costs = tuple(sorted({*wanted, *target}))
     return [(max(costs), costs)]
 
 
@@ -205,11 +217,13 @@ def compare(report: Report, title: str, regrets: Regrets, method: str, cost: flo
     )
     methods = list(dict.fromkeys(name for name, _ in regrets))
     rows = []
+    costs = sorted({at for _, at in regrets if at <= max(COSTS)})
     for name in methods:
-        cells = [difference(regrets.get((name, at)), target) for at in COSTS]
-        reached = [at for at in COSTS if regrets[name, at].mean() <= target.mean()]
-        rows.append([name, *cells, f"{min(reached):g}" if reached else f"> {max(COSTS):g}"])
-    report.table(["method", *(f"cost {at:g}" for at in COSTS), "reached at"], rows)
+        known = {at: regrets[name, at] for at in costs if (name, at) in regrets}
+        cells = [difference(known.get(at), target) for at in costs]
+        reached = [at for at, values in known.items() if values.mean() <= target.mean()]
+        rows.append([name, *cells, f"{min(reached):g}" if reached else f"> {max(known):g}"])
+    report.table(["method", *(f"cost {at:g}" for at in costs), "reached at"], rows)
 
 
 def difference(values: Floats | None, target: Floats) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.resolve import flatten
 from seqtune.contracts.task import Report
-from seqtune.contracts.trials import Params
-from seqtune.tuning.findings.agreement import estimated_rank_correlation
+from seqtune.contracts.trials import Params, Trial
+from seqtune.tuning.findings.agreement import estimated_rank_correlation, rank_correlation
 from seqtune.tuning.findings.analysis import analyse
 from seqtune.tuning.findings.importance import importance
+from seqtune.tuning.findings.spread import Mode
 from seqtune.tuning.narrowing.narrow import narrow
 from seqtune.tuning.parameters import TuningParameters, task_space
 from seqtune.tuning.spaces.space import Space
@@ -42,8 +43,16 @@ def analyse_stage(
         top=top,
         training_values=dict(flatten(config.model_dump(mode="json"))),
     )
-    result: Report = plain(found.as_dict())
+    result: Report = plain({**found.as_dict(), "agreement": _measured(trials, report, mode=mode)})
     return result
+
+
+def _measured(trials: Sequence[Trial], report: Report, *, mode: Mode) -> dict[str, Any] | None:
+    """How the ranking after a quick stage's epochs agrees with the one at the end of these."""
+    at_epoch = (report.get("epochs") or {}).get("quick")
+    if at_epoch is None or not any(trial.num_epochs > at_epoch for trial in trials):
+        return None
+    return rank_correlation(trials, at_epoch=at_epoch, mode=mode).as_dict()
 
 
 def narrow_space(

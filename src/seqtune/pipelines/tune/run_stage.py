@@ -62,8 +62,7 @@ def run_quick(
     budget, space = budgets["quick"], search.space("quick")
     queue = queued_by_hand(search, space)
     result = search.run(search.plan(budget, space, queue=queue), search.objective(budget))
-    epochs = {stage: planned.epochs for stage, planned in budgets.items()}
-    report = {**_report(search, budget, result), "epochs": epochs}
+    report = {**_report(search, budget, result), "epochs": _epochs(budgets)}
     return trials_table(result.trials), _snapshot(search, [result.name], out), report
 
 
@@ -73,7 +72,8 @@ def run_medium(
     search.refuse_given_epochs()
     if not search.is_enabled("medium"):
         return trials_table([]), _snapshot(search, [], out), _off("medium")
-    budget = search.budgets(read_trials_table(tests))["medium"]
+    budgets = search.budgets(read_trials_table(tests))
+    budget = budgets["medium"]
     space, queue = narrowed_space(search.parameters, narrowed)
     space = without_given(space, search.parameters)
     if search.tuning.config.strategy.kind == "grouped":
@@ -81,7 +81,11 @@ def run_medium(
     else:
         plan = search.plan(budget, space, queue=queue)
         results = [search.run(plan, search.objective(budget))]
-    report = {**_report(search, budget, *results), "ranges": _moved_ranges(search, space, results)}
+    report = {
+        **_report(search, budget, *results),
+        "epochs": _epochs(budgets),
+        "ranges": _moved_ranges(search, space, results),
+    }
     trials = [trial for result in results for trial in result.trials]
     return trials_table(trials), _snapshot(search, [r.name for r in results], out), report
 
@@ -126,8 +130,9 @@ def choose_best(
     best = describe_best(search, trial, objective, chosen=chosen)
     robust = describe_robust(search, analyses[stage]["robust_config"], objective)
     metric, score = best["metric"], best["score"]
+    why = "" if reranked.get("enabled") else f"; {chosen}"
     lines = [
-        f"best: {metric} {score:.4f}, trial {trial.number} of {best['study']}; {chosen}",
+        f"best: {metric} {score:.4f}, trial {trial.number} of {best['study']}{why}",
         *(f"best: {key} = {value}" for key, value in sorted(trial.params.items())),
     ]
     return best, robust, {"headline": lines, "trial": trial.number, "chosen": chosen}
@@ -214,6 +219,10 @@ def _report(search: Search, budget: StageBudget, *results: StudyResult) -> Repor
         }
     )
     return report
+
+
+def _epochs(budgets: Mapping[str, StageBudget]) -> dict[str, int]:
+    return {stage: budget.epochs for stage, budget in budgets.items()}
 
 
 def _moved_ranges(
