@@ -35,8 +35,8 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 NO_PRUNING = PrunerConfig(kind="none")
-MEDIAN = PrunerConfig()
-"""The engine's default: median, after a warm-up."""
+MEDIAN = PrunerConfig(kind="median")
+"""After the engine's warm-up."""
 
 Method = Callable[[Surrogate, float, int], dict[float, float]]
 """(surrogate, budget, seed) -> worth of the recommended configuration by cost in full trainings."""

@@ -11,7 +11,9 @@ from seqtune.contracts.config import PositiveInt, Section
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Minutes = Annotated[float, Field(gt=0.0)]
 SamplerKind = Literal["auto", "tpe", "gp", "cmaes", "random", "sobol", "grid", "nsga2"]
-PrunerKind = Literal["median", "percentile", "halving", "hyperband", "wilcoxon", "patience", "none"]
+PrunerKind = Literal[
+    "auto", "median", "percentile", "halving", "hyperband", "wilcoxon", "patience", "none"
+]
 STAGES = ("test", "quick", "medium", "seed")
 
 
@@ -31,7 +33,8 @@ class SamplerConfig(Section):
 class PrunerConfig(Section):
     """What stops a trial that is not worth its remaining epochs."""
 
-    kind: PrunerKind = "median"
+    kind: PrunerKind = "auto"
+    """auto: median, and none where the Gaussian process proposes, which overlooks pruned trials."""
     startup_trials: Annotated[int, Field(ge=0)] = 5
     warmup_epochs: Annotated[int, Field(ge=0)] = 3
     """No trial is pruned before; the larger of this and `warmup_share` counts."""

@@ -18,13 +18,15 @@ from seqtune.tuning.budgets.plans import (
     format_duration,
     parse_duration,
     plan_stages,
+    settle_pruner,
     settle_sampler,
 )
-from seqtune.tuning.config import TuningConfig
+from seqtune.tuning.config import PrunerKind, SamplerKind, TuningConfig
 from seqtune.tuning.spaces.space import Parameter, Space
 
 SPACE = Space((Parameter("a", "float", high=1.0), Parameter("b", "int", low=1, high=8)))
 SPACES = {"quick": SPACE, "medium": SPACE}
+PRUNED = {"kind": "median"}
 SEED_ON = {"enabled": True, "sampler": "random", "pruner": "none"}
 
 
@@ -183,7 +185,7 @@ def test_before_the_test_stage_a_duration_plans_it_alone() -> None:
 
 
 def test_a_duration_is_divided_among_the_stages() -> None:
-    budgets = planned(budget="1d", seconds=6.0, workers=2)
+    budgets = planned(budget="1d", seconds=6.0, workers=2, pruner=PRUNED)
 
     # 12 s of test (4 epochs of 6 s by 2); 40 % of the rest are 34555 s: x 2 workers over
     # 20 x 6 x 0.7 s are 822 trials, more than anyone needs.
@@ -199,7 +201,7 @@ def test_a_duration_is_divided_among_the_stages() -> None:
 
 
 def test_epochs_are_shortened_before_too_few_trials_are_left() -> None:
-    budgets = planned(budget="7h", seconds=30.0)
+    budgets = planned(budget="7h", seconds=30.0, pruner=PRUNED)
 
     # 40 % of 25080 s are 23 trials of 20 epochs or 31 of 15. 60 %, less 15 re-rankings, are 14
     # trials of 20 epochs or 26 of 15.
@@ -250,7 +252,7 @@ def test_a_written_wall_clock_limits_a_stage_of_a_duration() -> None:
 def test_too_short_a_duration_says_how_long_the_least_takes() -> None:
     # quick: 10 x 5 x 12 x 0.7 / 2 = 210 s, the 0.4 of 525 s; medium: 10 x 10 x 12 x 0.7 / 2 = 420 s
     # and 8 rounds of 120 s are 1380 s, the 0.6 of 2300 s; with 24 s of test 2324 s.
-    assert fault(budget="10m", seconds=12.0, workers=2) == (
+    assert fault(budget="10m", seconds=12.0, workers=2, pruner=PRUNED) == (
         "tuning.budget: 10m is too short at 12 s per epoch and 2 at a time. The least that makes "
         "sense (quick 10 trials x 5 epochs, medium 10 trials x 10 epochs and 15 trainings of the "
         "re-ranking) takes 39m; allow that, or give trials and epochs yourself (tuning.stages)"
@@ -307,8 +309,9 @@ def wide(num_parameters: int, *, when: bool = False) -> Space:
     [
         ({"stage": "test"}, "random"),
         ({"stage": "seed"}, "random"),
-        ({"stage": "quick"}, "sobol"),
-        ({"stage": "quick", "num_goals": 2}, "sobol"),
+        ({"stage": "quick"}, "gp"),
+        ({"stage": "quick", "by_importance": True}, "sobol"),
+        ({"stage": "quick", "num_goals": 2}, "tpe"),
         ({"stage": "quick", "adaptive": True}, "tpe"),
         ({"stage": "medium"}, "gp"),
         ({"stage": "medium", "adaptive": True}, "tpe"),
@@ -334,5 +337,21 @@ def test_samplers_and_pruners_of_a_stage_win_over_the_general_ones() -> None:
 
     assert [one.sampler for one in general.values()] == ["random", "tpe", "random"]
     assert [one.pruner for one in general.values()] == ["none", "hyperband", "none"]
-    assert [one.sampler for one in default.values()] == ["random", "sobol", "gp"]
-    assert [one.pruner for one in default.values()] == ["none", "median", "median"]
+    assert [one.sampler for one in default.values()] == ["random", "gp", "gp"]
+    assert [one.pruner for one in default.values()] == ["none", "none", "none"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sampler", "settled"),
+    [
+        ("auto", "tpe", "median"),
+        ("auto", "sobol", "median"),
+        ("auto", "gp", "none"),
+        ("median", "gp", "median"),
+        ("hyperband", "tpe", "hyperband"),
+    ],
+)
+def test_auto_prunes_where_the_sampler_learns_from_it(
+    wanted: PrunerKind, sampler: SamplerKind, settled: PrunerKind
+) -> None:
+    assert settle_pruner(wanted, sampler) == settled

@@ -16,7 +16,6 @@ from seqtune.contracts.resolve import flatten
 from seqtune.contracts.task import TaskSpec
 from seqtune.contracts.trials import Params, Trial
 from seqtune.tuning.budgets.plans import StageBudget, enabled_stages, plan_stages
-from seqtune.tuning.config import SamplerConfig
 from seqtune.tuning.goals.objectives import Scoring
 from seqtune.tuning.parameters import TuningParameters
 from seqtune.tuning.plan import Objective, StudyPlan
@@ -102,7 +101,9 @@ class Search:
         seed: int | None = None,
     ) -> StudyPlan:
         config = self.tuning.config
-        kind = SamplerConfig.model_validate({**config.sampler.model_dump(), "kind": budget.sampler})
+        sampler = config.sampler.model_copy(update={"kind": budget.sampler})
+        if queue and budget.sampler == "gp":  # it has something to begin with
+            sampler = sampler.model_copy(update={"startup_trials": 1})
         pruner = config.pruner.model_copy(update={"kind": budget.pruner})
         return StudyPlan(
             task=self.task.name,
@@ -112,7 +113,7 @@ class Search:
             epochs=budget.epochs,
             scoring=self.scoring(),
             seed=config.seed if seed is None else seed,
-            sampler=kind,
+            sampler=sampler,
             pruner=pruner,
             environment=self.environment({*space.keys, *(fixed or {})}),
             fixed=fixed or {},

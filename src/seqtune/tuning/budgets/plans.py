@@ -20,6 +20,7 @@ __all__ = [
     "format_duration",
     "parse_duration",
     "plan_stages",
+    "settle_pruner",
     "settle_sampler",
 ]
 
@@ -93,20 +94,21 @@ def settle_sampler(
     trials: int,
     num_goals: int = 1,
     adaptive: bool = False,
+    by_importance: bool = False,
 ) -> SamplerKind:
     """The sampler behind `auto`; any other one stays.
 
-    By what was measured on learning curves of a surrogate (FACTS 7), to be taken back where real
-    training says otherwise:
+    By what was measured on surrogates of learning curves (docs/LOG.md, decision 0017), to be taken
+    back where real training says otherwise:
 
     - test, seed: random. Nothing is searched for there.
     - adaptive: tpe. Its ranges change from trial to trial, and samplers that model all
       parameters together leave out those that did.
-    - quick: sobol. A first stage that fills the space loses fewest good regions, and only its
-      importances are better than chance.
-    - medium: gp where it is at its best (one goal, no conditions, at most 20 parameters that
-      vary, at most 200 trials, beyond which it takes seconds to propose one): the least regret
-      at the same cost. Everywhere else tpe, which takes conditions, many trials and several goals.
+    - quick, where narrowing goes by importance (policy guide): sobol. Only importances from trials
+      that fill the space are better than chance.
+    - gp, in quick and in medium, where it is at its best (one goal, no conditions, at most 20
+      parameters that vary, at most 200 trials, beyond which it takes seconds to propose one).
+      Everywhere else tpe, which takes conditions, many trials and several goals.
     """
     if wanted != "auto":
         return wanted
@@ -114,7 +116,7 @@ def settle_sampler(
         return "random"
     if adaptive:
         return "tpe"
-    if stage == "quick":
+    if stage == "quick" and by_importance:
         return "sobol"
     num_varying = sum(not parameter.is_single for parameter in space.parameters)
     suits_gp = (
@@ -124,6 +126,17 @@ def settle_sampler(
         and trials <= MAX_GP_TRIALS
     )
     return "gp" if suits_gp else "tpe"
+
+
+def settle_pruner(wanted: PrunerKind, sampler: SamplerKind) -> PrunerKind:
+    """The pruner behind `auto`; any other one stays.
+
+    The Gaussian process learns from complete trials alone: pruned ones cost epochs and teach it
+    nothing, and with the median pruner its regret at the same cost was twice as high (docs/LOG.md).
+    """
+    if wanted != "auto":
+        return wanted
+    return "none" if sampler == "gp" else "median"
 
 
 # ---- faults --------------------------------------------------------------------------------------
@@ -204,7 +217,7 @@ def _timed(config: TuningConfig, stage: str, stages: tuple[str, ...]) -> TimedSt
         trials=_given_trials(config, stage),
         epochs=written.epochs,
         timeout_seconds=None if timeout is None else timeout * 60,
-        is_pruned=_pruner(config, stage) != "none",
+        is_pruned=_pruner(config, stage) not in ("none", "auto"),
         num_reruns=config.rerank.top * config.rerank.seeds if is_reranked else 0,
     )
 
@@ -222,21 +235,22 @@ def _given_trials(config: TuningConfig, stage: str) -> int | None:
 
 
 def _settled(config: TuningConfig, stage: str, planned: Planned, *, space: Space) -> StageBudget:
-    wanted: SamplerKind = _written(config, stage).sampler or config.sampler.kind
+    sampler = settle_sampler(
+        _written(config, stage).sampler or config.sampler.kind,
+        stage=stage,
+        space=space,
+        trials=planned.size.trials,
+        num_goals=max(1, len(config.objectives)),
+        adaptive=config.strategy.kind == "adaptive",
+        by_importance=config.narrowing.policy == "guide",
+    )
     return StageBudget(
         stage=stage,
         trials=planned.size.trials,
         epochs=planned.size.epochs,
         timeout_seconds=planned.timeout_seconds,
-        sampler=settle_sampler(
-            wanted,
-            stage=stage,
-            space=space,
-            trials=planned.size.trials,
-            num_goals=max(1, len(config.objectives)),
-            adaptive=config.strategy.kind == "adaptive",
-        ),
-        pruner=_pruner(config, stage),
+        sampler=sampler,
+        pruner=settle_pruner(_pruner(config, stage), sampler),
         reason=_reason(config, stage, planned),
     )
 

@@ -237,6 +237,7 @@ def _patience(case: _Case) -> str:
 
 
 _KINDS: dict[PrunerKind, Callable[[_Case], str]] = {
+    "auto": _median,  # where nobody has settled it by the sampler
     "median": _median,
     "percentile": _percentile,
     "halving": _halving,
