@@ -274,7 +274,7 @@ def halving(
 
 def scale_of(surrogate: Surrogate) -> tuple[float, float]:
     """The surrogate's scale, kept between runs: it takes seconds."""
-    file = Path(tempfile.gettempdir()) / "seqtune-race-scales.json"
+    file = Path(tempfile.gettempdir()) / "seqtune-race-scales-2.json"
     known = json.loads(file.read_text()) if file.is_file() else {}
     key = surrogate.name
     if surrogate.name.startswith("movielens") or key not in known:

@@ -110,18 +110,16 @@ def surrogate_names(scene: str) -> list[str]:
 
 
 @cache
-def surrogate_of(name: str) -> tuple[Surrogate, float, float]:
-    """With its scale."""
+def surrogate_of(name: str) -> Surrogate:
     kind, what = name.split()
     made = _surrogates.lcbench if kind == "lcbench" else _surrogates.movielens
-    surrogate = made(what)  # type: ignore[operator]
-    return surrogate, *scale_of(surrogate)
+    return made(what)  # type: ignore[no-any-return, operator]
 
 
 # ---- racing ------------------------------------------------------------------------------------
 
 Regrets = dict[tuple[str, float], Floats]
-"""(method, cost) -> [surrogates, seeds]."""
+"""(method, cost) -> [surrogates, seeds]; on the way there, worths."""
 
 
 def race(
@@ -133,21 +131,25 @@ def race(
     workers: int,
 ) -> Regrets:
     warnings.filterwarnings("ignore")
+    began = time.monotonic()
     found: Regrets = {}
     with ProcessPoolExecutor(workers) as pool:
         for method in methods:
             for budget, costs in budgets_of(method, wanted):
                 runs = [Run(*one) for one in itertools.product(names, [method], [budget], seeds)]
-                values = list(pool.map(partial(regrets_of, costs), runs, chunksize=len(seeds)))
+                values = list(pool.map(partial(worths_of, costs), runs, chunksize=len(seeds)))
                 shaped = np.array(values).reshape(len(names), len(seeds), len(costs))
                 found |= {(method, cost): shaped[:, :, i] for i, cost in enumerate(costs)}
-            shown = (
-                f"{cost:g}: {values.mean():.3f}"
-                for (m, cost), values in found.items()
-                if m == method
-            )
-            print(f"{method:40}", *shown, flush=True)
-    return found
+            print(f"{method:40} raced after {time.monotonic() - began:.0f} s", flush=True)
+        scales = np.array(list(pool.map(scale_of_name, names)))  # [surrogates, (best, median)]
+    return as_regrets(found, scales)
+
+
+def as_regrets(worths: Regrets, scales: Floats) -> Regrets:
+    """By the best that is known: found by a search of its own, or by any of the methods."""
+    best = np.max([scales[:, 0], *(values.max(axis=1) for values in worths.values())], axis=0)
+    span = best - scales[:, 1]
+    return {key: (best[:, None] - values) / span[:, None] for key, values in worths.items()}
 
 
 def budgets_of(method: str, wanted: tuple[float, ...]) -> list[tuple[float, tuple[float, ...]]]:
@@ -159,10 +161,13 @@ def budgets_of(method: str, wanted: tuple[float, ...]) -> list[tuple[float, tupl
     return [(max(costs), costs)]
 
 
-def regrets_of(costs: Sequence[float], run: Run) -> list[float]:
-    surrogate, best, median = surrogate_of(run.surrogate)
-    found = METHODS[run.method](surrogate, run.budget, run.seed)
-    return [(best - value_at(found, cost)) / (best - median) for cost in costs]
+def worths_of(costs: Sequence[float], run: Run) -> list[float]:
+    found = METHODS[run.method](surrogate_of(run.surrogate), run.budget, run.seed)
+    return [value_at(found, cost) for cost in costs]
+
+
+def scale_of_name(name: str) -> tuple[float, float]:
+    return scale_of(surrogate_of(name))
 
 
 # ---- the report --------------------------------------------------------------------------------
@@ -258,7 +263,7 @@ def describe_fit(report: Report) -> None:
     rows = []
     for model in ("forest", "gp"):
         told = _surrogates.cross_validated(model)  # type: ignore[arg-type]
-        best_known, median = scale_of(surrogate_of(f"movielens {model}")[0])
+        best_known, median = scale_of_name(f"movielens {model}")
         rows.append([model, *(f"{value:.2f}" for value in told.values()), best_known, median])
     report.table(
         ["surrogate", "R2 (5-fold)", "rank correlation (5-fold)", "best known", "median random"],

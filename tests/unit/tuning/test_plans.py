@@ -309,8 +309,9 @@ def wide(num_parameters: int, *, when: bool = False) -> Space:
     [
         ({"stage": "test"}, "random"),
         ({"stage": "seed"}, "random"),
-        ({"stage": "quick"}, "sobol"),
-        ({"stage": "quick", "num_goals": 2}, "sobol"),
+        ({"stage": "quick"}, "gp"),
+        ({"stage": "quick", "by_importance": True}, "sobol"),
+        ({"stage": "quick", "num_goals": 2}, "tpe"),
         ({"stage": "quick", "adaptive": True}, "tpe"),
         ({"stage": "medium"}, "gp"),
         ({"stage": "medium", "adaptive": True}, "tpe"),
@@ -336,8 +337,8 @@ def test_samplers_and_pruners_of_a_stage_win_over_the_general_ones() -> None:
 
     assert [one.sampler for one in general.values()] == ["random", "tpe", "random"]
     assert [one.pruner for one in general.values()] == ["none", "hyperband", "none"]
-    assert [one.sampler for one in default.values()] == ["random", "sobol", "gp"]
-    assert [one.pruner for one in default.values()] == ["none", "median", "none"]
+    assert [one.sampler for one in default.values()] == ["random", "gp", "gp"]
+    assert [one.pruner for one in default.values()] == ["none", "none", "none"]
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ def settle_sampler(
     trials: int,
     num_goals: int = 1,
     adaptive: bool = False,
+    by_importance: bool = False,
 ) -> SamplerKind:
     """The sampler behind `auto`; any other one stays.
 
@@ -103,11 +104,11 @@ def settle_sampler(
     - test, seed: random. Nothing is searched for there.
     - adaptive: tpe. Its ranges change from trial to trial, and samplers that model all
       parameters together leave out those that did.
-    - quick: sobol. With a Gaussian process in its place the whole search came out the same, and
-      only trials that fill the space give importances better than chance.
-    - medium: gp where it is at its best (one goal, no conditions, at most 20 parameters that
-      vary, at most 200 trials, beyond which it takes seconds to propose one). Everywhere else tpe,
-      which takes conditions, many trials and several goals.
+    - quick, where narrowing goes by importance (policy guide): sobol. Only trials that fill the
+      space give importances better than chance.
+    - gp, in quick and in medium, where it is at its best (one goal, no conditions, at most 20
+      parameters that vary, at most 200 trials, beyond which it takes seconds to propose one).
+      Everywhere else tpe, which takes conditions, many trials and several goals.
     """
     if wanted != "auto":
         return wanted
@@ -115,7 +116,7 @@ def settle_sampler(
         return "random"
     if adaptive:
         return "tpe"
-    if stage == "quick":
+    if stage == "quick" and by_importance:
         return "sobol"
     num_varying = sum(not parameter.is_single for parameter in space.parameters)
     suits_gp = (
@@ -241,6 +242,7 @@ def _settled(config: TuningConfig, stage: str, planned: Planned, *, space: Space
         trials=planned.size.trials,
         num_goals=max(1, len(config.objectives)),
         adaptive=config.strategy.kind == "adaptive",
+        by_importance=config.narrowing.policy == "guide",
     )
     return StageBudget(
         stage=stage,
