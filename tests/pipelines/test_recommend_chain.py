@@ -102,6 +102,7 @@ def test_a_named_checkpoint_and_new_users(kedro: Kedro, project: Path, raw: Path
     assert set(frame[frame["user"] == "bert"]["source"]) == {"popular"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("raw")
 def test_training_on_everything_takes_the_best_number_of_epochs(
     kedro: Kedro, project: Path

@@ -151,13 +151,19 @@ def test_training_refuses_what_was_not_tuned_and_names_it(shared_kedro: Kedro) -
     message = refuse(shared_kedro, "--pipeline", "train", "--params", patience)
     for part in ("training.early_stopping.patience", "has 10", "has 4", "--params", "tune again"):
         assert part in message
-    succeed(
-        shared_kedro, "--pipeline", "train", "--params", f"{patience},verify_env.on_mismatch=warn"
-    )
     ignored = f"{patience},recommend.best_config=ignore,recommend.training.epochs=1"
     succeed(shared_kedro, "--pipeline", "train", "--params", ignored)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("tuned")
+def test_training_goes_on_all_the_same_where_that_was_asked_for(shared_kedro: Kedro) -> None:
+    wanted = "recommend.training.early_stopping.patience=4,verify_env.on_mismatch=warn"
+    output = succeed(shared_kedro, "--pipeline", "train", "--params", wanted)
+    assert "training.early_stopping.patience" in output
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("tuned")
 def test_an_edited_space_is_searched_and_the_old_study_stays(
     shared_kedro: Kedro, data: Path
@@ -192,6 +198,7 @@ def test_one_stage_alone(shared_kedro: Kedro, data: Path) -> None:
     assert num_trials(data) == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tuned")
 def test_a_value_of_the_command_line_is_not_searched(shared_kedro: Kedro, data: Path) -> None:
     params = "recommend.model.hidden_units=8,tuning.stages.quick.trials=1"
