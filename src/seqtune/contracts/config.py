@@ -14,7 +14,7 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -37,42 +37,63 @@ class EarlyStopping(Section):
     patience: Annotated[int, Field(ge=0)] = 10
     """0 switches early stopping off."""
     min_delta: Annotated[float, Field(ge=0.0)] = 0.0
+    """What counts as an improvement."""
 
 
 class TrainingConfig(Section):
     """How any LightningModule is trained; read by `training.fit` alone."""
 
     epochs: PositiveInt = 100
+    """An upper limit; early stopping may end before it."""
     batch_size: PositiveInt = 256
+    """Sequences in a batch, on each device."""
     accumulate_grad_batches: PositiveInt = 1
+    """Batches to one step of the optimiser."""
     optimizer: Literal["adamw", "adam"] = "adamw"
+    """AdamW or Adam, of torch."""
     lr: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
+    """The learning rate; with a scheduler, the highest it reaches."""
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
+    """Regularisation by the optimiser."""
     beta1: Probability = 0.9
+    """Of the optimiser: how slowly the mean of gradients moves."""
     beta2: Probability = 0.999
+    """Of the optimiser: how slowly the mean of their squares moves."""
     eps: Annotated[float, Field(gt=0.0)] = 1e-8
+    """Of the optimiser: keeps a division from being by zero."""
     scheduler: Literal["none", "cosine", "linear", "step"] = "none"
+    """How the rate falls: not at all, as a cosine or a line to 0, or in steps."""
     warmup_ratio: Probability = 0.0
     """Share of all optimiser steps in which the rate rises linearly from 0."""
     step_size_epochs: PositiveInt = 25
+    """step: epochs from one step to the next."""
     step_gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    """step: what the rate is multiplied by."""
     gradient_clip_val: Annotated[float, Field(ge=0.0)] = 5.0
     """Norm to clip at; 0 switches clipping off."""
     precision: Precision = "auto"
     """auto: bf16 where the hardware has it, fp16 on older GPUs, else fp32."""
     monitor: str = "val_loss"
+    """The metric that the best epoch and early stopping go by."""
     monitor_mode: Literal["max", "min"] = "min"
+    """Whether more or less of it is better."""
     early_stopping: EarlyStopping = EarlyStopping()
     validate_every_epochs: PositiveInt = 1
+    """Epochs from one validation to the next."""
     max_minutes: Annotated[float, Field(gt=0.0)] | None = None
     """Wall-clock limit; the epoch under way is finished. null: none."""
     num_workers: Annotated[int, Field(ge=0, le=64)] = 0
+    """Processes that load batches; 0 is fastest here (decision 0006)."""
     num_threads: PositiveInt | Literal["auto"] = "auto"
     """Threads of the CPU; auto: all cores. Sums are taken in another order by another number."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """What to train on; auto: a GPU where there is one."""
     devices: PositiveInt | Literal["auto"] = 1
+    """How many GPUs one training uses."""
     num_nodes: PositiveInt = 1
+    """Machines for one training; only 1 is supported so far."""
     strategy: str = "auto"
+    """Of Lightning, for several devices; one that does not start `kedro run` again."""
     save_state_every_minutes: Annotated[float, Field(gt=0.0)] = 10.0
     """How much work a kill -9 can cost at most; the state is also saved after every epoch."""
     resume: bool = True
@@ -83,6 +104,7 @@ class VerifyConfig(Section):
     """How tuning and training are proved to be the same."""
 
     on_mismatch: Literal["stop", "warn"] = "stop"
+    """Whether a difference ends the run or is only said."""
     num_steps: PositiveInt = 3
     """Training steps that both sides take, whose losses must be equal bit for bit."""
 
@@ -91,8 +113,49 @@ class ValidateConfig(Section):
     """How often the final configuration is trained again, and what counts as stable."""
 
     runs: Annotated[int, Field(ge=2)] = 5
+    """Trainings of the final configuration."""
     seeds: Literal["same", "different", "both"] = "same"
+    """The configuration's own seed each time, another each time, or both kinds."""
     max_std: Annotated[float, Field(ge=0.0)] = 0.002
+    """Standard deviation below which it counts as stable."""
+
+
+class EnsembleConfig(Section):
+    """Who is in an ensemble, and how much each counts."""
+
+    members: Literal["auto", "trials", "seeds", "checkpoints"] = "auto"
+    """trials: the best of tuning; seeds: the final configuration with other seeds; checkpoints:
+    those named below; auto: trials where there was tuning, else seeds."""
+    top: PositiveInt = 5
+    """Members from trials or seeds; the trained checkpoint is the first of them."""
+    checkpoints: tuple[str, ...] = ()
+    """Folders of checkpoints, or versions of the catalog's."""
+    scale: str = "auto"
+    """What scores are brought to before they are added up; auto: by cross-validation."""
+    weights: Literal["auto", "single", "uniform", "greedy", "simplex"] = "auto"
+    """auto: the best of all by cross-validation."""
+    folds: Annotated[int, Field(ge=2, le=50)] = 5
+    """Parts of valid that cross-validation goes over."""
+    greedy_rounds: PositiveInt = 20
+    """greedy: how often a member is added, the same one again included."""
+    max_rows: PositiveInt = 10_000
+    """Rows of valid (a fixed sample) that weights are sought on."""
+    candidates: PositiveInt = 100
+    """Best answers of each member that are kept for each of those rows."""
+
+    @model_validator(mode="after")
+    def _checkpoints_are_named_where_they_are_wanted(self) -> EnsembleConfig:
+        if self.checkpoints and self.members != "checkpoints":
+            raise ValueError(
+                f"checkpoints are named, but members={self.members} does not take them; set "
+                "members: checkpoints, or take them out (checkpoints: [])"
+            )
+        if self.members == "checkpoints" and not self.checkpoints:
+            raise ValueError(
+                "members=checkpoints needs at least one in checkpoints: the folder of a "
+                "checkpoint, or a version of the catalog's"
+            )
+        return self
 
 
 class RunConfig(Section):
@@ -100,6 +163,7 @@ class RunConfig(Section):
 
     task: str
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """All randomness of a run follows from it."""
     training: TrainingConfig = TrainingConfig()
 
     def canonical_json(self) -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule, LightningModule
 
-    from .config import RunConfig, Section
+    from .config import EnsembleConfig, RunConfig, Section
+    from .ensemble import Pool
     from .parameters import TaskParameters
 
 Sources = Mapping[str, tuple[Path, ...]]
@@ -80,7 +81,15 @@ class EstimateMemory(Protocol):
 
 
 class Evaluate(Protocol):
-    def __call__(self, checkpoint: Path, data: Any) -> Report: ...
+    def __call__(self, checkpoint: Path, data: Any) -> Report:
+        """Metrics on what was held out; `checkpoint` may be an ensemble folder."""
+
+
+class OpenPool(Protocol):
+    def __call__(
+        self, members: Mapping[str, Path], data: Any, settings: EnsembleConfig, *, seed: int
+    ) -> Pool:
+        """What these checkpoints say about the valid part."""
 
 
 class Predict(Protocol):
@@ -92,7 +101,8 @@ class Predict(Protocol):
         *,
         new_rows: tuple[Path, ...],
         out: Path,
-    ) -> Report: ...
+    ) -> Report:
+        """Predictions for everybody, below `out`; `checkpoint` may be an ensemble folder."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,10 @@ class TaskSpec:
     build_data: BuildData
     estimate_memory: EstimateMemory
     evaluate: Evaluate
+    open_pool: OpenPool
     predict: Predict
+    scales: tuple[str, ...] = ()
+    """Words of `ensemble.scale`, the plainest first; empty: whatever `open_pool` takes."""
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,7 @@ def toy_spec(data: ToyData) -> TaskSpec:
         build_data=lambda config, data: ToyDataModule(data, config),
         estimate_memory=unused,
         evaluate=unused,
+        open_pool=unused,
         predict=unused,
     )
 

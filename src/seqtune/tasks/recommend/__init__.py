@@ -20,5 +20,7 @@ TASK = TaskSpec(
     build_data=Lazy(f"{_HERE}.batches:build_data"),
     estimate_memory=Lazy(f"{_HERE}.memory:estimate_memory"),
     evaluate=Lazy(f"{_HERE}.evaluate:evaluate"),
+    open_pool=Lazy(f"{_HERE}.pool:open_pool"),
     predict=Lazy(f"{_HERE}.predict:predict"),
+    scales=("log_softmax", "ranks"),
 )

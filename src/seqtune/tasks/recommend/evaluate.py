@@ -1,4 +1,4 @@
-"""What a checkpoint is worth: its metrics on the held-out items, beside two floors.
+"""What a checkpoint or an ensemble is worth: its metrics on the held-out items, beside two floors.
 
 Shapes: B batch (users), V items. Column j of scores is item j + 1.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from seqtune.contracts.ensemble import is_ensemble
 from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import Report
 
@@ -19,9 +20,9 @@ from .batches import EvalBatch, Part, eval_batches
 from .data import SplitData
 from .floors import FLOORS, MARKOV, POPULARITY, Floors
 from .lists import top_k
-from .loading import LoadedModel, load_model
 from .metrics import Negatives, count_true, draw_negatives, outranking, sampled_ranks
 from .params import RecommendConfig
+from .scorer import Scorer, open_model
 from .tally import DEFINITIONS, FULL, LIST_LENGTH, Tally, popularity_percentiles
 
 logger = logging.getLogger(__name__)
@@ -32,9 +33,12 @@ BY_POPULARITY = "sampled_popularity"
 
 
 def evaluate(checkpoint: Path, data: SplitData) -> Report:
-    """Metrics of the best weights on valid and test, where they exist; JSON-ready."""
-    loaded = load_model(checkpoint)
-    loaded.checkpoint.require_assets(data.assets_hash, what=str(data.path))
+    """Metrics of the best weights on valid and test, where they exist; JSON-ready.
+
+    `checkpoint` may be the folder of an ensemble.
+    """
+    loaded = open_model(checkpoint)
+    loaded.require_assets(data.assets_hash, what=str(data.path))
     _warn_of_other_data(loaded, data)
     floors = Floors.of(data, device=loaded.device)
     exist: dict[Part, bool] = {"valid": data.has_validation, "test": data.has_test}
@@ -46,7 +50,7 @@ def evaluate(checkpoint: Path, data: SplitData) -> Report:
     }
 
 
-def _part(loaded: LoadedModel, data: SplitData, floors: Floors, part: Part) -> Report:
+def _part(loaded: Scorer, data: SplitData, floors: Floors, part: Part) -> Report:
     """All metrics of the model and the floors over the users of one part."""
     config = loaded.config.evaluation
     percentiles = popularity_percentiles(data.train_counts)
@@ -58,19 +62,20 @@ def _part(loaded: LoadedModel, data: SplitData, floors: Floors, part: Part) -> R
         for name, tally in tallies.items():
             scores = _scores(name, loaded, floors, batch)
             _add(tally, scores, batch, draws, exclude_seen=config.exclude_seen)
-    return _findings(tallies, part)
+    who = "ensemble" if is_ensemble(loaded.path) else "model"
+    return _findings(tallies, part, who=who)
 
 
-def _batches(loaded: LoadedModel, data: SplitData, part: Part) -> Iterator[EvalBatch]:
+def _batches(loaded: Scorer, data: SplitData, part: Part) -> Iterator[EvalBatch]:
     config = loaded.config
     batches = eval_batches(
-        data, part, max_len=config.model.max_len, batch_size=config.evaluation.batch_size
+        data, part, max_len=loaded.max_len, batch_size=config.evaluation.batch_size
     )
     for batch in batches:
         yield EvalBatch(*(tensor.to(loaded.device) for tensor in batch))
 
 
-def _scores(name: str, loaded: LoadedModel, floors: Floors, batch: EvalBatch) -> Tensor:
+def _scores(name: str, loaded: Scorer, floors: Floors, batch: EvalBatch) -> Tensor:
     if name == MODEL:
         return loaded.scores(batch.inputs)
     return floors.scores(name, batch.inputs[:, -2].long())  # the last column is [MASK]
@@ -116,7 +121,7 @@ def _add(
     tally.add_lists(top_k(scores, LIST_LENGTH, exclude=seen).items)
 
 
-def _findings(tallies: dict[str, Tally], part: Part) -> Report:
+def _findings(tallies: dict[str, Tally], part: Part, *, who: str) -> Report:
     """The tallies side by side: metric by metric, the model first."""
     tables = {name: tally.metrics() for name, tally in tallies.items()}
     full, sampled, lists = (
@@ -127,7 +132,7 @@ def _findings(tallies: dict[str, Tally], part: Part) -> Report:
         for group in ("full", "sampled", "lists")
     )
     monitored = "ndcg@10" if "ndcg@10" in full else next(m for m in full if m.startswith("ndcg"))
-    verdict, is_sound = _verdict(full[monitored], f"{part} {monitored}")
+    verdict, is_sound = _verdict(full[monitored], f"{part} {monitored}", who=who)
     logger.log(logging.INFO if is_sound else logging.WARNING, "%s", verdict)
     return {
         "users": tallies[MODEL].num_users,
@@ -138,38 +143,26 @@ def _findings(tallies: dict[str, Tally], part: Part) -> Report:
     }
 
 
-def _verdict(values: dict[str, float], metric: str) -> tuple[str, bool]:
+def _verdict(values: dict[str, float], metric: str, *, who: str) -> tuple[str, bool]:
     """A line on how the model stands to the floors, and whether it beats both."""
-    model = values[MODEL]
-    lost = [floor for floor in (MARKOV, POPULARITY) if not model > values[floor]]
-    numbers = ", ".join(f"{name} {values[name]:.4f}" for name in (MODEL, *FLOORS))
+    lost = [floor for floor in (MARKOV, POPULARITY) if not values[MODEL] > values[floor]]
+    numbers = ", ".join(f"{name} {values[name]:.4f}" for name in FLOORS)
+    numbers = f"{who} {values[MODEL]:.4f}, {numbers}"
     if not lost:
-        return f"{metric}: the model beats both floors ({numbers})", True
-    if len(lost) == 2:
-        text = "the model is BELOW both floors: it is broken or undertrained"
-    else:
-        text = f"the model is BELOW the {lost[0]} floor: it is broken or undertrained"
+        return f"{metric}: the {who} beats both floors ({numbers})", True
+    below = "both floors" if len(lost) == 2 else f"the {lost[0]} floor"
+    text = f"the {who} is BELOW {below}: it is broken or undertrained"
     return f"{metric}: {text} ({numbers})", False
 
 
-def _facts(loaded: LoadedModel, data: SplitData) -> Report:
+def _facts(loaded: Scorer, data: SplitData) -> Report:
     """What was evaluated, on what, and how to read the numbers."""
-    manifest, config = loaded.checkpoint.manifest, loaded.config
-    weights = manifest.weights(loaded.which)
     return {
-        "checkpoint": str(loaded.checkpoint.path),
-        "weights": loaded.which,
-        "epoch": weights.epoch,
-        "fingerprint": manifest.fingerprint,
+        **loaded.identity(),
         "data_hash": data.content_hash,
-        "protocol": _protocol(config),
+        "protocol": _protocol(loaded.config),
         "definitions": DEFINITIONS,
-        "config": {
-            "seed": config.seed,
-            "precision": config.training.precision,
-            "split": config.split.model_dump(mode="json"),
-            "model": config.model.model_dump(mode="json"),
-        },
+        **loaded.configuration(),
         "num_users": data.num_users,
         "num_items": data.num_items,
     }
@@ -193,13 +186,12 @@ def _protocol(config: RecommendConfig) -> str:
     return text
 
 
-def _warn_of_other_data(loaded: LoadedModel, data: SplitData) -> None:
-    trained_on = loaded.checkpoint.manifest.data_hash
-    if trained_on != data.content_hash:
+def _warn_of_other_data(loaded: Scorer, data: SplitData) -> None:
+    if loaded.data_hash != data.content_hash:
         logger.warning(
-            "checkpoint %s was trained on another split (content %s) than the one evaluated (%s): "
-            "items held out here may have been trained on",
-            loaded.checkpoint.path,
-            trained_on[:12],
+            "%s was trained on another split (content %s) than the one evaluated (%s): items held "
+            "out here may have been trained on",
+            loaded.path,
+            loaded.data_hash[:12],
             data.content_hash[:12],
         )

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from seqtune.contracts.checkpoint import NEXT_STEP, Checkpoint, Which, open_checkpoint
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
+from seqtune.contracts.task import Report
 
 from .model import Bert4Rec
 from .model import load_model as model_of_weights
@@ -40,6 +41,22 @@ class LoadedModel:
     device: torch.device
 
     @property
+    def path(self) -> Path:
+        return self.checkpoint.path
+
+    @property
+    def assets(self) -> Path:
+        return self.checkpoint.assets
+
+    @property
+    def data_hash(self) -> str:
+        return self.checkpoint.manifest.data_hash
+
+    @property
+    def max_len(self) -> int:
+        return self.model.max_len
+
+    @property
     def num_items(self) -> int:
         return self.model.num_items
 
@@ -54,6 +71,35 @@ class LoadedModel:
         """
         with torch.no_grad(), self._autocast():
             return self.model.next_item_scores(inputs.to(self.device))
+
+    def require_assets(self, assets_hash: str, *, what: str) -> None:
+        self.checkpoint.require_assets(assets_hash, what=what)
+
+    def identity(self) -> Report:
+        """Which weights these are, for reports."""
+        manifest = self.checkpoint.manifest
+        return {
+            "checkpoint": str(self.path),
+            "weights": self.which,
+            "epoch": manifest.weights(self.which).epoch,
+            "fingerprint": manifest.fingerprint,
+        }
+
+    def configuration(self) -> Report:
+        """How they came to be, for reports."""
+        config = self.config
+        return {
+            "config": {
+                "seed": config.seed,
+                "precision": config.training.precision,
+                "split": config.split.model_dump(mode="json"),
+                "model": config.model.model_dump(mode="json"),
+            }
+        }
+
+    def heaviest(self) -> tuple[LoadedModel, str]:
+        """The one model that counts most, to look into, and its name."""
+        return self, f"the checkpoint {self.checkpoint.manifest.fingerprint}"
 
     def _autocast(self) -> AbstractContextManager[Any]:
         dtype = _AUTOCAST.get(self.config.training.precision)

@@ -117,6 +117,10 @@ class Bert4Rec(nn.Module):
             weight = self._output_weight().float()
             return functional.linear(hidden.float(), weight, self.item_bias.float())
 
+    def item_vectors(self) -> Tensor:
+        """The items as they go in, side values included [V, D]."""
+        return self._table()[1 : self.mask_token]
+
     def _encode(self, items: Tensor, wanted: Wanted | None) -> Tensor:
         """[B * T, D], or [M, D] where only some positions are wanted."""
         time = items.shape[1]
@@ -144,7 +148,7 @@ class Bert4Rec(nn.Module):
     def _output_weight(self) -> Tensor:  # [V, D]
         if self.output is not None:
             return self.output.weight
-        return self._table()[1 : self.mask_token]
+        return self.item_vectors()
 
     @torch.no_grad()
     def _initialise(self, std: float) -> None:

@@ -28,7 +28,9 @@ class ColumnNames(Section):
     """What the user's file calls our columns."""
 
     user: str = "user"
+    """The column of users."""
     item: str = "item"
+    """The column of items."""
     time: str | None = "time"
     """null: the file has no times and its order counts."""
 
@@ -41,7 +43,9 @@ class IngestConfig(Section):
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """null: detected."""
     encoding: Literal["utf-8", "utf-16", "latin-1", "cp949", "euc-kr"] = "utf-8"
+    """Of text files; cp949 is usual for Korean files from Excel."""
     header: bool = True
+    """Whether the first line names the columns; false: give file_columns."""
     file_columns: tuple[str, ...] = ()
     """Names of the columns of a file without a header, in their order."""
     columns: ColumnNames = ColumnNames()
@@ -51,7 +55,9 @@ class IngestConfig(Section):
     min_interactions: PositiveInt = 3
     """Users with fewer are dropped, counted and reported."""
     on_null: Literal["error", "drop"] = "error"
+    """What happens to rows with an empty field; drop counts them in the report."""
     on_bad_time: Literal["error", "drop"] = "error"
+    """The same for times that cannot be read, or are negative."""
     on_duplicates: Literal["error", "drop", "keep"] = "drop"
     """Rows equal in user, item and time; drop keeps the first of them."""
     max_examples: PositiveInt = 5
@@ -71,6 +77,7 @@ class SplitConfig(Section):
     """What is held out, and how."""
 
     strategy: Literal["last_item", "temporal"] = "last_item"
+    """last_item: by place in each user's sequence; temporal: by a global cut in time."""
     test_items: Annotated[int, Field(ge=0, le=1)] = 1
     """last_item: 1 holds out the last item as test and the one before as valid; 0: valid only."""
     valid_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
@@ -94,23 +101,33 @@ class ModelConfig(Section):
     """BERT4Rec."""
 
     hidden_units: Annotated[int, Field(ge=2, le=4096)] = 256
+    """Width of the model; num_heads must divide it."""
     num_heads: Annotated[int, Field(ge=1, le=64)] = 8
+    """Attention heads of a layer."""
     num_layers: Annotated[int, Field(ge=1, le=48)] = 3
+    """Transformer layers."""
     max_len: Annotated[int, Field(ge=2, le=4096)] = 200
     """Longest sequence the model sees, [MASK] included; older interactions are cut off."""
     dropout_rate: Probability = 0.2
+    """Share of values set to 0 in training: the main regulariser."""
     attention_dropout: bool = True
     """Apply dropout_rate to attention weights too."""
     share_embeddings: bool = True
     """Output projection tied to the item embedding; false: a separate linear layer."""
     init_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
+    """Standard deviation of the weights at the start."""
     random_mask_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
+    """Share of a sequence's items that are masked in training."""
     last_item_mask_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     """Share of sequences of which only the last item is masked, as in prediction."""
     use_genre_emb: bool = False
+    """Add embeddings of the side table genre.csv."""
     use_director_emb: bool = False
+    """Add embeddings of the side table director.csv."""
     use_writer_emb: bool = False
+    """Add embeddings of the side table writer.csv."""
     use_title_emb: bool = False
+    """Add embeddings of the words in the side table title.csv."""
 
     @model_validator(mode="after")
     def _heads_divide_hidden(self) -> ModelConfig:
@@ -137,9 +154,11 @@ class EvaluationConfig(Section):
     """How lists are scored."""
 
     ks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 5, 10, 20)
+    """Cut-offs of HIT@K, NDCG@K and MRR@K."""
     exclude_seen: bool = True
     """Items of the user's history are no candidates."""
     batch_size: PositiveInt = 256
+    """Users in a batch."""
     train_metric_users: Annotated[int, Field(ge=0)] = 500
     """Users (a fixed sample) whose last training item is ranked too, at every validation, as
     `train_<metric>`: the gap to `val_<metric>` shows overfitting. 0 switches it off."""
@@ -162,9 +181,15 @@ class PredictConfig(Section):
     """What is recommended, to whom, from which weights."""
 
     top_k: PositiveInt = 10
+    """Items for each user."""
     exclude_seen: bool = True
+    """Never recommend what is in the history."""
+    model: Literal["auto", "checkpoint", "ensemble"] = "auto"
+    """auto: the ensemble where there is one that was made beside this checkpoint."""
     weights: Literal["best", "last"] = "best"
+    """Of the best epoch by the monitored metric, or of the last."""
     batch_size: PositiveInt = 512
+    """Users in a batch."""
 
 
 def choose_preset(data: SplitData) -> str:

@@ -31,9 +31,9 @@ from seqtune.contracts.errors import ArtifactError
 from seqtune.contracts.task import Report
 
 from .data import USERS_TABLE, SplitData
-from .loading import LoadedModel, load_model
 from .new_users import open_new_users
 from .params import PredictConfig
+from .scorer import Scorer, open_model
 from .sequences import Chunk, Recommendations, Sequences, Wanted, recommend
 from .vocabulary import item_ids, require_order
 
@@ -51,9 +51,12 @@ def predict(
     new_rows: tuple[Path, ...],
     out: Path,
 ) -> Report:
-    """Recommend to all users of the split, or to those of the files of new rows instead."""
-    loaded = load_model(checkpoint, settings.weights)
-    loaded.checkpoint.require_assets(data.assets_hash, what=str(data.path))
+    """Recommend to all users of the split, or to those of the files of new rows instead.
+
+    `checkpoint` may be the folder of an ensemble.
+    """
+    loaded = open_model(checkpoint, settings.weights)
+    loaded.require_assets(data.assets_hash, what=str(data.path))
     size = CHUNK_BATCHES * settings.batch_size
     with ExitStack() as stack:
         found: Report = {}
@@ -75,7 +78,7 @@ def predict(
 
 
 def _write_all(
-    loaded: LoadedModel,
+    loaded: Scorer,
     data: SplitData,
     settings: PredictConfig,
     chunks: Iterator[Chunk],
@@ -166,13 +169,9 @@ def _headline(settings: PredictConfig, counts: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def _facts(loaded: LoadedModel, settings: PredictConfig) -> Report:
-    manifest = loaded.checkpoint.manifest
+def _facts(loaded: Scorer, settings: PredictConfig) -> Report:
     return {
-        "checkpoint": str(loaded.checkpoint.path),
-        "weights": settings.weights,
-        "epoch": manifest.weights(settings.weights).epoch,
-        "fingerprint": manifest.fingerprint,
+        **loaded.identity(),
         "top_k": settings.top_k,
         "exclude_seen": settings.exclude_seen,
     }

@@ -1,4 +1,4 @@
-"""The Python API: recommendations from a checkpoint folder, in the user's own ids.
+"""The Python API: recommendations from a checkpoint or an ensemble, in the user's own ids.
 
     from seqtune import Recommender
 
@@ -21,12 +21,15 @@ from typing import NamedTuple, Self, TypeVar, overload
 
 import numpy as np
 
-from seqtune.contracts.checkpoint import MANIFEST, Which
+from seqtune.contracts import checkpoint, ensemble
+from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.columns import SOURCE_MODEL, SOURCE_POPULAR
 from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
 
 from .data import Int64
-from .loading import LoadedModel, load_model
+from .explain import Explanation, Nearest, Neighbour, explain, nearest_items
+from .loading import LoadedModel
+from .scorer import Scorer, open_model
 from .sequences import Bools, Sequences, Wanted, recommend
 from .vocabulary import item_ids
 
@@ -51,9 +54,9 @@ class Recommended(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Recommender:
-    """A loaded checkpoint. `Recommender.load(path)` makes one."""
+    """A loaded checkpoint or ensemble. `Recommender.load(path)` makes one."""
 
-    loaded: LoadedModel
+    loaded: Scorer
     ids: Sequence[ItemId]
     """Raw ids of items 1..V."""
     numbers: Mapping[ItemId, int]
@@ -63,14 +66,14 @@ class Recommender:
 
     @classmethod
     def load(cls, path: str | Path, *, weights: Which = "best", device: str | None = None) -> Self:
-        """Open a checkpoint version, or the newest one below `path`."""
-        loaded = load_model(_newest(Path(path)), weights, device=device)
-        assets = loaded.checkpoint.assets
+        """Open a version of a checkpoint or an ensemble, or the newest one below `path`."""
+        loaded = open_model(_newest(Path(path)), weights, device=device)
+        assets = loaded.assets
         ids = item_ids(assets).to_pylist()
         counts = _train_counts(assets / TRAIN_COUNTS)
         if not len(ids) == len(counts) - 1 == loaded.num_items:
             raise ArtifactError(
-                f"checkpoint {loaded.checkpoint.path} is damaged: its weights know "
+                f"{loaded.path} is damaged: its weights know "
                 f"{loaded.num_items} items, its assets {len(ids)}; choose another version"
             )
         return cls(loaded, ids, {raw: n for n, raw in enumerate(ids, start=1)}, counts)
@@ -187,13 +190,52 @@ class Recommender:
             return ""
         return f"; ids are {type(known).__name__} here, not {type(unknown).__name__}"
 
+    def nearest(self, item: ItemId, k: int = 10) -> Nearest:
+        """The items nearest to one, as the model holds them (cosine; see `explain.py`)."""
+        number = self.numbers.get(item)
+        if number is None:
+            raise DataError(
+                f"item {item!r} is unknown to the model: it never occurred in the data that it "
+                f"was trained on{self._type_hint(item)}; give one of Recommender.ids"
+            )
+        loaded, model = self._looked_at()
+        numbers, similarities = nearest_items(loaded, number, _at_least_1(k))
+        counts = self.train_counts
+        pairs = zip(numbers.tolist(), similarities.tolist(), strict=True)
+        near = tuple(Neighbour(self.ids[n - 1], s, int(counts[n])) for n, s in pairs)
+        return Nearest(item, int(counts[number]), near, model)
+
+    def explain(
+        self,
+        history: History,
+        k: int = 5,
+        *,
+        exclude: Iterable[ItemId] = (),
+        include_only: Iterable[ItemId] | None = None,
+        exclude_seen: bool = True,
+    ) -> Explanation:
+        """Why `recommend` gives these items: where the model looked, and each list item's score
+        without each item of the history. Attention alone is no explanation (see `explain.py`)."""
+        (rows,) = self.recommend(
+            [history], k, exclude=exclude, include_only=include_only, exclude_seen=exclude_seen
+        )
+        targets = np.array([self.numbers[row.item] for row in rows], np.int64)
+        loaded, model = self._looked_at()
+        known = np.array([self.numbers[item] for item in history if item in self.numbers], np.int32)
+        return explain(loaded, known, targets, ids=self.ids, model=model)
+
+    def _looked_at(self) -> tuple[LoadedModel, str]:
+        """The model that is looked into, and its name."""
+        return self.loaded.heaviest()
+
 
 def _newest(path: Path) -> Path:
-    """`path` itself where it is a checkpoint, else the newest of Kedro's versions below it."""
-    if (path / MANIFEST).is_file():
+    """`path` itself where it is complete, else the newest of Kedro's versions below it."""
+    manifests = (checkpoint.MANIFEST, ensemble.MANIFEST)
+    if any((path / manifest).is_file() for manifest in manifests):
         return path
-    versions = sorted(manifest.parent for manifest in path.glob(f"*/*/{MANIFEST}"))
-    return versions[-1] if versions else path
+    found = [file.parent for manifest in manifests for file in path.glob(f"*/*/{manifest}")]
+    return max(found, default=path)
 
 
 def _train_counts(path: Path) -> Int64:

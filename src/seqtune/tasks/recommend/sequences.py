@@ -17,7 +17,7 @@ import torch
 from .batches import sequence_batches
 from .data import Int32, Int64
 from .lists import Lists, most_popular, top_k
-from .loading import LoadedModel
+from .scorer import Scorer
 
 Bools = npt.NDArray[np.bool_]
 
@@ -55,7 +55,7 @@ class Wanted:
 
 
 def recommend(
-    loaded: LoadedModel, train_counts: Int64, sequences: Sequences, wanted: Wanted
+    loaded: Scorer, train_counts: Int64, sequences: Sequences, wanted: Wanted
 ) -> Recommendations:
     """The model's best items for each history, and the most popular where there is none."""
     lengths = np.diff(sequences.offsets)
@@ -75,7 +75,7 @@ def recommend(
 
 
 def _by_model(
-    loaded: LoadedModel, sequences: Sequences, wanted: Wanted
+    loaded: Scorer, sequences: Sequences, wanted: Wanted
 ) -> Iterator[tuple[Int64, Lists]]:
     """Positions of the users of a batch, and their lists."""
     allowed = None
@@ -85,7 +85,7 @@ def _by_model(
         sequences.items,
         sequences.offsets,
         mask_token=loaded.mask_token,
-        max_len=loaded.config.model.max_len,
+        max_len=loaded.max_len,
         batch_size=wanted.batch_size,
     ):
         seen = (batch.seen_rows.to(loaded.device), batch.seen_items.to(loaded.device))

@@ -1,7 +1,8 @@
 """Splits and checkpoints made by hand: folders as `split` and `training` write them."""
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,7 +12,13 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save_file
 
-from seqtune.contracts.checkpoint import CheckpointManifest, Weights, file_hash
+from seqtune.contracts.checkpoint import (
+    CheckpointManifest,
+    Weights,
+    file_hash,
+    open_checkpoint,
+)
+from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
 from seqtune.tasks.recommend.data import ARRAYS, SplitData, SplitManifest, content_hash
 from seqtune.tasks.recommend.model import Bert4Rec, build_model
 from seqtune.tasks.recommend.params import RecommendConfig
@@ -130,4 +137,44 @@ def write_checkpoint(path: Path, model: Bert4Rec, config: RecommendConfig, data:
         **weights,
     )
     (path / "checkpoint.json").write_text(manifest.model_dump_json())
+    return path
+
+
+def write_ensemble(
+    path: Path, parts: Mapping[Path, float], *, scale: str = "log_softmax", **manifest: object
+) -> Path:
+    """An ensemble folder of checkpoints with their shares; those with none get no folder."""
+    path.mkdir(parents=True)
+    described = []
+    for number, (checkpoint, share) in enumerate(parts.items(), start=1):
+        opened = open_checkpoint(checkpoint).manifest
+        name = f"m{number}"
+        described.append(
+            Member(
+                name=name,
+                origin=f"trial {number}",
+                fingerprint=opened.fingerprint,
+                weights_sha256=opened.best.sha256,
+                weight=share,
+                score=0.5,
+            )
+        )
+        if share > 0:
+            shutil.copytree(checkpoint, path / "members" / name)
+    shares = {member.weights_sha256: member.weight for member in described}
+    said = {
+        "task": "recommend",
+        "fingerprint": ensemble_fingerprint(shares, scale=scale, data_hash=opened.data_hash),
+        "data_hash": opened.data_hash,
+        "assets_hash": opened.assets_hash,
+        "reference": opened.fingerprint,
+        "scale": scale,
+        "method": "uniform",
+        "members": described,
+        "metric": "valid ndcg@10",
+        "findings": {},
+        "versions": {},
+    }
+    made = EnsembleManifest.model_validate(said | manifest)
+    (path / "ensemble.json").write_text(made.model_dump_json())
     return path

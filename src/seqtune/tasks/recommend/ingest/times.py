@@ -22,7 +22,7 @@ from .loading import TEXT, TIME_RAW, WHOLE, Loaded
 TimeKind = Literal["integer", "fraction", "timestamp", "order"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNIX_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+UNIX_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _FIRST_PLAUSIBLE, _LAST_PLAUSIBLE = 10**8, 10**10  # 1973 to 2286 as unix seconds
 
 
@@ -84,13 +84,21 @@ def time_range(kind: TimeKind, first: int, last: int) -> dict[str, int | float |
     if kind == "fraction":
         return {"kind": kind, "first": first / 1e6, "last": last / 1e6}
     found: dict[str, int | float | str] = {"kind": kind, "first": first, "last": last}
-    for unit, per_second in _UNIX_UNITS.items():
-        low, high = _FIRST_PLAUSIBLE * per_second, _LAST_PLAUSIBLE * per_second
-        if kind == "integer" and low <= first and last < high:
-            found["seems"] = f"unix time in {unit}"
-            found["first_date"] = iso(first * 10**6 // per_second)
-            found["last_date"] = iso(last * 10**6 // per_second)
+    unit = unix_unit(first, last)
+    if kind == "integer" and unit:
+        per_second = UNIX_UNITS[unit]
+        found["seems"] = f"unix time in {unit}"
+        found["first_date"] = iso(first * 10**6 // per_second)
+        found["last_date"] = iso(last * 10**6 // per_second)
     return found
+
+
+def unix_unit(first: int, last: int) -> str | None:
+    """The unit in which these whole numbers would be unix times of our days, if any."""
+    for unit, per_second in UNIX_UNITS.items():
+        if _FIRST_PLAUSIBLE * per_second <= first and last < _LAST_PLAUSIBLE * per_second:
+            return unit
+    return None
 
 
 def iso(microseconds: int) -> str:

@@ -1,0 +1,180 @@
+"""Which way of combining members is kept, and why.
+
+Shapes: K folds, M members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from seqtune.contracts.config import EnsembleConfig
+from seqtune.contracts.ensemble import Pool
+from seqtune.contracts.errors import ConfigurationError, DataError
+
+from .folds import Fold, Rows, cut_folds
+from .methods import EQUAL, METHODS, SINGLE, Floats, find_weights
+from .reasons import Asked, reason_for
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One way to combine the members: what it is worth on rows that its weights were not found on,
+    and its weights on all rows."""
+
+    method: str
+    scale: str
+    cv_mean: float
+    """Mean over folds of the score on the rows held out."""
+    cv_std: float
+    """Standard deviation of the same over folds."""
+    difference: float
+    """Mean over folds of how much better it is than the best single member, chosen on the same
+    rows."""
+    difference_se: float
+    """Standard error of that mean over folds."""
+    weights: tuple[float, ...]
+    """Found on all rows."""
+    score: float
+    """On all rows, those that the weights were found on: too good to be true by a little."""
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """What was chosen, and everything that it was chosen from."""
+
+    method: str
+    scale: str
+    weights: tuple[float, ...]
+    """One for each member, in the order of the pool; they add up to 1."""
+    score: float
+    """Of these weights on all rows, those that they were found on."""
+    metric: str
+    num_rows: int
+    num_folds: int
+    rows: tuple[Comparison, ...]
+    """By scale and method, the plainest first."""
+    reason: str
+    """Why, in a sentence."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def weigh(pool: Pool, settings: EnsembleConfig, *, seed: int) -> Weighing:
+    """Find weights by every method on every scale, keep what does best in cross-validation.
+
+    Equals go to the plainer: to the method that comes first in METHODS, then to the pool's first
+    scale.
+    """
+    _refuse_nothing(pool)
+    folds = cut_folds(pool.num_rows, settings.folds, seed=seed)
+    scales = _scales(pool, settings)
+    rows = _compare(_Finder(pool, settings, seed), scales, folds)
+    best = _choose(rows, settings, num_folds=len(folds))
+    asked = Asked(pool.metric, settings.weights, pool.num_rows, len(folds))
+    return Weighing(
+        method=best.method,
+        scale=best.scale,
+        weights=best.weights,
+        score=best.score,
+        metric=pool.metric,
+        num_rows=pool.num_rows,
+        num_folds=len(folds),
+        rows=rows,
+        reason=reason_for(best, rows, asked),
+    )
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """Finds weights on some rows of a pool and scores them on others."""
+
+    pool: Pool
+    settings: EnsembleConfig
+    seed: int
+
+    def weights(self, method: str, scale: str, rows: Rows | None = None) -> Floats:  # [M]
+        return find_weights(
+            method,
+            lambda weights: self.pool.score(weights, scale=scale, rows=rows),
+            self.pool.num_members,
+            rounds=self.settings.greedy_rounds,
+            seed=self.seed,
+        )
+
+    def held_out(self, method: str, scale: str, fold: Fold) -> float:
+        weights = self.weights(method, scale, fold.others)
+        return self.pool.score(weights, scale=scale, rows=fold.held_out)
+
+
+def _compare(
+    finder: _Finder, scales: Sequence[str], folds: Sequence[Fold]
+) -> tuple[Comparison, ...]:
+    values = {
+        (scale, method): np.array([finder.held_out(method, scale, fold) for fold in folds])  # [K]
+        for scale in scales
+        for method in _methods(finder.settings)
+    }
+    single = values[scales[0], SINGLE]
+    found = []
+    for (scale, method), scores in values.items():
+        weights, differences = finder.weights(method, scale), scores - single
+        found.append(
+            Comparison(
+                method=method,
+                scale=scale,
+                cv_mean=float(scores.mean()),
+                cv_std=_deviation(scores),
+                difference=float(differences.mean()),
+                difference_se=_deviation(differences) / float(np.sqrt(len(folds))),
+                weights=tuple(weights.tolist()),
+                score=finder.pool.score(weights, scale=scale),
+            )
+        )
+    return tuple(found)
+
+
+def _choose(rows: Sequence[Comparison], settings: EnsembleConfig, *, num_folds: int) -> Comparison:
+    """The best mean by cross-validation, the plainest among equals."""
+    allowed = [row for row in rows if settings.weights in ("auto", row.method)]
+    if settings.weights == "auto" and num_folds < 2:
+        allowed = [row for row in allowed if row.method == SINGLE]
+    highest = max(row.cv_mean for row in allowed)
+    equals = [row for row in allowed if row.cv_mean >= highest - EQUAL]
+    return min(equals, key=lambda row: METHODS.index(row.method))  # min keeps the first scale
+
+
+def _methods(settings: EnsembleConfig) -> tuple[str, ...]:
+    """Those that are compared: the single one always."""
+    if settings.weights == "auto":
+        return METHODS
+    return tuple(dict.fromkeys((SINGLE, settings.weights)))
+
+
+def _scales(pool: Pool, settings: EnsembleConfig) -> tuple[str, ...]:
+    if settings.scale == "auto":
+        return pool.scales
+    if settings.scale not in pool.scales:
+        raise ConfigurationError(
+            f"scale={settings.scale!r} is no scale that scores can be brought to; choose one of "
+            f"{', '.join(('auto', *pool.scales))} (ensemble.scale)"
+        )
+    return (settings.scale,)
+
+
+def _refuse_nothing(pool: Pool) -> None:
+    if pool.num_members < 1:
+        raise ConfigurationError("an ensemble needs at least one member; 0 were given")
+    if pool.num_rows < 1:
+        raise DataError(
+            "weights are found on held-out rows, and valid has 0 of them; split with a valid part"
+        )
+
+
+def _deviation(values: Floats) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0

@@ -1,0 +1,194 @@
+"""An ensemble's models, ready to score as one.
+
+Members are scored one after another, and each one's scores are added to a sum as soon as they are
+there: a batch takes the room of one member's scores and of the sum, whatever their number.
+
+Shapes: B batch (users), T time, V items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from seqtune.contracts.checkpoint import Which
+from seqtune.contracts.ensemble import Ensemble, open_ensemble
+from seqtune.contracts.errors import ArtifactError, ConfigurationError
+from seqtune.contracts.task import Report
+
+from .loading import LoadedModel, load_model
+from .params import RecommendConfig
+from .scales import SCALES, add_on_scale, exact_type, settle_ties
+
+
+@dataclass(frozen=True)
+class LoadedEnsemble:
+    """The members of an ensemble that count, all on one device."""
+
+    ensemble: Ensemble
+    members: Mapping[str, LoadedModel]
+    """In the order of the manifest, by name."""
+
+    @property
+    def path(self) -> Path:
+        return self.ensemble.path
+
+    @property
+    def assets(self) -> Path:
+        return self._first.assets
+
+    @property
+    def config(self) -> RecommendConfig:
+        """The first member's: what it says of reading and evaluating holds for all."""
+        return self._first.config
+
+    @property
+    def device(self) -> torch.device:
+        return self._first.device
+
+    @property
+    def num_items(self) -> int:
+        return self._first.num_items
+
+    @property
+    def mask_token(self) -> int:
+        return self._first.mask_token
+
+    @property
+    def max_len(self) -> int:
+        """The longest that any member sees."""
+        return max(member.max_len for member in self.members.values())
+
+    @property
+    def data_hash(self) -> str:
+        return self.ensemble.manifest.data_hash
+
+    def require_assets(self, assets_hash: str, *, what: str) -> None:
+        for member in self.members.values():
+            member.require_assets(assets_hash, what=what)
+
+    def scores(self, inputs: Tensor) -> Tensor:
+        """Scores [B, V] of every item as the next one; `inputs` [B, T] end in [MASK].
+
+        A single member's own scores, as any scale keeps their order; else fp64, the weighted mean
+        over members on the ensemble's scale.
+        """
+        manifest = self.ensemble.manifest
+        if len(self.members) == 1:
+            return member_scores(self._first, inputs)
+        total = torch.zeros(
+            (len(inputs), self.num_items), dtype=exact_type(self.device), device=self.device
+        )
+        for member in manifest.used:
+            scores = member_scores(self.members[member.name], inputs)
+            add_on_scale(total, scores, manifest.scale, share=member.weight)
+            del scores  # before the next one's are made
+        return settle_ties(total, manifest.scale)
+
+    def identity(self) -> Report:
+        """Which ensemble it is, for reports."""
+        manifest = self.ensemble.manifest
+        fields = {"name", "origin", "fingerprint", "weight", "score"}
+        return {
+            "ensemble": str(self.path),
+            "weights": "best",
+            "fingerprint": manifest.fingerprint,
+            "scale": manifest.scale,
+            "method": manifest.method,
+            "members": [member.model_dump(include=fields) for member in manifest.used],
+        }
+
+    def configuration(self) -> Report:
+        """How each member was trained, for reports."""
+        found = {name: member.configuration()["config"] for name, member in self.members.items()}
+        return {"configs": found}
+
+    def heaviest(self) -> tuple[LoadedModel, str]:
+        """The one model that counts most, to look into, and its name."""
+        manifest = self.ensemble.manifest
+        member = max(manifest.used, key=lambda member: member.weight)
+        name = f"member {member.name} of the ensemble {manifest.fingerprint}"
+        return self.members[member.name], f"{name} (share {member.weight:.2f})"
+
+    @property
+    def _first(self) -> LoadedModel:
+        return next(iter(self.members.values()))
+
+
+def member_scores(member: LoadedModel, inputs: Tensor) -> Tensor:
+    """Scores of one member for inputs that are as long as the longest member's.
+
+    Inputs are aligned on the right, so what is left of the last `max_len` columns is what the
+    member's own batches would hold.
+    """
+    return member.scores(inputs[:, -member.max_len :])
+
+
+def load_ensemble(
+    path: Path, which: Which = "best", *, device: str | None = None
+) -> LoadedEnsemble:
+    """Open an ensemble folder with its members."""
+    ensemble = open_ensemble(path)
+    _check(ensemble, which)
+    ensemble.checkpoints()  # that they are those it was made with
+    return LoadedEnsemble(ensemble, open_members(ensemble.member_paths(), device=device))
+
+
+def open_members(paths: Mapping[str, Path], *, device: str | None = None) -> dict[str, LoadedModel]:
+    """Checkpoints that can be combined, on the device of the first."""
+    members: dict[str, LoadedModel] = {}
+    for name, path in paths.items():
+        members[name] = load_model(path, device=device)
+        device = device or str(members[name].device)
+    _refuse_disagreement(members)
+    return members
+
+
+def _check(ensemble: Ensemble, which: Which) -> None:
+    manifest = ensemble.manifest
+    if manifest.task != "recommend":
+        raise ArtifactError(
+            f"ensemble {ensemble.path} belongs to the task {manifest.task}, not to recommend; "
+            "choose another version with --load-versions"
+        )
+    if not manifest.used:
+        raise ArtifactError(
+            f"ensemble {ensemble.path} has no member with a weight above 0; make it again "
+            "(kedro run --pipeline ensemble)"
+        )
+    if manifest.scale not in SCALES:
+        raise ArtifactError(
+            f"ensemble {ensemble.path} combines on the scale {manifest.scale!r}; this version of "
+            f"seqtune knows {', '.join(SCALES)}; make it again "
+            "(kedro run --pipeline ensemble)"
+        )
+    if which != "best":
+        raise ConfigurationError(
+            f"weights={which!r} was asked of the ensemble {ensemble.path}, whose members are "
+            "weighed by their best weights and used with them; give weights='best' "
+            "(recommend.predict.weights), or name a checkpoint"
+        )
+
+
+def _refuse_disagreement(members: Mapping[str, LoadedModel]) -> None:
+    """Members must speak of the same items, ranked among the same candidates."""
+    (reference, first), *others = members.items()
+    known = first.checkpoint.manifest.assets_hash
+    for name, member in others:
+        found = member.checkpoint.manifest.assets_hash
+        if found != known:
+            raise ArtifactError(
+                f"members {reference} and {name} cannot be combined: their item numbers mean "
+                f"different items (vocabularies {known[:12]} and {found[:12]}); combine "
+                "checkpoints that were trained on the same interactions"
+            )
+        if member.config.evaluation.exclude_seen != first.config.evaluation.exclude_seen:
+            raise ConfigurationError(
+                f"members {reference} and {name} cannot be combined: evaluation.exclude_seen is "
+                f"{first.config.evaluation.exclude_seen} in one and "
+                f"{member.config.evaluation.exclude_seen} in the other; train both with the same"
+            )

@@ -1,0 +1,217 @@
+"""What members say about the valid part, kept small and still exact: see `Pool` in contracts.
+
+Only the items are kept that members disagree about (`disputes.py`), with every member's score of
+them on every scale; those that stand before the target in all members are counted. Of the items in
+dispute those are kept that are among some member's best `candidates` unseen items. What is left out
+is counted too: a user without any has an exact rank under every weighting.
+
+Shapes: M members, U users, E items in dispute (of all users).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from seqtune.contracts.config import EnsembleConfig
+from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.contracts.seeds import derive_seed
+
+from .batches import evaluation
+from .data import Int64, SplitData
+from .disputes import Disputes, Floats, Looked, find_disputes
+from .ensemble import open_members
+from .loading import LoadedModel
+from .metrics import ranking_metrics
+from .params import RecommendConfig
+from .scales import GRID, RANKS, SCALES
+
+Bools = npt.NDArray[np.bool_]
+MIB = float(1 << 20)
+METRIC = "ndcg@10"
+"""Where training does not monitor a ranking metric."""
+REMEMBERED = 256
+"""Weightings whose ranks are kept: folds ask for the same ones."""
+
+
+@dataclass(frozen=True)
+class RecommendPool:
+    """Ranks of held-out items under any weighting of members."""
+
+    metric: str
+    sure: Int64
+    """Items before the target in every member [U], at most as many as the metric looks at."""
+    users: Int64
+    """Whose item in dispute it is [E], counted from 0."""
+    disputed: Mapping[str, Floats]
+    """Scores of the items in dispute [M, E] by scale."""
+    targets: Mapping[str, Floats]
+    """Scores of the targets [M, U] by scale."""
+    left_out: Int64
+    """How many more items are in dispute [U], of which no score is kept."""
+    bounds: Mapping[str, Floats]
+    """What none of those scores more than [M, U] by scale."""
+    gains: Floats
+    """What a rank adds to the metric; the last is 0 and stands for all further ones."""
+    made_of: Mapping[str, Any]
+    _ranks: OrderedDict[tuple[str, bytes], Int64] = field(default_factory=OrderedDict, repr=False)
+
+    @property
+    def num_members(self) -> int:
+        return len(self.targets[SCALES[0]])
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.sure)
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        return SCALES
+
+    def score(self, weights: Floats, *, scale: str, rows: Int64 | None = None) -> float:
+        """The metric of a weighting over some users, or all."""
+        ranks = self._cached_ranks(np.asarray(weights, np.float64), scale)
+        counts = np.bincount(ranks if rows is None else ranks[rows], minlength=len(self.gains))
+        return float(counts @ self.gains) / int(counts.sum())
+
+    def facts(self) -> Mapping[str, Any]:
+        """What it is made of, what it takes, and how far it is exact: the share of users whose part
+        of the metric no item that was left out can change."""
+        arrays = (self.sure, self.users, *self.disputed.values(), *self.targets.values())
+        uniform = np.full(self.num_members, 1.0 / self.num_members)
+        return {
+            **self.made_of,
+            "in_dispute": len(self.users),
+            "left_out": int(self.left_out.sum()),
+            "exact_for_any_weights": float((self.left_out == 0).mean()),
+            "exact_at_uniform_weights": {
+                scale: float(self.is_exact(uniform, scale).mean()) for scale in SCALES
+            },
+            "memory_mib": round(sum(array.nbytes for array in arrays) / MIB, 3),
+        }
+
+    def is_exact(self, weights: Floats, scale: str) -> Bools:
+        """Of which users the rank is certainly right, or certainly too far back to count [U]."""
+        above = self._combined(self.targets, weights, scale) > self._combined(
+            self.bounds, weights, scale
+        )
+        settled = self.ranks(weights, scale) == len(self.gains) - 1
+        exact: Bools = (self.left_out == 0) | above | settled
+        return exact
+
+    def ranks(self, weights: Floats, scale: str) -> Int64:
+        """Rank of each target [U], at most the first that the metric does not look at."""
+        total = self._combined(self.disputed, weights, scale)
+        before = total >= self._combined(self.targets, weights, scale)[self.users]
+        ranks = self.sure + np.bincount(self.users[before], minlength=self.num_rows)
+        kept: Int64 = np.minimum(ranks, len(self.gains) - 1)
+        return kept
+
+    def _combined(self, scores: Mapping[str, Floats], weights: Floats, scale: str) -> Floats:
+        """The weighted sum of members' scores [M, ...], in the very steps of an ensemble's."""
+        if weights.shape != (self.num_members,) or not (weights >= 0).all() or not weights.any():
+            raise ValueError(
+                f"{weights!r} are not weights of {self.num_members} members, some above 0"
+            )
+        total = np.zeros(scores[scale].shape[1:])
+        for share, own in zip(weights, scores[scale], strict=True):
+            if share > 0:
+                total += share * own
+        return np.rint(total * GRID) / GRID if scale == RANKS else total
+
+    def _cached_ranks(self, weights: Floats, scale: str) -> Int64:
+        key = (scale, weights.tobytes())
+        if key in self._ranks:
+            self._ranks.move_to_end(key)
+            return self._ranks[key]
+        found = self._ranks[key] = self.ranks(weights, scale)
+        if len(self._ranks) > REMEMBERED:
+            self._ranks.popitem(last=False)
+        return found
+
+
+def open_pool(
+    members: Mapping[str, Path], data: SplitData, settings: EnsembleConfig, *, seed: int
+) -> RecommendPool:
+    """What these checkpoints say about the valid part, or a sample of `max_rows` users of it."""
+    if not data.has_validation:
+        raise DataError(
+            f"{data.path} has no valid part to weigh members on: everything in it is trained on. "
+            "Weigh them on a split made with recommend.split.use_full_data=false"
+        )
+    models = list(_open(members, data).values())
+    config = models[0].config
+    metric, gains = _metric(config)
+    valid = evaluation(data, "valid", max_len=max(model.max_len for model in models))
+    rows = _sample(len(valid.histories), settings.max_rows, seed=seed)
+    looked = Looked(settings.candidates, config.evaluation.exclude_seen, depth=len(gains) - 1)
+    made_of = {
+        "users": len(rows),
+        "users_of_valid": len(valid.histories),
+        "candidates": settings.candidates,
+    }
+    pieces = list(find_disputes(models, valid, rows, looked))
+    return _joined(pieces, gains, metric=f"valid {metric}", made_of=made_of)
+
+
+def _open(paths: Mapping[str, Path], data: SplitData) -> dict[str, LoadedModel]:
+    if not paths:
+        raise ConfigurationError("an ensemble needs at least one member; 0 were given")
+    models = open_members(paths)
+    for name, model in models.items():
+        model.require_assets(data.assets_hash, what=str(data.path))
+        if model.data_hash != data.content_hash:
+            raise ArtifactError(
+                f"member {name} ({model.path}) was trained on another split (content "
+                f"{model.data_hash[:12]}) than the one it would be weighed on "
+                f"({data.content_hash[:12]}): it may have been trained on what is held out here. "
+                "Train it again on this split, or leave it out"
+            )
+    return models
+
+
+def _metric(config: RecommendConfig) -> tuple[str, Floats]:
+    """The name of the ranking metric that training monitors, and what each rank adds to it."""
+    monitored = re.fullmatch(r"val_((?:ndcg|hit|mrr)@([1-9]\d*))", config.training.monitor)
+    name, k = (monitored[1], int(monitored[2])) if monitored else (METRIC, 10)
+    gains = [float(ranking_metrics(torch.tensor([rank]), [k])[name]) for rank in range(k + 1)]
+    return name, np.array(gains)
+
+
+def _sample(num_users: int, most: int, *, seed: int) -> Int64:
+    """Rows of the valid part: all, or a sample that does not depend on the members."""
+    random = np.random.default_rng(derive_seed(seed, "pool"))
+    return np.sort(random.permutation(num_users)[:most])
+
+
+def _joined(
+    pieces: Sequence[Disputes], gains: Floats, *, metric: str, made_of: Mapping[str, Any]
+) -> RecommendPool:
+    """Users in the order of the pool; items in dispute in any."""
+    order = np.argsort(np.concatenate([piece.rows for piece in pieces]))
+
+    def by_scale(name: str) -> dict[str, Floats]:
+        return {
+            scale: np.concatenate([getattr(piece, name)[scale] for piece in pieces], axis=1)
+            for scale in SCALES
+        }
+
+    return RecommendPool(
+        metric=metric,
+        sure=np.concatenate([piece.sure for piece in pieces])[order],
+        users=np.concatenate([piece.users for piece in pieces]),
+        disputed=by_scale("disputed"),
+        targets={scale: values[:, order] for scale, values in by_scale("targets").items()},
+        left_out=np.concatenate([piece.left_out for piece in pieces])[order],
+        bounds={scale: values[:, order] for scale, values in by_scale("bounds").items()},
+        gains=gains,
+        made_of=made_of,
+    )

@@ -1,0 +1,77 @@
+"""What can score items, whatever it is made of: a checkpoint or an ensemble.
+
+Shapes: B batch (users), T time, V items.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from seqtune.contracts.checkpoint import Which
+from seqtune.contracts.ensemble import is_ensemble
+from seqtune.contracts.task import Report
+
+from .ensemble import load_ensemble
+from .loading import LoadedModel, load_model
+from .params import RecommendConfig
+
+
+class Scorer(Protocol):
+    """Weights that no longer change, and all that their users need to know of them."""
+
+    @property
+    def path(self) -> Path:
+        """The folder that it was opened from."""
+
+    @property
+    def assets(self) -> Path:
+        """The folder with the vocabulary that it speaks."""
+
+    @property
+    def config(self) -> RecommendConfig: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def num_items(self) -> int: ...
+
+    @property
+    def mask_token(self) -> int: ...
+
+    @property
+    def max_len(self) -> int:
+        """The longest sequence that is looked at, [MASK] included."""
+
+    @property
+    def data_hash(self) -> str:
+        """Content hash of the split that it was trained on."""
+
+    def require_assets(self, assets_hash: str, *, what: str) -> None:
+        """Refuse to be used with other data than it was trained on."""
+
+    def scores(self, inputs: Tensor) -> Tensor:
+        """Scores [B, V] of every item as the next one; `inputs` [B, T] end in [MASK]."""
+
+    def identity(self) -> Report:
+        """Which weights these are, for reports."""
+
+    def configuration(self) -> Report:
+        """How they came to be, for reports."""
+
+    def heaviest(self) -> tuple[LoadedModel, str]:
+        """The one model that counts most, to look into, and its name."""
+
+
+def open_model(path: Path, which: Which = "best", *, device: str | None = None) -> Scorer:
+    """Open a checkpoint or an ensemble folder; an ensemble has its `best` weights only.
+
+    `device` is where to compute; without one, where it was trained.
+    """
+    if is_ensemble(path):
+        return load_ensemble(path, which, device=device)
+    return load_model(path, which, device=device)
