@@ -5,7 +5,17 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline
 
 from seqtune.contracts.task import TaskSpec
-from seqtune.pipelines import ingest, predict, sample, split, train, tune, validate, verify_env
+from seqtune.pipelines import (
+    ensemble,
+    ingest,
+    predict,
+    sample,
+    split,
+    train,
+    tune,
+    validate,
+    verify_env,
+)
 from seqtune.tasks import recommend
 
 TASKS: tuple[TaskSpec, ...] = (recommend.TASK,)
@@ -16,6 +26,7 @@ STAGES = {
     "verify_env": verify_env.create_pipeline,
     "tune": tune.create_pipeline,
     "train": train.create_pipeline,
+    "ensemble": ensemble.create_pipeline,
     "predict": predict.create_pipeline,
 }
 """The chain, in its order."""
@@ -30,7 +41,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         stages = {name: create(task) for name, create in STAGES.items()}
         whole = sum(stages.values(), Pipeline([]))
         alone = {name: stages["verify_env"] + stages[name] for name in VERIFIED}
-        resolved = stages["train"].filter(node_names=[f"{task.name}.resolve_config"])
+        resolved = stages["train"].filter(node_names=[f"{task.name}.train.resolve_config"])
         validated = stages["verify_env"] + resolved + validate.create_pipeline(task)
         named = {**stages, **alone, "validate": validated}
         pipelines |= {f"{task.name}.{name}": stage for name, stage in named.items()}

@@ -49,7 +49,7 @@ def searched(project: Path, kedro: Kedro) -> Path:
     write_data(project, items=12)
     (project / "conf" / "local" / "parameters_tuning.yml").write_text(TUNING)
     succeed(kedro, "--pipelines", "ingest,split")
-    succeed(kedro, "--pipeline", "tune", "--to-nodes", "recommend.narrow")
+    succeed(kedro, "--pipeline", "tune", "--to-nodes", "recommend.tune.quick.narrow")
     return project / "data/06_models/recommend/studies.db"
 
 
@@ -169,7 +169,7 @@ def test_other_data_are_another_study_and_the_old_one_stays(
     before = states(searched, "quick")
     write_data(project, items=15)
     succeed(kedro, "--pipelines", "ingest,split")
-    output = succeed(kedro, "--pipeline", "tune", "--to-nodes", "recommend.tune_quick")
+    output = succeed(kedro, "--pipeline", "tune", "--to-nodes", "recommend.tune.quick.tune_quick")
     assert "which stays as it is" in output
     assert "environment.data" in output
     assert states(searched, "quick").count(COMPLETE) == 2 * before.count(COMPLETE)
@@ -179,7 +179,7 @@ def test_other_data_are_another_study_and_the_old_one_stays(
 def test_a_study_file_that_is_none_is_named_with_its_backup(
     project: Path, kedro: Kedro, searched: Path
 ) -> None:
-    succeed(kedro, "--pipeline", "tune", "--to-nodes", "recommend.tune_quick")
+    succeed(kedro, "--pipeline", "tune", "--to-nodes", "recommend.tune.quick.tune_quick")
     searched.write_text("not a database, a note to myself")
     result = kedro("run", "--pipeline", "tune")
     message = " ".join(result.stderr.split())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -55,22 +55,14 @@ class BestConfig(Section):
 
 def read_best_config(values: Mapping[str, Any] | None, *, task: str) -> BestConfig | None:
     """The best configuration as the catalog gives it; None where there is none yet."""
-    if values is None:
-        return None
-    try:
-        best = BestConfig.model_validate(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise ArtifactError(
-            f"{task}.best_config is damaged: {key}: {first['msg']}; {_NEXT_STEP.format(task=task)}"
-        ) from error
-    if best.format_version != FORMAT_VERSION:
-        raise ArtifactError(
-            f"{task}.best_config has format {best.format_version}; this version of seqtune reads "
-            f"{FORMAT_VERSION}; {_NEXT_STEP.format(task=task)}"
-        )
-    return best
+    return None if values is None else _read(values, what=f"{task}.best_config", task=task)
+
+
+def read_top_configs(
+    values: Sequence[Mapping[str, Any]] | None, *, task: str
+) -> tuple[BestConfig, ...]:
+    """The best trials of tuning, the chosen one first; none where there was no tuning."""
+    return tuple(_read(one, what=f"{task}.top_configs", task=task) for one in values or ())
 
 
 def changes_since(best: BestConfig, now: Resolved[Any], data: TrainingData) -> list[str]:
@@ -94,6 +86,28 @@ def changes_since(best: BestConfig, now: Resolved[Any], data: TrainingData) -> l
     if versions := _other_versions(best.versions, library_versions()):
         changes.append(f"it was tuned with other versions ({', '.join(versions)})")
     return changes
+
+
+def _read(values: Mapping[str, Any], *, what: str, task: str) -> BestConfig:
+    try:
+        best = BestConfig.model_validate(dict(values))
+    except (ValidationError, ValueError, TypeError) as error:
+        raise ArtifactError(
+            f"{what} is damaged: {_first_fault(error)}; {_NEXT_STEP.format(task=task)}"
+        ) from error
+    if best.format_version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"{what} has format {best.format_version}; this version of seqtune reads "
+            f"{FORMAT_VERSION}; {_NEXT_STEP.format(task=task)}"
+        )
+    return best
+
+
+def _first_fault(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 
 
 def _other_versions(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -10,11 +10,14 @@ SCRATCH = "scratch"
 
 
 def of_task(task: str, nodes: Iterable[Node], *, stage: str) -> Pipeline:
-    """Put the nodes of a stage under the namespace of a task.
+    """Put the nodes of a stage under `<task>.<stage>`, and its datasets under `<task>`.
 
-    `params:task` stands for the task's checked parameters as a whole, `scratch` is one for all.
+    Stages meet in datasets, so these do not belong to any of them. `params:task` stands for the
+    task's checked parameters as a whole, `scratch` is one for all.
     """
-    template = Pipeline(list(nodes), tags=[stage])
+    template = Pipeline(
+        list(nodes), namespace=stage, prefix_datasets_with_namespace=False, tags=[stage]
+    )
     shared = {SCRATCH} & template.inputs()
     return Pipeline(
         template,

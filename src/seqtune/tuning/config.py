@@ -36,11 +36,13 @@ class PrunerConfig(Section):
     kind: PrunerKind = "auto"
     """auto: median, and none where the Gaussian process proposes, which overlooks pruned trials."""
     startup_trials: Annotated[int, Field(ge=0)] = 5
+    """Complete trials that must be there before one is pruned."""
     warmup_epochs: Annotated[int, Field(ge=0)] = 3
     """No trial is pruned before; the larger of this and `warmup_share` counts."""
     warmup_share: Share = 0.1
     """Share of a stage's epochs."""
     interval: PositiveInt = 1
+    """Epochs between decisions."""
     percentile: Annotated[float, Field(gt=0.0, lt=100.0)] = 25.0
     """percentile: the share of earlier trials (in per cent) that survives."""
     reduction_factor: Annotated[int, Field(ge=2)] = 3
@@ -57,7 +59,9 @@ class StageConfig(Section):
     enabled: bool | None = None
     """null: by the budget; all stages but `seed` are on in every budget."""
     trials: PositiveInt | None = None
+    """Finished trials in all, those of earlier runs included. null: by the budget."""
     epochs: PositiveInt | None = None
+    """Of each trial. null: by the budget."""
     timeout_minutes: Minutes | None = None
     """Wall clock; trials under way are finished. null: none."""
     sampler: SamplerKind | None = None
@@ -80,6 +84,7 @@ class NarrowingConfig(Section):
     """guide: the rules of the table in the guide, hard. safe: the same table with margins, and
     refused where short and long training do not rank alike. none: the medium space as written."""
     top_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
+    """Share of the finished trials that counts as the best."""
     margin: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     """safe: added on each side, as a share of the band of the top trials."""
     min_rank_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.6
@@ -92,18 +97,25 @@ class GapPenalty(Section):
     """Take from the score what looks like overfitting."""
 
     enabled: bool = False
+    """Whether it is taken from the score."""
     metric: str | None = None
     """The train-side metric; null: `train_` in the place of `val_` in the monitored one."""
     threshold: Annotated[float, Field(ge=0.0)] = 0.02
+    """A gap up to it costs nothing."""
     weight: Annotated[float, Field(ge=0.0)] = 0.5
+    """Share of the gap that is taken away."""
 
 
 class Goal(Section):
     """One of several objectives."""
 
     metric: str
+    """What is measured: what validation logs, train_*, model_mib, num_parameters,
+    inference_ms_per_row, peak_memory_mib or fit_seconds."""
     mode: Literal["max", "min"]
+    """Whether more or less is better."""
     weight: Annotated[float, Field(ge=0.0)] = 1.0
+    """pick weights: how much it counts."""
     bound: float | None = None
     """pick bounds: at least (max) or at most (min) this."""
 
@@ -112,19 +124,24 @@ class PickConfig(Section):
     """Which trial of the Pareto front is taken."""
 
     by: Literal["weights", "knee", "bounds"] = "weights"
+    """weights: the largest weighted mean; knee: nearest to the best of every goal; bounds: the best
+    first goal within all bounds."""
 
 
 class ForbiddenConfig(Section):
     """A combination that is refused: all conditions hold at once. No code is evaluated."""
 
     name: str
+    """What the reason of a refused trial calls it."""
     when: dict[str, Any]
     """Key: a value, a list of values, or {above: x, below: y}."""
 
 
 class GuardConfig(Section):
     max_failures_in_a_row: PositiveInt = 5
+    """After so many the stage stops and says why."""
     max_infeasible_in_a_row: PositiveInt = 50
+    """The same for trials that could not be run here."""
     trial_timeout_minutes: Minutes | None = None
     """A trial that takes longer is killed and recorded as failed. null: none."""
     max_retries: Annotated[int, Field(ge=0)] = 3
@@ -138,11 +155,14 @@ class GuardConfig(Section):
 
 class GroupConfig(Section):
     name: str
+    """A group of the space, or all."""
     trials: PositiveInt
+    """Finished trials that it gets."""
 
 
 class StrategyConfig(Section):
     kind: Literal["plain", "grouped", "adaptive"] = "plain"
+    """plain: one search; grouped: groups one after another; adaptive: ranges that move."""
     groups: tuple[GroupConfig, ...] = ()
     """grouped: searched in this order, best values carried forward; "all" is every group."""
     only_group: str | None = None
@@ -150,8 +170,11 @@ class StrategyConfig(Section):
     window: PositiveInt = 10
     """adaptive: trials looked back upon."""
     min_improvement: Annotated[float, Field(ge=0.0)] = 0.01
+    """adaptive: less than this in a window shrinks ranges, else they widen."""
     shrink: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.7
+    """adaptive: what a range is multiplied by."""
     widen: Annotated[float, Field(gt=1.0)] = 1.3
+    """adaptive: the same when ranges widen."""
 
     @model_validator(mode="after")
     def _groups_fit_the_kind(self) -> StrategyConfig:
@@ -189,13 +212,16 @@ class StorageConfig(Section):
     backups: Annotated[int, Field(ge=0)] = 5
     """Copies of the study file kept from before earlier runs."""
     heartbeat_seconds: PositiveInt = 15
+    """How often a worker says that it is alive."""
     grace_seconds: PositiveInt = 60
+    """Without a sign of life for so long, a trial of another machine counts as lost."""
 
 
 class TuningConfig(Section):
     """Everything about a search but its spaces."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """Of the search; that of training is the task's."""
     workers: PositiveInt | Literal["auto"] = "auto"
     """auto: one for each GPU; on a CPU one for each core, up to 8, each with one thread."""
     budget: str = "standard"

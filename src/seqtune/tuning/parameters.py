@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from seqtune.contracts.config import ValidateConfig, VerifyConfig
+from seqtune.contracts.config import EnsembleConfig, ValidateConfig, VerifyConfig
 from seqtune.contracts.errors import ConfigurationError, did_you_mean
 from seqtune.contracts.parameters import RUNTIME
 from seqtune.contracts.resolve import Layer, flatten, resolve, unflatten
@@ -39,6 +39,7 @@ class TuningParameters(NamedTuple):
     """By stage: quick and medium."""
     verify: VerifyConfig
     validate: ValidateConfig
+    ensemble: EnsembleConfig
 
 
 def parse_tuning(
@@ -51,6 +52,7 @@ def parse_tuning(
     known: Mapping[str, Any],
     verify: VerifyConfig,
     validate: ValidateConfig,
+    ensemble: EnsembleConfig,
 ) -> TuningParameters:
     """Check `tuning` (`engine`, for all tasks) under `<task>.tuning` (`own`), and the spaces.
 
@@ -71,7 +73,7 @@ def parse_tuning(
     faults += [*faults_of_spaces, *_faults_of(config, known)]
     if faults:
         raise ConfigurationError(faults)
-    return TuningParameters(task, config, spaces, verify, validate)
+    return TuningParameters(task, config, spaces, verify, validate, ensemble)
 
 
 def _spaces(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqtune.contracts.config import ValidateConfig, VerifyConfig
+from seqtune.contracts.config import EnsembleConfig, ValidateConfig, VerifyConfig
 from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.resolve import Layer, flatten
 from seqtune.tasks.recommend import TASK
@@ -104,4 +104,5 @@ def small_tuning(small_parameters: TaskParameters) -> TuningParameters:
         known=known,
         verify=VerifyConfig(num_steps=2),
         validate=ValidateConfig(runs=2),
+        ensemble=EnsembleConfig(),
     )

@@ -27,7 +27,7 @@ def test_datasets_get_the_namespace_and_parameters_become_those_of_the_task() ->
 
     assert stage.inputs() == {"params:toy", SCRATCH, "toy.raw"}
     assert stage.outputs() == {"toy.made"}
-    assert [node.name for node in stage.nodes] == ["toy.make"]
+    assert [node.name for node in stage.nodes] == ["toy.first.make"]
     assert stage.nodes[0].tags == {"first"}
 
 
@@ -56,6 +56,8 @@ def test_chain_feeds_itself_from_raw_files() -> None:
         SCRATCH,
         "recommend.study_storage",
         "recommend.earlier_best_config",
+        "recommend.members",
+        "recommend.test_results",
         "recommend.raw_interactions",
         "recommend.raw_genre",
         "recommend.raw_director",
@@ -63,6 +65,22 @@ def test_chain_feeds_itself_from_raw_files() -> None:
         "recommend.raw_title",
         "recommend.raw_new_rows",
         "recommend.validated_checkpoint",
+    }
+
+
+def test_whole_task_each_stage_and_each_part_of_a_search_can_be_asked_for() -> None:
+    """By `kedro run --namespaces`; Kedro-Viz draws them as boxes."""
+    whole = register_pipelines()["recommend"]
+
+    def names(namespace: str) -> set[str]:
+        return {node.name for node in whole.only_nodes_with_namespaces([namespace]).nodes}
+
+    assert names("recommend") == {node.name for node in whole.nodes}
+    for stage, create in STAGES.items():
+        assert names(f"recommend.{stage}") == {node.name for node in create(TASKS[0]).nodes}
+    assert names("recommend.tune.quick") == {
+        f"recommend.tune.quick.{name}"
+        for name in ("tune_quick", "analyse_quick", "draw_quick", "narrow")
     }
 
 
@@ -79,12 +97,12 @@ def test_names_without_a_prefix_belong_to_recommend() -> None:
 def test_what_trains_is_verified_first_also_when_asked_for_alone(stage: str) -> None:
     nodes = [node.name for node in register_pipelines()[stage].nodes]
 
-    assert "recommend.verify_env" in nodes
+    assert "recommend.verify_env.verify_env" in nodes
     assert "recommend.verify_report" not in register_pipelines()[stage].inputs()
 
 
 def test_tuning_reads_as_the_method() -> None:
-    nodes = [node.name.partition(".")[2] for node in STAGES["tune"](TASKS[0]).nodes]
+    nodes = [node.name.rpartition(".")[2] for node in STAGES["tune"](TASKS[0]).nodes]
     method = ["tune_test", "tune_quick", "narrow", "tune_medium", "rerank", "best_config"]
 
     assert [name for name in nodes if name in method] == method

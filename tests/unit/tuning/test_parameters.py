@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.config import ValidateConfig, VerifyConfig
+from seqtune.contracts.config import EnsembleConfig, ValidateConfig, VerifyConfig
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.resolve import Layer
 from seqtune.tuning.parameters import TuningParameters, parse_tuning, task_space
@@ -40,6 +40,7 @@ def parse(
         known=KNOWN,
         verify=VerifyConfig(),
         validate=ValidateConfig(),
+        ensemble=EnsembleConfig(),
     )
 
 

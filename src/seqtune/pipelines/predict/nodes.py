@@ -1,7 +1,8 @@
-"""Joins a task's prediction to the catalog."""
+"""Joins a task's prediction, by a checkpoint or an ensemble, to the catalog."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.task import Report, TaskSpec
 
 from .._scratch import scratch_folder
+from .model import choose_model
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,19 @@ class PredictNodes:
         checkpoint: Path,
         split: Path,
         new_rows: tuple[Path, ...],
+        ensemble: Path | None,
     ) -> tuple[Path, Path, Report]:
         """Recommend for all users, or for those of the file of new rows."""
-        data = self.task.open_data(split)
+        data, settings = self.task.open_data(split), parameters.predict
+        chosen = choose_model(settings, checkpoint, ensemble, data, task=self.task.name)
+        told = f"predicted with the {chosen.kind} ({chosen.why})"
+        logger.info("%s", told)
         with scratch_folder(scratch, "predict") as out:
-            report = self.task.predict(
-                checkpoint, data, parameters.predict, new_rows=new_rows, out=out
-            )
+            report = self.task.predict(chosen.path, data, settings, new_rows=new_rows, out=out)
+        report = {
+            **report,
+            "headline": [*report.get("headline", ()), told],
+            "model": chosen.kind,
+            "model_why": chosen.why,
+        }
         return out / "predictions.parquet", out / "submission.csv", report

@@ -17,7 +17,14 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
         [
             Node(
                 nodes.predict,
-                inputs=["params:task", SCRATCH, "checkpoint", "split", "raw_new_rows"],
+                inputs=[
+                    "params:task",
+                    SCRATCH,
+                    "checkpoint",
+                    "split",
+                    "raw_new_rows",
+                    "ensemble",
+                ],
                 outputs=["predictions", "submission", "predict_report"],
                 name="predict",
             )

@@ -18,8 +18,11 @@ class SampleParameters(Section):
     enabled: bool = False
     """True in conf/sample only: elsewhere the files would lie where a user's own belong."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """Of what is generated."""
     num_users: Annotated[int, Field(ge=10, le=100_000)] = 3000
+    """Users that are generated."""
     num_items: Annotated[int, Field(ge=100, le=9999)] = 500
+    """Films that are generated."""
     mean_length: Annotated[float, Field(ge=6, le=200)] = 30
     """Interactions of a user."""
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from seqtune.contracts.config import fingerprint, library_versions
 from seqtune.contracts.errors import InfeasibleError
 from seqtune.contracts.resolve import flatten
-from seqtune.contracts.trials import Trial
+from seqtune.contracts.task import Report
+from seqtune.contracts.trials import Params, Trial, ranked
 
 from .._best_config import BestConfig
 from .._resolution import trial_values
 from .objective import BEST_EPOCH, TrainTrial
 from .stages import Search
 from .tables import plain
+
+MAX_TOP = 10
+"""Configurations that are kept beside the best one, itself included."""
 
 
 def describe_best(
@@ -44,6 +48,33 @@ def describe_best(
     return result
 
 
+def in_order(
+    trials: Sequence[Trial],
+    first: Trial,
+    reranked: Report,
+    *,
+    chosen: str,
+    mode: Literal["max", "min"],
+) -> list[tuple[Trial, str]]:
+    """The chosen trial, those that were re-ranked by their mean over fresh seeds, then the rest.
+
+    One of each configuration, with the reason for its place; `chosen` is that of the first.
+    """
+    best_first = ranked(trials, mode=mode)
+    rows = [row for row in reranked.get("rows", ()) if row["mean"] is not None]
+    again = [
+        (trial, f"mean {row['mean']:.4f} over {row['num']} fresh seeds")
+        for row in rows
+        for trial in best_first
+        if (trial.number, dict(trial.params)) == (row["trial"], row["params"])
+    ]
+    rest = [(trial, f"score {trial.score:.4f} in {trial.study}") for trial in best_first]
+    placed: dict[tuple[tuple[str, Any], ...], tuple[Trial, str]] = {}
+    for trial, why in [(first, chosen), *again, *rest]:
+        placed.setdefault(_configuration(trial.params), (trial, why))
+    return list(placed.values())
+
+
 def describe_robust(
     search: Search, values: Mapping[str, Any], objective: TrainTrial
 ) -> dict[str, Any]:
@@ -58,3 +89,7 @@ def describe_robust(
         {"made_of": f"the best trials of {objective.stage}", "note": note, "values": values}
     )
     return result
+
+
+def _configuration(params: Params) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(params.items()))

@@ -101,8 +101,8 @@ class TuneNodes:
         reranked: Report,
         quick_analysis: Report,
         medium_analysis: Report,
-    ) -> tuple[dict[str, Any], dict[str, Any], Report]:
-        """The configuration that training takes over, and the robust one beside it."""
+    ) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], Report]:
+        """The configuration that training takes over, the robust one, and the best ten."""
         from .run_stage import choose_best
 
         search = self._search(parameters, tuning, split, storage, scratch)

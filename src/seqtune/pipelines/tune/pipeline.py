@@ -33,6 +33,7 @@ def _test(nodes: TuneNodes) -> list[Node]:
             inputs=[*WORKPLACE, "verify_report"],
             outputs=["test_trials", "tune_test_report"],
             name="tune_test",
+            namespace="test",
             tags="test",
         )
     ]
@@ -45,6 +46,7 @@ def _quick(nodes: TuneNodes) -> list[Node]:
             inputs=[*WORKPLACE, "test_trials"],
             outputs=["quick_trials", "quick_study", "tune_quick_report"],
             name="tune_quick",
+            namespace="quick",
             tags="quick",
         ),
         Node(
@@ -52,6 +54,7 @@ def _quick(nodes: TuneNodes) -> list[Node]:
             inputs=[*PARAMETERS, "quick_trials", "tune_quick_report"],
             outputs="quick_analysis",
             name="analyse_quick",
+            namespace="quick",
             tags="quick",
         ),
         _figures(nodes.draw_quick, "quick"),
@@ -60,6 +63,7 @@ def _quick(nodes: TuneNodes) -> list[Node]:
             inputs=[*PARAMETERS, "quick_trials", "tune_quick_report"],
             outputs=["narrowed_space", "narrowing_report", "narrowing_figure"],
             name="narrow",
+            namespace="quick",
             tags="quick",
         ),
     ]
@@ -72,6 +76,7 @@ def _medium(nodes: TuneNodes) -> list[Node]:
             inputs=[*WORKPLACE, "test_trials", "narrowed_space"],
             outputs=["medium_trials", "medium_study", "tune_medium_report"],
             name="tune_medium",
+            namespace="medium",
             tags="medium",
         ),
         Node(
@@ -79,6 +84,7 @@ def _medium(nodes: TuneNodes) -> list[Node]:
             inputs=["params:task", "medium_trials", "tune_medium_report", "narrowed_space"],
             outputs="medium_analysis",
             name="analyse_medium",
+            namespace="medium",
             tags="medium",
         ),
         _figures(nodes.draw_medium, "medium"),
@@ -92,6 +98,7 @@ def _best(nodes: TuneNodes) -> list[Node]:
             inputs=[*WORKPLACE, "quick_trials", "medium_trials", "test_trials"],
             outputs="rerank_report",
             name="rerank",
+            namespace="best",
             tags="medium",
         ),
         Node(
@@ -99,6 +106,7 @@ def _best(nodes: TuneNodes) -> list[Node]:
             inputs=["params:task", "rerank_report"],
             outputs="rerank_figure",
             name="draw_rerank",
+            namespace="best",
             tags="medium",
         ),
         Node(
@@ -112,8 +120,9 @@ def _best(nodes: TuneNodes) -> list[Node]:
                 "quick_analysis",
                 "medium_analysis",
             ],
-            outputs=["best_config", "robust_config", "best_config_report"],
+            outputs=["best_config", "robust_config", "top_configs", "best_config_report"],
             name="best_config",
+            namespace="best",
             tags="medium",
         ),
     ]
@@ -126,6 +135,7 @@ def _seed(nodes: TuneNodes) -> list[Node]:
             inputs=[*WORKPLACE, "best_config", "test_trials"],
             outputs=["seed_trials", "tune_seed_report"],
             name="tune_seed",
+            namespace="seed",
             tags="seed",
         )
     ]
@@ -137,5 +147,6 @@ def _figures(draw: Callable[..., Any], stage: str) -> Node:
         inputs=["params:tuning", f"{stage}_trials", f"{stage}_analysis"],
         outputs=[f"{stage}_{figure}_figure" for figure in FIGURES],
         name=f"draw_{stage}",
+        namespace=stage,
         tags=stage,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seqtune.contracts.errors import ConfigurationError, TuningError
 from seqtune.contracts.resolve import flatten
 from seqtune.contracts.task import Report
-from seqtune.contracts.trials import Params, Trial, ranked
+from seqtune.contracts.trials import Params, Trial, Value, ranked
 from seqtune.tuning.budgets.plans import StageBudget
 from seqtune.tuning.findings.rerank import candidates, fresh_seeds, judge, judge_seeds, rerank_queue
 from seqtune.tuning.goals.objectives import pick
@@ -19,7 +19,7 @@ from seqtune.tuning.search.stage import StudyResult
 from seqtune.tuning.spaces.space import Space
 from seqtune.tuning.studies.storage import snapshot
 
-from .choice import describe_best, describe_robust
+from .choice import MAX_TOP, describe_best, describe_robust, in_order
 from .findings import narrowed_space
 from .grouped import run_groups
 from .listed import run_list
@@ -121,21 +121,24 @@ def choose_best(
     medium: pd.DataFrame,
     reranked: Report,
     analyses: Mapping[str, Report],
-) -> tuple[dict[str, Any], dict[str, Any], Report]:
-    """The configuration that training takes over, and the robust one."""
+) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], Report]:
+    """The configuration that training takes over, the robust one, and the best ten."""
     stage, trials = last_stage(search, quick=quick, medium=medium)
     budget = search.budgets(read_trials_table(tests))[stage]
     trial, chosen = _pick(search, trials, reranked)
     objective = search.objective(budget)
-    best = describe_best(search, trial, objective, chosen=chosen)
+    mode = search.scoring().first.mode
+    places = in_order(trials, trial, reranked, chosen=chosen, mode=mode)[:MAX_TOP]
+    top = [describe_best(search, one, objective, chosen=why) for one, why in places]
+    best = top[0]
     robust = describe_robust(search, analyses[stage]["robust_config"], objective)
     metric, score = best["metric"], best["score"]
     why = "" if reranked.get("enabled") else f"; {chosen}"
     lines = [
-        f"best: {metric} {score:.4f}, trial {trial.number} of {best['study']}{why}",
-        *(f"best: {key} = {value}" for key, value in sorted(trial.params.items())),
+        f"best_config: {metric} {score:.4f}, trial {trial.number} of {best['study']}{why}",
+        "best_config: " + ", ".join(f"{k}={_short(v)}" for k, v in sorted(trial.params.items())),
     ]
-    return best, robust, {"headline": lines, "trial": trial.number, "chosen": chosen}
+    return best, robust, top, {"headline": lines, "trial": trial.number, "chosen": chosen}
 
 
 def run_seed(
@@ -190,6 +193,10 @@ def _snapshot(search: Search, names: Sequence[str], out: Path) -> Path:
     return snapshot(search.storage(), names, out)
 
 
+def _short(value: Value) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _off(stage: str) -> Report:
     return {"enabled": False, "headline": [f"{stage}: {OFF.format(stage=stage)}"]}
 
@@ -201,9 +208,9 @@ def _report(search: Search, budget: StageBudget, *results: StudyResult) -> Repor
     states = [trial.state for trial in trials]
     counts = {state: states.count(state) for state in dict.fromkeys(states)}
     told = ", ".join(f"{count} {state}" for state, count in counts.items())
-    lines = [f"{budget.stage}: {told}", *(_how_many(budget.stage, r) for r in results)]
-    for best in ranked(trials, mode=mode)[:1]:
-        lines.insert(1, f"{budget.stage}: best {metric} {best.score:.4f}, trial {best.number}")
+    best = [f"; best {metric} {one.score:.4f}" for one in ranked(trials, mode=mode)[:1]]
+    lines = [f"{budget.stage}: {told}{''.join(best)}"]
+    lines += [_how_many(budget.stage, result) for result in results]
     report: Report = plain(
         {
             "enabled": True,

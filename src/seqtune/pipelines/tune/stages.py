@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -23,11 +22,9 @@ from seqtune.tuning.search.stage import StudyResult, run_study
 from seqtune.tuning.spaces.space import Space
 from seqtune.tuning.studies.storage import StorageRef, backup
 
-from .._processes import local_executor
+from .._processes import local_executor, num_workers
 from .._resolution import EPOCHS, resolve_trial
 from .objective import TrainTrial
-
-MAX_CPU_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -43,12 +40,7 @@ class Search:
 
     @property
     def num_workers(self) -> int:
-        wanted = self.tuning.config.workers
-        if wanted != "auto":
-            return wanted
-        from seqtune.workers.gpus import visible_gpus
-
-        return len(visible_gpus()) or min(os.cpu_count() or 1, MAX_CPU_WORKERS)
+        return num_workers(self.tuning.config.workers)
 
     def scoring(self) -> Scoring:
         """The metric that training monitors is the one that tuning goes by."""

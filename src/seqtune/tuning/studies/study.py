@@ -122,6 +122,7 @@ def _describe(study: optuna.Study, plan: StudyPlan) -> None:
     """What the name stands for; made good where the creator died before it came so far."""
     if IDENTITY in study.user_attrs:
         return
+    study.set_metric_names([goal.metric for goal in plan.scoring.all_goals])
     study.set_user_attr(TASK, plan.task)
     study.set_user_attr(STAGE, plan.stage)
     study.set_user_attr(CREATED, datetime.now(UTC).isoformat())

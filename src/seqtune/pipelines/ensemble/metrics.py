@@ -1,0 +1,102 @@
+"""The metrics of an ensemble: beside the single checkpoint, and with how often test was opened."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from seqtune.contracts.ensemble import Ensemble
+from seqtune.contracts.task import Report
+
+from .results import Scored
+from .training import monitor_of
+
+logger = logging.getLogger(__name__)
+
+OURS = "model"
+"""The column of a metrics report that is not a floor."""
+VALIDATION = "val_"
+
+
+def describe(scored: Scored, ensemble: Ensemble, single: Report | None) -> Report:
+    """The report of the catalog: `metrics` of an ensemble, and what stands beside it.
+
+    `single` is the metrics report of the catalog.
+    """
+    first = next(iter(ensemble.member_paths().values()))
+    metric = monitor_of(first).removeprefix(VALIDATION)
+    compared = compare(scored.report, single, reference=ensemble.manifest.reference, metric=metric)
+    lines = [*_compared(compared, metric), *_openings(scored)]
+    for line in lines:
+        logger.info("%s", line)
+    return {
+        **scored.report,
+        "headline": [*lines, *scored.report.get("headline", ())],
+        "beside_single": compared,
+        "test_read_from_store": scored.from_store,
+        "test_openings": scored.openings,
+    }
+
+
+def compare(ours: Report, single: Report | None, *, reference: str, metric: str) -> dict[str, Any]:
+    """The metric of both, by part; `why_not` where they cannot be set side by side."""
+    why_not, parts = _why_not(ours, single, reference=reference), {}
+    if not why_not and single is not None:
+        parts = _parts(ours["parts"], single.get("parts", {}), metric)
+        why_not = "" if parts else f"{metric} is not among the metrics of both"
+    return {"metric": metric, "parts": parts, "why_not": why_not}
+
+
+def value(part: Mapping[str, Any], metric: str) -> float | None:
+    """One number of a part of a metrics report: group, metric, then ours beside the floors."""
+    for group in part.values():
+        if isinstance(group, Mapping) and metric in group:
+            found = group[metric]
+            return float(found[OURS] if isinstance(found, Mapping) else found)
+    return None
+
+
+def _why_not(ours: Report, single: Report | None, *, reference: str) -> str:
+    if not ours.get("parts"):
+        return "nothing is held out"
+    if single is None:
+        return "there are no metrics of the single checkpoint"
+    if single.get("fingerprint") != reference:
+        return "the newest metrics are those of another checkpoint"
+    if single.get("data_hash") != ours.get("data_hash"):
+        return "the metrics of the single checkpoint are of other data"
+    return ""
+
+
+def _parts(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], metric: str
+) -> dict[str, dict[str, float]]:
+    parts = {}
+    for name, part in ours.items():
+        one, other = value(part, metric), value(theirs.get(name, {}), metric)
+        if one is not None and other is not None:
+            parts[name] = {"ensemble": one, "single": other, "gain": one - other}
+    return parts
+
+
+def _compared(compared: Mapping[str, Any], metric: str) -> list[str]:
+    if compared["why_not"]:
+        return [f"not set beside the single checkpoint: {compared['why_not']}"]
+    return [
+        f"{part} {metric}: ensemble {row['ensemble']:.4f}, single checkpoint "
+        f"{row['single']:.4f} ({row['gain']:+.4f})"
+        for part, row in compared["parts"].items()
+    ]
+
+
+def _openings(scored: Scored) -> list[str]:
+    lines = []
+    if scored.from_store:
+        lines.append(f"test was scored before ({scored.when}): that result is read, none is made")
+    if scored.openings > 1:
+        lines.append(
+            f"{scored.openings} different ensembles were scored on this test set: the best of "
+            "several on one test set looks better than it is"
+        )
+    return lines

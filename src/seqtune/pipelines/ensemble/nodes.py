@@ -1,0 +1,107 @@
+"""Joins trials, training and weighing to one ensemble, and scores it on test once."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seqtune.contracts.checkpoint import open_checkpoint
+from seqtune.contracts.ensemble import open_ensemble
+from seqtune.contracts.parameters import TaskParameters
+from seqtune.contracts.task import Report, TaskSpec
+from seqtune.tuning.parameters import TuningParameters
+
+from .._best_config import read_top_configs
+from .._processes import local_executor, num_workers
+from .._scratch import scratch_folder
+from .choice import Chooser
+from .members import Plan, Planned
+from .metrics import describe
+from .results import score_once
+from .training import train_missing
+from .weighing import make_ensemble, refuse_unknown
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EnsembleNodes:
+    task: TaskSpec
+
+    def choose(
+        self,
+        parameters: TaskParameters,
+        tuning: TuningParameters,
+        split: Path,
+        checkpoint: Path,
+        top_configs: list[dict[str, Any]] | None,
+    ) -> Plan:
+        """The trained checkpoint, then the best trials, other seeds, or those that were named."""
+        data = self.task.open_data(split)
+        refuse_unknown(self.task, tuning.ensemble, data)
+        plan = Chooser(
+            task=self.task,
+            parameters=parameters,
+            settings=tuning.ensemble,
+            verify=tuning.verify,
+            data=data,
+            trained=open_checkpoint(checkpoint),
+            trials=read_top_configs(top_configs, task=self.task.name),
+        ).choose()
+        logger.info("%d members (%s)", len(plan.members), plan.why)
+        return plan
+
+    def train(
+        self,
+        plan: Plan,
+        tuning: TuningParameters,
+        split: Path,
+        checkpoint: Path,
+        scratch: Path,
+        store: Path,
+    ) -> tuple[Planned, ...]:
+        """Train the members that nobody has trained yet, several at once."""
+        threads = [m.config.training.num_threads for m in plan.members if m.config]
+        most = max((number for number in threads if number != "auto"), default=1)
+        return train_missing(
+            plan,
+            self.task,
+            split=split,
+            scratch=scratch,
+            store=store,
+            trained=checkpoint,
+            executor=local_executor(),
+            num_workers=num_workers(tuning.config.workers, num_threads=most),
+            max_retries=tuning.config.guards.max_retries,
+        )
+
+    def weigh(
+        self,
+        plan: Plan,
+        members: tuple[Planned, ...],
+        tuning: TuningParameters,
+        split: Path,
+        scratch: Path,
+    ) -> tuple[Path, Report]:
+        """Find on valid how much each counts, and put those that do into one folder."""
+        data = self.task.open_data(split)
+        with scratch_folder(scratch, "ensemble") as out:
+            return make_ensemble(
+                self.task, plan, members, data, tuning.ensemble, out=out / "ensemble"
+            )
+
+    def evaluate(
+        self, ensemble: Path, split: Path, results: Path, metrics: Report | None
+    ) -> Report:
+        """Score it on what was held out: on test once, whatever is run again."""
+        data = self.task.open_data(split)
+        opened = open_ensemble(ensemble)
+        scored = score_once(
+            results,
+            ensemble=opened.manifest.fingerprint,
+            data=data.content_hash,
+            evaluate=lambda: self.task.evaluate(ensemble, data),
+        )
+        return describe(scored, opened, metrics)

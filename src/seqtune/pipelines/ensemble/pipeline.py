@@ -1,0 +1,51 @@
+"""Wires the ensemble of a task."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from seqtune.contracts.task import TaskSpec
+
+from .._template import SCRATCH, of_task
+from .nodes import EnsembleNodes
+
+
+def create_pipeline(task: TaskSpec) -> Pipeline:
+    nodes = EnsembleNodes(task)
+    return of_task(
+        task.name,
+        [
+            Node(
+                nodes.choose,
+                inputs=["params:task", "params:tuning", "split", "checkpoint", "top_configs"],
+                outputs="ensemble_plan",
+                name="choose_members",
+            ),
+            Node(
+                nodes.train,
+                inputs=[
+                    "ensemble_plan",
+                    "params:tuning",
+                    "split",
+                    "checkpoint",
+                    SCRATCH,
+                    "members",
+                ],
+                outputs="trained_members",
+                name="train_members",
+            ),
+            Node(
+                nodes.weigh,
+                inputs=["ensemble_plan", "trained_members", "params:tuning", "split", SCRATCH],
+                outputs=["ensemble", "ensemble_report"],
+                name="weigh_members",
+            ),
+            Node(
+                nodes.evaluate,
+                inputs=["ensemble", "split", "test_results", "metrics"],
+                outputs="ensemble_metrics",
+                name="evaluate_ensemble",
+            ),
+        ],
+        stage="ensemble",
+    )

@@ -1,0 +1,190 @@
+"""How much each member counts: found on valid, written into the ensemble folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seqtune.contracts.checkpoint import Checkpoint, open_checkpoint
+from seqtune.contracts.config import EnsembleConfig, library_versions
+from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.task import Report, TaskSpec, TrainingData
+
+from .folder import write_ensemble
+from .members import Plan, Planned
+from .training import score_of
+
+logger = logging.getLogger(__name__)
+
+AUTO = "auto"
+UNIFORM = "uniform"
+NOTHING_HELD_OUT = (
+    "nothing is held out (split.use_full_data), so nothing is weighed: every member counts the same"
+)
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What decides who counts how much."""
+
+    weights: Sequence[float]
+    scale: str
+    method: str
+    metric: str
+    reason: str
+    findings: dict[str, Any]
+
+
+def make_ensemble(
+    task: TaskSpec,
+    plan: Plan,
+    members: Sequence[Planned],
+    data: TrainingData,
+    settings: EnsembleConfig,
+    *,
+    out: Path,
+) -> tuple[Path, Report]:
+    """Weigh the members and write the ensemble to `out`; the report says what was compared."""
+    members = _without_twins(members)
+    paths = {member.name: _path(member) for member in members}
+    opened = {name: open_checkpoint(path) for name, path in paths.items()}
+    weighed = _weigh(task, paths, data, settings, seed=_seed(opened[members[0].name]))
+    described = [
+        _member(member, opened[member.name], weight=weight)
+        for member, weight in zip(members, weighed.weights, strict=True)
+    ]
+    shares = {member.weights_sha256: member.weight for member in described}
+    manifest = EnsembleManifest(
+        task=task.name,
+        fingerprint=ensemble_fingerprint(shares, scale=weighed.scale, data_hash=data.content_hash),
+        data_hash=data.content_hash,
+        assets_hash=data.assets_hash,
+        reference=members[0].fingerprint,
+        scale=weighed.scale,
+        method=weighed.method,
+        members=tuple(described),
+        metric=weighed.metric,
+        findings=weighed.findings,
+        versions=library_versions(),
+    )
+    return write_ensemble(out, manifest, paths), _report(manifest, plan, weighed)
+
+
+def refuse_unknown(task: TaskSpec, settings: EnsembleConfig, data: TrainingData) -> None:
+    """Refuse what members could not be weighed by, before any is trained for it."""
+    faults = []
+    if task.scales and settings.scale not in (AUTO, *task.scales):
+        faults.append(
+            f"ensemble.scale={settings.scale!r} is no scale of {task.name}; choose one of "
+            f"{', '.join((AUTO, *task.scales))}"
+        )
+    if not data.has_validation and settings.weights not in (AUTO, UNIFORM):
+        faults.append(
+            f"ensemble.weights={settings.weights} needs something held out to be found on, and "
+            "split.use_full_data leaves nothing; choose auto or uniform"
+        )
+    if faults:
+        raise ConfigurationError(faults)
+
+
+def _weigh(
+    task: TaskSpec,
+    paths: dict[str, Path],
+    data: TrainingData,
+    settings: EnsembleConfig,
+    *,
+    seed: int,
+) -> Weighed:
+    if not data.has_validation:
+        return _uniform(task, settings, num_members=len(paths))
+    from seqtune.ensembling import weigh
+
+    pool = task.open_pool(paths, data, settings, seed=seed)
+    found = weigh(pool, settings, seed=seed)
+    return Weighed(
+        weights=found.weights,
+        scale=found.scale,
+        method=found.method,
+        metric=pool.metric,
+        reason=found.reason,
+        findings={**found.as_dict(), "pool": dict(pool.facts())},
+    )
+
+
+def _uniform(task: TaskSpec, settings: EnsembleConfig, *, num_members: int) -> Weighed:
+    """Where there is nothing to find weights on."""
+    scale = settings.scale if settings.scale != AUTO else (*task.scales, AUTO)[0]
+    logger.warning("%s, on the scale %s", NOTHING_HELD_OUT, scale)
+    return Weighed(
+        weights=[1 / num_members] * num_members,
+        scale=scale,
+        method=UNIFORM,
+        metric="nothing held out",
+        reason=NOTHING_HELD_OUT,
+        findings={"reason": NOTHING_HELD_OUT},
+    )
+
+
+def _without_twins(members: Sequence[Planned]) -> list[Planned]:
+    """Members whose weights differ: two configurations may well have trained the same model."""
+    kept: dict[str, Planned] = {}
+    for member in members:
+        sha = open_checkpoint(_path(member)).manifest.best.sha256
+        first = kept.setdefault(sha, member)
+        if first is not member:
+            logger.info("%s is the same model as %s: left out", member.origin, first.origin)
+    return list(kept.values())
+
+
+def _member(member: Planned, checkpoint: Checkpoint, *, weight: float) -> Member:
+    score = score_of(checkpoint.path)
+    return Member(
+        name=member.name,
+        origin=member.origin,
+        fingerprint=member.fingerprint,
+        weights_sha256=checkpoint.manifest.best.sha256,
+        weight=weight,
+        score=member.known_score if score is None else score,
+    )
+
+
+def _report(manifest: EnsembleManifest, plan: Plan, weighed: Weighed) -> Report:
+    heaviest = sorted(manifest.used, key=lambda member: -member.weight)
+    return {
+        "headline": [
+            f"{len(heaviest)} of {len(manifest.members)} members count ({manifest.method}, on the "
+            f"scale {manifest.scale})",
+            weighed.reason,
+            *(f"{member.weight:.0%} {member.origin}" for member in heaviest),
+        ],
+        "fingerprint": manifest.fingerprint,
+        "reference": manifest.reference,
+        "data_hash": manifest.data_hash,
+        "chosen_from": plan.kind,
+        "why_these": plan.why,
+        "metric": manifest.metric,
+        "method": manifest.method,
+        "scale": manifest.scale,
+        "reason": weighed.reason,
+        "members": [member.model_dump(mode="json") for member in manifest.members],
+        "weights": {member.name: member.weight for member in manifest.members},
+        **{key: value for key, value in weighed.findings.items() if key not in TOLD},
+    }
+
+
+TOLD = ("method", "scale", "weights", "reason")
+"""What the report says in its own words."""
+
+
+def _path(member: Planned) -> Path:
+    if member.checkpoint is None:
+        raise ConfigurationError(f"{member.origin} was never trained")
+    return member.checkpoint
+
+
+def _seed(checkpoint: Checkpoint) -> int:
+    return int(checkpoint.manifest.config["seed"])

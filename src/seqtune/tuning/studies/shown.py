@@ -1,0 +1,78 @@
+"""Which study a person wants to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seqtune.contracts.errors import ArtifactError, ConfigurationError, did_you_mean
+
+from .faults import check_file, explained
+from .records import CREATED, STAGE, TASK, is_imported, state_of
+from .ref import StorageRef
+from .storage import open_storage, quiet_optuna
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.study._frozen import FrozenStudy
+
+SEARCHES = ("test", "quick", "medium")
+"""Stages that search; the others run lists."""
+
+
+@dataclass(frozen=True)
+class ShownStudy:
+    number: int
+    """Its id in the storage."""
+    name: str
+    num_finished: int
+
+
+def study_to_show(ref: StorageRef, *, task: str, name: str | None = None) -> ShownStudy:
+    """The named study, or the newest search of a task in which a trial has finished.
+
+    A medium stage is begun after its quick stage, so it is the newer of the two.
+    """
+    if ref.file is not None and not ref.file.exists():
+        raise _nothing_yet(ref, task)
+    with explained(ref), quiet_optuna():
+        if ref.file is not None:
+            check_file(ref.file)
+        storage = open_storage(ref)
+        studies = storage.get_all_studies()
+        if name is not None:
+            return _shown(storage, _named(studies, name, ref))
+        for study in sorted(studies, key=_age, reverse=True):
+            attributes = study.user_attrs
+            if (attributes.get(TASK), attributes.get(STAGE)) in {(task, one) for one in SEARCHES}:
+                shown = _shown(storage, study)
+                if shown.num_finished:
+                    return shown
+    raise _nothing_yet(ref, task)
+
+
+def _age(study: FrozenStudy) -> str:
+    return str(study.user_attrs.get(CREATED, ""))
+
+
+def _named(studies: list[FrozenStudy], name: str, ref: StorageRef) -> FrozenStudy:
+    known = {study.study_name: study for study in studies}
+    if name not in known:
+        hint = did_you_mean(name, list(known)) if known else "there is none yet"
+        raise ConfigurationError(f"{ref.place} holds no study {name!r}; {hint} (--study)")
+    return known[name]
+
+
+def _shown(storage: BaseStorage, study: FrozenStudy) -> ShownStudy:
+    trials = storage.get_all_trials(study._study_id, deepcopy=False)
+    finished = sum(
+        state_of(trial) in {"complete", "pruned"} and not is_imported(trial) for trial in trials
+    )
+    return ShownStudy(study._study_id, study.study_name, finished)
+
+
+def _nothing_yet(ref: StorageRef, task: str) -> ArtifactError:
+    return ArtifactError(
+        f"{ref.place} holds no study of {task} with a finished trial. Tune first: kedro run "
+        f"--pipeline {task}.tune; studies of another environment are shown with --env"
+    )
