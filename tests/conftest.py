@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 
 # Before torch is imported: tests run one to a core, and threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# MLflow takes seconds of every run; tests of tracking, and `finished_project`, switch it on.
+os.environ.setdefault("SEQTUNE_TRACKING", "off")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -45,6 +48,12 @@ def kedro(project: Path) -> Kedro:
     return kedro_in(project)
 
 
+@pytest.fixture(scope="session")
+def kedro_with() -> Callable[..., Kedro]:
+    """`kedro_with(folder, tracking="on", NAME="value")`: `kedro` there, in that environment."""
+    return kedro_in
+
+
 @pytest.fixture(scope="module")
 def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One project for a whole file of tests, which leave it as they found it."""
@@ -57,6 +66,69 @@ def shared_kedro(shared_project: Path) -> Kedro:
     return kedro_in(shared_project)
 
 
+@pytest.fixture(scope="session")
+def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a tiny run of the whole chain in it, made once for all workers of pytest.
+
+    For reading only. Some of its items have names that must be escaped wherever they are shown.
+    What the run said is in `said.txt`.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / "finished"
+    with (base / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the others wait for whoever came first
+        if not (base / "finished.ok").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            finish_project(new_project(folder))
+            (base / "finished.ok").touch()
+    return folder
+
+
+def finish_project(folder: Path) -> None:
+    """Give a project raw data and a small search, and run everything."""
+    raw = folder / "data" / "01_raw" / "recommend"
+    raw.mkdir(parents=True)
+    named = ["<script>alert(1)</script>", 'R&B "hits"']
+    names = [*named, *(f"song {number}" for number in range(10))]
+    rows = [
+        f'{user},"{names[(user + step) % 12].replace(chr(34), chr(34) * 2)}",{1000 + step}'
+        for user in range(1, 41)
+        for step in range(9)
+    ]
+    (raw / "interactions.csv").write_text("\n".join(["user,item,time", *rows, ""]))
+    (folder / "conf" / "local" / "parameters_tuning.yml").write_text(TINY_SEARCH)
+    result = kedro_in(folder, tracking="on")("run", timeout=600)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (folder / "said.txt").write_text(result.stdout + result.stderr)
+
+
+TINY_SEARCH = """
+tuning:
+  workers: 1
+  stages:
+    test: {trials: 1, epochs: 1}
+    quick: {trials: 4, epochs: 2}
+    medium: {trials: 3, epochs: 3}
+  pruner: {startup_trials: 1}
+  rerank: {top: 2, seeds: 2}
+recommend:
+  preset: small
+  training: {accelerator: cpu}
+  tuning:
+    spaces:
+      quick: &tiny
+        model:
+          hidden_units: {choices: [4, 8]}
+          num_heads: {choices: [1, 2]}
+          num_layers: {choices: [1]}
+          max_len: {choices: [8]}
+        training:
+          batch_size: {choices: [16, 32]}
+      medium: *tiny
+"""
+
+
 def new_project(folder: Path) -> Path:
     (folder / "src").mkdir(parents=True)
     shutil.copytree(REPOSITORY / "conf", folder / "conf", ignore=_others_local_settings)
@@ -65,9 +137,17 @@ def new_project(folder: Path) -> Path:
     return folder
 
 
-def kedro_in(folder: Path) -> Kedro:
+def kedro_in(folder: Path, *, tracking: str = "off", **more: str) -> Kedro:
+    """`kedro` in a folder; `more` are environment variables."""
+
     def call(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "COLUMNS": "200"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(REPOSITORY / "src"),
+            "COLUMNS": "200",
+            "SEQTUNE_TRACKING": tracking,
+            **more,
+        }
         return subprocess.run(
             [sys.executable, "-m", "kedro", *arguments],
             cwd=folder,

@@ -6,6 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 import click
@@ -14,13 +15,18 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.io.core import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 
+from seqtune.console import plain_outside_a_terminal
 from seqtune.contracts.errors import SeqtuneError, storage_error
 
 logger = logging.getLogger(__name__)
 
 
-def _friendly(command: Callable[..., Any]) -> Callable[..., Any]:
+def friendly(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that says in one message what a user can mend."""
+
+    @wraps(command)
     def call(*args: Any, **kwargs: Any) -> Any:
+        plain_outside_a_terminal()
         # `--pipeline NAME` is how seqtune is used and documented.
         warnings.filterwarnings("ignore", "Option '--pipeline'", KedroDeprecationWarning)
         # Kedro 1.7 calls it so; omegaconf 2.4 has renamed it.
@@ -66,7 +72,7 @@ def _is_not_a_repetition(record: logging.LogRecord) -> bool:
 run = click.Command(
     "run",
     params=kedro_run.params,
-    callback=_friendly(kedro_run.callback),  # type: ignore[arg-type]
+    callback=friendly(kedro_run.callback),  # type: ignore[arg-type]
     help=kedro_run.help,
     short_help="Run a pipeline.",
     context_settings=kedro_run.context_settings,

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from seqtune.hooks import ParameterHooks, SummaryHooks
+from seqtune.hooks import ParameterHooks, ReportHooks, SummaryHooks, TrackingHooks
+from seqtune.plugins import leave_commands_to_us
 
-HOOKS = (ParameterHooks(), SummaryHooks())
+# The last one is called first at the end of a run: what TrackingHooks keeps must be written then.
+HOOKS = (ParameterHooks(), SummaryHooks(), TrackingHooks(), ReportHooks())
 
 # Opening a run's store on exit is of no use to us, and telemetry is off.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_telemetry",)
@@ -13,6 +15,9 @@ CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     # Without this an environment's file replaces a whole top-level key.
-    "merge_strategy": {"parameters": "soft"},
+    "merge_strategy": {"parameters": "soft", "mlflow": "soft"},
+    "config_patterns": {"mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"]},
     "custom_resolvers": {"root": lambda: str(Path(__file__).resolve().parents[2])},
 }
+
+leave_commands_to_us()

@@ -1,15 +1,29 @@
-"""The last lines of a run: what was made, where it is, what to do next."""
+"""The last lines of a run: where the report is, what was found, what was made, what to do next."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-FIGURE = "_figure"
+PAGE = "run_report"
+OPENED_BY_HAND = (
+    "verify_page",
+    "narrowed_space",
+    "best_config",
+    "checkpoint",
+    "ensemble",
+    "predictions",
+    "submission",
+)
+"""What people go on with; everything else is counted."""
+HEADLINED = (".metrics", "_metrics", "_report", "_analysis")
+PREFIXES = ("tune_", "analyse_", "draw_", "evaluate_", "weigh_", "choose_", "resolve_")
 NEXT_STEPS = {
     "sample_interactions": "kedro run --env sample",
     "ingest_report": "kedro run --pipeline split",
@@ -18,13 +32,30 @@ NEXT_STEPS = {
     "tune_quick_report": "kedro run --pipeline tune",
     "best_config": "kedro run --pipeline train",
     "validate_report": "kedro run --pipeline predict",
-    "checkpoint": "kedro run --pipeline predict",
+    "checkpoint": "kedro run --pipeline ensemble, or without one: kedro run --pipeline predict",
+    "ensemble": "kedro run --pipeline predict",
     "predictions": (
         "put your own data in data/01_raw/recommend and give `kedro run`; "
         "parameters: conf/base/parameters_recommend.yml"
     ),
 }
 """By what a run made last: how to go on from it."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one node of a run made."""
+
+    node: str
+    outputs: Sequence[str]
+
+    @property
+    def label(self) -> str:
+        """The part of the method that the node belongs to."""
+        name = self.node.rpartition(".")[2]
+        for prefix in PREFIXES:
+            name = name.removeprefix(prefix)
+        return name
 
 
 def saved_place(entry: Mapping[str, Any], save_version: str) -> Path | None:
@@ -36,49 +67,115 @@ def saved_place(entry: Mapping[str, Any], save_version: str) -> Path | None:
 
 
 def print_summary(
-    outputs: Sequence[str],
+    made: Sequence[Made],
     places: Mapping[str, Path],
     *,
     load: Callable[[str], Any],
     env: str | None = None,
+    seconds: float | None = None,
+    page: Path | None = None,
 ) -> None:
-    """Print what a run wrote (`outputs`, in order), its headlines, and the next step."""
-    made = [name for name in outputs if name in places]
-    if not made:
+    """Print what a run found and wrote (`made`, in order), and the next step.
+
+    `places` are those of the datasets that were saved, `page` is the report as HTML.
+    """
+    saved = [name for one in made for name in one.outputs if name in places]
+    if not saved:
         return
-    console = Console(soft_wrap=True, highlight=False)
-    named = [name for name in made if not name.endswith(FIGURE)]
-    width = max(map(len, named), default=0)
-    console.print("\n[bold]Made by this run[/bold]")
-    for name in named:  # no table: it would cut paths to the width of the terminal
-        console.print(f"{name:<{width}}  {_short(places[name])}", markup=False)
-    for folder, number in Counter(_folder(places[n]) for n in made if n.endswith(FIGURE)).items():
-        console.print(f"{number} figures, shown by `make viz`: {_short(folder)}", markup=False)
-    for line in _headlines(made, load):
-        console.print(line, markup=False)
-    if step := _next_step(made, env):
-        console.print(f"[bold]Next:[/bold] {step}")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print()
+    if console.is_terminal:
+        console.rule()
+    took = "" if seconds is None else f" in {_duration(seconds)}"
+    console.print(f"Done{took}.", style="bold")
+    if page is not None:
+        _print_rows(console, [("report", f"{_short(page)} (open it in a browser)")])
+    _print_rows(console, [("\n", "")], *_findings(made, places, load))
+    console.print("\nMade", style="bold")
+    _print_rows(console, _files(saved, places))
+    if step := _next_step(saved, env):
+        console.print(Text.assemble(("\nNext: ", "bold"), step))
 
 
-def _headlines(made: Sequence[str], load: Callable[[str], Any]) -> Iterator[str]:
-    """What a stage wants said of its result: the `headline` of its report."""
-    for name in made:
-        if name.endswith((".metrics", "_report", "_analysis")):
-            yield from load(name).get("headline", [])
+def _print_rows(console: Console, *groups: Sequence[tuple[str, str]]) -> None:
+    """Two columns. In a file nothing is wrapped, so that a path or a number stays in one piece."""
+    rows = [row for group in groups for row in group if row[1]]
+    if not rows:
+        return
+    width = max(len(label) for label, _ in rows)
+    if not console.is_terminal:
+        for label, text in rows:
+            console.print(f"{label:<{width}}  {text}", markup=False)
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", min_width=width, no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in rows:
+        table.add_row(label, Text(text))
+    console.print(table, soft_wrap=False)
+
+
+def _findings(
+    made: Sequence[Made], places: Mapping[str, Path], load: Callable[[str], Any]
+) -> Iterator[list[tuple[str, str]]]:
+    """What each part of the method wants said: the `headline` of its reports."""
+    lines: dict[str, list[str]] = {}
+    for one in made:
+        for name in one.outputs:
+            if name in places:
+                lines.setdefault(one.label, []).extend(_headline(name, load))
+    for label, told in lines.items():
+        labels = [label, *[""] * len(told)]
+        yield [
+            (shown, line.removeprefix(f"{label}: "))
+            for shown, line in zip(labels, told, strict=False)
+        ]
+
+
+def _headline(name: str, load: Callable[[str], Any]) -> Sequence[str]:
+    if not name.endswith(HEADLINED):
+        return ()
+    lines: Sequence[str] = load(name).get("headline", ())
+    return lines
+
+
+def _files(saved: Sequence[str], places: Mapping[str, Path]) -> list[tuple[str, str]]:
+    """The few files that people go on with, and how many others there are."""
+    opened = [name for name in saved if _last(name) in OPENED_BY_HAND]
+    opened = opened or [name for name in saved if not name.endswith("_figure")]
+    rows = [(_last(name), _short(places[name])) for name in opened]
+    if others := len(saved) - len(opened):
+        folder = _short(_common_folder([places[name] for name in saved]))
+        rows.append((f"{others} more", f"reports, tables and figures in {folder}; `make viz`"))
+    return rows
 
 
 def _next_step(made: Sequence[str], env: str | None) -> str | None:
-    names = {name.rpartition(".")[2] for name in made}
+    names = {_last(name) for name in made}
     step = next((text for name, text in reversed(NEXT_STEPS.items()) if name in names), None)
     has_own_data = env not in (None, "local", "base")
     if step and has_own_data and step.startswith("kedro run") and "--env" not in step:
-        return f"{step} --env {env}"
+        return step.replace("kedro run", f"kedro run --env {env}")
     return step
 
 
-def _folder(place: Path) -> Path:
-    """The folder that holds all versions of all figures."""
-    return place.parents[2]
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _common_folder(places: Sequence[Path]) -> Path:
+    folder = places[0].parent
+    while not all(place.is_relative_to(folder) for place in places):
+        folder = folder.parent
+    return folder
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _short(path: Path) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from seqtune.summary import print_summary, saved_place
+from seqtune.summary import Made, print_summary, saved_place
 
 CATALOG = {
     "recommend.metrics": {
@@ -41,39 +42,80 @@ def test_places_follow_kedros_versions() -> None:
     assert places["scratch"] == Path("/d/scratch")
 
 
-def test_a_run_ends_with_what_was_made_and_the_next_step(
+def say(
+    capsys: pytest.CaptureFixture[str], nodes: dict[str, list[str]], **settings: Any
+) -> list[str]:
+    """The lines of a summary; every report has the headline `<name> went well`."""
+    print_summary(
+        [Made(node, outputs) for node, outputs in nodes.items()],
+        saved_places("v1"),
+        load=lambda name: {"headline": [f"{name} went well"]},
+        **settings,
+    )
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_run_ends_with_what_was_found_and_made_and_the_next_step(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    print_summary(
-        ["recommend.resolved_config", "recommend.checkpoint", "recommend.metrics"],
-        saved_places("v1"),
-        load=lambda name: {"headline": [f"test NDCG@10 0.31 of {name}"]},
-        env="sample",
-    )
-    output = capsys.readouterr().out
-    assert "/d/checkpoint/v1/checkpoint" in output
-    assert "resolved_config" not in output
-    assert "test NDCG@10 0.31 of recommend.metrics" in output
-    assert "Next: kedro run --pipeline predict --env sample" in output
+    nodes = {
+        "recommend.resolve_config": ["recommend.resolved_config"],
+        "recommend.train": ["recommend.checkpoint"],
+        "recommend.evaluate": ["recommend.metrics"],
+    }
+    lines = say(capsys, nodes, env="sample", seconds=75.2)
+    assert "Done in 1 min 15 s." in lines
+    assert "evaluate  recommend.metrics went well" in lines
+    assert "checkpoint  /d/checkpoint/v1/checkpoint" in lines
+    assert not any("resolved_config" in line for line in lines)
+    assert "kedro run --env sample --pipeline predict" in lines[-1]
 
 
-def test_figures_are_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_opens_with_the_report_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = {"recommend.train": ["recommend.checkpoint"]}
+    lines = say(capsys, nodes, page=Path("/d/run_report.html"))
+    assert lines[1:3] == ["Done.", "report  /d/run_report.html (open it in a browser)"]
+
+
+def test_what_nobody_opens_by_hand_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     figures = ["recommend.quick_history_figure", "recommend.quick_curves_figure"]
-    print_summary(figures, saved_places("v1"), load=dict.get)
-    output = capsys.readouterr().out
-    assert "2 figures, shown by `make viz`: /d" in output
-    assert "quick_history" not in output
+    lines = say(capsys, {"recommend.draw_quick": figures, "train": ["recommend.checkpoint"]})
+    assert "2 more      reports, tables and figures in /d; `make viz`" in lines
+    assert not any("quick_history" in line for line in lines)
+
+
+def test_a_run_that_made_reports_alone_names_them(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = say(capsys, {"recommend.evaluate": ["recommend.metrics"]})
+    assert "metrics  /d/metrics.json/v1/metrics.json" in lines
+
+
+def test_lines_of_one_part_stand_under_its_name_once(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(
+        [Made("recommend.tune.tune_quick", ["recommend.metrics"])],
+        saved_places("v1"),
+        load=lambda _: {"headline": ["quick: 4 complete", "quick: best 0.5"]},
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert "quick  4 complete" in lines
+    assert "       best 0.5" in lines
 
 
 def test_a_run_that_saved_nothing_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    print_summary(["recommend.resolved_config"], {}, load=dict.get)
-    assert capsys.readouterr().out == ""
+    assert say(capsys, {"recommend.resolve_config": ["recommend.resolved_config"]}) == []
+
+
+def test_nothing_of_the_users_is_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(
+        [Made("recommend.evaluate", ["recommend.metrics"])],
+        saved_places("v1"),
+        load=lambda _: {"headline": ["item [bold]Alien[/bold] [/oops]"]},
+    )
+    assert "item [bold]Alien[/bold] [/oops]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("env", [None, "local"])
 def test_the_next_step_names_no_environment_where_none_was_named(
     capsys: pytest.CaptureFixture[str], env: str | None
 ) -> None:
-    outputs = ["recommend.checkpoint"]
-    print_summary(outputs, saved_places("v1"), load=dict.get, env=env)
-    assert capsys.readouterr().out.endswith("kedro run --pipeline predict\n")
+    lines = say(capsys, {"recommend.train": ["recommend.checkpoint"]}, env=env)
+    assert "--env" not in lines[-1]

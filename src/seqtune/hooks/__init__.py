@@ -1,0 +1,8 @@
+"""Kedro hooks, one file for each thing that happens around a run."""
+
+from .parameters import ParameterHooks
+from .report import ReportHooks
+from .summary import SummaryHooks
+from .tracking import TrackingHooks
+
+__all__ = ["ParameterHooks", "ReportHooks", "SummaryHooks", "TrackingHooks"]

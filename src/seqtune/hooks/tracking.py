@@ -1,0 +1,223 @@
+"""A run is written down as it goes: MLflow, TensorBoard, Weights & Biases."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from seqtune.contracts.errors import Interrupted
+from seqtune.contracts.parameters import RUNTIME, TaskParameters
+from seqtune.contracts.resolve import Layer, resolve
+from seqtune.pipeline_registry import TASKS
+from seqtune.summary import saved_place
+from seqtune.tracking import Record, Sink, Tracker, TrackingConfig, choose, require_installed
+from seqtune.tracking.gpus import GpuWatch
+from seqtune.tracking.quiet import quietly, set_up_quietly
+from seqtune.tracking.records import End
+
+from ._mlflow import set_up, start_mlflow
+from ._told import Goal, Teller, stage_of
+
+FOLDER = "09_tracking"
+ROOT = "tracking"
+PAGE = "run_report"
+logger = logging.getLogger(__name__)
+
+
+class TrackingHooks:
+    """Holds kedro-mlflow's own hook, and calls it where nothing that it does can end a run.
+
+    kedro-mlflow's hook would log typed parameters as one string, make every dataset of the catalog
+    before anything runs, be imported by every command, and fail the run when it fails.
+    """
+
+    def __init__(self) -> None:
+        # pluggy loads no plug-in under a name that is taken; this is kedro-mlflow's.
+        self.__name__ = "mlflow_hook"
+        self._context: KedroContext | None = None
+        self._save_version = ""
+        self._forget()
+
+    def _forget(self) -> None:
+        self._tracker = Tracker()
+        self._config = TrackingConfig()
+        self._watch = GpuWatch(0.0)
+        self._teller: Teller | None = None
+        self._made: dict[str, dict[str, Any]] = {}
+        self._model_of = ""
+        self._under_way = ""
+        self._mlflow_run = ""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        self._context = context
+        if "kedro_mlflow" in sys.modules:  # its own commands read `context.mlflow`
+            set_up(context)
+
+    @hook_impl
+    def after_catalog_created(self, save_version: str) -> None:
+        self._save_version = save_version
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        self._forget()
+        self._config = choose(_read_config(run_params, catalog))
+        if self._config.is_off:
+            return
+        set_up_quietly()
+        require_installed(self._config)
+        self._tracker = Tracker(self._sinks(run_params, pipeline, catalog))
+        if not self._tracker.is_on:
+            return
+        atexit.register(self._left_behind)
+        self._watch = GpuWatch(self._config.gpu_every_seconds)
+        self._watch.start()
+        self._teller = Teller(
+            place=lambda name: _place(catalog, name, self._save_version),
+            goals=_goals(pipeline, catalog),
+            since=time.time(),
+            watch=self._watch,
+        )
+        self._model_of = _model_of(pipeline) if self._config.log_model else ""
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        if self._tracker.is_on:
+            self._under_way = stage_of(node)
+            self._tracker.log(Record("stage", self._under_way, started=time.time()))
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
+        """Only now are the files where they belong; a node is told of when all of its are."""
+        if not self._tracker.is_on:
+            return
+        made = self._made.setdefault(node.name, {})
+        made[dataset_name] = data
+        if len(made) == len(node.outputs):
+            self._under_way = ""
+            self._guarded(lambda: self._tell(node, self._made.pop(node.name)))
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        self._end("KILLED" if isinstance(error, Interrupted) else "FAILED", error)
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        self._end("FINISHED")
+
+    def _tell(self, node: Node, made: Mapping[str, Any]) -> None:
+        assert self._teller is not None  # noqa: S101
+        self._tracker.log(*self._teller.records(node, made), *self._news_of_gpus())
+        if made.get(self._model_of) is not None:
+            self._tracker.log(Record("run", model=self._teller.there(self._model_of)))
+
+    def _news_of_gpus(self) -> list[Record]:
+        news = self._watch.news()
+        return [Record("run", series=news)] if news else []
+
+    def _pages(self) -> list[Record]:
+        """The report of the run, which its own hook has just written."""
+        assert self._teller is not None  # noqa: S101
+        names = [f"{task.name}.{PAGE}" for task in TASKS]
+        places = [place for name in names if (place := self._teller.place(name))]
+        return [Record("run", files={"report": [p]}) for p in places if p.exists()]
+
+    def _end(self, end: End, error: BaseException | None = None) -> None:
+        atexit.unregister(self._left_behind)
+        if not self._tracker.is_on:
+            return
+        self._watch.stop()
+        reason = "" if error is None else f"{type(error).__name__}: {error}"
+        if self._under_way and error is not None:
+            told = Record("stage", self._under_way, tags={"error": reason}, end=end)
+            self._tracker.log(told)
+        self._guarded(lambda: self._tracker.log(*self._news_of_gpus(), *self._pages()))
+        self._tracker.close(end, reason)
+        if self._mlflow_run and not error:
+            logger.info("MLflow: run %s, `make mlflow` shows it", self._mlflow_run)
+
+    def _left_behind(self) -> None:
+        """Python ends while a run is under way: Ctrl-C, which no hook of Kedro's hears of."""
+        self._end("KILLED", KeyboardInterrupt("stopped"))
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        try:
+            with quietly():
+                call()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the run is worth more
+            self._tracker.give_up(error)
+
+    # ---- where it goes ---------------------------------------------------------------------
+
+    def _sinks(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> list[Sink]:
+        assert self._context is not None  # noqa: S101
+        sinks: list[Sink] = []
+        if self._config.mlflow:
+            sink = start_mlflow(self._context, run_params, pipeline, catalog)
+            if sink is not None:
+                sinks.append(sink)
+                self._mlflow_run = sink.run_id
+        folder, run = _data_folder(self._context) / FOLDER, self._save_version
+        if self._config.tensorboard:
+            from seqtune.tracking.tensorboard_sink import TensorBoardSink
+
+            sinks.append(TensorBoardSink(folder / "tensorboard", run=run))
+        if self._config.wandb != "off":
+            from seqtune.tracking.wandb_sink import WandbSink
+
+            project, mode = self._config.wandb_project, self._config.wandb
+            sinks.append(WandbSink(folder, project=project, mode=mode, run=run))
+        return sinks
+
+
+def _data_folder(context: KedroContext) -> Path:
+    named = context.config_loader["globals"].get("data", "data")
+    return Path(context.project_path) / str(named)
+
+
+def _read_config(run_params: Mapping[str, Any], catalog: DataCatalog) -> TrackingConfig:
+    values = catalog["parameters"].load().get(ROOT) or {}
+    runtime = (run_params.get("runtime_params") or {}).get(ROOT) or {}
+    return resolve(TrackingConfig, Layer("conf", values), Layer(RUNTIME, runtime), root=ROOT).config
+
+
+def _goals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, Goal]:
+    """What each task is judged by, from the parameters that were checked before."""
+    goals = {}
+    for task in TASKS:
+        name = f"params:{task.name}"
+        if name in pipeline.inputs():
+            parameters: TaskParameters = catalog[name].load()
+            training = parameters.resolve().config.training
+            goals[task.name] = Goal(training.monitor, training.monitor_mode)
+    return goals
+
+
+def _place(catalog: DataCatalog, name: str, save_version: str) -> Path | None:
+    entry = catalog.config_resolver.resolve_pattern(name)
+    return saved_place(entry, save_version) if entry else None
+
+
+def _model_of(pipeline: Pipeline) -> str:
+    """The dataset whose folder becomes the model: the ensemble where one is made."""
+    outputs = pipeline.all_outputs()
+    for kind in ("ensemble", "checkpoint"):
+        for name in sorted(outputs):
+            if name.rpartition(".")[2] == kind:
+                return name
+    return ""
