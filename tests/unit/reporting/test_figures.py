@@ -85,6 +85,13 @@ FULL: dict[str, Callable[[], Any]] = {
     "pareto_front": lambda: figures.pareto_front(TRIALS, goals=GOALS, picked=1),
     "narrowing": lambda: figures.narrowing(DECISIONS),
     "rerank": lambda: figures.rerank(ROWS, metric="val_ndcg@10", reason="because " * 30),
+    "lengths": lambda: figures.lengths([1, 2, 2, 9]),
+    "popularity": lambda: figures.popularity([5, 3, 1]),
+    "activity": lambda: figures.activity([0.0, 1.0, 2.0], [4, 2]),
+    "nearest": lambda: figures.nearest("a", ["b"], [0.5]),
+    "attention": lambda: figures.attention(["a", "b"], [[[0.5, 0.2]]]),
+    "effects": lambda: figures.effects(["a"], ["b"], [[0.5]]),
+    "agreement": lambda: figures.agreement(["one", "other"], [[1.0, 0.5], [0.5, 1.0]]),
 }
 EMPTY: dict[str, Callable[[], Any]] = {
     "history": lambda: figures.history([], **KNOWN),
@@ -96,6 +103,13 @@ EMPTY: dict[str, Callable[[], Any]] = {
     "pareto_front": lambda: figures.pareto_front([], goals=GOALS),
     "narrowing": lambda: figures.narrowing([], refused="refused"),
     "rerank": lambda: figures.rerank(ROWS[1:], metric="val_ndcg@10"),
+    "lengths": lambda: figures.lengths([]),
+    "popularity": lambda: figures.popularity([0]),
+    "activity": lambda: figures.activity([], []),
+    "nearest": lambda: figures.nearest("a", [], []),
+    "attention": lambda: figures.attention([], []),
+    "effects": lambda: figures.effects([], [], []),
+    "agreement": lambda: figures.agreement([], []),
 }
 
 

@@ -1,23 +1,32 @@
-"""Figures of a search: lists of trials and plain values in, Plotly figures out.
+"""Figures of data, searches and reasons: plain values in, Plotly figures out.
 
 The only room that imports Plotly. Every figure takes the empty case: it then says what is missing.
 """
 
 from plotly.graph_objects import Figure
 
+from ._data import activity, lengths, popularity
 from ._decisions import narrowing, rerank
 from ._goals import pareto_front
 from ._parameters import importances, parallel_coordinates, slices
+from ._reasons import agreement, attention, effects, nearest
 from ._search import history, intermediate_values, timeline
 
 __all__ = [
     "Figure",
+    "activity",
+    "agreement",
+    "attention",
+    "effects",
     "history",
     "importances",
     "intermediate_values",
+    "lengths",
     "narrowing",
+    "nearest",
     "parallel_coordinates",
     "pareto_front",
+    "popularity",
     "rerank",
     "slices",
     "timeline",

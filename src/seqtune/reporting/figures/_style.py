@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import textwrap
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ SUBTITLE_WIDTH = 88
 """Characters; a figure 600 points wide takes that many."""
 LINE_HEIGHT = 17
 MAX_LABEL = 28
+MAX_NAME = 36
 
 
 def figure(
@@ -124,6 +126,13 @@ def shown(value: Value | float) -> str:
 def short(key: str) -> str:
     """The end of a long key."""
     return key if len(key) <= MAX_LABEL else f"..{key[-MAX_LABEL + 2 :]}"
+
+
+def label(text: object) -> str:
+    """Text from data: cut, and such that Plotly, which renders some HTML, shows it as it is."""
+    whole = str(text)
+    cut = whole if len(whole) <= MAX_NAME else f"{whole[: MAX_NAME - 2]}.."
+    return html.escape(cut, quote=False)
 
 
 def hover(trial: Trial) -> str:

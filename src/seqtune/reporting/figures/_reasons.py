@@ -1,0 +1,152 @@
+"""Why a list is what it is. Names come from data, so none is put into a figure as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from ._style import BLUE, CLEAR, ORANGE, TEXT, figure, label, nothing
+
+MOST = 25
+"""Items of a history that a figure has room for: the last ones."""
+ROW_HEIGHT = 30
+FOR_AND_AGAINST = [[0.0, ORANGE], [0.5, "rgba(128, 134, 145, 0.10)"], [1.0, BLUE]]
+FAINT_TO_BLUE = [[0.0, "rgba(128, 134, 145, 0.10)"], [1.0, BLUE]]
+
+
+def nearest(item: str, names: Sequence[str], similarities: Sequence[float]) -> go.Figure:
+    """The items nearest to one, by cosine."""
+    title = f"Nearest to {label(item)}"
+    if not names:
+        return nothing(title, "there is no other item")
+    drawn = figure(title, x="cosine similarity", height=150 + ROW_HEIGHT * len(names))
+    drawn.add_bar(
+        orientation="h",
+        y=list(range(len(names))),
+        x=list(similarities),
+        marker={"color": BLUE},
+        text=[f"{value:.2f}" for value in similarities],
+        textposition="auto",
+        hoverinfo="skip",
+    )
+    _name_rows(drawn, names)
+    drawn.update_layout(bargap=0.35)
+    drawn.update_xaxes(range=[min(0.0, *similarities) * 1.05, 1.0])
+    return drawn
+
+
+def attention(history: Sequence[str], weights: Sequence[Sequence[Sequence[float]]]) -> go.Figure:
+    """Where [MASK] looks: `weights` by layer, head and item of the history."""
+    title = "Where the model looks"
+    if not history:
+        return nothing(title, "the user has no history that the model knows")
+    heads = [
+        (f"layer {layer}, head {head}", shares)
+        for layer, row in enumerate(weights, start=1)
+        for head, shares in enumerate(row, start=1)
+    ]
+    drawn = _grid(
+        title,
+        "attention of the next, unknown item to each item of the history; darker is more",
+        history,
+        rows=[name for name, _ in heads],
+        values=[shares for _, shares in heads],
+        form="{:.0%}",
+    )
+    most = max(max(shares) for _, shares in heads)
+    drawn.update_traces(zmin=0.0, zmax=most, colorscale=FAINT_TO_BLUE)
+    return drawn
+
+
+def effects(
+    history: Sequence[str], items: Sequence[str], values: Sequence[Sequence[float]]
+) -> go.Figure:
+    """What each item of the history does for each recommended one: `values` by item, history."""
+    title = "What each item of the history does"
+    if not history or not items:
+        return nothing(title, "the list owes nothing to a history")
+    drawn = _grid(
+        title,
+        "log-probability of the recommended item (row) with an item of the history (column), less "
+        "without it; blue: speaks for, orange: against; 0.7 makes it twice as likely",
+        history,
+        rows=items,
+        values=values,
+        form="{:+.2f}",
+    )
+    most = max((abs(value) for row in values for value in row), default=0.0) or 1.0
+    drawn.update_traces(zmin=-most, zmax=most, colorscale=FOR_AND_AGAINST)
+    return drawn
+
+
+def agreement(names: Sequence[str], shares: Sequence[Sequence[float]]) -> go.Figure:
+    """How much of their lists each two models have in common."""
+    title = "Agreement between the members' lists"
+    if not names:
+        return nothing(title, "there are no members")
+    drawn = _grid(
+        title,
+        "mean share of a user's list that two members have in common",
+        names,
+        rows=names,
+        values=shares,
+        form="{:.0%}",
+    )
+    drawn.update_traces(zmin=0.0, zmax=1.0, colorscale=FAINT_TO_BLUE)
+    return drawn
+
+
+def _grid(
+    title: str,
+    subtitle: str,
+    columns: Sequence[str],
+    *,
+    rows: Sequence[str],
+    values: Sequence[Sequence[float]],
+    form: str,
+) -> go.Figure:
+    """A table of numbers as colours; columns are oldest first and cut to the last ones."""
+    cut = f"; the last {MOST} of {len(columns)} items" if len(columns) > MOST else ""
+    columns, values = columns[-MOST:], [row[-MOST:] for row in values]
+    drawn = figure(title, subtitle=subtitle + cut, height=250 + ROW_HEIGHT * len(rows))
+    drawn.add_heatmap(
+        x=list(range(len(columns))),
+        y=list(range(len(rows))),
+        z=[list(row) for row in values],
+        xgap=2,
+        ygap=2,
+        showscale=False,
+        text=[[form.format(value) for value in row] for row in values],
+        texttemplate="%{text}" if len(columns) <= MOST // 2 else "",
+        hovertext=[
+            [
+                f"{label(row)}<br>{label(c)}: {form.format(v)}"
+                for c, v in zip(columns, vs, strict=True)
+            ]
+            for row, vs in zip(rows, values, strict=True)
+        ],
+        hoverinfo="text",
+    )
+    _name_rows(drawn, rows)
+    drawn.update_xaxes(
+        tickvals=list(range(len(columns))),
+        ticktext=[label(name) for name in columns],
+        tickangle=-40,
+        showgrid=False,
+        linecolor=CLEAR,
+        tickfont={"color": TEXT, "size": 12},
+    )
+    return drawn
+
+
+def _name_rows(drawn: go.Figure, names: Sequence[str]) -> None:
+    """Rows by number, the first on top: two may have the same name."""
+    drawn.update_yaxes(
+        tickvals=list(range(len(names))),
+        ticktext=[label(name) for name in names],
+        autorange="reversed",
+        showgrid=False,
+        ticks="",
+        linecolor=CLEAR,
+    )

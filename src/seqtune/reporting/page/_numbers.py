@@ -1,0 +1,134 @@
+"""Numbers, times and values as people write them. What is missing is a dash."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime
+from typing import Any
+
+from jinja2 import Undefined
+from markupsafe import Markup
+
+from ._words import say
+
+DASH = "–"
+MINUS = "−"
+UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def is_missing(value: Any) -> bool:
+    return value is None or isinstance(value, Undefined)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def metric(value: Any, digits: int = 4) -> str:
+    """0.2114; 12 stays 12."""
+    if not is_number(value):
+        return DASH
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
+    return text.replace("-", MINUS)
+
+
+def signed(value: Any, digits: int = 4) -> str:
+    if not is_number(value):
+        return DASH
+    return f"{value:+,.{digits}f}".replace("-", MINUS)
+
+
+def count(value: Any) -> str:
+    """87,837"""
+    return f"{value:,.0f}" if is_number(value) else DASH
+
+
+def percent(value: Any, digits: int = 0) -> str:
+    return f"{100 * value:.{digits}f} %" if is_number(value) else DASH
+
+
+def plain(value: Any) -> str:
+    """A value of a configuration, as YAML has it; long digits shortened."""
+    if is_missing(value):
+        return DASH
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.4g}"
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def exact(value: Any) -> str:
+    """A value with every digit."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def duration(seconds: Any) -> str | Markup:
+    """0.3 s, 12 s, 4 min 05 s, 3 h 20 min; in both languages."""
+    if not is_number(seconds):
+        return DASH
+    if seconds < 9.95:
+        return say("duration.seconds", seconds=f"{seconds:.1f}")
+    whole = round(seconds)
+    if whole < 60:
+        return say("duration.seconds", seconds=whole)
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return say("duration.minutes", minutes=minutes, seconds=f"{rest:02d}")
+    hours, minutes = divmod(minutes, 60)
+    return say("duration.hours", hours=f"{hours:,}", minutes=f"{minutes:02d}")
+
+
+def size(num_bytes: Any) -> str:
+    if not is_number(num_bytes):
+        return DASH
+    value, unit = float(num_bytes), 0
+    while value >= 1000 and unit < len(UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.0f} {UNITS[unit]}" if unit == 0 else f"{value:.1f} {UNITS[unit]}"
+
+
+def moment(text: Any) -> str:
+    """A version of Kedro's, or an ISO time, to the minute."""
+    if not isinstance(text, str):
+        return DASH
+    date, _, time = text.partition("T")
+    try:
+        return datetime.fromisoformat(f"{date} {time[:5].replace('.', ':')}").strftime(
+            "%Y-%m-%d %H:%M UTC"
+        )
+    except ValueError:
+        return text  # versions may be named by hand
+
+
+def metric_name(name: Any) -> str:
+    """NDCG@10, with its part: valid NDCG@10."""
+    text = "" if is_missing(name) else str(name)
+    for prefix, part in (("val_", "valid "), ("train_", "train "), ("test_", "test ")):
+        if text.startswith(prefix):
+            return part + metric_name(text.removeprefix(prefix))
+    return text if text.endswith("loss") or "/" in text else text.upper() if "@" in text else text
+
+
+def breakable(key: Any) -> Markup:
+    """A dotted key that may be broken after its dots and underscores."""
+    parts = ("" if is_missing(key) else str(key)).split(".")
+    return Markup(".<wbr>").join(Markup("_<wbr>").join(part.split("_")) for part in parts)
+
+
+FILTERS = {
+    "metric": metric,
+    "signed": signed,
+    "count": count,
+    "percent": percent,
+    "plain": plain,
+    "exact": exact,
+    "duration": duration,
+    "size": size,
+    "moment": moment,
+    "metric_name": metric_name,
+    "breakable": breakable,
+}

@@ -1,0 +1,12 @@
+"""What may be set about reports."""
+
+from __future__ import annotations
+
+from seqtune.contracts.config import Section
+
+
+class ReportConfig(Section):
+    """`report` in conf/base/parameters_report.yml."""
+
+    enabled: bool = True
+    """A page for every run that has nodes of a task."""

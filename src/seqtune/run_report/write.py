@@ -1,0 +1,77 @@
+"""Writes the page of a run, and the index over all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kedro.io import DataCatalog
+
+from .facts import gather
+from .record import RunRecord
+from .shelf import Shelf
+
+REPORT = "run_report"
+ENTRY = "entry.json"
+INDEX = "index.html"
+
+
+def report_dataset(task: str) -> str:
+    """The report's name in the catalog."""
+    return f"{task}.{REPORT}"
+
+
+def write_report(task: str, catalog: DataCatalog, run: RunRecord) -> Path:
+    """Write the report of one task as a version of its dataset; the page that was written."""
+    from seqtune.reporting.page import render
+
+    shelf = Shelf(task, catalog, run)
+    entry = shelf.entry(REPORT)
+    facts = gather(shelf)
+    catalog[report_dataset(task)].save(render(facts))
+    path = Path(entry["filepath"])
+    page = path / run.version / path.name if entry.get("versioned") else path
+    if page.is_file():
+        (page.parent / ENTRY).write_text(json.dumps(index_entry(facts), indent=1), "utf-8")
+        refresh_index(path)
+    return page
+
+
+def index_entry(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the index says of a run."""
+    answer, documents = facts["answer"], facts["documents"]
+    sources = {"model": "metrics", "ensemble": "ensemble_metrics"}
+    measured = {who for who, name in sources.items() if documents.get(name, {}).get("here")}
+    parts = {
+        part: {who: value for who, value in row["values"].items() if who in measured}
+        for part, row in answer["parts"].items()
+    }
+    return {
+        **{key: facts[key] for key in ("task", "version", "started", "seconds", "status")},
+        "pipelines": facts["asked"]["pipelines"],
+        "env": facts["asked"]["env"],
+        "metric": answer["metric"],
+        "parts": parts,
+        "made": [name for name, found in documents.items() if found["here"]],
+    }
+
+
+def refresh_index(report: Path) -> Path:
+    """Write the index anew from what stands beside the reports: a deleted run is gone from it."""
+    from seqtune.reporting.page import index_page
+
+    folder = report.parents[1]
+    entries = []
+    for file in folder.glob(f"*/{report.name}/*/{ENTRY}"):
+        page = file.with_name(report.name)
+        if page.is_file():
+            said = json.loads(file.read_text(encoding="utf-8"))
+            entries.append({**said, "link": page.relative_to(folder).as_posix()})
+    index = folder / INDEX
+    staged = folder / f".{INDEX}.{os.getpid()}"
+    staged.write_text(index_page(entries), "utf-8")
+    staged.replace(index)  # two runs may end at once
+    return index

@@ -1,0 +1,273 @@
+"""What a report is made of: what was asked, what can be trusted, what it cost, what it hides."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kedro.io import DataCatalog, MemoryDataset
+
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.hooks.report import ReportHooks, _write_or_warn
+from seqtune.run_report import ReportConfig, RunRecord
+from seqtune.run_report.answer import answer
+from seqtune.run_report.asked import changes, command_line
+from seqtune.run_report.discretion import discreet
+from seqtune.run_report.shelf import Shelf
+from seqtune.run_report.surroundings import git_state
+
+ROOT = "/srv/somebody/project"
+
+
+def record(**more: Any) -> RunRecord:
+    values = {"version": "v2", "started": datetime(2026, 1, 1, tzinfo=UTC), "seconds": 1.0}
+    return RunRecord(**{**values, "params": {}, **more})
+
+
+# ---- parameters ------------------------------------------------------------------------------
+
+
+def test_file_and_class_have_the_same_defaults(repository: Path) -> None:
+    written = yaml.safe_load((repository / "conf/base/parameters_report.yml").read_text())
+
+    assert written == {"report": ReportConfig().model_dump()}
+
+
+def test_a_parameter_that_does_not_exist_is_refused_before_the_run() -> None:
+    catalog = DataCatalog({"parameters": MemoryDataset({"report": {"enabeld": False}})})
+
+    with pytest.raises(ConfigurationError, match=r"report\.enabeld is not a parameter"):
+        ReportHooks().before_pipeline_run(catalog=catalog)
+
+
+# ---- what was asked --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "line"),
+    [
+        ({}, "kedro run"),
+        ({"pipeline_names": ["__default__"], "env": "local"}, "kedro run"),
+        ({"pipeline_names": ["train", "predict"]}, "kedro run --pipelines=train,predict"),
+        ({"env": "sample", "tags": ["quick"]}, "kedro run --env=sample --tags=quick"),
+        ({"node_names": ["recommend.train"]}, "kedro run --nodes=recommend.train"),
+        (
+            {"runner": "<kedro.runner.sequential_runner.SequentialRunner object at 0x7f63>"},
+            "kedro run",
+        ),
+        (
+            {"runner": "<kedro.runner.thread_runner.ThreadRunner object at 0x7f63>"},
+            "kedro run --runner=ThreadRunner",
+        ),
+        (
+            {"load_versions": {"recommend.split": "2026-11-21T20.18.52.891Z"}},
+            "kedro run --load-versions=recommend.split:2026-11-21T20.18.52.891Z",
+        ),
+        (
+            {"runtime_params": {"recommend": {"model": {"num_heads": 4}, "preset": "a b"}}},
+            "kedro run '--params=recommend.model.num_heads=4,recommend.preset=a b'",
+        ),
+        ({"only_missing_outputs": True}, "kedro run --only-missing-outputs"),
+    ],
+)
+def test_the_command_line_is_put_together_again(params: dict[str, Any], line: str) -> None:
+    assert command_line(params) == line
+
+
+def test_changed_parameters_are_named_with_the_place_that_set_them(tmp_path: Path) -> None:
+    for environment, text in {
+        "base": "a: {b: 1, c: 2, d: null}",
+        "local": "a: {b: 1, c: 3}",
+    }.items():
+        folder = tmp_path / "conf" / environment
+        folder.mkdir(parents=True)
+        (folder / "parameters_a.yml").write_text(text)
+    params = {"runtime_params": {"a": {"d": 5}}}
+
+    assert changes(params, conf=tmp_path / "conf") == [
+        {"key": "a.c", "value": 3, "was": 2, "origin": "conf/local/parameters_a.yml"},
+        {"key": "a.d", "value": 5, "was": None, "origin": "--params"},
+    ]
+
+
+# ---- what it hides ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://user:hunter2@db.example:5432/studies?x=1",
+        "mysql+pymysql://root:" + "hun:ter2@10.0.0.1/optuna",
+        "cannot connect to (postgresql+psycopg://db.hunter2.example/studies): refused",
+        "https://somebody:hunter2@models.example/bert",
+        "PostgreSQL://hunter2@host/name",
+    ],
+)
+def test_addresses_of_databases_and_passwords_are_not_told(text: str) -> None:
+    hidden = discreet({"a": [text]}, root=ROOT)["a"][0]
+
+    assert "hunter2" not in hidden
+    assert "(hidden)" in hidden
+
+
+@pytest.mark.parametrize(
+    "text", ["https://example.org/a", "val_ndcg@10", "a@b: c://d", "x://y z@w"]
+)
+def test_what_is_no_secret_is_told(text: str) -> None:
+    assert discreet(text, root=ROOT) == text
+
+
+def test_values_of_secret_parameters_are_not_told() -> None:
+    told = {"tokens": 12, "db_password": "hunter2", "api_key": "hunter2", "num_tokens": 3}
+
+    assert discreet(told, root=ROOT) == {**told, "db_password": "(hidden)", "api_key": "(hidden)"}
+
+
+def test_paths_are_told_from_the_project_on() -> None:
+    assert discreet((f"{ROOT}/data/a.csv", 1), root=ROOT) == ["data/a.csv", 1]
+
+
+# ---- what was found, and whether to trust it ---------------------------------------------------
+
+
+def metrics(value: float, **more: Any) -> dict[str, Any]:
+    row = {"model": value, "markov": 0.1, "popularity": 0.05}
+    return {"parts": {"test": {"full_ranking": {"ndcg@10": row}}}, **more}
+
+
+CONFIG = {"values": {"training.monitor": {"value": "val_ndcg@10"}}}
+
+
+def levels(documents: dict[str, Any]) -> dict[str, str]:
+    return {sign["key"]: sign["level"] for sign in answer(documents)["signs"]}
+
+
+def test_the_metric_that_training_monitored_is_the_answer() -> None:
+    found = answer({"config": CONFIG, "metrics": metrics(0.3), "ensemble_metrics": metrics(0.31)})
+
+    assert found["metric"] == "ndcg@10"
+    assert found["parts"] == {
+        "test": {
+            "values": {"model": 0.3, "ensemble": 0.31},
+            "floors": {"markov": 0.1, "popularity": 0.05},
+        }
+    }
+
+
+def test_a_report_that_is_not_there_gives_no_verdict() -> None:
+    assert answer({})["signs"] == []
+    assert answer({})["parts"] == {}
+
+
+@pytest.mark.parametrize(
+    ("documents", "sign", "level"),
+    [
+        ({"verify_report": {"counts": {"ok": 3, "warn": 0, "fail": 0}}}, "sign.verify_ok", "ok"),
+        ({"verify_report": {"counts": {"ok": 3, "warn": 0, "fail": 1}}}, "sign.verify_bad", "bad"),
+        ({"config": CONFIG, "metrics": metrics(0.3)}, "sign.floor_true", "ok"),
+        ({"config": CONFIG, "metrics": metrics(0.09)}, "sign.floor_false", "bad"),
+        (
+            {"metrics": metrics(0.3, data_hash="a"), "split_report": {"content_hash": "b"}},
+            "sign.other_data",
+            "warn",
+        ),
+        (
+            {"metrics": {"fingerprint": "a"}, "checkpoint": {"manifest": {"fingerprint": "b"}}},
+            "sign.other_model",
+            "warn",
+        ),
+        ({"quick_analysis": {"overfitting": [{"level": "bad"}]}}, "sign.overfit_bad", "bad"),
+        ({"medium_analysis": {"overfitting": [{"level": "ok"}]}}, "sign.overfit_ok", "ok"),
+        ({"rerank_report": {"is_beyond_noise": False}}, "sign.noise_warn", "warn"),
+        ({"validate_report": {"stable": False, "max_std": 0.002}}, "sign.stable_bad", "bad"),
+        (
+            {"ensemble_metrics": {"beside_single": {"parts": {"test": {"gain": -0.01}}}}},
+            "sign.ensemble_warn",
+            "warn",
+        ),
+        ({"ensemble_metrics": {"test_openings": 3}}, "sign.opened_warn", "warn"),
+    ],
+)
+def test_signs_of_trust(documents: dict[str, Any], sign: str, level: str) -> None:
+    assert levels(documents)[sign] == level
+
+
+def test_of_a_metric_that_should_be_small_the_smaller_is_better() -> None:
+    row = {"model": 0.1, "mean": 0.4}
+    config = {
+        "values": {
+            "training.monitor": {"value": "val_loss"},
+            "training.monitor_mode": {"value": "min"},
+        }
+    }
+    documents = {"config": config, "metrics": {"parts": {"test": {"all": {"loss": row}}}}}
+
+    assert levels(documents) == {"sign.floor_true": "ok"}
+
+
+# ---- where results stand -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> DataCatalog:
+    """Two versions of one report."""
+    entry = {"type": "json.JSONDataset", "filepath": f"{tmp_path}/{{name}}.json", "versioned": True}
+    made = DataCatalog.from_config({"task.{name}_report": {**entry}})
+    for version in ("v1", "v2"):
+        folder = tmp_path / "a.json" / version
+        folder.mkdir(parents=True)
+        (folder / "a.json").write_text(f'{{"is": "{version}"}}')
+    return made
+
+
+def test_the_newest_version_is_read_and_is_not_of_this_run(catalog: DataCatalog) -> None:
+    shelf = Shelf("task", catalog, record(version="v0"))
+
+    assert shelf.document("a_report") == {"value": {"is": "v2"}, "version": "v2", "here": False}
+    assert shelf.document("b_report") is None
+    assert shelf.document("not in the catalog") is None
+
+
+def test_a_pinned_version_is_read(catalog: DataCatalog) -> None:
+    run = record(version="v3", params={"load_versions": {"task.a_report": "v1"}})
+
+    found = Shelf("task", catalog, run).document("a_report")
+    assert found == {"value": {"is": "v1"}, "version": "v1", "here": False}
+
+
+def test_what_this_run_saved_is_read_though_something_newer_stands_there(
+    catalog: DataCatalog,
+) -> None:
+    run = record(version="v1", saved={"task.a_report"})
+
+    found = Shelf("task", catalog, run).document("a_report")
+    assert found == {"value": {"is": "v1"}, "version": "v1", "here": True}
+
+
+def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
+    assert git_state(tmp_path) is None
+
+
+# ---- a report is never worth a run -------------------------------------------------------------
+
+
+def test_a_report_that_cannot_be_written_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "blocked").write_text("a file where a folder is wanted")
+    entry = {
+        "type": "text.TextDataset",
+        "filepath": str(tmp_path / "blocked" / "run_report.html"),
+        "versioned": True,
+    }
+    catalog = DataCatalog.from_config({"task.run_report": entry})
+
+    with caplog.at_level(logging.WARNING):
+        _write_or_warn("task", catalog, record())
+
+    assert "the report of task could not be written" in caplog.text
+    assert "the run itself is not affected" in caplog.text
