@@ -1,0 +1,35 @@
+"""No password gets into a tracking database: whoever can see a run can see all of its tags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "(hidden)"
+_IN_ADDRESS = re.compile(r"\b([A-Za-z][\w+.\-]*://)[^\s\"'<>\\]*@")
+_IN_QUERY = re.compile(
+    r"((?:password|passwd|pwd|secret|token|api_?key|credentials?)\s*[=:]\s*)[^\s&;,\"'<>]+",
+    re.IGNORECASE,
+)
+_NAMES = re.compile(r"password|passwd|secret|token$|api_?key|credential", re.IGNORECASE)
+
+
+def mask(text: str) -> str:
+    """The text without user and password of an address, and without what is called a secret."""
+    return _IN_QUERY.sub(rf"\1{HIDDEN}", _IN_ADDRESS.sub(rf"\1{HIDDEN}@", text))
+
+
+def masked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same mapping, texts masked and values of secret names hidden."""
+    return {key: _masked(str(key), value) for key, value in values.items()}
+
+
+def _masked(key: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return masked(value)
+    if isinstance(value, str):
+        return HIDDEN if _NAMES.search(key) else mask(value)
+    if isinstance(value, list | tuple):
+        return [_masked(key, each) for each in value]
+    return value

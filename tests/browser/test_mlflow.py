@@ -1,0 +1,92 @@
+"""MLflow's page in a browser: the run that `kedro run` made, with the numbers of the catalog."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.xdist_group("mlflow")
+
+
+@pytest.fixture(scope="module")
+def mlflow(serve: Callable[..., Any], finished_project: Path) -> Any:
+    return serve(["kedro", "mlflow", "ui", "--port", "{port}"], cwd=finished_project)
+
+
+@pytest.fixture(scope="module")
+def run_ids(finished_project: Path) -> dict[str, str]:
+    """Runs by name; of trials, those of the quick stage."""
+    with sqlite3.connect(finished_project / "data/09_tracking/mlflow.db") as connection:
+        found = connection.execute(
+            "SELECT r.name, r.run_uuid, r.experiment_id FROM runs r JOIN tags t USING (run_uuid)"
+            " WHERE t.key = 'mlflow.runName' AND (r.name NOT LIKE 'trial%' OR r.run_uuid IN"
+            " (SELECT run_uuid FROM tags WHERE key = 'stage' AND value LIKE '%.quick'))"
+        ).fetchall()
+    connection.close()
+    return {name: f"#/experiments/{experiment}/runs/{run}" for name, run, experiment in found}
+
+
+def assert_quiet(visit: Any) -> None:
+    """But for a remark of the browser: MLflow lays its page out twice where there is no room."""
+    visit.errors[:] = [error for error in visit.errors if "ResizeObserver loop" not in error]
+    visit.assert_quiet()
+
+
+def newest(project: Path, name: str) -> Path:
+    (folder,) = (project / "data").glob(f"0*/recommend/{name}")
+    return max(folder.iterdir()) / name
+
+
+def test_address_that_is_said_lists_the_run(mlflow: Any, page_at: Callable[..., Any]) -> None:
+    link = re.search(r"http://127\.0\.0\.1:\d+/#/experiments/\d+/runs", mlflow.said())
+    assert link, mlflow.said()
+
+    visit = page_at(link[0])
+    visit.page.get_by_text("__default__", exact=True).first.wait_for()
+    visit.shot("mlflow-runs")
+    assert_quiet(visit)
+
+
+def test_run_shows_the_test_metric_of_the_catalog(
+    mlflow: Any,
+    page_at: Callable[..., Any],
+    screen: Any,
+    run_ids: dict[str, str],
+    finished_project: Path,
+) -> None:
+    metrics = json.loads(newest(finished_project, "metrics.json").read_text())
+    value = metrics["parts"]["test"]["full_ranking"]["ndcg@10"]["model"]
+
+    visit = page_at(f"{mlflow.url}/{run_ids['__default__']}", screen)
+    visit.page.get_by_text("test/ndcg_at_10", exact=True).first.wait_for()
+    visit.shot("mlflow-run", whole=True)
+
+    assert visit.page.get_by_text(str(value)).count()
+    assert_quiet(visit)
+
+
+def test_trial_shows_its_score(
+    mlflow: Any, page_at: Callable[..., Any], run_ids: dict[str, str], finished_project: Path
+) -> None:
+    table = pd.read_parquet(newest(finished_project, "quick_trials.parquet"))
+    score = table.set_index("number").loc[0, "score"]
+
+    visit = page_at(f"{mlflow.url}/{run_ids['trial 0']}")
+    visit.page.get_by_text("score", exact=True).first.wait_for()
+    visit.shot("mlflow-trial", whole=True)
+
+    assert visit.page.get_by_text(str(score)).count()
+    assert visit.page.get_by_text("model.dropout_rate").count()
+    assert_quiet(visit)
+
+
+def test_database_stands_on_no_command_line(mlflow: Any) -> None:
+    assert "mlflow.db" not in mlflow.commands()
+    assert "sqlite" not in mlflow.commands()
