@@ -8,13 +8,16 @@ READY := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 KEDRO := $(BIN)/kedro
 WORKERS ?= 2
+# What is looked at: your own results, or those of the sample data as long as there are no others.
+ENV ?= $(if $(wildcard data/08_reporting),,$(if $(wildcard data/sample/08_reporting),sample))
+AT = $(if $(ENV),--env $(ENV))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all lint format bench viz lock clean
+.PHONY: help setup run test test-all lint format bench viz viz-static dashboard mlflow notebook docs pictures lock clean
 
 help: ## List these verbs
-	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## Create .venv with every version that was tested (the other verbs do it too)
 
@@ -23,10 +26,10 @@ run: $(READY) ## Generate sample data and run the whole chain on it, to predicti
 	$(KEDRO) run --env sample
 
 test: $(READY) ## Run the test suite without its slow part
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
 
 test-all: $(READY) ## Run the whole test suite
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: $(READY) ## Check style, format, types and who imports whom
 	$(BIN)/ruff check
@@ -37,6 +40,7 @@ lint: $(READY) ## Check style, format, types and who imports whom
 format: $(READY) ## Format the code, and mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/jupyter-nbconvert --clear-output --inplace --log-level=ERROR notebooks/*.ipynb
 
 bench: $(READY) ## Run the benchmarks (minutes); reports go to benchmarks/reports
 	@for script in benchmarks/bench_*.py; do \
@@ -44,9 +48,28 @@ bench: $(READY) ## Run the benchmarks (minutes); reports go to benchmarks/report
 	done
 
 viz: $(READY) ## Show the graph in a browser, on this machine only
-	@# At start it asks a package index for a newer version and may wait for half a minute;
-	@# a proxy that is not there declines at once.
-	HTTPS_PROXY=http://127.0.0.1:9 $(KEDRO) viz run --host 127.0.0.1
+	$(KEDRO) graph $(AT) $(if $(PORT),--port $(PORT))
+
+viz-static: $(READY) ## Write the graph as a site of files to build/viz
+	$(KEDRO) graph --build build/viz $(AT)
+
+dashboard: $(READY) ## Show the studies of tuning in a browser, on this machine only
+	$(KEDRO) dashboard $(AT) $(if $(PORT),--port $(PORT))
+
+mlflow: $(READY) ## Show runs, their curves and models in a browser, on this machine only
+	$(KEDRO) mlflow ui $(AT) $(if $(PORT),--port $(PORT))
+
+notebook: $(READY) ## Open the notebooks in JupyterLab, on this machine only
+	@# The kernel is put into .venv, not into your home; nobody is asked for updates.
+	SEQTUNE_ENV=$(or $(ENV),local) JUPYTER_DATA_DIR=$(CURDIR)/$(VENV)/share/jupyter \
+	$(KEDRO) jupyter lab --ip=127.0.0.1 --LabApp.extension_manager=readonly \
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
+
+docs: $(READY) ## Write docs/guide/parameters.md anew from the classes that check parameters
+	$(BIN)/python docs/write_parameters.py
+
+pictures: $(READY) ## Take the pictures of the README from a run on the sample data (Chromium)
+	$(BIN)/python docs/make_pictures.py
 
 lock: $(READY) ## Write requirements.lock anew from what is installed in .venv
 	$(BIN)/python -m pip --disable-pip-version-check freeze --all --exclude-editable > $(VENV)/frozen

@@ -1,0 +1,88 @@
+"""`kedro dashboard`: the trials of a study in a browser, by the Optuna dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import click
+from kedro.framework.startup import ProjectMetadata
+
+from seqtune.run_command import friendly
+from seqtune.serving import address, serve
+
+if TYPE_CHECKING:
+    from seqtune.tuning.studies.ref import StorageRef
+
+PORT = 8080
+READING = {"GET", "HEAD"}
+
+
+@click.command("dashboard")
+@click.option("-e", "--env", envvar="KEDRO_ENV", help="Environment whose studies are shown.")
+@click.option("--task", default="recommend", show_default=True, help="Task that was tuned.")
+@click.option("--study", help="Name of the study to link to; otherwise the newest search.")
+@click.option("--port", default=PORT, show_default=True, help="Port on 127.0.0.1.")
+@click.pass_obj
+@friendly
+def dashboard(
+    project: ProjectMetadata, env: str | None, task: str, study: str | None, port: int
+) -> None:
+    """Show the studies of tuning, for reading only."""
+    from optuna_dashboard import wsgi
+
+    from seqtune.tuning.studies.shown import study_to_show
+    from seqtune.tuning.studies.storage import open_storage, quiet_optuna
+
+    ref = _storage_of(project, env, task)
+    shown = study_to_show(ref, task=task, name=study)
+    with quiet_optuna():
+        app = _for_reading_only(wsgi(open_storage(ref)))
+        serve(
+            lambda place: make_server(
+                *place, app, server_class=_ThreadingServer, handler_class=_Quiet
+            ),
+            port,
+            started=(
+                f"Studies in {ref.place}\n"
+                f"{shown.name} ({shown.num_finished} trials finished): "
+                f"{address(port, f'dashboard/studies/{shown.number}')}"
+            ),
+        )
+
+
+def _storage_of(project: ProjectMetadata, env: str | None, task: str) -> StorageRef:
+    from kedro.framework.session import KedroSession
+
+    from seqtune.contracts.errors import ConfigurationError, did_you_mean
+    from seqtune.pipeline_registry import TASKS
+    from seqtune.tuning.studies.ref import StorageRef
+
+    known = [one.name for one in TASKS]
+    if task not in known:
+        raise ConfigurationError(f"there is no task {task!r}; {did_you_mean(task, known)} (--task)")
+    session = KedroSession.create(project.project_path, env=env)
+    return StorageRef(session.load_context().catalog.load(f"{task}.study_storage"))
+
+
+def _for_reading_only(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """A study is evidence: its page may neither delete nor rename it."""
+
+    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in READING:
+            return app(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "application/json")])
+        return [b'{"reason": "seqtune shows studies for reading only"}']
+
+    return guarded
+
+
+class _ThreadingServer(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """The page asks again every few seconds."""

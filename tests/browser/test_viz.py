@@ -1,0 +1,183 @@
+"""The graph in a browser: it opens at the method, and shows what the catalog holds."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Locator, Page
+from screens import DESKTOP
+
+pytestmark = pytest.mark.xdist_group("viz")
+
+STAGES = ["ingest", "split", "verify_env", "tune", "train", "ensemble", "predict"]
+PATIENCE = 50
+LAYERS = [
+    "raw",
+    "intermediate",
+    "model input",
+    "tuning",
+    "models",
+    "model output",
+    "reporting",
+]
+SEARCH = {"test", "quick", "medium", "best", "seed"}
+
+
+@pytest.fixture(scope="module")
+def graph(serve: Callable[..., Any], finished_project: Path) -> Any:
+    return serve(["kedro", "graph", "--port", "{port}"], cwd=finished_project)
+
+
+def newest(project: Path, name: str) -> Path:
+    """The newest version of a dataset, as Kedro keeps it."""
+    (folder,) = (project / "data").glob(f"0*/recommend/{name}")
+    return max(folder.iterdir()) / name
+
+
+def fetch(url: str) -> Any:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=30) as answer:
+        return json.load(answer)
+
+
+def boxes(page: Page) -> dict[str, float]:
+    """Stages on the page, and how far down they are when they have come to rest."""
+    shown = page.locator(".pipeline-node--modularPipeline")
+    shown.first.wait_for()
+    places: dict[str, float] = {}
+    for _ in range(PATIENCE):
+        before = places
+        places = shown.evaluate_all(
+            "all => Object.fromEntries(all.map(one =>"
+            " [one.dataset.id, one.getBoundingClientRect().y]))"
+        )
+        if places == before:
+            return places
+        page.wait_for_timeout(200)
+    raise AssertionError("the graph does not come to rest")
+
+
+def in_chart(page: Page, name: str) -> Locator:
+    return page.locator(f'.pipeline-node[data-id="{name}"]')
+
+
+def select(graph: Any, page_at: Callable[..., Any], screen: Any, dataset: str) -> Any:
+    visit = page_at(f"{graph.url}/?sn=recommend.{dataset}", screen)
+    visit.page.locator(".pipeline-metadata--visible").wait_for()
+    return visit
+
+
+def test_graph_opens_at_the_method_and_each_stage_opens_to_its_parts(
+    graph: Any, page_at: Callable[..., Any], screen: Any
+) -> None:
+    visit = page_at(graph.url, screen)
+    places = boxes(visit.page)
+    visit.shot("viz-overview")
+    assert sorted(places, key=places.__getitem__) == [f"recommend.{stage}" for stage in STAGES]
+    assert in_chart(visit.page, "recommend").count() == 0
+    assert visit.page.locator(".pipeline-node").count() < 40  # of more than 80
+
+    in_chart(visit.page, "recommend.tune").click(force=True)
+    in_chart(visit.page, "recommend.tune.quick").wait_for()
+    assert boxes(visit.page).keys() >= {f"recommend.tune.{part}" for part in SEARCH}
+    visit.shot("viz-tune")
+
+    in_chart(visit.page, "recommend.tune.quick").click(force=True)
+    visit.page.locator(".pipeline-node", has_text="Quick History Figure").wait_for()
+    assert visit.page.locator(".pipeline-node", has_text="Medium History Figure").count() == 0
+    boxes(visit.page)
+    visit.shot("viz-quick")
+    visit.assert_quiet()
+
+
+def test_metrics_are_those_of_the_catalog(
+    graph: Any, page_at: Callable[..., Any], screen: Any, finished_project: Path
+) -> None:
+    metrics = json.loads(newest(finished_project, "metrics.json").read_text())
+
+    visit = select(graph, page_at, screen, "metrics")
+    visit.page.get_by_text("Expand preview").click()
+
+    preview = visit.page.locator(".pipeline-metadata-modal")
+    preview.get_by_text(metrics["headline"][0]).first.wait_for()
+    visit.shot("viz-metrics")
+    visit.assert_quiet()
+
+
+def test_figure_is_that_of_the_catalog(
+    graph: Any, page_at: Callable[..., Any], screen: Any, finished_project: Path
+) -> None:
+    figure = json.loads(newest(finished_project, "quick_history_figure.json").read_text())
+
+    visit = select(graph, page_at, screen, "quick_history_figure")
+    visit.page.get_by_text("Expand preview").click()
+
+    drawn = visit.page.locator(".pipeline-metadata-modal .js-plotly-plot")
+    drawn.locator(".scatterlayer .point").first.wait_for()
+    visit.shot("viz-figure")
+    data = drawn.evaluate("plot => plot.data.map(trace => Array.from(trace.y ?? []))")
+    assert [len(trace) for trace in data] == [
+        len(trace["y"]["bdata"] if isinstance(trace["y"], dict) else trace["y"])
+        for trace in figure["data"]
+    ]
+    visit.assert_quiet()
+
+
+def test_table_of_trials_has_a_column_for_each_parameter(
+    graph: Any, page_at: Callable[..., Any], finished_project: Path
+) -> None:
+    trials = pd.read_parquet(newest(finished_project, "quick_trials.parquet"))
+
+    visit = select(graph, page_at, DESKTOP, "quick_trials")
+    visit.page.get_by_text("Expand preview").click()
+
+    table = visit.page.locator(".pipeline-metadata-modal table").first
+    table.locator("td", has_text="complete").first.wait_for()
+    visit.shot("viz-trials")
+    head = table.locator("th").all_inner_texts()
+    cells = table.locator("tr", has=visit.page.locator("td")).first.locator("td").all_inner_texts()
+    first = dict(zip(head, cells, strict=True))
+    assert first.keys() >= {"number", "score", *json.loads(trials["params"][0])}
+    assert float(first["score"]) == pytest.approx(trials["score"][0], rel=1e-4)
+    visit.assert_quiet()
+
+
+@pytest.mark.parametrize("dataset", ["verify_page", "study_storage"])
+def test_dataset_without_a_preview_opens_all_the_same(
+    graph: Any, page_at: Callable[..., Any], dataset: str
+) -> None:
+    visit = select(graph, page_at, DESKTOP, dataset)
+
+    assert f"recommend.{dataset}" in visit.page.locator(".pipeline-metadata").inner_text()
+    visit.assert_quiet()
+
+
+def test_layers_are_in_the_order_of_the_method(graph: Any) -> None:
+    """Kedro-Viz leaves them out where datasets of two layers are made from one another."""
+    assert fetch(f"{graph.url}/api/main")["layers"] == LAYERS
+
+
+def test_every_figure_report_and_table_of_the_run_is_previewed(
+    graph: Any, finished_project: Path
+) -> None:
+    nodes = {
+        node["name"].removeprefix("recommend."): fetch(f"{graph.url}/api/nodes/{node['id']}")
+        for node in fetch(f"{graph.url}/api/main")["nodes"]
+        if node["type"] == "data"
+    }
+    wanted = {
+        name
+        for name in nodes
+        if name.endswith(("_figure", "_report", "_analysis", "_trials", "metrics"))
+        and list((finished_project / "data").glob(f"0*/recommend/{name}.*"))
+    }
+
+    assert len(wanted) > 25
+    assert [name for name in sorted(wanted) if not nodes[name].get("preview")] == []
+    assert str(finished_project) not in json.dumps(nodes)
