@@ -64,6 +64,10 @@ def let_a_contract_import_torch(package: Path) -> None:
     append(package / "contracts" / "seeds.py", "import torch")
 
 
+def let_a_stage_import_mlflow(package: Path) -> None:
+    append(package / "pipelines" / "train" / "nodes.py", "import mlflow")
+
+
 def let_a_stage_import_optuna(package: Path) -> None:
     append(package / "pipelines" / "train" / "nodes.py", "import optuna")
 
@@ -99,6 +103,7 @@ def test_import_contracts_are_kept(copy: Path) -> None:
         let_a_task_import_kedro,
         let_a_contract_import_torch,
         let_a_stage_import_optuna,
+        let_a_stage_import_mlflow,
     ],
 )
 def test_import_contracts_notice(copy: Path, violation: Violation) -> None:

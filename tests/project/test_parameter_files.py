@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from seqtune.contracts.config import Section, ValidateConfig, VerifyConfig
+from seqtune.contracts.config import EnsembleConfig, Section, ValidateConfig, VerifyConfig
 from seqtune.contracts.resolve import flatten
 from seqtune.pipelines.sample.params import SampleParameters
 from seqtune.tasks.recommend.params import PredictConfig, RecommendConfig, parse
+from seqtune.tracking import TrackingConfig
 from seqtune.tuning.config import TuningConfig
 from seqtune.tuning.spaces.space import Space, parse_space
 
@@ -147,12 +148,19 @@ def test_sample_environment_resolves_and_keeps_to_its_own_data(
 
 @pytest.mark.parametrize(
     ("group", "section"),
-    [("tuning", TuningConfig), ("verify_env", VerifyConfig), ("validate", ValidateConfig)],
+    [
+        ("tuning", TuningConfig),
+        ("verify_env", VerifyConfig),
+        ("validate", ValidateConfig),
+        ("ensemble", EnsembleConfig),
+        ("tracking", TrackingConfig),
+    ],
 )
 def test_file_and_classes_of_the_engine_have_the_same_defaults(
     repository: Path, group: str, section: type[Section]
 ) -> None:
-    written = dict(flatten(read(repository / "conf/base/parameters_tuning.yml")[group]))
+    file = group if group in ("ensemble", "tracking") else "tuning"
+    written = dict(flatten(read(repository / f"conf/base/parameters_{file}.yml")[group]))
 
     assert written == leaves(section())
 

@@ -21,7 +21,8 @@ FORBIDDEN = {
     "an option that names an index": r"--(extra-)?index" + r"-url|--find" + r"-links",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE" + r" KEY-----",
     "an access key": r"\b(AKIA[0-9A-Z]{16}|gh[pousr]_\w{30,}|hf_[A-Za-z]{30,}|sk-\w{30,})\b",
-    "a password in an address": r"\w+://[^\s/:@{}$<]+:[^\s/@{}$<]+" + r"@",
+    # hunter2 is what tests plant, to look for it afterwards
+    "a password in an address": r"\w+://[^\s/:@{}$<]*:(?!hunter2@)[^\s/@{}$<]+" + r"@",
 }
 LOCKED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9.]+)$")
 

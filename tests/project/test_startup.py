@@ -13,6 +13,8 @@ HEAVY = {
     "torch",
     "lightning",
     "optuna",
+    "mlflow",
+    "kedro_mlflow",
     "sqlalchemy",
     "scipy",
     "transformers",
@@ -30,6 +32,7 @@ NAMES = {
     "tune",
     "train",
     "validate",
+    "ensemble",
     "predict",
     "sample",
     "recommend",
@@ -39,6 +42,7 @@ NAMES = {
     "recommend.tune",
     "recommend.train",
     "recommend.validate",
+    "recommend.ensemble",
     "recommend.predict",
 }
 
