@@ -8,8 +8,9 @@ from seqtune.plugins import leave_commands_to_us
 # The last one is called first at the end of a run: what TrackingHooks keeps must be written then.
 HOOKS = (ParameterHooks(), SummaryHooks(), TrackingHooks(), ReportHooks())
 
-# Opening a run's store on exit is of no use to us, and telemetry is off.
-DISABLE_HOOKS_FOR_PLUGINS = ("kedro_telemetry",)
+# Telemetry is off; Kedro-Viz would warn of every run that is not the whole chain. Names as the
+# distributions write them: others are ignored.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

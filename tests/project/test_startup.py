@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,10 @@ def test_package_switches_telemetry_off_before_anything_else(repository: Path) -
 
     assert result.stdout.split() == ["true", "true"]
     assert (repository / ".telemetry").read_text(encoding="utf-8").strip() == "consent: false"
+
+
+def test_plugins_that_are_switched_off_are_called_by_their_names() -> None:
+    from seqtune.settings import DISABLE_HOOKS_FOR_PLUGINS
+
+    installed = {distribution.metadata["Name"] for distribution in metadata.distributions()}
+    assert set(DISABLE_HOOKS_FOR_PLUGINS) <= installed
