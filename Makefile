@@ -26,10 +26,10 @@ run: $(READY) ## Generate sample data and run the whole chain on it, to predicti
 	$(KEDRO) run --env sample
 
 test: $(READY) ## Run the test suite without its slow part
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: $(READY) ## Run the whole test suite
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## Check style, format, types and who imports whom
 	$(BIN)/ruff check

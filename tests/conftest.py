@@ -85,6 +85,13 @@ def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def copied_data(finished_project: Path, shared_project: Path) -> Path:
+    """The data folder of `shared_project`, in which the whole chain has run as well."""
+    shutil.copytree(finished_project, shared_project, dirs_exist_ok=True)
+    return shared_project / "data"
+
+
 def finish_project(folder: Path) -> None:
     """Give a project raw data and a small search, and run everything."""
     raw = folder / "data" / "01_raw" / "recommend"

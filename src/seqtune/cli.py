@@ -7,9 +7,9 @@ from kedro.framework.cli.utils import LazyGroup
 cli = LazyGroup(
     name="seqtune",
     lazy_subcommands={
-        "run": "seqtune.run_command.run",
-        "mlflow": "seqtune.mlflow_command.mlflow",
-        "graph": "seqtune.graph_command.graph",
-        "dashboard": "seqtune.dashboard_command.dashboard",
+        "run": "seqtune.commands.run.run",
+        "mlflow": "seqtune.commands.mlflow.mlflow",
+        "graph": "seqtune.commands.graph.graph",
+        "dashboard": "seqtune.commands.dashboard.dashboard",
     },
 )

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 LAZY = ("kedro_mlflow",)
-"""What `kedro mlflow` needs of it, `seqtune.mlflow_command` imports."""
+"""What `kedro mlflow` needs of it, `seqtune.commands.mlflow` imports."""
 
 
 def leave_commands_to_us() -> None:

@@ -7,8 +7,7 @@
         visit.shot("graph")                      # in SEQTUNE_SHOTS, else in a temporary folder
         visit.assert_quiet()                     # no errors, and nothing asked of the network
 
-A test of this folder belongs to a group (`pytestmark = pytest.mark.xdist_group("viz")`), so that
-its server is started once and not once for each worker of pytest.
+`make test` gives all tests of a file to one worker of pytest, so that a server is started once.
 """
 
 from __future__ import annotations

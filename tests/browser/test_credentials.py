@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "tuning"))
 
 from toy_servers import PASSWORD, QUOTED_PASSWORD, PostgreSQL
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("credentials")]
+pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECRET = "s3cret"  # noqa: S105  # what both ways of writing it have in common

@@ -13,8 +13,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-pytestmark = pytest.mark.xdist_group("dashboard")
-
 
 @pytest.fixture(scope="module")
 def dashboard(serve: Callable[..., Any], finished_project: Path) -> Any:

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("harness")
-
 NOISY = """<h1>hi</h1><link rel="icon" href="data:,"><img src="https://example.org/x.png">
 <script>console.error("boo")</script><script>throw Error("uncaught")</script>"""
 

@@ -12,8 +12,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-pytestmark = pytest.mark.xdist_group("mlflow")
-
 
 @pytest.fixture(scope="module")
 def mlflow(serve: Callable[..., Any], finished_project: Path) -> Any:

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-pytestmark = pytest.mark.xdist_group("report")
-
 PageAt = Callable[..., Any]
 FOLDER = "data/08_reporting"
 DRAWN = "figure.drawn[data-done] .main-svg"

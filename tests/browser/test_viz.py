@@ -13,8 +13,6 @@ import pytest
 from playwright.sync_api import Locator, Page
 from screens import DESKTOP
 
-pytestmark = pytest.mark.xdist_group("viz")
-
 STAGES = ["ingest", "split", "verify_env", "tune", "train", "ensemble", "predict"]
 PATIENCE = 50
 LAYERS = [

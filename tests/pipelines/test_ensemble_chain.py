@@ -22,11 +22,8 @@ MODELS, REPORTS = "06_models/recommend", "08_reporting/recommend"
 
 
 @pytest.fixture(scope="module")
-def data(finished_project: Path, shared_project: Path) -> Path:
-    """The data folder of a project of one's own in which the whole chain has run."""
-    for name in ("data", "conf"):
-        shutil.copytree(finished_project / name, shared_project / name, dirs_exist_ok=True)
-    return shared_project / "data"
+def data(copied_data: Path) -> Path:
+    return copied_data
 
 
 def succeed(kedro: Kedro, *arguments: str) -> str:

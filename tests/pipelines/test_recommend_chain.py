@@ -66,6 +66,7 @@ def test_each_stage_goes_on_from_the_one_before(kedro: Kedro, project: Path) -> 
     assert not list((project / "data" / "00_scratch").glob("[!.]*"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("raw")
 def test_the_configuration_is_written_down_with_its_origins(kedro: Kedro, project: Path) -> None:
     local = project / "conf" / "local" / "parameters_recommend.yml"
@@ -82,6 +83,7 @@ def test_the_configuration_is_written_down_with_its_origins(kedro: Kedro, projec
     assert values["training.precision"]["origin"].startswith("auto: ")
 
 
+@pytest.mark.slow
 def test_a_named_checkpoint_and_new_users(kedro: Kedro, project: Path, raw: Path) -> None:
     run(kedro, WITHOUT_TUNING)
     first = newest(project, "06_models/recommend/checkpoint").parent.name

@@ -12,8 +12,8 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.secrets import masked
 from seqtune.tracking.database import require_writable, under
-from seqtune.tracking.masking import masked
 from seqtune.tracking.quiet import quiet_loggers, quietly, set_up_quietly
 from seqtune.tracking.records import End
 from seqtune.tracking.tracker import warn

@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-HIDDEN = "(hidden)"
+from seqtune.contracts.secrets import HIDDEN, is_secret, mask
+
 DATABASE = re.compile(
     r"\b((?:postgres(?:ql)?|mysql|mariadb|mssql|oracle|redis|mongodb)(?:\+\w+)?)://[^\s\"'<>\\]*",
     re.IGNORECASE,
 )
-WITH_PASSWORD = re.compile(r"\b([A-Za-z][A-Za-z0-9+.\-]*)://[^\s\"'<>\\/]*@[^\s\"'<>\\]*")
-SECRET_KEY = re.compile(r"password|passwd|secret|token$|api_?key|credential", re.IGNORECASE)
 
 
 def discreet(value: Any, *, root: str) -> Any:
@@ -20,20 +19,17 @@ def discreet(value: Any, *, root: str) -> Any:
     if isinstance(value, str):
         return discreet_text(value, root=root)
     if isinstance(value, Mapping):
-        return {
-            str(key): HIDDEN if _is_secret(key, child) else discreet(child, root=root)
-            for key, child in value.items()
-        }
+        return {str(key): _discreet(str(key), child, root=root) for key, child in value.items()}
     if isinstance(value, list | tuple):
         return [discreet(child, root=root) for child in value]
     return value
 
 
+def _discreet(key: str, value: Any, *, root: str) -> Any:
+    return HIDDEN if isinstance(value, str) and is_secret(key) else discreet(value, root=root)
+
+
 def discreet_text(text: str, *, root: str) -> str:
     if "://" in text:
-        text = WITH_PASSWORD.sub(rf"\1://{HIDDEN}", DATABASE.sub(rf"\1://{HIDDEN}", text))
+        text = mask(DATABASE.sub(rf"\1://{HIDDEN}", text))
     return text.replace(f"{root}/", "") if root else text
-
-
-def _is_secret(key: Any, value: Any) -> bool:
-    return isinstance(value, str) and bool(SECRET_KEY.search(str(key)))

@@ -11,7 +11,8 @@ from html import escape
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .masking import mask, masked
+from seqtune.contracts.secrets import mask, masked
+
 from .records import EPOCH, End, Record
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from .masking import masked
+from seqtune.contracts.secrets import masked
+
 from .records import EPOCH, End, Record
 
 

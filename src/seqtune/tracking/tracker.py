@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from .masking import mask
+from seqtune.contracts.secrets import mask
+
 from .quiet import quietly
 from .records import End, Record
 
@@ -79,7 +80,7 @@ def warn(name: str, error: BaseException, *, switch: str) -> None:
         "the catalog all the same. To switch it off: --params %s",
         name,
         kind,
-        f", {mask(told)[:300]}" if told else "",
+        f", {mask(told)[:800]}" if told else "",
         switch,
     )
     logger.debug("the error in full", exc_info=error)

@@ -8,7 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from .masking import mask, masked
+from seqtune.contracts.secrets import mask, masked
+
 from .records import EPOCH, End, Record
 
 EXIT_CODES = {"FINISHED": 0, "FAILED": 1, "KILLED": 1}

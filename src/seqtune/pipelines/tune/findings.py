@@ -64,9 +64,10 @@ def narrow_space(
     trials = read_trials_table(table)
     mode = parameters.resolve().config.training.monitor_mode
     space, target = (without_given(tuning.spaces[name], parameters) for name in ("quick", "medium"))
-    epochs = report.get("epochs") or {"quick": 1, "medium": 1}
+    epochs = report.get("epochs") or {}  # only of stages that are switched on
+    short = epochs.get("quick", 1)
     agreement = estimated_rank_correlation(
-        trials, short_epochs=epochs["quick"], long_epochs=epochs["medium"], mode=mode
+        trials, short_epochs=short, long_epochs=epochs.get("medium", short), mode=mode
     )
     narrowed = narrow(
         trials,

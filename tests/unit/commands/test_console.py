@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from kedro.logging import RichHandler
 
-from seqtune.console import plain_outside_a_terminal
+from seqtune.commands.console import plain_outside_a_terminal
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from kedro.io.core import DatasetError
 
+from seqtune.commands.run import explain
 from seqtune.contracts.errors import DataError, Interrupted, StorageError
-from seqtune.run_command import explain
 
 
 def wrapped(cause: BaseException) -> DatasetError:

@@ -15,8 +15,9 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.io.core import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 
-from seqtune.console import plain_outside_a_terminal
 from seqtune.contracts.errors import SeqtuneError, storage_error
+
+from .console import plain_outside_a_terminal
 
 logger = logging.getLogger(__name__)
 

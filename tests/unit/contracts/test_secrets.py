@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seqtune.tracking.masking import HIDDEN, mask, masked
+from seqtune.contracts.secrets import HIDDEN, mask, masked
 
 
 @pytest.mark.parametrize(

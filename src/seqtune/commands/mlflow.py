@@ -14,11 +14,12 @@ from kedro.framework.cli.utils import LazyGroup
 from kedro.framework.startup import ProjectMetadata
 
 from seqtune.contracts.errors import ConfigurationError
-from seqtune.run_command import friendly
-from seqtune.serving import address, serve
+from seqtune.contracts.secrets import mask
 from seqtune.tracking.database import SQLITE, require_writable, under
-from seqtune.tracking.masking import mask
 from seqtune.tracking.quiet import quietly, set_up_quietly
+
+from .run import friendly
+from .serving import address, serve
 
 PORT = 5000
 KEDRO_MLFLOW = "kedro_mlflow.framework.cli.cli"

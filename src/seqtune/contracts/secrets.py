@@ -1,4 +1,4 @@
-"""No password gets into a tracking database: whoever can see a run can see all of its tags."""
+"""No password is written down: whoever can see a run or its report can see all of it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,16 @@ def masked(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _masked(str(key), value) for key, value in values.items()}
 
 
+def is_secret(name: str) -> bool:
+    """Whether a key is called like something that nobody should read."""
+    return bool(_NAMES.search(name))
+
+
 def _masked(key: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return masked(value)
     if isinstance(value, str):
-        return HIDDEN if _NAMES.search(key) else mask(value)
+        return HIDDEN if is_secret(key) else mask(value)
     if isinstance(value, list | tuple):
         return [_masked(key, each) for each in value]
     return value

@@ -11,8 +11,8 @@ from typing import Any
 import click
 from kedro.framework.startup import ProjectMetadata
 
-from seqtune.run_command import friendly
-from seqtune.serving import address, serve
+from .run import friendly
+from .serving import address, serve
 
 PORT = 4141
 

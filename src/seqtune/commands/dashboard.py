@@ -10,8 +10,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import click
 from kedro.framework.startup import ProjectMetadata
 
-from seqtune.run_command import friendly
-from seqtune.serving import address, serve
+from .run import friendly
+from .serving import address, serve
 
 if TYPE_CHECKING:
     from seqtune.tuning.studies.ref import StorageRef
