@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 REPOSITORY = Path(__file__).resolve().parents[1]
 PICTURES = REPOSITORY / "docs" / "pictures"
 TASK = "recommend"
-FIGURE = "medium_history"
+FIGURE = "quick_curves"
 WIDTH = 1200
 LARGEST = 250_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -65,6 +65,8 @@ BAD_FILES = {
     ),
     "ragged row": Bad(rows(*MANY, "1,7,200,9,9"), ("interactions.csv", "17")),
 }
+QUICK = ("empty", "misspelt column", "null", "cp949 as utf-8")
+"""The messages of all are tested where they are made; these go through `kedro run` every time."""
 
 
 @pytest.fixture
@@ -91,7 +93,10 @@ def assert_nothing_made(project: Path) -> None:
     assert made == []
 
 
-@pytest.mark.parametrize("name", BAD_FILES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in BAD_FILES],
+)
 def test_a_bad_file_is_refused(kedro: Kedro, project: Path, raw: Path, name: str) -> None:
     bad = BAD_FILES[name]
     content = bad.content if isinstance(bad.content, bytes) else bad.content.encode()

@@ -238,6 +238,7 @@ def test_a_searched_key_that_is_never_read_is_refused(
     assert "never reads it" in message
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tuned")
 def test_the_final_configuration_is_trained_again_and_judged(
     shared_kedro: Kedro, data: Path
