@@ -89,30 +89,36 @@ def print_summary(
     took = "" if seconds is None else f" in {_duration(seconds)}"
     console.print(f"Done{took}.", style="bold")
     if page is not None:
-        _print_rows(console, [("report", f"{_short(page)} (open it in a browser)")])
-    _print_rows(console, [("\n", "")], *_findings(made, places, load))
+        _print_lines(console, [("report", f"{_short(page)} (open it in a browser)")])
+    _print_rows(console, *_findings(made, places, load))
     console.print("\nMade", style="bold")
-    _print_rows(console, _files(saved, places))
+    _print_lines(console, _files(saved, places))
     if step := _next_step(saved, env):
         console.print(Text.assemble(("\nNext: ", "bold"), step))
 
 
 def _print_rows(console: Console, *groups: Sequence[tuple[str, str]]) -> None:
-    """Two columns. In a file nothing is wrapped, so that a path or a number stays in one piece."""
-    rows = [row for group in groups for row in group if row[1]]
-    if not rows:
-        return
-    width = max(len(label) for label, _ in rows)
-    if not console.is_terminal:
-        for label, text in rows:
-            console.print(f"{label:<{width}}  {text}", markup=False)
-        return
+    """Two columns; long texts are wrapped within theirs, in a terminal."""
+    rows = [row for group in groups for row in group]
+    if not console.is_terminal or not rows:
+        return _print_lines(console, rows)
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="cyan", min_width=width, no_wrap=True)
+    table.add_column(style="cyan", min_width=_width(rows), no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in rows:
         table.add_row(label, Text(text))
-    console.print(table, soft_wrap=False)
+    return console.print(table, soft_wrap=False)
+
+
+def _print_lines(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Each in one line, so that a path can be copied in one piece."""
+    width = _width(rows)
+    for label, text in rows:
+        console.print(Text.assemble((f"{label:<{width}}", "cyan"), "  ", text))
+
+
+def _width(rows: Sequence[tuple[str, str]]) -> int:
+    return max((len(label) for label, _ in rows), default=0)
 
 
 def _findings(

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -29,6 +29,15 @@ ASSETS = "assets"
 Which = Literal["best", "last"]
 
 
+class Manifest(Section):
+    """Base of what a folder says about itself."""
+
+    format_version: int
+
+
+ManifestT = TypeVar("ManifestT", bound=Manifest)
+
+
 class Weights(Section):
     """One weights file of a checkpoint: when it was written and what it scored."""
 
@@ -39,7 +48,7 @@ class Weights(Section):
     metrics: dict[str, float]
 
 
-class CheckpointManifest(Section):
+class CheckpointManifest(Manifest):
     """Everything about a checkpoint but its weights."""
 
     format_version: int = FORMAT_VERSION
@@ -102,25 +111,37 @@ NEXT_STEP = "choose another version with --load-versions, or train again"
 
 def open_checkpoint(path: Path) -> Checkpoint:
     """Read and check the manifest of a checkpoint folder."""
-    manifest_path = path / MANIFEST
-    if not manifest_path.is_file():
-        raise ArtifactError(
-            f"{path} is not a complete checkpoint: no {MANIFEST} in it; {NEXT_STEP}"
-        )
+    manifest = read_manifest(
+        path,
+        MANIFEST,
+        CheckpointManifest,
+        what="checkpoint",
+        version=FORMAT_VERSION,
+        hint=NEXT_STEP,
+    )
+    return Checkpoint(path, manifest)
+
+
+def read_manifest(
+    path: Path, file: str, kind: type[ManifestT], *, what: str, version: int, hint: str
+) -> ManifestT:
+    """What a folder says about itself; refuses one that is incomplete, damaged or too new."""
+    if not (path / file).is_file():
+        raise ArtifactError(f"{path} is not a complete {what}: no {file} in it; {hint}")
     try:
-        manifest = CheckpointManifest.model_validate_json(manifest_path.read_bytes())
+        manifest = kind.model_validate_json((path / file).read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise ArtifactError(
-            f"checkpoint {path} is damaged: {MANIFEST}, {where}: {first['msg']}; {NEXT_STEP}"
+            f"{what} {path} is damaged: {file}, {where}: {first['msg']}; {hint}"
         ) from error
-    if manifest.format_version != FORMAT_VERSION:
+    if manifest.format_version != version:
         raise ArtifactError(
-            f"checkpoint {path} has format {manifest.format_version}; this version of seqtune "
-            f"reads format {FORMAT_VERSION}; {NEXT_STEP}"
+            f"{what} {path} has format {manifest.format_version}; this version of seqtune reads "
+            f"format {version}; {hint}"
         )
-    return Checkpoint(path, manifest)
+    return manifest
 
 
 def file_hash(path: Path) -> str:

@@ -14,9 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import ValidationError
-
-from .checkpoint import NEXT_STEP, Checkpoint, open_checkpoint
+from .checkpoint import NEXT_STEP, Checkpoint, Manifest, open_checkpoint, read_manifest
 from .config import Section, canonical_json
 from .errors import ArtifactError
 
@@ -44,7 +42,7 @@ class Member(Section):
     """The monitored metric at its best epoch; None where nothing was ever held out."""
 
 
-class EnsembleManifest(Section):
+class EnsembleManifest(Manifest):
     """Everything about an ensemble but its members' weights."""
 
     format_version: int = FORMAT_VERSION
@@ -101,22 +99,9 @@ def is_ensemble(path: Path) -> bool:
 
 def open_ensemble(path: Path) -> Ensemble:
     """Read and check the manifest of an ensemble folder."""
-    file = path / MANIFEST
-    if not file.is_file():
-        raise ArtifactError(f"{path} is not a complete ensemble: no {MANIFEST} in it; {_AGAIN}")
-    try:
-        manifest = EnsembleManifest.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise ArtifactError(
-            f"ensemble {path} is damaged: {MANIFEST}, {where}: {first['msg']}; {_AGAIN}"
-        ) from error
-    if manifest.format_version != FORMAT_VERSION:
-        raise ArtifactError(
-            f"ensemble {path} has format {manifest.format_version}; this version of seqtune reads "
-            f"format {FORMAT_VERSION}; {_AGAIN}"
-        )
+    manifest = read_manifest(
+        path, MANIFEST, EnsembleManifest, what="ensemble", version=FORMAT_VERSION, hint=_AGAIN
+    )
     return Ensemble(path, manifest)
 
 
