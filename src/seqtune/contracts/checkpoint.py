@@ -67,6 +67,16 @@ class CheckpointManifest(Manifest):
     """Why training ended: finished, early stopping, time limit, asked by the caller."""
     seconds: float
 
+    @property
+    def monitor(self) -> str:
+        """The metric that its training went by."""
+        return str(self.config["training"]["monitor"])
+
+    @property
+    def score(self) -> float | None:
+        """That metric at the best epoch; None where nothing was validated."""
+        return self.best.metrics.get(self.monitor)
+
     def weights(self, which: Which) -> Weights:
         return self.best if which == "best" else self.last
 

@@ -20,6 +20,8 @@ Sources = Mapping[str, tuple[Path, ...]]
 """Raw files by role ("interactions", "genre", ...); an optional file that is absent: empty."""
 Report = dict[str, Any]
 """JSON-ready findings of a stage, shown by Kedro-Viz and printed at the end of a run."""
+OURS = "model"
+"""In a report of metrics, the column of what was trained; the others are floors."""
 
 
 class TrainingData(Protocol):

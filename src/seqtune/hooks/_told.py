@@ -11,12 +11,11 @@ from typing import Any
 from kedro.pipeline.node import Node
 
 from seqtune.contracts.ensemble import MEMBERS, open_ensemble
+from seqtune.contracts.task import OURS
 from seqtune.contracts.trials import Trial, ranked
 from seqtune.tracking import Record, checkpoint_record, trial_record
 from seqtune.tracking.gpus import GpuWatch
 
-OURS = "model"
-"""The column of a metrics report that is not a floor."""
 FOLDERS = {
     "_report": "reports",
     "_analysis": "reports",

@@ -11,7 +11,9 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from seqtune.summary import PAGE, Made, print_summary, saved_place
+from seqtune.summary import PAGE, Made, print_summary
+
+from ._places import place_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +46,10 @@ class SummaryHooks:
         made = [Made(node.name, node.outputs) for node in pipeline.nodes]
         tasks = {name.partition(".")[0] for one in made for name in one.outputs if "." in name}
         pages = [f"{task}.{PAGE}" for task in sorted(tasks)]
-        entries = {
-            name: catalog.config_resolver.resolve_pattern(name)
-            for name in (*pages, *(name for one in made for name in one.outputs))
-        }
         places = {
             name: place
-            for name, entry in entries.items()
-            if (place := saved_place(entry, self._save_version))
+            for name in (*pages, *(name for one in made for name in one.outputs))
+            if (place := place_of(catalog, name, self._save_version))
         }
         page = next((places[name] for name in pages if name in places), None)
         print_summary(

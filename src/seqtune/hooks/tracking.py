@@ -20,18 +20,18 @@ from seqtune.contracts.errors import Interrupted
 from seqtune.contracts.parameters import RUNTIME, TaskParameters
 from seqtune.contracts.resolve import Layer, resolve
 from seqtune.pipeline_registry import TASKS
-from seqtune.summary import saved_place
+from seqtune.summary import PAGE
 from seqtune.tracking import Record, Sink, Tracker, TrackingConfig, choose, require_installed
 from seqtune.tracking.gpus import GpuWatch
 from seqtune.tracking.quiet import quietly, set_up_quietly
 from seqtune.tracking.records import End
 
 from ._mlflow import set_up, start_mlflow
+from ._places import place_of
 from ._told import Goal, Teller, stage_of
 
 FOLDER = "09_tracking"
 ROOT = "tracking"
-PAGE = "run_report"
 logger = logging.getLogger(__name__)
 
 
@@ -86,7 +86,7 @@ class TrackingHooks:
         self._watch = GpuWatch(self._config.gpu_every_seconds)
         self._watch.start()
         self._teller = Teller(
-            place=lambda name: _place(catalog, name, self._save_version),
+            place=lambda name: place_of(catalog, name, self._save_version),
             goals=_goals(pipeline, catalog),
             since=time.time(),
             watch=self._watch,
@@ -206,11 +206,6 @@ def _goals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, Goal]:
             training = parameters.resolve().config.training
             goals[task.name] = Goal(training.monitor, training.monitor_mode)
     return goals
-
-
-def _place(catalog: DataCatalog, name: str, save_version: str) -> Path | None:
-    entry = catalog.config_resolver.resolve_pattern(name)
-    return saved_place(entry, save_version) if entry else None
 
 
 def _model_of(pipeline: Pipeline) -> str:

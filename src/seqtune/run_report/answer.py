@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from seqtune.contracts.task import OURS
+
 Level = Literal["ok", "warn", "bad"]
 PARTS = ("test", "valid")
-MODEL, ENSEMBLE = "model", "ensemble"
+MODEL, ENSEMBLE = OURS, "ensemble"
 
 
 class Sign(NamedTuple):

@@ -6,16 +6,14 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from seqtune.contracts.checkpoint import open_checkpoint
 from seqtune.contracts.ensemble import Ensemble
-from seqtune.contracts.task import Report
+from seqtune.contracts.task import OURS, Report
 
 from .results import Scored
-from .training import monitor_of
 
 logger = logging.getLogger(__name__)
 
-OURS = "model"
-"""The column of a metrics report that is not a floor."""
 VALIDATION = "val_"
 
 
@@ -25,7 +23,7 @@ def describe(scored: Scored, ensemble: Ensemble, single: Report | None) -> Repor
     `single` is the metrics report of the catalog.
     """
     first = next(iter(ensemble.member_paths().values()))
-    metric = monitor_of(first).removeprefix(VALIDATION)
+    metric = open_checkpoint(first).manifest.monitor.removeprefix(VALIDATION)
     compared = compare(scored.report, single, reference=ensemble.manifest.reference, metric=metric)
     lines = [*_compared(compared, metric), *_openings(scored)]
     for line in lines:

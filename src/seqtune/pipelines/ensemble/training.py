@@ -136,18 +136,9 @@ def train_missing(
 
 def describe_score(checkpoint: Path) -> str:
     """The monitored metric at the best epoch, as a person reads it."""
-    score = score_of(checkpoint)
-    return "nothing held out" if score is None else f"{monitor_of(checkpoint)} {score:.4f}"
-
-
-def score_of(checkpoint: Path) -> float | None:
-    """The monitored metric at the best epoch; None where nothing was validated."""
-    return open_checkpoint(checkpoint).manifest.best.metrics.get(monitor_of(checkpoint))
-
-
-def monitor_of(checkpoint: Path) -> str:
-    """The metric that its training went by."""
-    return str(open_checkpoint(checkpoint).manifest.config["training"]["monitor"])
+    manifest = open_checkpoint(checkpoint).manifest
+    score = manifest.score
+    return "nothing held out" if score is None else f"{manifest.monitor} {score:.4f}"
 
 
 def _find(member: Planned, before: dict[str, Path], store: Path) -> Path | None:

@@ -16,7 +16,6 @@ from seqtune.contracts.task import Report, TaskSpec, TrainingData
 
 from .folder import write_ensemble
 from .members import Plan, Planned
-from .training import score_of
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +140,7 @@ def _without_twins(members: Sequence[Planned]) -> list[Planned]:
 
 
 def _member(member: Planned, checkpoint: Checkpoint, *, weight: float) -> Member:
-    score = score_of(checkpoint.path)
+    score = checkpoint.manifest.score
     return Member(
         name=member.name,
         origin=member.origin,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seqtune.contracts.ensemble import is_ensemble
 from seqtune.contracts.seeds import derive_seed
-from seqtune.contracts.task import Report
+from seqtune.contracts.task import OURS, Report
 
 from .batches import EvalBatch, Part, eval_batches
 from .data import SplitData
@@ -27,7 +27,6 @@ from .tally import DEFINITIONS, FULL, LIST_LENGTH, Tally, popularity_percentiles
 
 logger = logging.getLogger(__name__)
 
-MODEL = "model"
 UNIFORM = "sampled_uniform"
 BY_POPULARITY = "sampled_popularity"
 
@@ -55,7 +54,7 @@ def _part(loaded: Scorer, data: SplitData, floors: Floors, part: Part) -> Report
     config = loaded.config.evaluation
     percentiles = popularity_percentiles(data.train_counts)
     tallies = {
-        name: Tally(config.ks, percentiles, device=loaded.device) for name in (MODEL, *FLOORS)
+        name: Tally(config.ks, percentiles, device=loaded.device) for name in (OURS, *FLOORS)
     }
     for number, batch in enumerate(_batches(loaded, data, part)):
         draws = _draws(loaded.config, floors, batch, part=part, number=number)
@@ -76,7 +75,7 @@ def _batches(loaded: Scorer, data: SplitData, part: Part) -> Iterator[EvalBatch]
 
 
 def _scores(name: str, loaded: Scorer, floors: Floors, batch: EvalBatch) -> Tensor:
-    if name == MODEL:
+    if name == OURS:
         return loaded.scores(batch.inputs)
     return floors.scores(name, batch.inputs[:, -2].long())  # the last column is [MASK]
 
@@ -127,7 +126,7 @@ def _findings(tallies: dict[str, Tally], part: Part, *, who: str) -> Report:
     full, sampled, lists = (
         {
             metric: {name: table[group][metric] for name, table in tables.items()}
-            for metric in tables[MODEL][group]
+            for metric in tables[OURS][group]
         }
         for group in ("full", "sampled", "lists")
     )
@@ -135,7 +134,7 @@ def _findings(tallies: dict[str, Tally], part: Part, *, who: str) -> Report:
     verdict, is_sound = _verdict(full[monitored], f"{part} {monitored}", who=who)
     logger.log(logging.INFO if is_sound else logging.WARNING, "%s", verdict)
     return {
-        "users": tallies[MODEL].num_users,
+        "users": tallies[OURS].num_users,
         "verdict": verdict,
         "full_ranking": full,
         "sampled_ranking": sampled,
@@ -145,9 +144,9 @@ def _findings(tallies: dict[str, Tally], part: Part, *, who: str) -> Report:
 
 def _verdict(values: dict[str, float], metric: str, *, who: str) -> tuple[str, bool]:
     """A line on how the model stands to the floors, and whether it beats both."""
-    lost = [floor for floor in (MARKOV, POPULARITY) if not values[MODEL] > values[floor]]
+    lost = [floor for floor in (MARKOV, POPULARITY) if not values[OURS] > values[floor]]
     numbers = ", ".join(f"{name} {values[name]:.4f}" for name in FLOORS)
-    numbers = f"{who} {values[MODEL]:.4f}, {numbers}"
+    numbers = f"{who} {values[OURS]:.4f}, {numbers}"
     if not lost:
         return f"{metric}: the {who} beats both floors ({numbers})", True
     below = "both floors" if len(lost) == 2 else f"the {lost[0]} floor"
