@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -22,7 +22,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 WITHOUT_EFFECT = {"training": {"resume", "save_state_every_minutes"}}
 """Parameters that say how a run is kept, not what comes out of it."""
-FINGERPRINTED_LIBRARIES = ("seqtune", "torch", "lightning", "numpy", "optuna", "transformers")
+FINGERPRINTED_LIBRARIES = ("seqtune", "torch", "lightning", "numpy", "optuna")
 
 
 class Section(BaseModel):
@@ -49,8 +49,8 @@ class TrainingConfig(Section):
     """Sequences in a batch, on each device."""
     accumulate_grad_batches: PositiveInt = 1
     """Batches to one step of the optimiser."""
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    """AdamW or Adam, of torch."""
+    optimizer: Literal["adamw", "adam", "adafactor", "sgd"] = "adamw"
+    """Of torch. adafactor keeps a fraction of the state; sgd has beta1 as its momentum."""
     lr: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
     """The learning rate; with a scheduler, the highest it reaches."""
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
@@ -61,10 +61,18 @@ class TrainingConfig(Section):
     """Of the optimiser: how slowly the mean of their squares moves."""
     eps: Annotated[float, Field(gt=0.0)] = 1e-8
     """Of the optimiser: keeps a division from being by zero."""
-    scheduler: Literal["none", "cosine", "linear", "step"] = "none"
-    """How the rate falls: not at all, as a cosine or a line to 0, or in steps."""
+    scheduler: Literal["none", "cosine", "linear", "step", "cosine_with_restarts", "polynomial"] = (
+        "none"
+    )
+    """How the rate falls: not at all, as a cosine, a line or a power to 0, or in steps."""
     warmup_ratio: Probability = 0.0
     """Share of all optimiser steps in which the rate rises linearly from 0."""
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    """The same as a number of steps, which counts instead where it is given."""
+    restarts: PositiveInt = 2
+    """cosine_with_restarts: how many times the cosine is gone through."""
+    power: Annotated[float, Field(gt=0.0, le=10.0)] = 2.0
+    """polynomial: the power of what is left of the run; 1 is a line."""
     step_size_epochs: PositiveInt = 25
     """step: epochs from one step to the next."""
     step_gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
@@ -161,6 +169,9 @@ class EnsembleConfig(Section):
 class RunConfig(Section):
     """Base of every task's resolved configuration."""
 
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Those that can change a result of this task, beside those of every task."""
+
     task: str
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """All randomness of a run follows from it."""
@@ -178,10 +189,11 @@ def canonical_json(value: Any) -> str:
     )
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of what can change a result; libraries that are not installed are left out."""
+def library_versions(libraries: Iterable[str] = ()) -> dict[str, str]:
+    """Versions of what can change a result, and of `libraries` of a task; those that are not
+    installed are left out."""
     versions = {"python": platform.python_version()}
-    for name in FINGERPRINTED_LIBRARIES:
+    for name in (*FINGERPRINTED_LIBRARIES, *libraries):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
@@ -196,6 +208,6 @@ def fingerprint(
     environment = {
         "config": config.model_dump(mode="json", exclude=WITHOUT_EFFECT),
         "data": data_hash,
-        "versions": dict(library_versions() if versions is None else versions),
+        "versions": dict(library_versions(config.libraries) if versions is None else versions),
     }
     return sha256(canonical_json(environment).encode()).hexdigest()[:16]

@@ -14,6 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pydantic import Field
+
 from .checkpoint import NEXT_STEP, Checkpoint, Manifest, open_checkpoint, read_manifest
 from .config import Section, canonical_json
 from .errors import ArtifactError
@@ -59,6 +61,8 @@ class EnsembleManifest(Manifest):
     """How the shares were found."""
     members: tuple[Member, ...]
     metric: str
+    decision: dict[str, Any] = Field(default_factory=dict)
+    """What belongs to the shares when it comes to deciding: per-class thresholds, ..."""
     findings: dict[str, Any]
     """What was compared, and the numbers that decided."""
     versions: dict[str, str]
@@ -138,8 +142,16 @@ class Pool(Protocol):
         *,
         scale: str,
         rows: npt.NDArray[np.int64] | None = None,
+        decided_on: npt.NDArray[np.int64] | None = None,
     ) -> float:
-        """The metric of a weighting (non-negative, one for each member) over some rows, or all."""
+        """The metric of a weighting (non-negative, one for each member) over some rows, or all.
+
+        Where a weighting needs more to decide (thresholds), that is found on the rows `decided_on`;
+        None: on the rows scored.
+        """
+
+    def decision(self, weights: npt.NDArray[np.float64], *, scale: str) -> Mapping[str, Any]:
+        """What else belongs to a weighting, found on all rows; JSON-ready, empty where nothing."""
 
     def facts(self) -> Mapping[str, Any]:
         """How far the pool is exact, and what it left out; JSON-ready."""

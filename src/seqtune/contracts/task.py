@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from operator import attrgetter
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .config import EnsembleConfig, RunConfig, Section
     from .ensemble import Pool
     from .parameters import TaskParameters
+    from .resolve import Resolved
 
 Sources = Mapping[str, tuple[Path, ...]]
 """Raw files by role ("interactions", "genre", ...); an optional file that is absent: empty."""
@@ -43,8 +44,13 @@ class TrainingData(Protocol):
     def has_validation(self) -> bool:
         """False where everything is trained on (`use_full_data`)."""
 
-    def write_assets(self, directory: Path) -> None:
-        """Write what a checkpoint needs beside its weights to be used on its own."""
+    @property
+    def test_hash(self) -> str:
+        """Hash of what is held out to the very end: a test is the same as long as this is."""
+
+    def write_assets(self, directory: Path, config: Any) -> None:
+        """Write what a checkpoint of this configuration needs beside its weights to be used on its
+        own."""
 
 
 class ParseParameters(Protocol):
@@ -82,9 +88,24 @@ class EstimateMemory(Protocol):
         """MiB that one training takes at most on one device, before anything is built."""
 
 
+class Settle(Protocol):
+    def __call__(self, resolved: Resolved[Any], data: Any) -> Resolved[Any]:
+        """Replace what is left open by what it means here and now (the content of a pretrained
+        model); refuse what cannot be built."""
+
+
+class Measure(Protocol):
+    def __call__(self, checkpoint: Path, data: Any, config: Any) -> Mapping[str, float]:
+        """Metrics on valid of trained weights under the `after_training` sections of a
+        configuration, whatever those were when the weights were trained."""
+
+
 class Evaluate(Protocol):
-    def __call__(self, checkpoint: Path, data: Any) -> Report:
-        """Metrics on what was held out; `checkpoint` may be an ensemble folder."""
+    def __call__(
+        self, checkpoint: Path, data: Any, *, parts: Collection[str] | None = None
+    ) -> Report:
+        """Metrics on what was held out, or on some parts of it; `checkpoint` may be an ensemble
+        folder. The form is that of `contracts.metrics`."""
 
 
 class OpenPool(Protocol):
@@ -114,6 +135,8 @@ class TaskSpec:
     name: str
     sources: tuple[str, ...]
     """Roles of the raw files; `<task>.raw_<role>` in the catalog."""
+    ingested: str
+    """What ingest makes; `<task>.<ingested>` in the catalog."""
     parse_parameters: ParseParameters
     ingest: Ingest
     split: Split
@@ -127,6 +150,17 @@ class TaskSpec:
     predict: Predict
     scales: tuple[str, ...] = ()
     """Words of `ensemble.scale`, the plainest first; empty: whatever `open_pool` takes."""
+    settle: Settle | None = None
+    measure: Measure | None = None
+    after_training: tuple[str, ...] = ()
+    """Sections of the configuration that training never reads and `measure` does: they are searched
+    without training again."""
+    test_once: bool = False
+    """Whether test is scored for one final model alone, and never for another on the same test."""
+    figures: tuple[str, ...] = ()
+    """Names among the exhibits of its metrics that are drawn: `<task>.<name>_figure`."""
+    tables: tuple[str, ...] = ()
+    """Names among them that are tables: `<task>.<name>_table`."""
 
 
 @dataclass(frozen=True)

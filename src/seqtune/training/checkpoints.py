@@ -45,15 +45,15 @@ def write_checkpoint(
         )
     write_whole(folder / BEST, lambda partial: shutil.copyfile(source, partial))
     write_json(folder / HISTORY, ledger.history)
-    _write_assets(folder / ASSETS, data)
+    _write_assets(folder / ASSETS, data, config)
     manifest = _manifest(folder, ledger, config=config, data=data)
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
     return folder
 
 
-def _write_assets(folder: Path, data: TrainingData) -> None:
+def _write_assets(folder: Path, data: TrainingData, config: RunConfig) -> None:
     folder.mkdir()
-    data.write_assets(folder)
+    data.write_assets(folder, config)
     for path in folder.rglob("*"):
         sync(path)
     sync(folder)
@@ -68,7 +68,7 @@ def _manifest(
         data_hash=data.content_hash,
         assets_hash=data.assets_hash,
         config=config.model_dump(mode="json"),
-        versions=library_versions(),
+        versions=library_versions(config.libraries),
         best=_weights(folder, BEST, ledger.best_row, ledger.best_epoch),
         last=_weights(folder, LAST, ledger.history[-1], ledger.epoch),
         epochs_planned=ledger.epochs,

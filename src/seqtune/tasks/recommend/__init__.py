@@ -11,6 +11,7 @@ _HERE = __name__
 TASK = TaskSpec(
     name="recommend",
     sources=("interactions", *SIDES),
+    ingested="interactions",
     parse_parameters=Lazy(f"{_HERE}.params:parse"),
     ingest=Lazy(f"{_HERE}.ingest:ingest"),
     split=Lazy(f"{_HERE}.split:split"),

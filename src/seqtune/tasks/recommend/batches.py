@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from seqtune.batching import EvalOrder, Rows
+
 from .data import Int32, Int64, SplitData
-from .order import EvalOrder, Rows
 from .params import RecommendConfig
 
 if TYPE_CHECKING:

@@ -147,7 +147,11 @@ class SplitData:
     def has_test(self) -> bool:
         return bool((self.test_at >= 0).any())
 
-    def write_assets(self, directory: Path) -> None:
+    @property
+    def test_hash(self) -> str:
+        return self.content_hash
+
+    def write_assets(self, directory: Path, _config: Any = None) -> None:
         """The vocabulary and item counts, so that a checkpoint speaks raw ids on its own."""
         directory.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.path / ITEMS_TABLE, directory / ITEMS_TABLE)

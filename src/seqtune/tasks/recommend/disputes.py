@@ -21,13 +21,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from seqtune.batching import EvalOrder
+
 from .batches import EvalBatch, EvalBatches
 from .data import Int64
 from .ensemble import member_scores
 from .lists import top_k
 from .loading import LoadedModel
 from .metrics import count_true, outranking
-from .order import EvalOrder
 from .scales import ROWS, SCALES, on_scale
 
 Floats = npt.NDArray[np.float64]

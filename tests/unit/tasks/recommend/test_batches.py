@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from seqtune.batching import EvalOrder, Loader, TrainOrder
 from seqtune.tasks.recommend.batches import (
     EvalBatch,
     Spans,
@@ -18,8 +19,6 @@ from seqtune.tasks.recommend.batches import (
     training_spans,
 )
 from seqtune.tasks.recommend.data import SplitData
-from seqtune.tasks.recommend.datamodule import Loader
-from seqtune.tasks.recommend.order import EvalOrder, TrainOrder
 from seqtune.tasks.recommend.params import RecommendConfig
 
 LENGTHS = np.random.default_rng(0).geometric(0.02, 1003).clip(1, 200)

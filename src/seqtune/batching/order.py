@@ -15,9 +15,8 @@ import numpy.typing as npt
 
 from seqtune.contracts.seeds import derive_seed
 
-from .data import Int64
-
 Rows = npt.NDArray[np.int64]
+Lengths = npt.NDArray[np.int64]
 
 BATCHES_PER_PIECE = 64
 LENGTH_BLUR = 0.05
@@ -40,7 +39,7 @@ class TrainOrder:
     """
 
     def __init__(
-        self, lengths: Int64, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+        self, lengths: Lengths, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
     ) -> None:
         self._lengths = lengths
         self._batch_size = batch_size
@@ -80,7 +79,7 @@ class EvalOrder:
     """Batches by length, longest first: if memory does not suffice, it shows at once."""
 
     def __init__(
-        self, lengths: Int64, *, batch_size: int, rank: int = 0, world_size: int = 1
+        self, lengths: Lengths, *, batch_size: int, rank: int = 0, world_size: int = 1
     ) -> None:
         self._rows = np.argsort(-lengths, kind="stable")
         self._steps = -(-len(lengths) // (batch_size * world_size))

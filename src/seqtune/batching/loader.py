@@ -1,0 +1,76 @@
+"""Loaders that Lightning can stop and go on with in the middle of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch.utils.data import DataLoader
+
+from .order import Order, Rows
+
+BatchT = TypeVar("BatchT", covariant=True)
+
+
+class Batches(Protocol[BatchT]):
+    """Makes one batch of the rows it is given."""
+
+    def __getitem__(self, rows: Rows) -> BatchT: ...
+
+
+class Loader(Generic[BatchT]):
+    """Iterates over the batches of an epoch, and can go on in the middle of one.
+
+    Lightning calls `sampler.set_epoch`, saves `state_dict` after a step and, when it resumes
+    within an epoch, calls `load_state_dict` once before `iter`. It may call `iter` before
+    `set_epoch`; the order is therefore made when the first batch is asked for.
+    """
+
+    def __init__(self, batches: Batches[BatchT], order: Order, *, num_workers: int = 0) -> None:
+        self.sampler = order
+        self.batch_sampler = None  # Lightning looks for it wherever there is a sampler
+        self._batches = batches
+        self._num_workers = num_workers
+        self._resume_at = 0
+        self._position = 0
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[BatchT]:
+        start, self._resume_at = self._resume_at, 0
+        return self._from(start)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"position": self._position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        # a state saved after the last batch belongs to the start of the next epoch
+        self._resume_at = self._position = int(state["position"]) % max(len(self), 1)
+
+    def _from(self, start: int) -> Iterator[BatchT]:
+        self._position = start
+        for batch in self._made(self.sampler.batches()[start:]):
+            self._position += 1
+            yield batch
+
+    def _made(self, rows_of_batches: Sequence[Rows]) -> Iterator[BatchT]:
+        if self._num_workers == 0:
+            return (self._batches[rows] for rows in rows_of_batches)
+        return iter(
+            DataLoader(
+                self._batches,  # type: ignore[arg-type]
+                sampler=rows_of_batches,
+                batch_size=None,
+                num_workers=self._num_workers,
+                generator=torch.Generator().manual_seed(0),
+            )
+        )
+
+
+def place_among_ranks() -> tuple[int, int]:
+    """Rank of this process and number of processes."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1

@@ -1,0 +1,97 @@
+"""The form of a report of metrics: what `evaluate` of every task returns.
+
+    headline    lines that sum it up
+    parts       {part: {"verdict": str, group: {metric: {"model": x, floor: y, ...}}, ...}}
+    exhibits    {name: what is to be drawn or tabulated}; see below
+    fingerprint, data_hash, protocol, definitions, ...    what was scored, and how to read it
+
+Of a part, every value that is a mapping of mappings is a group of metrics; others are facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from .config import Section
+
+PARTS = "parts"
+EXHIBITS = "exhibits"
+HEADLINE = "headline"
+
+
+class Line(Section):
+    """One curve."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+class LinesExhibit(Section):
+    """Curves over a common axis."""
+
+    kind: Literal["lines"] = "lines"
+    title: str
+    x: str
+    """What the axis shows, in words."""
+    y: str
+    lines: tuple[Line, ...]
+    marks: tuple[Line, ...] = ()
+    """Points worth pointing at, by name of their line."""
+
+
+class MatrixExhibit(Section):
+    """Numbers by row and column, drawn as shades."""
+
+    kind: Literal["matrix"] = "matrix"
+    title: str
+    x: str
+    y: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+
+
+class BarsExhibit(Section):
+    """Numbers by name, in groups side by side."""
+
+    kind: Literal["bars"] = "bars"
+    title: str
+    x: str
+    y: str
+    names: tuple[str, ...]
+    bars: dict[str, tuple[float | None, ...]]
+    """One number for each name, by group."""
+
+
+class TableExhibit(Section):
+    """Rows to be read."""
+
+    kind: Literal["table"] = "table"
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float | int | None, ...], ...]
+
+
+Exhibit = Annotated[
+    LinesExhibit | MatrixExhibit | BarsExhibit | TableExhibit, Field(discriminator="kind")
+]
+_ANY: TypeAdapter[Any] = TypeAdapter(Exhibit)
+
+
+def exhibit(value: Mapping[str, Any]) -> Any:
+    """From a report of metrics back to what is drawn."""
+    return _ANY.validate_python(value)
+
+
+def as_exhibits(exhibits: Mapping[str, Section]) -> dict[str, Any]:
+    """JSON-ready, for the key EXHIBITS of a report."""
+    return {name: one.model_dump(mode="json") for name, one in exhibits.items()}
+
+
+def wanted_parts(exist: Sequence[str], parts: Any) -> list[str]:
+    """The parts that exist and are asked for; None asks for all."""
+    return [part for part in exist if parts is None or part in parts]

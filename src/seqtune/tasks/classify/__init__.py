@@ -1,0 +1,29 @@
+"""`classify`: several labels for each text, by pretrained encoders."""
+
+from __future__ import annotations
+
+from seqtune.contracts.task import Lazy, TaskSpec
+
+_HERE = __name__
+
+TASK = TaskSpec(
+    name="classify",
+    sources=("texts", "test_texts"),
+    ingested="texts",
+    parse_parameters=Lazy(f"{_HERE}.params:parse"),
+    ingest=Lazy(f"{_HERE}.ingest:ingest"),
+    split=Lazy(f"{_HERE}.split:split"),
+    open_data=Lazy(f"{_HERE}.data:ClassifyData.open"),
+    choose_preset=Lazy(f"{_HERE}.params:choose_preset"),
+    build_module=Lazy(f"{_HERE}.module:build_module"),
+    build_data=Lazy(f"{_HERE}.batches:build_data"),
+    estimate_memory=Lazy(f"{_HERE}.memory:estimate_memory"),
+    evaluate=Lazy(f"{_HERE}.evaluate:evaluate"),
+    open_pool=Lazy(f"{_HERE}.pool:open_pool"),
+    predict=Lazy(f"{_HERE}.predict:predict"),
+    scales=("probabilities", "logits"),
+    settle=Lazy(f"{_HERE}.model:settle"),
+    test_once=True,
+    figures=("precision_recall", "thresholds", "confusion", "co_occurrence"),
+    tables=("classes",),
+)

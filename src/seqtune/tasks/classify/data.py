@@ -1,0 +1,89 @@
+"""The split of texts with their labels, and what is made of it: tokens, counts.
+
+Columns of each part: row (int64, number of the ingested text), id (string), text (string), labels
+(list of int8, one for each label), augmented (bool, only ever true in train).
+
+Shapes: N texts, L labels.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seqtune.text.pretrained import identity, load_tokenizer, locate
+from seqtune.text.split import Part, TextSplit
+from seqtune.text.tokens import Tokens, encoder_of, write_tokens
+
+from .params import ClassifyConfig, ModelConfig
+
+LABELS_FILE = "labels.json"
+ROW, ID, TEXT, LABELS, AUGMENTED = COLUMNS = ("row", "id", "text", "labels", "augmented")
+Targets = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class ClassifyData(TextSplit):
+    """An opened split of `classify`."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels, in the order of their columns."""
+        return tuple(self.manifest.facts["labels"])
+
+    @property
+    def positives(self) -> npt.NDArray[np.int64]:
+        """Positives of each label in the fit part, before augmentation [L]."""
+        return np.asarray(self.manifest.facts["fit_positives"], np.int64)
+
+    @property
+    def num_fit_rows(self) -> int:
+        """Rows of the fit part before augmentation."""
+        return int(self.manifest.facts["fit_rows"])
+
+    def texts(self, part: Part) -> list[str]:
+        found: list[str] = self.table(part)[TEXT].to_pylist()
+        return found
+
+    def targets(self, part: Part) -> Targets:
+        """0 and 1 [N, L]."""
+        column = self.table(part)[LABELS].combine_chunks()
+        flat = np.asarray(column.flatten(), np.int8)
+        return flat.reshape(len(column), len(self.labels))
+
+    @cached_property
+    def is_augmented(self) -> npt.NDArray[np.bool_]:
+        """Which rows of train are made up [N]."""
+        return np.asarray(self.table("train")[AUGMENTED].to_numpy(zero_copy_only=False), bool)
+
+    def tokens(self, part: Part, model: ModelConfig) -> Tokens:
+        """The texts of a part as a model's tokens; made once for all who ask."""
+        folder = locate(model.name, revision=model.revision, allow_pickle=model.allow_pickle)
+        key = {"model": identity(folder), "part": part, "max_length": model.max_length}
+
+        def write(out: Path) -> None:
+            encode = encoder_of(load_tokenizer(folder))
+            write_tokens(out, self.texts(part), encode, limit=model.max_length)
+
+        return Tokens.open(self.made("tokens", key, write))
+
+    def write_assets(self, directory: Path, config: ClassifyConfig) -> None:
+        """Labels, and of the model all but its weights: a checkpoint needs no hub."""
+        from .model import write_model_assets
+
+        directory.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.labels, ensure_ascii=False)
+        (directory / LABELS_FILE).write_text(text + "\n", encoding="utf-8")
+        write_model_assets(directory, config.model)
+
+
+def read_labels(assets: Path) -> tuple[str, ...]:
+    """The labels of a checkpoint."""
+    found: list[Any] = json.loads((assets / LABELS_FILE).read_text(encoding="utf-8"))
+    return tuple(map(str, found))

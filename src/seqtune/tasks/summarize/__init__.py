@@ -1,0 +1,31 @@
+"""`summarize`: summaries of dialogues, by encoder-decoders and causal language models."""
+
+from __future__ import annotations
+
+from seqtune.contracts.task import Lazy, TaskSpec
+
+_HERE = __name__
+
+TASK = TaskSpec(
+    name="summarize",
+    sources=("dialogues", "valid_dialogues", "test_dialogues"),
+    ingested="dialogues",
+    parse_parameters=Lazy(f"{_HERE}.params:parse"),
+    ingest=Lazy(f"{_HERE}.ingest:ingest"),
+    split=Lazy(f"{_HERE}.split:split"),
+    open_data=Lazy(f"{_HERE}.data:SummarizeData.open"),
+    choose_preset=Lazy(f"{_HERE}.params:choose_preset"),
+    build_module=Lazy(f"{_HERE}.module:build_module"),
+    build_data=Lazy(f"{_HERE}.batches:build_data"),
+    estimate_memory=Lazy(f"{_HERE}.memory:estimate_memory"),
+    evaluate=Lazy(f"{_HERE}.evaluate:evaluate"),
+    open_pool=Lazy(f"{_HERE}.pool:open_pool"),
+    predict=Lazy(f"{_HERE}.predict:predict"),
+    scales=("minimum_bayes_risk",),
+    settle=Lazy(f"{_HERE}.model:settle"),
+    measure=Lazy(f"{_HERE}.decoding:measure"),
+    after_training=("generation",),
+    test_once=True,
+    figures=("rouge", "lengths"),
+    tables=("examples",),
+)

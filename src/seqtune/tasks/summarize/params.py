@@ -1,0 +1,293 @@
+"""The parameters of `summarize`: SPEC section 6, typed and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from seqtune.contracts.config import (
+    EarlyStopping,
+    PositiveInt,
+    Probability,
+    RunConfig,
+    Section,
+    TrainingConfig,
+)
+from seqtune.contracts.parameters import TaskParameters, parse_parameters
+
+Tokens = Annotated[int, Field(ge=1, le=131_072)]
+
+
+class ColumnNames(Section):
+    """What the user's file calls our columns."""
+
+    id: str | None = "fname"
+    """null: rows are numbered."""
+    dialogue: str = "dialogue"
+    """The column of dialogues."""
+    summary: str = "summary"
+    """The column of summaries. Several references: columns of this name with 1, 2, 3 behind it."""
+    topic: str | None = None
+    """null: none is read."""
+
+
+class IngestConfig(Section):
+    """How raw files are read and what happens to bad rows."""
+
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
+    """auto goes by the file's name."""
+    encoding: Literal["utf-8", "utf-16", "latin-1", "cp949", "euc-kr"] = "utf-8"
+    """Of text files; cp949 is usual for Korean files from Excel."""
+    columns: ColumnNames = ColumnNames()
+    on_empty: Literal["error", "drop"] = "error"
+    """What happens to rows without a dialogue or a summary; drop counts them in the report."""
+    on_duplicates: Literal["error", "drop", "keep"] = "drop"
+    """Equal dialogues; drop keeps the first of them."""
+    max_characters: Annotated[int, Field(ge=1, le=10_000_000)] = 50_000
+    """Longer dialogues are cut there before they are tokenised, and counted."""
+    max_examples: PositiveInt = 5
+    """Lines named in an error."""
+
+
+class SplitConfig(Section):
+    """What is held out, and how."""
+
+    valid_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Share of rows for valid; not used where a file of them is given."""
+    test_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    """The same for test."""
+    use_full_data: bool = False
+    """Train on everything but test, for as many epochs as the validated run found best."""
+    augmentation: Literal["none", "paraphrase", "backtranslation", "both"] = "none"
+    """Further dialogues for the fit part, made by the models below."""
+    paraphrase_model: str | None = None
+    """A folder or a name on the hub of an encoder-decoder that paraphrases."""
+    forward_model: str | None = None
+    """backtranslation: of one that translates to another language."""
+    backward_model: str | None = None
+    """backtranslation: of one that translates back."""
+    augment_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    """Share of the fit part that gets another dialogue of each kind."""
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> SplitConfig:
+        if self.valid_share + self.test_share >= 1.0:
+            raise ValueError(
+                f"valid_share={self.valid_share} and test_share={self.test_share} leave nothing "
+                "to train on; their sum must stay below 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _augmentation_has_its_models(self) -> SplitConfig:
+        needed = {
+            "paraphrase": ("paraphrase_model",),
+            "backtranslation": ("forward_model", "backward_model"),
+        }
+        needed["both"] = needed["paraphrase"] + needed["backtranslation"]
+        missing = [
+            name for name in needed.get(self.augmentation, ()) if getattr(self, name) is None
+        ]
+        if missing:
+            raise ValueError(
+                f"augmentation={self.augmentation} needs {' and '.join(missing)}: a folder, or a "
+                "name on the hub"
+            )
+        return self
+
+
+class PreprocessConfig(Section):
+    """From a dialogue to what the model reads; searched like any other parameter."""
+
+    max_input_length: Annotated[int, Field(ge=16, le=131_072)] = 1024
+    """Tokens of a dialogue (of the whole prompt for a causal model); longer ones are cut."""
+    max_target_length: Annotated[int, Field(ge=4, le=8192)] = 128
+    """Tokens of a summary."""
+    noise_removal: Literal["none", "minimal", "moderate", "aggressive"] = "minimal"
+    """minimal: spaces and line ends; moderate: also repeated letters and marks; aggressive: also
+    sounds of hesitation and single jamo."""
+    person_tokens: Literal["keep", "simplify", "abstract"] = "keep"
+    """keep: #Person1#; simplify: P1; abstract: the speaker, the other speaker, ..."""
+    special_tokens: bool = True
+    """Give each person, and #PhoneNumber# and its like, a token of its own."""
+    max_truncated_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
+    """More dialogues than this share that do not fit stop the run before training."""
+
+
+class LoraConfig(Section):
+    """Low-rank adapters; the base model stays as it is."""
+
+    enabled: bool = False
+    """Train adapters alone."""
+    r: Annotated[int, Field(ge=1, le=512)] = 16
+    """Rank."""
+    alpha: Annotated[float, Field(gt=0.0, le=1024.0)] = 32.0
+    """Scale: updates count alpha / r."""
+    dropout: Probability = 0.05
+    """In front of the adapters."""
+    targets: tuple[str, ...] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    )
+    """Names of the linear layers that get one; those that the model does not have are left out."""
+
+
+class ModelConfig(Section):
+    """A pretrained encoder-decoder, or a causal language model."""
+
+    name: str = "digit82/kobart-summarization"
+    """A folder that save_pretrained wrote, or a name on the Hugging Face hub."""
+    revision: str | None = None
+    """null: what the name means now, which is then written down."""
+    allow_pickle: bool = False
+    """Take weights that are no safetensors; loading them can run any code that is in them."""
+    kind: Literal["auto", "seq2seq", "causal"] = "auto"
+    """auto: by the model's own configuration."""
+    from_scratch: bool = False
+    """Take the architecture and the tokeniser alone, and start from random weights."""
+    quantisation: Literal["none", "8bit", "4bit"] = "none"
+    """Of the base model, which then needs lora.enabled."""
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the target's probability that is spread over all tokens."""
+    gradient_checkpointing: bool = False
+    """Compute the inside of layers again on the way back: less memory, a third more time."""
+    instruction: str = "Summarise the following dialogue in a few sentences."
+    """causal: what the model is asked, in front of the dialogue."""
+    lora: LoraConfig = LoraConfig()
+
+    @model_validator(mode="after")
+    def _quantised_weights_are_not_trained(self) -> ModelConfig:
+        if self.quantisation != "none" and not self.lora.enabled:
+            raise ValueError(
+                f"quantisation={self.quantisation} keeps weights that cannot be trained; set "
+                "lora.enabled=true, or quantisation=none"
+            )
+        return self
+
+
+class GenerationConfig(Section):
+    """How a summary is written by a trained model. Training never reads it."""
+
+    beams: Annotated[int, Field(ge=1, le=32)] = 4
+    """Beams of the search; 1 is greedy."""
+    do_sample: bool = False
+    """Draw tokens instead of taking the likeliest."""
+    temperature: Annotated[float, Field(gt=0.0, le=5.0)] = 1.0
+    """do_sample: below 1 the likely gets likelier."""
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """do_sample: only the likeliest tokens that make up this share."""
+    top_k: Annotated[int, Field(ge=0)] = 50
+    """do_sample: only this many likeliest tokens; 0: all."""
+    repetition_penalty: Annotated[float, Field(ge=1.0, le=5.0)] = 1.0
+    """Above 1, what was written gets less likely."""
+    length_penalty: Annotated[float, Field(ge=-5.0, le=5.0)] = 1.0
+    """Several beams: above 1 favours long summaries."""
+    max_new_tokens: Tokens = 100
+    """Longest summary."""
+    min_new_tokens: Annotated[int, Field(ge=0, le=8192)] = 0
+    """Shortest one."""
+    no_repeat_ngram_size: Annotated[int, Field(ge=0, le=20)] = 3
+    """No sequence of so many tokens twice; 0: off."""
+
+    @model_validator(mode="after")
+    def _shortest_is_no_longer_than_longest(self) -> GenerationConfig:
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError(
+                f"min_new_tokens={self.min_new_tokens} is more than "
+                f"max_new_tokens={self.max_new_tokens}"
+            )
+        return self
+
+
+class SummarizeTraining(TrainingConfig):
+    epochs: PositiveInt = 20
+    batch_size: PositiveInt = 16
+    accumulate_grad_batches: PositiveInt = 2
+    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 3e-5
+    scheduler: Literal["none", "cosine", "linear", "step", "cosine_with_restarts", "polynomial"] = (
+        "cosine"
+    )
+    warmup_ratio: Probability = 0.1
+    gradient_clip_val: Annotated[float, Field(ge=0.0)] = 1.0
+    monitor: str = "val_rouge_sum"
+    monitor_mode: Literal["max", "min"] = "max"
+    early_stopping: EarlyStopping = EarlyStopping(patience=3)
+
+
+class EvaluationConfig(Section):
+    """How summaries are scored."""
+
+    tokenizer: Literal["words", "characters", "morphemes"] = "words"
+    """What ROUGE counts: words between spaces, characters, or Korean morphemes (Kiwi)."""
+    references: Literal["max", "mean"] = "max"
+    """Several references: the best of them, or their mean."""
+    batch_size: PositiveInt = 16
+    """Dialogues in a batch."""
+    max_rows: Annotated[int, Field(ge=1)] = 200
+    """Rows of valid (a fixed sample) that are summarised at every validation, greedily, and when
+    decoding is searched; final metrics take all rows."""
+    max_new_tokens: Tokens = 100
+    """Longest summary at a validation."""
+    train_metric_rows: Annotated[int, Field(ge=0)] = 0
+    """Rows of the fit part that are summarised too, as `train_<metric>`; 0 switches it off."""
+    num_examples: Annotated[int, Field(ge=0, le=100)] = 5
+    """Best, worst and random summaries each that the report shows."""
+
+
+class SummarizeConfig(RunConfig):
+    """Everything that shapes a run of `summarize`."""
+
+    libraries: ClassVar[tuple[str, ...]] = (
+        "transformers",
+        "tokenizers",
+        "peft",
+        "bitsandbytes",
+        "kiwipiepy",
+    )
+
+    task: str = "summarize"
+    ingest: IngestConfig = IngestConfig()
+    split: SplitConfig = SplitConfig()
+    preprocess: PreprocessConfig = PreprocessConfig()
+    model: ModelConfig = ModelConfig()
+    training: SummarizeTraining = SummarizeTraining()
+    generation: GenerationConfig = GenerationConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+class PredictConfig(Section):
+    """What is summarised, and from which weights."""
+
+    model: Literal["auto", "checkpoint", "ensemble"] = "auto"
+    """auto: the ensemble where there is one that was made beside this checkpoint."""
+    weights: Literal["best", "last"] = "best"
+    """Of the best epoch by the monitored metric, or of the last."""
+    batch_size: PositiveInt = 16
+    """Dialogues in a batch."""
+
+
+def choose_preset(_data: Any) -> str:
+    """There is none by size."""
+    return "none"
+
+
+def parse(
+    *, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
+) -> TaskParameters:
+    """The task's YAML, checked; raises one error with all faults."""
+    return parse_parameters(
+        "summarize",
+        config_class=SummarizeConfig,
+        predict_class=PredictConfig,
+        auto_presets=(),
+        values=values,
+        runtime=runtime,
+        origins=origins,
+    )
