@@ -117,7 +117,7 @@ def take_graph(running: Browser, env: str) -> None:
     from seqtune.graph import build_site
 
     with tempfile.TemporaryDirectory(prefix="seqtune-graph-") as folder:
-        build_site(REPOSITORY, Path(folder), env=env)
+        build_site(REPOSITORY, Path(folder), default_task="recommend", env=env)
         with served(Path(folder)) as address, page_of(running, 1400) as page:
             page.goto(address, wait_until="load")
             page.wait_for_selector(".pipeline-node")

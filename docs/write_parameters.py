@@ -23,7 +23,12 @@ from seqtune.contracts.config import EnsembleConfig, Section, ValidateConfig, Ve
 from seqtune.contracts.resolve import flatten
 from seqtune.pipelines.sample.params import SampleParameters
 from seqtune.run_report.config import ReportConfig
-from seqtune.tasks.recommend.params import PredictConfig, RecommendConfig
+from seqtune.tasks.classify.params import ClassifyConfig
+from seqtune.tasks.classify.params import PredictConfig as ClassifyPredict
+from seqtune.tasks.recommend.params import PredictConfig as RecommendPredict
+from seqtune.tasks.recommend.params import RecommendConfig
+from seqtune.tasks.summarize.params import PredictConfig as SummarizePredict
+from seqtune.tasks.summarize.params import SummarizeConfig
 from seqtune.tracking.config import TrackingConfig
 from seqtune.tuning.budgets.sizes import BUDGETS
 from seqtune.tuning.config import StageConfig, TuningConfig
@@ -45,9 +50,14 @@ class Group:
     left_out: tuple[str, ...] = ()
 
 
+TASKS = ("recommend", "classify", "summarize")
 GROUPS = (
     Group("recommend", RecommendConfig, left_out=("task",)),
-    Group("recommend.predict", PredictConfig),
+    Group("recommend.predict", RecommendPredict),
+    Group("classify", ClassifyConfig, left_out=("task",)),
+    Group("classify.predict", ClassifyPredict),
+    Group("summarize", SummarizeConfig, left_out=("task",)),
+    Group("summarize.predict", SummarizePredict),
     Group("tuning", TuningConfig),
     Group("verify_env", VerifyConfig),
     Group("validate", ValidateConfig),
@@ -58,13 +68,14 @@ GROUPS = (
 )
 """Every class whose values stand in conf/base; a group there that is not listed fails a test."""
 OF_A_TASK = {
-    "recommend.preset": ("text", "auto", "A name of `recommend.presets`, `auto` or `none`."),
-    "recommend.presets": ("mapping", "see below", "Values under names; a preset may set what is "
-                          "null in `conf/base`."),
-    "recommend.best_config": ("`auto`, `ignore`", "auto", "auto: train with the best configuration "
-                              "that tuning found, where there is one. ignore: without it."),
-    "recommend.tuning": ("mapping", "see below", "`spaces`, and overrides of `tuning` for this "
-                         "task alone."),
+    "preset": ("text", "{preset}", "A name of `{task}.presets`, {words}."),
+    "presets": ("mapping", "see below", "Values under names; a preset may set what is null in "
+                "`conf/base`."),
+    "best_config": ("`auto`, `ignore`", "auto", "auto: train with the best configuration that "
+                    "tuning found, where there is one. ignore: without it."),
+    "tuning": ("mapping", "see below", "`spaces`, and overrides of `tuning` for this task alone."),
+    "dry_run": ("`true`, `false`", "false", "On the command line alone: read, split, take a few "
+                "steps, say what a run would take, and stop."),
 }  # fmt: skip
 """Keys of a task that no class holds: they say how its configuration is put together."""
 SPACE_FIELDS = {
@@ -88,20 +99,23 @@ def page() -> str:
     parts = [INTRODUCTION]
     for group in GROUPS:
         parts += _group(group)
-    return "\n\n".join([*parts, *_spaces(), *_presets(), *_budgets()]) + "\n"
+    for task in TASKS:
+        parts += [*_spaces(task), *_presets(task)]
+    return "\n\n".join([*parts, *_budgets()]) + "\n"
 
 
 def known_keys() -> set[str]:
     """Every dotted key that may be given, groups of keys included."""
-    keys = set(OF_A_TASK)
+    keys = {f"{task}.{key}" for task in TASKS for key in OF_A_TASK}
     for group in GROUPS:
         keys |= {group.key}
         keys |= {f"{group.key}.{key}" for key in _all_keys(group.section)}
     keys |= {key.replace(".stages.quick", ".stages.<stage>") for key in keys}
-    keys |= {f"recommend.{key}" for key in keys if key.startswith("tuning")}
-    spaces = yaml_values("recommend")["recommend"]["tuning"]
-    prefixes = [f"recommend.tuning.{key}" for key, _ in flatten(spaces)]
-    keys |= {".".join(p.split(".")[:n]) for p in prefixes for n in range(1, p.count(".") + 2)}
+    for task in TASKS:
+        keys |= {f"{task}.{key}" for key in keys if key.startswith("tuning")}
+        spaces = yaml_values(task)[task]["tuning"]
+        prefixes = [f"{task}.tuning.{key}" for key, _ in flatten(spaces)]
+        keys |= {".".join(p.split(".")[:n]) for p in prefixes for n in range(1, p.count(".") + 2)}
     return keys
 
 
@@ -150,9 +164,14 @@ def _group(group: Group) -> Iterator[str]:
 
 
 def _own_rows(group: Group) -> Iterator[Row]:
+    if group.key not in TASKS:
+        return
+    preset = yaml_values(group.key)[group.key]["preset"]
+    words = "`auto` or `none`" if preset == "auto" else "or `none`"
     for key, (allowed, default, text) in OF_A_TASK.items():
-        if key.rpartition(".")[0] == group.key:
-            yield Row(key, allowed, default if " " in default else f"`{default}`", text)
+        shown = default.format(preset=preset)
+        said = text.format(task=group.key, words=words)
+        yield Row(f"{group.key}.{key}", allowed, shown if " " in shown else f"`{shown}`", said)
 
 
 def _rows(group: Group) -> Iterator[Row]:
@@ -193,8 +212,11 @@ def _row(
 
 def _is_left_open(key: str) -> bool:
     """Whether conf/base leaves it to the presets."""
-    presets = yaml_values("recommend")["recommend"]["presets"]
-    return any(key == f"recommend.{one}" for one, _ in flatten(dict(_merged(presets))))
+    task, _, own = key.partition(".")
+    if task not in TASKS:
+        return False
+    presets = yaml_values(task)[task]["presets"]
+    return any(own == one for one, _ in flatten(dict(_merged(presets))))
 
 
 def _merged(presets: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -369,6 +391,7 @@ def _place(key: str) -> str:
 
 def _example(key: str) -> str:
     examples = {"recommend": "recommend.training.lr=0.002", "tuning": "tuning.budget=6h"}
+    examples |= {task: f"{task}.training.lr=3e-5" for task in ("classify", "summarize")}
     group = next(group for group in GROUPS if group.key == key)
     name, value = next(
         (name, getattr(group.section(), name))
@@ -378,28 +401,38 @@ def _example(key: str) -> str:
     return examples.get(key, f"{key}.{name}={_inline(value)}")
 
 
-def _spaces() -> Iterator[str]:
-    yield "## recommend.tuning.spaces"
-    yield (
-        "What is searched, and within which ranges ([how to change them](tuning.md#spaces)).\n"
-        "Defaults: `conf/base/parameters_recommend_tuning.yml`. Any parameter of `recommend` can\n"
-        "be searched but those of `ingest` and `split`, the seed, the epochs, and how a run is\n"
-        "kept.\n\n"
-        "A parameter has these fields:"
-    )
-    if missing := set(FIELDS) ^ SPACE_FIELDS.keys():
-        raise SystemExit(f"SPACE_FIELDS and the fields of a space differ: {sorted(missing)}")
-    yield _table(("field", "what it says"), (f"| `{n}` | {t} |" for n, t in SPACE_FIELDS.items()))
-    written = yaml_values("recommend")["recommend"]["tuning"]["spaces"]
+def _spaces(task: str) -> Iterator[str]:
+    yield f"## {task}.tuning.spaces"
+    file = f"`conf/base/parameters_{task}_tuning.yml`"
+    if task == TASKS[0]:
+        yield (
+            "What is searched, and within which ranges ([how to change them](tuning.md#spaces)).\n"
+            f"Defaults: {file}. Any parameter of a task can\n"
+            "be searched but those of `ingest` and `split`, the seed, the epochs, and how a run "
+            "is\nkept.\n\nA parameter has these fields:"
+        )
+        if missing := set(FIELDS) ^ SPACE_FIELDS.keys():
+            raise SystemExit(f"SPACE_FIELDS and the fields of a space differ: {sorted(missing)}")
+        yield _table(
+            ("field", "what it says"), (f"| `{n}` | {t} |" for n, t in SPACE_FIELDS.items())
+        )
+    written = yaml_values(task)[task]["tuning"]["spaces"]
     spaces = {stage: parse_space(written[stage], root=stage) for stage in ("quick", "medium")}
-    yield "The spaces as they come, `medium` before narrowing:"
+    yield f"The spaces as they come ({file}), `medium` before narrowing:"
     keys = list(dict.fromkeys(key for space in spaces.values() for key in space.keys))
     rows = (
         f"| `{key}` | " + " | ".join(_range(space[key]) if key in space.keys else ""
-        for space in spaces.values()) + f" | {_floor(spaces['quick'][key])} |"
+        for space in spaces.values())
+        + f" | {_floor(spaces['quick'][key])} | {_when(spaces['quick'][key])} |"
         for key in keys
     )  # fmt: skip
-    yield _table(("parameter", "quick", "medium", "floor"), rows)
+    yield _table(("parameter", "quick", "medium", "floor", "only with"), rows)
+
+
+def _when(parameter: Parameter) -> str:
+    return ", ".join(
+        f"`{key}` {_inline(list(values)).strip('[]')}" for key, values in parameter.when.items()
+    )
 
 
 def _range(parameter: Parameter) -> str:
@@ -413,9 +446,9 @@ def _floor(parameter: Parameter) -> str:
     return "" if parameter.floor is None else f"{parameter.floor:g}"
 
 
-def _presets() -> Iterator[str]:
-    yield "## recommend.presets"
-    presets = yaml_values("recommend")["recommend"]["presets"]
+def _presets(task: str) -> Iterator[str]:
+    yield f"## {task}.presets"
+    presets = yaml_values(task)[task]["presets"]
     rows = (
         f"| `{name}` | " + ", ".join(f"`{key}` {_inline(value)}" for key, value in flatten(preset))
         + " |"

@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline
 
 from seqtune.contracts.task import TaskSpec
 from seqtune.pipelines import (
+    dry_run,
     ensemble,
     ingest,
     predict,
@@ -16,9 +17,9 @@ from seqtune.pipelines import (
     validate,
     verify_env,
 )
-from seqtune.tasks import recommend
+from seqtune.tasks import classify, recommend, summarize
 
-TASKS: tuple[TaskSpec, ...] = (recommend.TASK,)
+TASKS: tuple[TaskSpec, ...] = (recommend.TASK, classify.TASK, summarize.TASK)
 DEFAULT_TASK = recommend.TASK
 STAGES = {
     "ingest": ingest.create_pipeline,
@@ -30,8 +31,15 @@ STAGES = {
     "predict": predict.create_pipeline,
 }
 """The chain, in its order."""
+DRY_RUN = "dry_run"
 VERIFIED = ("tune", "train")
 """Stages that take the report of verify_env, and run it themselves when asked for alone."""
+SAMPLES = {
+    "sample": sample.create_pipeline,
+    "classify.sample": sample.create_classify_pipeline,
+    "summarize.sample": sample.create_summarize_pipeline,
+}
+"""What generates data to try a task on."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -43,11 +51,11 @@ def register_pipelines() -> dict[str, Pipeline]:
         alone = {name: stages["verify_env"] + stages[name] for name in VERIFIED}
         resolved = stages["train"].filter(node_names=[f"{task.name}.train.resolve_config"])
         validated = stages["verify_env"] + resolved + validate.create_pipeline(task)
-        named = {**stages, **alone, "validate": validated}
+        rehearsed = stages["ingest"] + stages["split"] + dry_run.create_pipeline(task)
+        named = {**stages, **alone, "validate": validated, DRY_RUN: rehearsed}
         pipelines |= {f"{task.name}.{name}": stage for name, stage in named.items()}
         pipelines[task.name] = whole
         if task is DEFAULT_TASK:
             pipelines |= named
             pipelines["__default__"] = pipelines[task.name]
-    pipelines["sample"] = sample.create_pipeline()
-    return pipelines
+    return pipelines | {name: create() for name, create in SAMPLES.items()}

@@ -24,22 +24,27 @@ OPENED_BY_HAND = (
 """What people go on with; everything else is counted."""
 HEADLINED = (".metrics", "_metrics", "_report", "_analysis")
 PREFIXES = ("tune_", "analyse_", "draw_", "evaluate_", "weigh_", "choose_", "resolve_")
+SAMPLE = "sample_"
+RUN = "kedro run"
 NEXT_STEPS = {
-    "sample_interactions": "kedro run --env sample",
-    "ingest_report": "kedro run --pipeline split",
-    "split_report": "kedro run --pipeline tune, or train without it: kedro run --pipeline train",
-    "verify_report": "kedro run --pipeline tune",
-    "tune_quick_report": "kedro run --pipeline tune",
-    "best_config": "kedro run --pipeline train",
-    "validate_report": "kedro run --pipeline predict",
-    "checkpoint": "kedro run --pipeline ensemble, or without one: kedro run --pipeline predict",
-    "ensemble": "kedro run --pipeline predict",
+    "ingest_report": "{stage}split",
+    "dry_run_report": "{chain}",
+    "split_report": "{stage}tune, or train without it: {stage}train",
+    "verify_report": "{stage}tune",
+    "tune_quick_report": "{stage}tune",
+    "best_config": "{stage}train",
+    "validate_report": "{stage}predict",
+    "checkpoint": "{stage}ensemble, or without one: {stage}predict",
+    "ensemble": "{stage}predict",
     "predictions": (
-        "put your own data in data/01_raw/recommend and give `kedro run`; "
-        "parameters: conf/base/parameters_recommend.yml"
+        "put your own data in data/01_raw/{task} and give `{chain}`; "
+        "parameters: conf/base/parameters_{task}.yml"
     ),
 }
-"""By what a run made last: how to go on from it."""
+"""By what a run made last: how to go on from it, in commands of the task."""
+DEFAULT_TASK = "recommend"
+"""Its pipelines have no prefix."""
+RAW = "01_raw"
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def print_summary(
     _print_rows(console, *_findings(made, places, load))
     console.print("\nMade", style="bold")
     _print_lines(console, _files(saved, places))
-    if step := _next_step(saved, env):
+    if step := _next_step(saved, env, task=_task(saved, places)):
         console.print(Text.assemble(("\nNext: ", "bold"), step))
 
 
@@ -156,13 +161,28 @@ def _files(saved: Sequence[str], places: Mapping[str, Path]) -> list[tuple[str, 
     return rows
 
 
-def _next_step(made: Sequence[str], env: str | None) -> str | None:
-    names = {_last(name) for name in made}
-    step = next((text for name, text in reversed(NEXT_STEPS.items()) if name in names), None)
+def _next_step(made: Sequence[str], env: str | None, *, task: str) -> str | None:
+    names = [_last(name) for name in made]
+    is_default = task == DEFAULT_TASK
+    chain = RUN if is_default else f"{RUN} --pipeline {task}"
+    stage = f"{RUN} --pipeline " + ("" if is_default else f"{task}.")
+    steps = (text for name, text in reversed(NEXT_STEPS.items()) if name in names)
+    text = next(steps, "{chain}" if any(name.startswith(SAMPLE) for name in names) else None)
+    if text is None:
+        return None
+    step = text.format(chain=chain, stage=stage, task=task)
     has_own_data = env not in (None, "local", "base")
-    if step and has_own_data and step.startswith("kedro run") and "--env" not in step:
-        return step.replace("kedro run", f"kedro run --env {env}")
-    return step
+    return (
+        step.replace(RUN, f"{RUN} --env {env}") if has_own_data and step.startswith(RUN) else step
+    )
+
+
+def _task(saved: Sequence[str], places: Mapping[str, Path]) -> str:
+    """Whose results these are: by their names, and for a sample by the folder it is put in."""
+    named = [name.partition(".")[0] for name in saved if "." in name]
+    parts = [places[name].parts for name in saved]
+    named += [one[one.index(RAW) + 1] for one in parts if RAW in one[:-1]]
+    return next(iter(named), DEFAULT_TASK)
 
 
 def _last(name: str) -> str:

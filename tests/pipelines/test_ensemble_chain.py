@@ -122,7 +122,7 @@ def test_without_a_checkpoint_the_pipeline_that_makes_one_is_named(
         (data / "aside").rename(checkpoints)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
-    assert "run `kedro run --pipeline train` first" in " ".join(result.stderr.split())
+    assert "run `kedro run --pipeline recommend.train` first" in " ".join(result.stderr.split())
 
 
 @pytest.mark.slow

@@ -25,8 +25,7 @@ HEAVY = {
     "pyarrow",
     "numpy",
 }
-NAMES = {
-    "__default__",
+STAGES = {
     "ingest",
     "split",
     "verify_env",
@@ -35,16 +34,17 @@ NAMES = {
     "validate",
     "ensemble",
     "predict",
+    "dry_run",
+}
+TASKS = {"recommend", "classify", "summarize"}
+NAMES = {
+    "__default__",
     "sample",
-    "recommend",
-    "recommend.ingest",
-    "recommend.split",
-    "recommend.verify_env",
-    "recommend.tune",
-    "recommend.train",
-    "recommend.validate",
-    "recommend.ensemble",
-    "recommend.predict",
+    "classify.sample",
+    "summarize.sample",
+    *STAGES,
+    *TASKS,
+    *(f"{task}.{stage}" for task in TASKS for stage in STAGES),
 }
 
 LIST_AND_REPORT = """

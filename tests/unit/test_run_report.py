@@ -12,12 +12,13 @@ import yaml
 from kedro.io import DataCatalog, MemoryDataset
 
 from seqtune.contracts.errors import ConfigurationError
-from seqtune.hooks.report import ReportHooks, _write_or_warn
+from seqtune.hooks.report import ReportHooks, _is_of, _write_or_warn
 from seqtune.run_report import ReportConfig, RunRecord
 from seqtune.run_report.answer import answer
 from seqtune.run_report.asked import changes, command_line
 from seqtune.run_report.discretion import discreet
-from seqtune.run_report.shelf import Shelf
+from seqtune.run_report.shelf import MOST_ROWS, Shelf, read_table
+from seqtune.run_report.spent import examples
 from seqtune.run_report.surroundings import git_state
 
 ROOT = "/srv/somebody/project"
@@ -209,6 +210,32 @@ def test_of_a_metric_that_should_be_small_the_smaller_is_better() -> None:
     assert levels(documents) == {"sign.floor_true": "ok"}
 
 
+def test_a_test_that_is_scored_once_is_that_of_the_ensemble() -> None:
+    """Then the model stands on valid alone, and the floors of test are those of the ensemble."""
+    row = {"model": 0.7, "tfidf": 0.6}
+    config = {"values": {"training.monitor": {"value": "val_macro_f1"}}}
+    whole = {"parts": {"test": {"tuned": {"macro_f1": {"model": 0.5, "tfidf": 0.6}}}}}
+    documents = {
+        "config": config,
+        "metrics": {"parts": {"valid": {"tuned": {"macro_f1": row}}}},
+        "ensemble_metrics": {**whole, "test_openings": 1},
+    }
+
+    found = answer(documents)
+
+    assert found["parts"] == {
+        "test": {"values": {"ensemble": 0.5}, "floors": {"tfidf": 0.6}},
+        "valid": {"values": {"model": 0.7}, "floors": {"tfidf": 0.6}},
+    }
+    assert levels(documents) == {"sign.floor_false": "bad", "sign.opened_ok": "ok"}
+
+
+def test_a_test_that_stays_closed_is_said() -> None:
+    closed = {"test_closed_by": {"ensemble": "a", "when": "then"}, "test_openings": 1}
+
+    assert levels({"ensemble_metrics": closed}) == {"sign.closed": "warn"}
+
+
 # ---- where results stand -----------------------------------------------------------------------
 
 
@@ -250,6 +277,69 @@ def test_what_this_run_saved_is_read_though_something_newer_stands_there(
 
 def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
     assert git_state(tmp_path) is None
+
+
+def test_a_table_is_read_with_its_numbers_as_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "a_table.csv"
+    path.write_text('label,F1,positives,note\n"a, ""b""",0.5,12,\nc,,3,"1\n2"\n', "utf-8")
+
+    assert read_table(path) == {
+        "columns": ["label", "F1", "positives", "note"],
+        "rows": [['a, "b"', 0.5, 12, ""], ["c", None, 3, "1\n2"]],
+        "left_out": 0,
+    }
+
+
+def test_a_long_table_is_cut_and_an_empty_one_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "a_table.csv"
+    path.write_text("x\n" + "1\n" * (MOST_ROWS + 5), "utf-8")
+    assert read_table(path)["left_out"] == 5
+
+    path.write_text("", "utf-8")
+    assert read_table(path) == {"columns": [], "rows": [], "left_out": 0}
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (
+            {"user": [1, 1, 2], "item": ["a", "b", "c"], "rank": [1, 2, 1]},
+            [{"who": "1", "list": ["a", "b"]}, {"who": "2", "list": ["c"]}],
+        ),
+        (
+            {"id": ["x"], "text": ["hey"], "p(rude)": [0.25], "rude": [0], "p(b)": [0.9], "b": [1]},
+            [{"who": "hey", "list": ["b 0.90"]}],
+        ),
+        (
+            {"id": ["x"], "text": ["hey"], "p(rude)": [0.25], "rude": [False]},
+            [{"who": "hey", "list": ["–"]}],
+        ),
+        (
+            {"id": ["x"], "part": ["test"], "summary": ["They met."]},
+            [{"who": "x", "list": ["They met."]}],
+        ),
+        ({"something": [1]}, []),
+    ],
+)
+def test_first_predictions_are_shown_whatever_the_task(
+    tmp_path: Path, columns: dict[str, list[Any]], shown: list[dict[str, Any]]
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "predictions.parquet"
+    pq.write_table(pa.table(columns), path)
+    catalog = DataCatalog.from_config(
+        {"task.predictions": {"type": "pandas.ParquetDataset", "filepath": str(path)}}
+    )
+
+    assert examples(Shelf("task", catalog, record())) == shown
+
+
+def test_generating_a_sample_is_nothing_to_report_on() -> None:
+    assert _is_of("classify", "classify.train.fit")
+    assert not _is_of("classify", "classify.sample.generate")
+    assert not _is_of("classify", "recommend.train.fit")
 
 
 # ---- a report is never worth a run -------------------------------------------------------------

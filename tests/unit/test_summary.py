@@ -119,3 +119,70 @@ def test_the_next_step_names_no_environment_where_none_was_named(
 ) -> None:
     lines = say(capsys, {"recommend.train": ["recommend.checkpoint"]}, env=env)
     assert "--env" not in lines[-1]
+
+
+def step_after(
+    capsys: pytest.CaptureFixture[str], *names: str, env: str | None = None, folder: str = "/d"
+) -> str:
+    """The last line of a run that made these."""
+    print_summary(
+        [Made("some.node", names)],
+        {name: Path(f"{folder}/{name}") for name in names},
+        load=lambda _: {},
+        env=env,
+    )
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("made", "step"),
+    [
+        ("recommend.ingest_report", "Next: kedro run --pipeline split"),
+        ("classify.ingest_report", "Next: kedro run --pipeline classify.split"),
+        (
+            "summarize.checkpoint",
+            "Next: kedro run --pipeline summarize.ensemble, or without one: "
+            "kedro run --pipeline summarize.predict",
+        ),
+        ("classify.dry_run_report", "Next: kedro run --pipeline classify"),
+        (
+            "classify.predictions",
+            "Next: put your own data in data/01_raw/classify and give "
+            "`kedro run --pipeline classify`; parameters: conf/base/parameters_classify.yml",
+        ),
+        (
+            "recommend.predictions",
+            "Next: put your own data in data/01_raw/recommend and give `kedro run`; "
+            "parameters: conf/base/parameters_recommend.yml",
+        ),
+    ],
+)
+def test_the_next_step_is_one_of_the_same_task(
+    capsys: pytest.CaptureFixture[str], made: str, step: str
+) -> None:
+    assert step_after(capsys, made) == step
+
+
+def test_the_environment_is_kept_in_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert step_after(capsys, "classify.checkpoint", env="sample") == (
+        "Next: kedro run --env sample --pipeline classify.ensemble, or without one: "
+        "kedro run --env sample --pipeline classify.predict"
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "folder", "step"),
+    [
+        ("sample_interactions", "data/sample/01_raw/recommend", "kedro run --env sample"),
+        (
+            "sample_texts",
+            "data/sample/01_raw/classify",
+            "kedro run --env sample --pipeline classify",
+        ),
+        ("classify.sample_texts", "/d", "kedro run --env sample --pipeline classify"),
+    ],
+)
+def test_after_a_sample_its_whole_chain_is_next(
+    capsys: pytest.CaptureFixture[str], made: str, folder: str, step: str
+) -> None:
+    assert step_after(capsys, made, env="sample", folder=folder) == f"Next: {step}"

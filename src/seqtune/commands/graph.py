@@ -31,13 +31,16 @@ PORT = 4141
 def graph(project: ProjectMetadata, env: str | None, port: int, folder: Path | None) -> None:
     """Show the pipelines, with previews of what they made."""
     from seqtune.graph import build_site
+    from seqtune.pipeline_registry import DEFAULT_TASK
+
+    build = partial(build_site, project.project_path, default_task=DEFAULT_TASK.name, env=env)
 
     if folder is not None:
-        build_site(project.project_path, folder.resolve(), env=env)
+        build(folder=folder.resolve())
         print(f"The site is in {folder}; open it through a web server, not as a file.")
         return
     with tempfile.TemporaryDirectory(prefix="seqtune-graph-") as temporary:
-        build_site(project.project_path, Path(temporary), env=env)
+        build(folder=Path(temporary))
         handler = partial(_Quiet, directory=temporary)
         serve(
             lambda place: ThreadingHTTPServer(place, handler),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -15,7 +15,7 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.io.core import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 
-from seqtune.contracts.errors import SeqtuneError, storage_error
+from seqtune.contracts.errors import ConfigurationError, SeqtuneError, storage_error
 
 from .console import plain_outside_a_terminal
 
@@ -70,10 +70,53 @@ def _is_not_a_repetition(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Node %s failed with error")
 
 
+def run_or_rehearse(**options: Any) -> Any:
+    """`kedro run`; where a task's dry run is asked for, that in the place of its pipelines."""
+    asked = dry_runs(options.get("params") or {}, _named(options))
+    if asked:
+        options |= {"pipeline": None, "pipelines": asked}
+    return kedro_run.callback(**options)  # type: ignore[misc]
+
+
+def dry_runs(params: Mapping[str, Any], named: Sequence[str]) -> list[str]:
+    """The dry runs that `--params <task>.dry_run=true` asks for, by the names of their pipelines.
+
+    Refuses one of a task of which no pipeline is run: it would have no effect.
+    """
+    from seqtune.pipeline_registry import DEFAULT_TASK, DRY_RUN, TASKS
+
+    tasks = [task.name for task in TASKS]
+    asked = [
+        task
+        for task in tasks
+        if isinstance(params.get(task), Mapping) and params[task].get(DRY_RUN) is True
+    ]
+    of_named = {
+        first if (first := name.partition(".")[0]) in tasks else DEFAULT_TASK.name for name in named
+    }
+    if named and set(asked) - of_named:
+        raise ConfigurationError(
+            [
+                f"{task}.{DRY_RUN}=true has no effect on {', '.join(named)}; run "
+                f"`kedro run --pipeline {task} --params {task}.{DRY_RUN}=true`"
+                for task in asked
+                if task not in of_named
+            ]
+        )
+    return [f"{task}.{DRY_RUN}" for task in asked]
+
+
+def _named(options: Mapping[str, Any]) -> list[str]:
+    """The pipelines that were asked for by name."""
+    return (
+        [options["pipeline"]] if options.get("pipeline") else list(options.get("pipelines") or ())
+    )
+
+
 run = click.Command(
     "run",
     params=kedro_run.params,
-    callback=friendly(kedro_run.callback),  # type: ignore[arg-type]
+    callback=friendly(run_or_rehearse),
     help=kedro_run.help,
     short_help="Run a pipeline.",
     context_settings=kedro_run.context_settings,

@@ -150,6 +150,9 @@ class EnsembleConfig(Section):
     """Rows of valid (a fixed sample) that weights are sought on."""
     candidates: PositiveInt = 100
     """Best answers of each member that are kept for each of those rows."""
+    reopen_test: bool = False
+    """Score another ensemble on a test that one was scored on, where a task has it scored once;
+    counted, and said wherever the result is shown."""
 
     @model_validator(mode="after")
     def _checkpoints_are_named_where_they_are_wanted(self) -> EnsembleConfig:

@@ -109,10 +109,19 @@ def open_ensemble(path: Path) -> Ensemble:
     return Ensemble(path, manifest)
 
 
-def ensemble_fingerprint(shares: Mapping[str, float], *, scale: str, data_hash: str) -> str:
-    """16 hex digits over who counts how much; `shares` by the hash of a member's weights."""
+def ensemble_fingerprint(
+    shares: Mapping[str, float],
+    *,
+    scale: str,
+    data_hash: str,
+    decision: Mapping[str, Any] | None = None,
+) -> str:
+    """16 hex digits over who counts how much, by the hash of a member's weights, and how it is
+    decided then."""
     counted = {sha: share for sha, share in shares.items() if share > 0}
-    said = {"shares": counted, "scale": scale, "data": data_hash}
+    said: dict[str, Any] = {"shares": counted, "scale": scale, "data": data_hash}
+    if decision:
+        said["decision"] = dict(decision)
     return sha256(canonical_json(said).encode()).hexdigest()[:16]
 
 

@@ -18,7 +18,8 @@ AUTO = "auto"
 NONE = "none"
 IGNORE = "ignore"
 RUNTIME = "--params"
-OWN_KEYS = ("preset", "presets", "predict", "tuning", "best_config")
+DRY_RUN = "dry_run"
+OWN_KEYS = ("preset", "presets", "predict", "tuning", "best_config", DRY_RUN)
 
 
 class TaskParameters(NamedTuple):
@@ -82,7 +83,7 @@ def parse_parameters(
     file_leaves = {k: v for k, v in flatten(values) if k not in runtime_leaves}
     presets = values.get("presets") or {}
     preset = str(values.get("preset") or NONE)
-    names = [AUTO, NONE, *presets]
+    names = [*([AUTO] if auto_presets else []), NONE, *presets]
     if preset not in names:
         raise ConfigurationError(
             f"{task}.preset={preset!r} is not a preset; {did_you_mean(preset, names)}"
@@ -94,6 +95,7 @@ def parse_parameters(
             f"{task}.best_config={best_config!r} is neither {AUTO} (train with the best "
             f"configuration that tuning found, where there is one) nor {IGNORE}"
         )
+    faults += _dry_run_faults(task, values, runtime, origins)
     predict = Section()
     try:
         predict = _predict_section(predict_class, file_leaves, runtime_leaves, origins, task=task)
@@ -133,6 +135,23 @@ def _require_groups(task: str, values: Any) -> None:
     ]
     if faults:
         raise ConfigurationError(faults)
+
+
+def _dry_run_faults(
+    task: str, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
+) -> list[str]:
+    """It takes the place of what was asked for, so it must have been typed, once."""
+    key = f"{task}.{DRY_RUN}"
+    if DRY_RUN not in runtime:
+        if values.get(DRY_RUN) is None:
+            return []
+        return [
+            f"{key} belongs on the command line ({RUNTIME} {key}=true), not into a file (set in "
+            f"{origins.get(DRY_RUN, 'conf')}): it would take the place of every run; take it out"
+        ]
+    if not isinstance(runtime[DRY_RUN], bool):
+        return [f"{key}={runtime[DRY_RUN]!r} is neither true nor false (set in {RUNTIME})"]
+    return []
 
 
 def _predict_section(

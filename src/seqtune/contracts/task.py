@@ -64,7 +64,7 @@ class Ingest(Protocol):
 
 
 class Split(Protocol):
-    def __call__(self, interactions: Path, config: RunConfig, *, out: Path) -> Report: ...
+    def __call__(self, ingested: Path, config: RunConfig, *, out: Path) -> Report: ...
 
 
 class OpenData(Protocol):
@@ -92,6 +92,12 @@ class Settle(Protocol):
     def __call__(self, resolved: Resolved[Any], data: Any) -> Resolved[Any]:
         """Replace what is left open by what it means here and now (the content of a pretrained
         model); refuse what cannot be built."""
+
+
+class Audit(Protocol):
+    def __call__(self, config: Any, data: Any) -> Mapping[str, Any]:
+        """How far the data fit a configuration, by part, as `text.tokens.audit` says it; refuses
+        nothing."""
 
 
 class Measure(Protocol):
@@ -151,6 +157,7 @@ class TaskSpec:
     scales: tuple[str, ...] = ()
     """Words of `ensemble.scale`, the plainest first; empty: whatever `open_pool` takes."""
     settle: Settle | None = None
+    audit: Audit | None = None
     measure: Measure | None = None
     after_training: tuple[str, ...] = ()
     """Sections of the configuration that training never reads and `measure` does: they are searched

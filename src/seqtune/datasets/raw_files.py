@@ -18,6 +18,7 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
         filepath: A file, a pattern (`data/01_raw/part-*.csv.gz`) or a list of them.
         optional: An absent file gives an empty tuple instead of an error.
         looks_like: What the file must look like, shown when it is missing.
+        sample: The command that shows the task on generated data, shown then too.
     """
 
     def __init__(
@@ -26,11 +27,13 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
         filepath: str | list[str],
         optional: bool = False,
         looks_like: str = "",
+        sample: str = "make run",
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._patterns = [filepath] if isinstance(filepath, str) else list(filepath)
         self._optional = optional
         self._looks_like = looks_like
+        self._sample = sample
         self.metadata = metadata
 
     def load(self) -> tuple[Path, ...]:
@@ -56,7 +59,8 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
         looks = f" It must look like this: {self._looks_like}." if self._looks_like else ""
         return (
             f"{kind} {pattern}.{looks} Put your data there, or name another place in "
-            "conf/local/catalog.yml. `make run` shows the whole chain on generated sample data."
+            f"conf/local/catalog.yml. `{self._sample}` shows the whole chain on generated sample "
+            "data."
         )
 
 

@@ -109,7 +109,9 @@ class _Finder:
 
     def held_out(self, method: str, scale: str, fold: Fold) -> float:
         weights = self.weights(method, scale, fold.others)
-        return self.pool.score(weights, scale=scale, rows=fold.held_out)
+        return self.pool.score(
+            weights, scale=scale, rows=fold.held_out, decided_on=fold.others
+        )
 
 
 def _compare(

@@ -20,12 +20,15 @@ Graph = dict[str, Any]
 Box = dict[str, Any]
 
 
-def tidied(graph: Graph) -> Graph:
-    """What Kedro-Viz says of a pipeline, rearranged; the graph itself stays as it is."""
+def tidied(graph: Graph, *, default_task: str) -> Graph:
+    """What Kedro-Viz says of a pipeline, rearranged; the graph itself stays as it is.
+
+    Pipelines whose names have no prefix are those of `default_task`.
+    """
     _lift(graph)
     _hide_plumbing(graph)
     _put_inside(graph)
-    _name_once(graph)
+    _name_once(graph, default_task)
     return graph
 
 
@@ -79,10 +82,11 @@ def _put_inside(graph: Graph) -> None:
     ]
 
 
-def _name_once(graph: Graph) -> None:
+def _name_once(graph: Graph, default_task: str) -> None:
     """Leave out of the list of pipelines those that another name stands for."""
     names = {pipeline["id"] for pipeline in graph["pipelines"]}
-    kept = {name for name in names if name.partition(".")[2] not in names}
+    twice = {name for name in names if name.removeprefix(f"{default_task}.") in names - {name}}
+    kept = names - twice
     kept.add(graph["selected_pipeline"])
     graph["pipelines"] = [one for one in graph["pipelines"] if one["id"] in kept]
 

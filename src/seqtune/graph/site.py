@@ -42,13 +42,14 @@ SETTINGS = """<script>
 """Names as people write them, no tour of what is new; on a phone nothing covers anything."""
 
 
-def build_site(project: Path, folder: Path, *, env: str | None = None) -> None:
+def build_site(project: Path, folder: Path, *, default_task: str, env: str | None = None) -> None:
     """Write the site, with previews of the newest data; an older site in the folder goes."""
     _clear(folder)
     _write_plain(project, folder, env)
     api = folder / "api"
     for path in (api / "main", *(api / "pipelines").iterdir()):
-        path.write_text(json.dumps(tidied(json.loads(path.read_text()))))
+        shown = tidied(json.loads(path.read_text()), default_task=default_task)
+        path.write_text(json.dumps(shown))
     for path in (api / "nodes").iterdir():
         path.write_text(json.dumps(_tidied_node(path.read_text(), project)))
     # the page asks for it on this machine, and complains in the console where it is missing

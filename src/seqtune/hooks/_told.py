@@ -21,6 +21,7 @@ FOLDERS = {
     "_analysis": "reports",
     "metrics": "reports",
     "_figure": "figures",
+    "_table": "tables",
     "_page": "pages",
     "_config": "configuration",
     "config": "configuration",

@@ -97,7 +97,7 @@ class ReportHooks:
     ) -> None:
         names = [node.name for node in pipeline.nodes]
         for task in TASKS:
-            if self._is_enabled and any(name.startswith(f"{task.name}.") for name in names):
+            if self._is_enabled and any(_is_of(task.name, name) for name in names):
                 _write_or_warn(task.name, catalog, self._record(run_params, failure))
 
     def _record(self, run_params: dict[str, Any], failure: Failure | None) -> RunRecord:
@@ -111,6 +111,11 @@ class ReportHooks:
             saved=frozenset(self._saved),
             failure=failure,
         )
+
+
+def _is_of(task: str, node: str) -> bool:
+    """Whether a node works on a task's data; generating a sample is nothing to report on."""
+    return node.startswith(f"{task}.") and not node.startswith(f"{task}.sample")
 
 
 def _write_or_warn(task: str, catalog: DataCatalog, run: RunRecord) -> None:

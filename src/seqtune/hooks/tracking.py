@@ -205,6 +205,9 @@ def _goals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, Goal]:
             parameters: TaskParameters = catalog[name].load()
             training = parameters.resolve().config.training
             goals[task.name] = Goal(training.monitor, training.monitor_mode)
+        engine = f"{name}.tuning"
+        if engine in pipeline.inputs() and (several := catalog[engine].load().config.objectives):
+            goals[task.name] = Goal(several[0].metric, several[0].mode)
     return goals
 
 

@@ -83,7 +83,7 @@ def changes_since(best: BestConfig, now: Resolved[Any], data: TrainingData) -> l
             f"it was tuned on other data (content {best.data_hash[:12]}, now "
             f"{data.content_hash[:12]})"
         )
-    if versions := _other_versions(best.versions, library_versions()):
+    if versions := _other_versions(best.versions, library_versions(now.config.libraries)):
         changes.append(f"it was tuned with other versions ({', '.join(versions)})")
     return changes
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from seqtune.contracts.config import RunConfig, fingerprint
 from seqtune.contracts.parameters import AUTO, TaskParameters
 from seqtune.contracts.resolve import Layer, Resolved, require_made_with, unflatten
 from seqtune.contracts.task import TaskSpec, TrainingData
@@ -31,6 +32,8 @@ def resolve_run(
     if preset == AUTO:
         preset = task.choose_preset(data)
     resolved = settle(parameters.resolve(preset, best=layer))
+    if task.settle is not None:
+        resolved = task.settle(resolved, data)
     require_made_with(resolved.config, data.made_with, what="the split")
     return resolved, preset
 
@@ -47,6 +50,17 @@ def resolve_trial(
     """The configuration of a trial: one thread for each worker unless something else was set."""
     layer = _layer(parameters, params, epochs=epochs, origin=origin)
     return resolve_run(task, parameters, data, layer=layer)[0]
+
+
+def what_is_trained(task: TaskSpec, config: RunConfig, data: TrainingData) -> tuple[Any, str]:
+    """The configuration with what training never reads as it is by default, and its fingerprint:
+    where two have the same, they have the same weights."""
+    fields = type(config).model_fields
+    defaults = {
+        name: fields[name].get_default(call_default_factory=True) for name in task.after_training
+    }
+    read = config.model_copy(update=defaults)
+    return read, fingerprint(read, data_hash=data.content_hash)
 
 
 def trial_values(resolved: Resolved[Any], params: Params) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def _part(documents: Mapping[str, Any], part: str, metric: str) -> dict[str, Any
     single = values_of(documents.get("metrics"), part, metric)
     combined = values_of(documents.get("ensemble_metrics"), part, metric)
     whole = combined.get(ENSEMBLE, combined.get(MODEL))
-    floors = {who: value for who, value in single.items() if who != MODEL}
+    floors = {k: v for k, v in {**combined, **single}.items() if k not in (MODEL, ENSEMBLE)}
     values = {MODEL: single[MODEL]} if MODEL in single else {}
     return {"values": values | ({} if whole is None else {ENSEMBLE: whole}), "floors": floors}
 
@@ -93,9 +93,10 @@ def _verified(report: Any) -> Iterator[Sign]:
 
 def _above_floors(parts: Mapping[str, Any], metric: str, mode: str) -> Iterator[Sign]:
     part = next((part for part in PARTS if part in parts), None)
-    if part is None or MODEL not in parts[part]["values"] or not parts[part]["floors"]:
+    if part is None or not parts[part]["floors"]:
         return
-    value, floors = parts[part]["values"][MODEL], parts[part]["floors"]
+    values, floors = parts[part]["values"], parts[part]["floors"]
+    value = values.get(MODEL, values.get(ENSEMBLE))
     best = max if mode == "max" else min
     floor = best(floors, key=floors.__getitem__)
     is_better = value > floors[floor] if mode == "max" else value < floors[floor]
@@ -153,7 +154,9 @@ def _better_together(metrics: Any, mode: str) -> Iterator[Sign]:
 
 
 def _opened_once(metrics: Any) -> Iterator[Sign]:
-    openings = (metrics or {}).get("test_openings")
-    if openings:
+    openings, closed = ((metrics or {}).get(f"test_{name}") for name in ("openings", "closed_by"))
+    if closed:
+        yield Sign("warn", "sign.closed", {"when": closed.get("when")}, "ensemble")
+    if openings and (openings > 1 or not closed):
         level: Level = "ok" if openings == 1 else "warn"
         yield Sign(level, f"sign.opened_{level}", {"num": openings}, "ensemble")

@@ -12,13 +12,14 @@ from .answer import answer
 from .asked import changes, command_line
 from .discretion import discreet, discreet_text
 from .record import RunRecord
-from .shelf import Shelf, read_json
+from .shelf import Shelf, read_json, read_table
 from .spent import examples, spent
 from .surroundings import surroundings
 
 DOCUMENTS = (
     "ingest_report",
     "split_report",
+    "dry_run_report",
     "verify_report",
     "tune_test_report",
     "tune_quick_report",
@@ -61,8 +62,9 @@ def gather(shelf: Shelf) -> dict[str, Any]:
         "answer": answer({name: found["value"] for name, found in documents.items()}),
         "spent": spent(shelf, documents),
         "examples": examples(shelf),
+        "tables": _tables(shelf),
         "nodes": [node._asdict() for node in run.nodes],
-        "reproduce": surroundings(shelf, root=root),
+        "reproduce": surroundings(shelf, root=root, libraries=_libraries(documents)),
     }
     hidden: dict[str, Any] = discreet(facts, root=str(root))
     return {**hidden, "figures": _figures(shelf, root=str(root))}
@@ -89,6 +91,22 @@ def _folders(shelf: Shelf) -> dict[str, dict[str, Any]]:
             value = {key: read_json(found.path / file) for key, file in files.items()}
             read[name] = {"value": value, **found.said()}
     return read
+
+
+def _tables(shelf: Shelf) -> dict[str, dict[str, Any]]:
+    """The rows of every table, numbers as numbers."""
+    tables = {}
+    for name in shelf.files_like("any_table"):
+        found = shelf.find(name)
+        if found and found.path.is_file():
+            tables[name.removesuffix("_table")] = {**read_table(found.path), **found.said()}
+    return tables
+
+
+def _libraries(documents: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    """Those that the task itself depends on, as its checkpoint says."""
+    value = (documents.get("checkpoint") or {}).get("value") or {}
+    return tuple((value.get("manifest") or {}).get("versions") or ())
 
 
 def _figures(shelf: Shelf, *, root: str) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,9 @@ catalog of the run stays as it was, and nothing that was not asked for is import
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +89,36 @@ class Shelf:
             path = Path(entry["filepath"])
             for each in sorted(path.parent.glob(f"*_{ending}{path.suffix}")):
                 yield each.name.removesuffix(path.suffix)
+
+
+MOST_ROWS = 200
+"""Of a table; the file has them all."""
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The content of a CSV: `columns`, the first of its `rows`, and how many are left out."""
+    with path.open(encoding="utf-8", newline="") as file:
+        columns, *rows = list(csv.reader(file)) or [[]]
+    numeric = [all(_is_number(row[place]) for row in rows) for place in range(len(columns))]
+    read = [
+        [_number(cell) if is_number else cell for cell, is_number in zip(row, numeric, strict=True)]
+        for row in rows[:MOST_ROWS]
+    ]
+    return {"columns": columns, "rows": read, "left_out": max(0, len(rows) - MOST_ROWS)}
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return cell == "" or math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def _number(cell: str) -> float | int | None:
+    """A float is one by how it is written: 12 stays 12."""
+    if cell == "":
+        return None
+    return int(cell) if cell.lstrip("-").isdecimal() else float(cell)
 
 
 def read_json(path: Path) -> Any:

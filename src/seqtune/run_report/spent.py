@@ -10,6 +10,8 @@ from typing import Any
 from .shelf import Shelf
 
 STAGES = ("test", "quick", "medium", "seed")
+LONGEST = 160
+"""Characters of a text that is answered."""
 
 
 def spent(shelf: Shelf, documents: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -50,12 +52,41 @@ def examples(shelf: Shelf, *, num: int = 3) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(found.path)
-    if not {"user", "item", "rank"} <= set(file.schema_arrow.names):
+    names = list(file.schema_arrow.names)
+    if {"user", "item", "rank"} <= set(names):
+        rows = _first_rows(file, columns=["user", "item"], num=200)
+        return _lists(rows, num=num)
+    if "id" not in names:
         return []
-    batch = next(file.iter_batches(batch_size=200, columns=["user", "item"]), None)
+    rows = _first_rows(file, columns=names, num=num)
+    return [{"who": _who(row), "list": _answers(row)} for row in rows]
+
+
+def _first_rows(file: Any, *, columns: list[str], num: int) -> list[dict[str, Any]]:
+    batch = next(file.iter_batches(batch_size=num, columns=columns), None)
+    return batch.to_pylist() if batch else []
+
+
+def _lists(rows: list[dict[str, Any]], *, num: int) -> list[dict[str, Any]]:
+    """One list for each of the first few users, best first."""
     lists: dict[Any, list[str]] = {}
-    for row in batch.to_pylist() if batch else ():
+    for row in rows:
         if row["user"] not in lists and len(lists) == num:
             break
         lists.setdefault(row["user"], []).append(str(row["item"]))
     return [{"who": str(user), "list": listed} for user, listed in lists.items()]
+
+
+def _who(row: Mapping[str, Any]) -> str:
+    """What was answered: its text where it stands there, else its id."""
+    text = str(row.get("text") or row["id"])
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _answers(row: Mapping[str, Any]) -> list[str]:
+    """The summary of a dialogue, or the labels of a text with their probabilities."""
+    if "summary" in row:
+        return [str(row["summary"])]
+    labels = [name for name in row if f"p({name})" in row]
+    given = [f"{name} {row[f'p({name})']:.2f}" for name in labels if row[name]]
+    return given or ["–"]

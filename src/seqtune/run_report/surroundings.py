@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ ALSO = ("kedro", "kedro-datasets", "duckdb", "pyarrow", "safetensors")
 GIT_SECONDS = 5
 
 
-def surroundings(shelf: Shelf, *, root: Path) -> dict[str, Any]:
+def surroundings(shelf: Shelf, *, root: Path, libraries: Iterable[str] = ()) -> dict[str, Any]:
     """Everything that somebody needs who wants the same result."""
     used = datasets_used(shelf)
     return {
-        "versions": {**library_versions(), **_also()},
+        "versions": {**library_versions(libraries), **_also()},
         "platform": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "git": git_state(root),

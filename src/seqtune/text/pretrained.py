@@ -7,7 +7,9 @@ run, and weights that could run some (pickles) are refused unless they are allow
 
 from __future__ import annotations
 
-import os
+import json
+import re
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -19,106 +21,251 @@ from seqtune.contracts.errors import ConfigurationError
 CONFIG = "config.json"
 SAFE = "*.safetensors"
 PICKLED = ("*.bin", "*.pt", "*.pth")
+TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 WANTED = ["*.json", "*.txt", "*.model", "*.jinja", SAFE]
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def locate(
     name: str, *, revision: str | None = None, allow_pickle: bool = False, key: str = "model.name"
 ) -> Path:
-    """The folder of a model: `name` is a folder here, or a name on the hub (a copy is kept)."""
+    """The folder of a model: `name` is a folder here, or a name on the hub (a copy is kept).
+
+    `revision` says what it must hold: of a folder its identity, on the hub a commit or a branch.
+    """
     folder = Path(name).expanduser()
-    if not (folder / CONFIG).is_file():
+    if (folder / CONFIG).is_file():
+        _require_identity(folder, name, revision, key)
+    elif folder.exists():
+        raise ConfigurationError(
+            f"{key}={name!r}: {folder.absolute()} is there, but holds no {CONFIG}. Give a folder "
+            "that save_pretrained wrote; for a model of this name on the hub, move yours away"
+        )
+    else:
         folder = _from_hub(name, revision=revision, allow_pickle=allow_pickle, key=key)
-    _refuse_pickles(folder, name, allow_pickle=allow_pickle, key=key)
+    if not allow_pickle:
+        _refuse_pickles(folder, name, key=key)
     return folder
 
 
 def identity(folder: Path) -> str:
     """What a model folder holds, as a short text: equal for equal content.
 
-    A copy from the hub is known by its commit; of another folder all files are read, once a
-    process as long as they do not change.
+    A copy from the hub is known by its commit; of another folder the files that loading may read
+    are read, once a process as long as they do not change.
     """
-    if folder.parent.name == "snapshots":
+    if folder.parent.name == "snapshots" and COMMIT.fullmatch(folder.name):
         return folder.name
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    return _identity(tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files))
+    files = sorted(path for pattern in (*WANTED, *PICKLED) for path in folder.glob(pattern))
+    stats = [(file, file.stat()) for file in files]
+    return _identity(tuple((str(file), s.st_size, s.st_mtime_ns) for file, s in stats))
 
 
 def load_config(folder: Path) -> Any:
+    """The configuration of a model."""
+    be_quiet()
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{folder / CONFIG} cannot be used ({_reason(folder, error)}); give a model that this "
+            "version of transformers knows, as save_pretrained wrote it"
+        ) from error
 
 
 def load_tokenizer(folder: Path) -> Any:
+    """The tokeniser of a model."""
+    be_quiet()
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if not any(path for pattern in TOKENIZERS for path in folder.glob(pattern)):
+        raise ConfigurationError(  # transformers would make an empty one
+            f"{folder} holds no tokenizer ({', '.join(TOKENIZERS)}); save the model's own there "
+            "with tokenizer.save_pretrained"
+        )
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        raise ConfigurationError(
+            f"the tokenizer in {folder} cannot be loaded ({_reason(folder, error)}); save it again "
+            "with tokenizer.save_pretrained"
+        ) from error
 
 
 def load_model(auto_class: str, folder: Path, *, allow_pickle: bool = False, **options: Any) -> Any:
-    """A model of one of the Auto classes of transformers, in fp32 unless options say otherwise."""
+    """A model of one of the Auto classes of transformers, in fp32 unless options say otherwise.
+
+    Weights that the folder lacks are an error; with `output_loading_info` they are the caller's
+    affair, who gets (model, what was found) as transformers gives it.
+    """
+    be_quiet()
     import torch
     import transformers
+    from safetensors import SafetensorError
 
+    if not any(path for pattern in (SAFE, *PICKLED) for path in folder.glob(pattern)):
+        raise ConfigurationError(
+            f"{folder} holds no weights ({SAFE}). Where the model has pickled ones alone, convert "
+            "them, or, if you trust where they are from, set allow_pickle=true beside its name"
+        )
     auto = getattr(transformers, auto_class)
-    return auto.from_pretrained(
-        folder,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=None if allow_pickle else True,
-        **{"dtype": torch.float32, **options},
-    )
+    try:
+        model, loaded = auto.from_pretrained(
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=None if allow_pickle else True,
+            **{"dtype": torch.float32, **options, "output_loading_info": True},
+        )
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ConfigurationError(
+            f"{folder} cannot be loaded as {auto_class} ({_reason(folder, error)}); copy or "
+            "download it again, or choose a model of the kind that is wanted here"
+        ) from error
+    if options.get("output_loading_info"):
+        return model, loaded
+    _require_weights(loaded["missing_keys"], auto_class, folder)
+    return model
 
 
 def empty_model(auto_class: str, config: Any, **options: Any) -> Any:
     """The same without its weights: to be filled from a checkpoint."""
+    be_quiet()
     import transformers
 
     return getattr(transformers, auto_class).from_config(config, trust_remote_code=False, **options)
 
 
 def require_match(tokenizer: Any, config: Any, *, name: str) -> None:
-    """Refuse a tokeniser that knows tokens which the model has no embedding for."""
-    own = tokenizer.vocab_size
-    if own > config.vocab_size:
-        raise ConfigurationError(
-            f"the tokenizer of {name} has {own} tokens, but the model has embeddings for "
-            f"{config.vocab_size}: they do not belong together. Give a folder that holds both as "
-            "they were saved together"
-        )
+    """Refuse a tokeniser and a model that were not saved together.
+
+    To be called before tokens are added. `vocab_size` of a tokeniser leaves out the tokens that
+    were added to it, special ones among them: the highest id of all counts.
+    """
+    rows = getattr(config.get_text_config(), "vocab_size", 0)
+    highest = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    if highest[1] >= rows:
+        fault = f"knows the token {highest[0]!r} by number {highest[1]}"
+    elif 2 * len(tokenizer) < rows:
+        fault = f"knows {len(tokenizer)} tokens"
+    else:
+        return
+    raise ConfigurationError(
+        f"the tokenizer of {name} {fault}, but the model has embeddings for {rows}: they do not "
+        "belong together. Give a folder that holds both as they were saved together"
+    )
+
+
+def be_quiet() -> None:
+    """Neither bars nor warnings: what matters is told by errors of our own."""
+    import huggingface_hub.utils
+    import transformers.utils.logging
+
+    hub: Any = huggingface_hub.utils
+    log: Any = transformers.utils.logging
+    hub.disable_progress_bars()
+    log.disable_progress_bar()
+    log.set_verbosity_error()
+
+
+def _require_identity(folder: Path, name: str, revision: str | None, key: str) -> None:
+    if revision is None or (found := identity(folder)) == revision:
+        return
+    parent = key.rpartition(".")[0]
+    raise ConfigurationError(
+        f"{key}={name!r}: the folder changed since its revision {revision[:12]} was written down, "
+        f"it is {found[:12]} now. Put the files back, or set {parent}.revision=null to take it as "
+        "it is"
+    )
 
 
 def _from_hub(name: str, *, revision: str | None, allow_pickle: bool, key: str) -> Path:
+    be_quiet()
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     patterns = [*WANTED, *(PICKLED if allow_pickle else ())]
+    options: dict[str, Any] = {"allow_patterns": patterns, "ignore_patterns": ["*/*"]}
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        if revision and COMMIT.fullmatch(revision):  # never changes: the hub need not be asked
+            with suppress(LocalEntryNotFoundError):
+                return Path(
+                    snapshot_download(name, revision=revision, local_files_only=True, **options)
+                )
+        return Path(snapshot_download(name, revision=revision, **options))
     except Exception as error:
-        offline = os.environ.get("HF_HUB_OFFLINE") == "1"
-        raise ConfigurationError(
-            f"{key}={name!r}: there is no such model. Looked for a folder {Path(name).absolute()} "
-            f"with a {CONFIG}, then for {name!r} on the Hugging Face hub and in its copies here "
-            f"({'offline: HF_HUB_OFFLINE=1' if offline else type(error).__name__}). Give the path "
-            "of a folder that save_pretrained wrote, or download the model where there is a "
-            "network and copy its folder"
-        ) from error
+        raise ConfigurationError(_not_found(name, revision, key, error)) from error
 
 
-def _refuse_pickles(folder: Path, name: str, *, allow_pickle: bool, key: str) -> None:
-    if any(folder.glob(SAFE)) or allow_pickle:
-        return
+def _not_found(name: str, revision: str | None, key: str, error: Exception) -> str:
+    from huggingface_hub import constants
+
+    version = f" at revision {revision}" if revision else ""
+    return (
+        f"{key}={name!r}: there is no such model. Looked for a folder {Path(name).absolute()}, "
+        f"then for {name!r}{version} on the Hugging Face hub and among its copies in "
+        f"{constants.HF_HUB_CACHE}: {_why_not(error)}. Give the path of a folder that "
+        "save_pretrained wrote, or download the model where there is a network and copy its folder"
+    )
+
+
+def _why_not(error: Exception) -> str:
+    from huggingface_hub import constants, errors
+
+    if isinstance(error, errors.HFValidationError):
+        return "no model on the hub can have this name"
+    if constants.HF_HUB_OFFLINE:
+        return "offline (HF_HUB_OFFLINE is set), and there is no copy"
+    if isinstance(error, errors.GatedRepoError):
+        return "its terms must be accepted on its page; then log in with `hf auth login`"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return "the hub has the model, but no such revision"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "the hub has none of this name, or it is private (`hf auth login`)"
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        return "the hub cannot be reached, and there is no copy"
+    return f"{type(error).__name__}: {_first_line(error)}"
+
+
+def _refuse_pickles(folder: Path, name: str, *, key: str) -> None:
     pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
-    if pickled:
-        parent = key.rpartition(".")[0]
+    if not pickled or any(folder.glob(SAFE)):
+        return
+    parent = key.rpartition(".")[0]
+    raise ConfigurationError(
+        f"{key}={name!r}: its weights are pickled ({', '.join(pickled)}), and loading a pickle can "
+        "run any code. Convert them to safetensors, or, if you trust where they are from, set "
+        f"{parent}.allow_pickle=true"
+    )
+
+
+def _require_weights(missing: set[str], auto_class: str, folder: Path) -> None:
+    """transformers would start what it does not find from random numbers, and only warn."""
+    lost = sorted(key for key in missing if "pooler" not in key)  # which nothing here reads
+    if lost:
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         raise ConfigurationError(
-            f"{key}={name!r}: its weights are pickled ({', '.join(pickled)}), and loading a pickle "
-            "can run any code. Convert them to safetensors, or, if you trust where they are from, "
-            f"set {parent}.allow_pickle=true"
+            f"{folder} lacks weights of a {auto_class}: {', '.join(lost[:3])}{more}. Give a model "
+            "that was saved as a whole, and is of the kind that is wanted here"
         )
-    raise ConfigurationError(f"{key}={name!r}: {folder} holds no weights (*.safetensors)")
+
+
+def _reason(folder: Path, error: Exception) -> str:
+    try:
+        own_code = "auto_map" in json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        own_code = False
+    told = "; the model brings code of its own, which is never run" if own_code else ""
+    return f"{_first_line(error)}{told}"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__
 
 
 @cache

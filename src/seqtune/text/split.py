@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Self
+from uuid import uuid4
 
 import pyarrow as pa
 from pydantic import Field
@@ -120,7 +120,8 @@ class TextSplit:
 def publish_folder(folder: Path, write: Callable[[Path], None]) -> None:
     """Fill a folder under another name and rename it; where somebody was first, theirs stays."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    partial = folder.parent / f".{folder.name}-{uuid4().hex}"
+    partial.mkdir()
     try:
         write(partial)
         os.rename(partial, folder)  # noqa: PTH104 - fails where a folder with content is

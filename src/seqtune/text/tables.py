@@ -1,6 +1,10 @@
 """Rows of the user's text files: CSV, TSV, JSONL or Parquet, with the line each begins at.
 
-Every fault names its file and its line.
+Files are read a line at a time. Every fault names its file and its line.
+
+CSV follows RFC 4180: a field in quotes may hold commas, line breaks and doubled quotes. In TSV
+quotes are characters like any other, for texts hold single ones; only a field that is quoted and
+doubles every quote inside, which no text does by itself, is taken out of them.
 """
 
 from __future__ import annotations
@@ -9,10 +13,13 @@ import csv
 import gzip
 import io
 import json
+import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, TextIO, cast
 
 from seqtune.contracts.errors import DataError, did_you_mean
 
@@ -28,6 +35,7 @@ ENDINGS: Mapping[str, str] = {
     ".pq": "parquet",
 }
 LONGEST_FIELD = 1 << 24
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
 @dataclass(frozen=True)
@@ -48,15 +56,12 @@ def read_rows(
     files: Sequence[Path], *, kind: Format = "auto", encoding: str = "utf-8"
 ) -> Iterator[Row]:
     """All rows of some files, in order; raises DataError at the first that cannot be read."""
-    csv.field_size_limit(LONGEST_FIELD)
     for file in files:
-        found = _kind(file) if kind == "auto" else kind
-        if found == "parquet":
-            yield from _parquet(file)
-        elif found == "jsonl":
-            yield from _jsonl(file, encoding)
-        else:
-            yield from _delimited(file, encoding, "\t" if found == "tsv" else ",")
+        number = 0
+        for number, row in enumerate(_rows_of(file, kind, encoding), start=1):  # noqa: B007
+            yield row
+        if not number:
+            raise DataError(f"{file} is empty; it must hold a row for each text")
 
 
 def require_columns(row: Row, wanted: Sequence[str], *, keys: Mapping[str, str]) -> None:
@@ -71,58 +76,138 @@ def require_columns(row: Row, wanted: Sequence[str], *, keys: Mapping[str, str])
         raise DataError("\n".join(faults))
 
 
+def _rows_of(file: Path, kind: Format, encoding: str) -> Iterator[Row]:
+    found = _kind(file) if kind == "auto" else kind
+    if found == "parquet":
+        yield from _parquet(file)
+        return
+    with _opened(file, encoding) as lines:
+        if found == "jsonl":
+            yield from _jsonl(file, lines)
+        else:
+            yield from _delimited(file, lines, "\t" if found == "tsv" else ",")
+
+
 def _kind(file: Path) -> str:
     endings = [ending.lower() for ending in file.suffixes if ending.lower() != ".gz"]
     return ENDINGS.get(endings[-1] if endings else "", "csv")
 
 
-def _text(file: Path, encoding: str) -> io.StringIO:
-    raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+@contextmanager
+def _opened(file: Path, encoding: str) -> Iterator[TextIO]:
+    """Lines of a file with their ends as they are; faults of its bytes are told as such."""
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
     try:
-        text = raw.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+        with _bytes(file) as raw, io.TextIOWrapper(raw, codec, newline="") as lines:
+            yield lines
+    except UnicodeError as error:
+        raise DataError(_undecodable(file, encoding)) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file} cannot be read ({error or type(error).__name__})") from error
+
+
+def _bytes(file: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb"))
+
+
+def _undecodable(file: Path, encoding: str) -> str:
+    with _bytes(file) as opened:
+        raw = opened.read()
+    try:
+        raw.decode(encoding)
+        start = 0  # UTF-16 without the mark that a stream must begin with
     except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"{file}, line {line}: byte {error.start} is not {encoding}; save the file as UTF-8, "
-            "or name its encoding (ingest.encoding; cp949 is usual for Korean files from Excel)"
-        ) from error
-    if not text.strip():
-        raise DataError(f"{file} is empty; it must hold a row for each text")
-    return io.StringIO(text, newline="")
-
-
-def _delimited(file: Path, encoding: str, delimiter: str) -> Iterator[Row]:
-    reader = csv.reader(
-        _text(file, encoding),
-        delimiter=delimiter,
-        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
+        start = error.start
+    line = raw[:start].decode(encoding, errors="ignore").count("\n") + 1
+    utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    guess = "it is utf-16" if utf_16 else "cp949 is usual for Korean files from Excel"
+    return (
+        f"{file}, line {line}: byte {start} is not {encoding}; save the file as UTF-8, or name its "
+        f"encoding (ingest.encoding; {guess})"
     )
-    header = next(reader)
-    begins = reader.line_num + 1
-    for fields in reader:
-        line, begins = begins, reader.line_num + 1
+
+
+def _delimited(file: Path, lines: TextIO, delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_FIELD)
+    tabs = delimiter == "\t"
+    reader = csv.reader(
+        _clean(file, lines),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
+    header: list[str] = []
+    for line, fields in _records(file, reader):
         if not fields:
+            continue
+        fields = [_unquoted(field) for field in fields] if tabs else fields
+        if not header:
+            header = _header(file, fields)
             continue
         if len(fields) != len(header):
             raise DataError(
                 f"{file}, line {line}: {len(fields)} fields, but the header names {len(header)}; "
-                "put fields that hold the delimiter or a line break in quotes"
+                + (_TAB_RULE if tabs else _COMMA_RULE)
             )
         yield Row(file, line, dict(zip(header, fields, strict=True)))
 
 
-def _jsonl(file: Path, encoding: str) -> Iterator[Row]:
-    for number, line in enumerate(_text(file, encoding), start=1):
+def _records(file: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Records and the lines they begin at."""
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(
+                f"{file}, line {line}: the record that begins here cannot be read ({error}); "
+                f"a quote that is opened must be closed, and {_COMMA_RULE}"
+            ) from error
+        yield line, fields
+
+
+def _clean(file: Path, lines: TextIO) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise DataError(
+                f"{file}, line {number}: a NUL byte; the file is damaged, or in another encoding "
+                "(ingest.encoding)"
+            )
+        yield line
+
+
+def _header(file: Path, fields: list[str]) -> list[str]:
+    twice = sorted({name for name in fields if fields.count(name) > 1})
+    if twice:
+        raise DataError(f"{file} has several columns {', '.join(map(repr, twice))}; name each once")
+    if len(fields) == 1 and (other := re.search("[\t;,]", fields[0])):
+        raise DataError(
+            f"{file}: its header is one column {fields[0]!r}, which holds {other[0]!r}; give the "
+            "file the ending of its kind (.csv for commas, .tsv for tabs), or set ingest.format"
+        )
+    return fields
+
+
+def _unquoted(field: str) -> str:
+    """Without the quotes that a writer of CSV put around it because of the quotes inside."""
+    found = _QUOTED.fullmatch(field) if field[:1] == '"' else None
+    return found[1].replace('""', '"') if found and '""' in found[1] else field
+
+
+def _jsonl(file: Path, lines: TextIO) -> Iterator[Row]:
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             values = json.loads(line)
-        except ValueError as error:
-            raise DataError(
-                f"{file}, line {number}: no JSON ({error}); one object a line"
-            ) from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{file}, line {number}: no JSON ({error}); {_JSON_RULE}") from error
         if not isinstance(values, dict):
-            raise DataError(f"{file}, line {number}: {line.strip()[:40]!r} is no JSON object")
+            raise DataError(
+                f"{file}, line {number}: {line.strip()[:40]!r} is no JSON object; {_JSON_RULE}"
+            )
         yield Row(file, number, values)
 
 
@@ -131,11 +216,15 @@ def _parquet(file: Path) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     try:
-        batches = pq.ParquetFile(file).iter_batches()
         number = 0
-        for batch in batches:
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=4096):
             for values in batch.to_pylist():
                 number += 1
                 yield Row(file, number, values)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{file} is no Parquet file that can be read ({error})") from error
+
+
+_COMMA_RULE = "put fields that hold a comma or a line break in quotes, and double the quotes inside"
+_TAB_RULE = "a field of a TSV file can hold neither a tab nor a line break: save it as CSV or JSONL"
+_JSON_RULE = "write one object a line"

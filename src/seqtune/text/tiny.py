@@ -6,11 +6,23 @@ Their weights are random, their tokenisers are trained on the texts given. Each 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 VOCABULARY = 800
+KOBART = {
+    "bos": "<s>",
+    "eos": "</s>",
+    "usr": "<usr>",
+    "pad": "<pad>",
+    "sys": "<sys>",
+    "unk": "<unk>",
+    "mask": "<mask>",
+}
+"""Special tokens in the order of their numbers; those of users and systems have no name."""
+WORDPIECE = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CHAT = (
     "{% for message in messages %}<|{{ message['role'] }}|>\n{{ message['content'] }}<|end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
@@ -62,11 +74,7 @@ def make_kobart(folder: Path, texts: Iterable[str], *, hidden: int = 32, seed: i
     tokeniser that adds neither <s> nor </s>."""
     from transformers import BartConfig, BartForConditionalGeneration
 
-    tokenizer = _byte_level(
-        texts,
-        specials={"bos": "<s>", "eos": "</s>", "usr": "<usr>", "pad": "<pad>", "unk": "<unk>"},
-        adds_specials=False,
-    )
+    tokenizer = _byte_level(texts, specials=KOBART, adds_specials=False)
     config = BartConfig(
         vocab_size=len(tokenizer),
         d_model=hidden,
@@ -141,17 +149,21 @@ def _decoder(tokenizer: Any, hidden: int) -> dict[str, Any]:
 
 
 def _wordpiece(texts: Iterable[str]) -> Any:
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=VOCABULARY, special_tokens=specials, show_progress=False
+    normalizer, splitter = normalizers.NFC(), pre_tokenizers.BertPreTokenizer()
+    words = Counter(
+        word
+        for text in texts
+        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    numbers = {piece: number for number, piece in enumerate(_pieces(words))}
+    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    for name in WORDPIECE:
+        tokenizer.add_special_tokens([name])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -167,6 +179,23 @@ def _wordpiece(texts: Iterable[str]) -> Any:
         mask_token="[MASK]",
         model_max_length=512,
     )
+
+
+def _pieces(words: Counter[str]) -> list[str]:
+    """Characters, then whole words, the most frequent first.
+
+    The trainer of `tokenizers` numbers what is equally frequent at random.
+    """
+    characters: Counter[str] = Counter()
+    for word, count in words.items():
+        for place, character in enumerate(word):
+            characters[character if place == 0 else f"##{character}"] += count
+    ranked = [
+        [piece for piece, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))]
+        for found in (characters, words)
+    ]
+    pieces = [*WORDPIECE, *ranked[0][: VOCABULARY // 2], *ranked[1]]
+    return list(dict.fromkeys(pieces))[:VOCABULARY]
 
 
 def _byte_level(
@@ -192,7 +221,9 @@ def _byte_level(
             pair=f"{bos} $A {eos} {eos} $B {eos}",
             special_tokens=[(name, tokenizer.token_to_id(name)) for name in (bos, eos)],
         )
-    named = {f"{name}_token": token for name, token in specials.items() if name != "usr"}
+    named = {
+        f"{name}_token": token for name, token in specials.items() if name not in ("usr", "sys")
+    }
     fast: Any = PreTrainedTokenizerFast
     return fast(tokenizer_object=tokenizer, model_max_length=1024, **named)
 
@@ -210,6 +241,9 @@ def _chat_tokenizer(texts: Sequence[str] | Iterable[str]) -> Any:
 def _save(folder: Path, build: Callable[[], Any], tokenizer: Any, *, seed: int) -> Path:
     import torch
 
+    from .pretrained import be_quiet
+
+    be_quiet()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = build()

@@ -20,8 +20,8 @@ import numpy.typing as npt
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-CHUNK = 2048
-"""Texts that are tokenised at a time."""
+CHUNK = 1 << 20
+"""Characters that are tokenised at a time, unless one text has more."""
 
 Encode = Callable[[Sequence[str]], Sequence[Sequence[int]]]
 """From texts to their tokens, special ones included, without any limit."""
@@ -52,7 +52,8 @@ class Tokens:
         self, rows: npt.NDArray[np.int64], *, pad: int, left: bool = False
     ) -> tuple[Int64, npt.NDArray[np.bool_]]:
         """Some texts as [B, T], and which of it is no padding [B, T]; T at least 1."""
-        starts, lengths = self.offsets[rows], self.lengths[rows]
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
         time = max(1, int(lengths.max(initial=0)))
         steps = np.arange(time)
         shift = (time - lengths)[:, None] if left else np.zeros((len(rows), 1), np.int64)
@@ -70,15 +71,17 @@ class Tokens:
 def write_tokens(
     folder: Path, texts: Sequence[str], encode: Encode, *, limit: int, keep_last: int = 1
 ) -> None:
-    """Tokenise texts; longer ones lose what is before their last `keep_last` tokens (special ones)
-    and beyond the limit."""
+    """Tokenise texts; longer ones lose what is before their last `keep_last` tokens (special ones,
+    see `num_closing`) and beyond the limit."""
+    if limit <= keep_last:
+        raise ValueError(f"limit={limit} leaves nothing beside {keep_last} closing tokens")
     pieces: list[Int32] = []
     lengths, full = [], []
     for ids in _encoded(texts, encode):
         full.append(len(ids))
-        cut = (
-            ids if len(ids) <= limit else [*ids[: limit - keep_last], *ids[len(ids) - keep_last :]]
-        )
+        cut = ids
+        if len(ids) > limit:
+            cut = [*ids[: limit - keep_last], *ids[len(ids) - keep_last :]]
         lengths.append(len(cut))
         pieces.append(np.asarray(cut, np.int32))
     flat = np.concatenate([np.empty(0, np.int32), *pieces])
@@ -88,15 +91,37 @@ def write_tokens(
 
 
 def encoder_of(tokenizer: Any, *, add_special_tokens: bool = True) -> Encode:
-    """What a tokeniser of transformers makes of texts."""
+    """What a tokeniser of transformers makes of texts, which never hold its control tokens.
+
+    A text that holds "[SEP]" or "</s>" has these as characters. Where a tokeniser has no other
+    way to write them, as the Unigram of SentencePiece has not, they are left out.
+    """
+    control = {
+        number for number, token in tokenizer.added_tokens_decoder.items() if token.special
+    } - {tokenizer.unk_token_id}
 
     def encode(texts: Sequence[str]) -> Sequence[Sequence[int]]:
-        found: Sequence[Sequence[int]] = tokenizer(
-            list(texts), add_special_tokens=add_special_tokens, truncation=False, verbose=False
-        )["input_ids"]
-        return found
+        made = tokenizer(
+            list(texts),
+            add_special_tokens=add_special_tokens,
+            split_special_tokens=True,
+            return_special_tokens_mask=True,
+            return_attention_mask=False,
+            truncation=False,
+            verbose=False,
+        )
+        return [
+            _without(control, ids, own)
+            for ids, own in zip(made["input_ids"], made["special_tokens_mask"], strict=True)
+        ]
 
     return encode
+
+
+def num_closing(tokenizer: Any) -> int:
+    """How many tokens of its own a tokeniser puts behind a text; what must survive a cut."""
+    own = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
+    return len(own) - 1 - max((place for place, mine in enumerate(own) if not mine), default=-1)
 
 
 def audit(full_lengths: Int32, limit: int) -> dict[str, Any]:
@@ -119,8 +144,23 @@ def audit(full_lengths: Int32, limit: int) -> dict[str, Any]:
 
 
 def _encoded(texts: Sequence[str], encode: Encode) -> Iterator[Sequence[int]]:
-    for start in range(0, len(texts), CHUNK):
-        yield from encode(texts[start : start + CHUNK])
+    chunk: list[str] = []
+    size = 0
+    for text in texts:
+        if chunk and size + len(text) > CHUNK:
+            yield from encode(chunk)
+            chunk, size = [], 0
+        chunk.append(text)
+        size += len(text)
+    if chunk:
+        yield from encode(chunk)
+
+
+def _without(control: set[int], ids: Sequence[int], own: Sequence[int]) -> Sequence[int]:
+    """Tokens but for control tokens that are not the tokeniser's own (1 in `own`)."""
+    if sum(map(control.__contains__, ids)) <= sum(own):
+        return ids
+    return [i for i, mine in zip(ids, own, strict=True) if mine or i not in control]
 
 
 def _open(folder: Path, name: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 NAME = "model"
 NEEDS = ("seqtune", "torch", "numpy", "pandas", "pyarrow", "safetensors", "pydantic")
+NOT_NEEDED = ("python", "lightning", "optuna")
+"""Of the libraries that a model was trained with."""
 
 
 def log_model(folder: Path) -> str:
@@ -28,7 +32,7 @@ def log_model(folder: Path) -> str:
         python_model=served_model.__file__,
         artifacts={served_model.FOLDER: str(folder)},
         signature=signature(served),
-        pip_requirements=requirements(),
+        pip_requirements=requirements(trained_with(folder)),
     )
     return str(logged.model_uri)
 
@@ -66,10 +70,18 @@ def data_type(kind: ColumnKind) -> DataType:
     return DataType[names[kind]]
 
 
-def requirements() -> list[str]:
+def trained_with(folder: Path) -> list[str]:
+    """Libraries that the manifest of a checkpoint or an ensemble names: those of its task too."""
+    from . import served_model
+
+    manifest = json.loads(served_model.manifest_of(folder).read_text(encoding="utf-8"))
+    return [name for name in manifest.get("versions") or () if name not in NOT_NEEDED]
+
+
+def requirements(more: Iterable[str] = ()) -> list[str]:
     """The versions that it was made with; `+cpu` and the like are in no index."""
     found = []
-    for name in NEEDS:
+    for name in dict.fromkeys((*NEEDS, *more)):
         try:
             found.append(f"{name}=={version(name).partition('+')[0]}")
         except PackageNotFoundError:

@@ -7,8 +7,8 @@
     curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' \\
         -d '{"dataframe_records": [{"items": ["Alien", "Brazil"]}], "params": {"k": 5}}'
 
-What columns there are is the task's affair (`seqtune.tasks.<task>.serving`); seqtune itself must be
-installed where it is served.
+What columns there are is the task's affair (`seqtune.tasks.<task>.serving`): here those of
+recommend, else a `text` or a `dialogue`. seqtune itself must be installed where it is served.
 """
 
 from __future__ import annotations
@@ -50,11 +50,16 @@ class ServedModel(PythonModel):
 
 def open_served(folder: Path) -> Any:
     """The model of a folder, opened by the task that its manifest names."""
-    manifest = next(folder / name for name in MANIFESTS if (folder / name).is_file())
+    manifest = manifest_of(folder)
     task = json.loads(manifest.read_text(encoding="utf-8"))["task"]
     if not str(task).isidentifier():
         raise ValueError(f"{manifest} names no task: {task!r}")
     return import_module(f"seqtune.tasks.{task}.serving").open_served(folder)
+
+
+def manifest_of(folder: Path) -> Path:
+    """What says whose model it is."""
+    return next(folder / name for name in MANIFESTS if (folder / name).is_file())
 
 
 set_model(ServedModel())

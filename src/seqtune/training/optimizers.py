@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
 from functools import partial
@@ -15,6 +16,8 @@ from typing_extensions import override
 
 from seqtune.contracts.config import TrainingConfig
 
+logger = logging.getLogger(__name__)
+
 
 class Schedule:
     """Factor of the learning rate at an optimiser step, counted from 0.
@@ -27,25 +30,48 @@ class Schedule:
     def __init__(self, config: TrainingConfig) -> None:
         self.kind: str = config.scheduler
         self.epochs = config.epochs
-        self.warmup_ratio = config.warmup_ratio
+        self.warmup_steps = config.warmup_steps
         # read only where it has an effect: what a configuration does not read is found out
+        self.warmup_ratio = config.warmup_ratio if self.warmup_steps is None else 0.0
         self.step_size_epochs = config.step_size_epochs if self.kind == "step" else 1
         self.step_gamma = config.step_gamma if self.kind == "step" else 1.0
+        self.restarts = config.restarts if self.kind == "cosine_with_restarts" else 1
+        self.power = config.power if self.kind == "polynomial" else 1.0
         self.steps_per_epoch = 0
 
+    @property
+    def total(self) -> int:
+        """Steps of the whole run; 0 until it has started."""
+        return self.steps_per_epoch * self.epochs
+
+    @property
+    def warmup(self) -> int:
+        """Steps in which the rate rises."""
+        if self.warmup_steps is not None:
+            return self.warmup_steps
+        return math.ceil(self.total * self.warmup_ratio)
+
+    @property
+    def is_constant(self) -> bool:
+        return self.kind == "none" and not self.warmup_steps and self.warmup_ratio == 0
+
     def __call__(self, step: int) -> float:
-        total = self.steps_per_epoch * self.epochs
-        warmup = math.ceil(total * self.warmup_ratio)
+        warmup = self.warmup
         if step < warmup or (step == 0 and self.warmup_ratio > 0):
             return step / max(warmup, 1)
         if self.kind == "none" or step == 0:
             return 1.0
         if self.kind == "step":
             return self.step_gamma ** (step // self.steps_per_epoch // self.step_size_epochs)
-        progress = min(1.0, (step - warmup) / max(total - warmup, 1))
-        if self.kind == "linear":
-            return 1.0 - progress
-        return 0.5 * (1.0 + math.cos(math.pi * progress))
+        return self._fallen(min(1.0, (step - warmup) / max(self.total - warmup, 1)))
+
+    def _fallen(self, progress: float) -> float:
+        """The factor after a share of the steps that follow the warm-up."""
+        if self.kind in ("linear", "polynomial"):
+            return math.pow(1.0 - progress, self.power)
+        if progress == 1.0:
+            return 0.0
+        return 0.5 * (1.0 + math.cos(math.pi * (progress * self.restarts % 1.0)))
 
 
 class StepCount(Callback):
@@ -57,7 +83,15 @@ class StepCount(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._schedule.steps_per_epoch = -(-int(trainer.num_training_batches) // self._accumulate)
+        schedule = self._schedule
+        schedule.steps_per_epoch = -(-int(trainer.num_training_batches) // self._accumulate)
+        if schedule.warmup > schedule.total > 0:
+            logger.warning(
+                "training.warmup_steps=%d is more than the %d steps of this run: the learning "
+                "rate never gets to training.lr",
+                schedule.warmup,
+                schedule.total,
+            )
 
 
 def parameter_groups(
@@ -73,12 +107,20 @@ def parameter_groups(
 
 
 def build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW or Adam in one fused kernel, except under fp16: a fused optimiser removes the scale
-    of the gradients inside its step, too late for clipping them by norm."""
-    optimizer_class = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    """The optimiser by its name, in one fused kernel where it has one.
+
+    Except under fp16: a fused optimiser removes the scale of the gradients inside its step, too
+    late for clipping them by norm. Each reads what it has a use for and nothing else.
+    """
+    groups = parameter_groups(module.named_parameters(), weight_decay=config.weight_decay)
+    if config.optimizer == "adafactor":
+        return torch.optim.Adafactor(groups, lr=config.lr)
     fused = config.precision != "fp16"
-    return optimizer_class(
-        parameter_groups(module.named_parameters(), weight_decay=config.weight_decay),
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.beta1, fused=fused)
+    adam = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return adam(
+        groups,
         lr=config.lr,
         betas=(config.beta1, config.beta2),
         eps=config.eps,
@@ -91,7 +133,7 @@ def configure_optimizers(
 ) -> dict[str, Any]:
     """What Lightning asks a module for; without a schedule the rate is constant."""
     optimizer = build_optimizer(module, config)
-    if config.scheduler == "none" and config.warmup_ratio == 0:
+    if schedule.is_constant:
         return {"optimizer": optimizer}
     scheduler = {"scheduler": LambdaLR(optimizer, schedule), "interval": "step"}
     return {"optimizer": optimizer, "lr_scheduler": scheduler}

@@ -52,6 +52,10 @@ class Rehearsal:
     CPU. None where this machine does not tell."""
     model_mib: float
     num_parameters: int
+    num_batches: int = 0
+    """Of a whole epoch of training."""
+    validation_seconds: float | None = None
+    """Of a whole validation, going by its first batch; None where nothing is validated."""
 
 
 def rehearse(
@@ -116,6 +120,7 @@ class Steps(Callback):
         self._losses: list[float] = []
         self._seconds: list[float] = []
         self._validation: float | None = None
+        self._validation_whole: float | None = None
         self._clock = 0.0
 
     @override
@@ -175,7 +180,9 @@ class Steps(Callback):
     ) -> None:
         if dataloader_idx == 0 and (rows := num_rows(batch)):
             _wait_for(pl_module.device)
-            self._validation = (time.perf_counter() - self._clock) / rows
+            seconds = time.perf_counter() - self._clock
+            self._validation = seconds / rows
+            self._validation_whole = seconds * _num_batches(trainer.val_dataloaders)
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -193,6 +200,8 @@ class Steps(Callback):
             "peak_memory_mib": self._memory.mib(),
             "model_mib": sum(map(_num_bytes, _state(module))) / MIB,
             "num_parameters": sum(parameter.numel() for parameter in module.parameters()),
+            "num_batches": int(trainer.num_training_batches),
+            "validation_seconds": self._validation_whole,
         }
 
     def _leave_if_asked(self) -> None:
@@ -203,6 +212,12 @@ class Steps(Callback):
 def num_rows(batch: Any) -> int:
     """Length of the first tensor in a batch, however it is nested."""
     return next((len(tensor) for tensor in _tensors(batch)), 0)
+
+
+def _num_batches(loaders: Any) -> int:
+    """Of the first loader; 1 where it does not tell."""
+    first = loaders[0] if isinstance(loaders, list) else loaders
+    return len(first) if hasattr(first, "__len__") else 1
 
 
 def _tensors(batch: Any) -> Iterator[torch.Tensor]:

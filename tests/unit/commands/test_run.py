@@ -6,12 +6,14 @@ import errno
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from kedro.io.core import DatasetError
 
-from seqtune.commands.run import explain
-from seqtune.contracts.errors import DataError, Interrupted, StorageError
+from seqtune.commands.run import dry_runs, explain, run
+from seqtune.contracts.errors import ConfigurationError, DataError, Interrupted, StorageError
 
 
 def wrapped(cause: BaseException) -> DatasetError:
@@ -53,3 +55,31 @@ def test_the_package_runs_pipelines_itself(project: Path) -> None:
     assert result.returncode == 1
     assert "interactions.csv" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+ASKED = {"summarize": {"dry_run": True, "seed": 1}}
+
+
+@pytest.mark.parametrize("named", [[], ["summarize"], ["summarize.train", "summarize.predict"]])
+def test_a_dry_run_takes_the_place_of_what_was_asked_for(named: list[str]) -> None:
+    assert dry_runs(ASKED, named) == ["summarize.dry_run"]
+    assert dry_runs({"recommend": {"dry_run": True}}, ["tune"]) == ["recommend.dry_run"]
+
+
+@pytest.mark.parametrize("params", [{}, {"recommend": {"dry_run": False}}, {"tuning": {"a": 1}}])
+def test_without_one_nothing_is_replaced(params: dict[str, Any]) -> None:
+    assert dry_runs(params, ["recommend"]) == []
+
+
+def test_a_dry_run_of_a_task_that_is_not_run_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"summarize\.dry_run=true has no effect on tune"):
+        dry_runs(ASKED, ["tune"])
+
+
+@pytest.mark.parametrize("how", [["--pipeline", "recommend"], ["--pipelines", "tune,train"], []])
+def test_kedro_is_given_the_dry_run(how: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+    monkeypatch.setattr("seqtune.commands.run.kedro_run.callback", lambda **one: given.append(one))
+    result = CliRunner().invoke(run, [*how, "--params", "recommend.dry_run=true"])
+    assert result.exit_code == 0, result.output
+    assert (given[0]["pipeline"], given[0]["pipelines"]) == (None, ["recommend.dry_run"])

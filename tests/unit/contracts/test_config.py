@@ -49,7 +49,7 @@ def other(key: str, value: Any) -> Any:
         return f"{value}_too"
     if isinstance(value, float):
         return value / 2 or 0.25
-    return value * 2 or 1
+    return (value or 0) * 2 or 1
 
 
 def changed(key: str) -> RecommendConfig:

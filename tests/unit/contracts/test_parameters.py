@@ -9,6 +9,7 @@ import pytest
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.resolve import Layer, flatten
+from seqtune.tasks.classify import params as classify
 from seqtune.tasks.recommend.params import parse
 
 FILE = "conf/local/parameters_recommend.yml"
@@ -171,3 +172,19 @@ def test_no_values_at_all_give_the_defaults() -> None:
 
     assert parameters.preset == "none"
     assert parameters.resolve().config.training.epochs == 100
+
+
+def test_a_task_without_presets_by_size_knows_no_auto() -> None:
+    with pytest.raises(ConfigurationError, match=r"classify\.preset='auto' is not a preset"):
+        classify.parse(values={"preset": "auto"}, runtime={}, origins={})
+    assert classify.parse(values={}, runtime={}, origins={}).preset == "none"
+
+
+def test_a_dry_run_is_asked_for_on_the_command_line_alone() -> None:
+    read({"dry_run": True}, runtime={"dry_run": True})
+    read({"dry_run": None})
+    (fault,) = faults({"dry_run": True})
+    assert fault.startswith("recommend.dry_run belongs on the command line (--params ")
+    assert FILE in fault
+    (fault,) = faults({"dry_run": "yes"}, runtime={"dry_run": "yes"})
+    assert fault == "recommend.dry_run='yes' is neither true nor false (set in --params)"

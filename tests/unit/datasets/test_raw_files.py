@@ -42,3 +42,9 @@ def test_raw_files_are_never_written(tmp_path: Path) -> None:
 def test_scratch_makes_its_folder(tmp_path: Path) -> None:
     folder = Scratch(filepath=str(tmp_path / "a" / "b")).load()
     assert folder.is_dir()
+
+
+def test_the_sample_of_a_task_is_named_by_its_own_command(tmp_path: Path) -> None:
+    dataset = RawFiles(filepath=f"{tmp_path}/x.csv", sample="kedro run --pipeline classify.sample")
+    with pytest.raises(DatasetError, match=r"`kedro run --pipeline classify\.sample` shows"):
+        dataset.load()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -223,3 +224,20 @@ def test_folds_are_others_with_another_seed():
     first, again, other = (cut_folds(20, 4, seed=seed)[0].held_out for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_held_out_rows_are_decided_by_what_was_found_on_the_others() -> None:
+    asked: list[tuple[set[int], set[int]]] = []
+
+    class Deciding(ToyPool):
+        def score(self, weights: Any, *, decided_on: Any = None, **how: Any) -> float:
+            if decided_on is not None:
+                asked.append((set(how["rows"].tolist()), set(decided_on.tolist())))
+            return super().score(weights, **how)
+
+    pool = Deciding(np.random.default_rng(1).normal(size=(2, 12)))
+    weigh(pool, EnsembleConfig(folds=3, weights="uniform"), seed=1)
+    assert len(asked) == 3 * 2  # folds, and two ways to find weights
+    for held_out, others in asked:
+        assert not held_out & others
+        assert held_out | others == set(range(12))

@@ -30,11 +30,14 @@ class ToyPool:
     def scales(self) -> tuple[str, ...]:
         return tuple(self.margins)
 
-    def score(self, weights: Any, *, scale: str, rows: Any = None) -> float:
+    def score(self, weights: Any, *, scale: str, rows: Any = None, decided_on: Any = None) -> float:
         assert weights.shape == (self.num_members,)
         assert (weights >= 0).all()
         margins = self.margins[scale] if rows is None else self.margins[scale][:, rows]
         return float((weights @ margins > 0).mean())
+
+    def decision(self, weights: Any, *, scale: str) -> Mapping[str, Any]:
+        return {}
 
     def facts(self) -> Mapping[str, Any]:
         return {}

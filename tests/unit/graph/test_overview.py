@@ -66,7 +66,7 @@ def inside(graph: dict[str, Any], name: str) -> dict[str, str]:
 
 
 def test_stages_are_what_is_seen_first(graph: dict[str, Any]) -> None:
-    tidy = tidied(graph)
+    tidy = tidied(graph, default_task="toy")
 
     seen = inside(tidy, ROOT)
     assert [name for name, kind in seen.items() if kind == "modularPipeline"] == [
@@ -78,7 +78,7 @@ def test_stages_are_what_is_seen_first(graph: dict[str, Any]) -> None:
 
 
 def test_what_no_stage_reads_is_inside_the_stage_that_made_it(graph: dict[str, Any]) -> None:
-    tidy = tidied(graph)
+    tidy = tidied(graph, default_task="toy")
 
     assert {"figure", "best"}.isdisjoint(inside(tidy, ROOT))
     assert inside(tidy, "toy.tune").keys() == {"search", "draw", "trials", "figure", "best"}
@@ -89,15 +89,20 @@ def test_what_no_stage_reads_is_inside_the_stage_that_made_it(graph: dict[str, A
 
 
 def test_results_and_what_stages_hand_on_stay_in_sight(graph: dict[str, Any]) -> None:
-    assert inside(tidied(graph), ROOT).keys() >= {"raw", "arrays", "picks"}
+    assert inside(tidied(graph, default_task="toy"), ROOT).keys() >= {"raw", "arrays", "picks"}
 
 
 def test_places_are_shown_with_the_parameters(graph: dict[str, Any]) -> None:
-    tidy = tidied(graph)
+    tidy = tidied(graph, default_task="toy")
 
     assert inside(tidy, ROOT)["scratch"] == "parameters"
     assert next(one for one in tidy["nodes"] if one["id"] == "scratch")["type"] == "parameters"
 
 
 def test_pipeline_is_listed_under_one_of_its_two_names(graph: dict[str, Any]) -> None:
-    assert [one["id"] for one in tidied(graph)["pipelines"]] == ["__default__", "tune"]
+    names = ["__default__", "toy", "toy.tune", "tune", "other", "other.tune", "other.sample"]
+    graph["pipelines"] = [{"id": name} for name in names]
+
+    listed = [one["id"] for one in tidied(graph, default_task="toy")["pipelines"]]
+
+    assert listed == ["__default__", "toy", "tune", "other", "other.tune", "other.sample"]

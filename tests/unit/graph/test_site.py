@@ -27,6 +27,6 @@ def test_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
 
     with pytest.raises(ConfigurationError, match="not thrown away"):
-        build_site(tmp_path, tmp_path)
+        build_site(tmp_path, tmp_path, default_task="toy")
 
     assert (tmp_path / "thesis.txt").read_text() == "years of work"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -78,7 +79,7 @@ def test_training_the_best_is_the_trial_to_the_last_value() -> None:
 
 
 def test_a_change_since_is_named_with_both_values_and_places(monkeypatch: Any) -> None:
-    monkeypatch.setattr("seqtune.pipelines._best_config.library_versions", dict)
+    monkeypatch.setattr("seqtune.pipelines._best_config.library_versions", lambda _: {})
     best = best_of(parameters())
     changed = parameters(runtime={"training": {"early_stopping": {"patience": 3}}})
     now, _ = resolve_run(TASK, changed, DATA, layer=best.layer)
@@ -94,7 +95,7 @@ def test_other_data_and_other_versions_are_changes(monkeypatch: Any) -> None:
     typed = parameters()
     best = best_of(typed)
     now, _ = resolve_run(TASK, typed, DATA, layer=best.layer)
-    monkeypatch.setattr("seqtune.pipelines._best_config.library_versions", lambda: {"torch": "9"})
+    monkeypatch.setattr("seqtune.pipelines._best_config.library_versions", lambda _: {"torch": "9"})
     other: Any = SimpleNamespace(**{**vars(DATA), "content_hash": "def"})
     data, versions = changes_since(best, now, other)
     assert "abc" in data
@@ -103,7 +104,7 @@ def test_other_data_and_other_versions_are_changes(monkeypatch: Any) -> None:
 
 
 def test_training_on_everything_may_differ_in_what_that_means(monkeypatch: Any) -> None:
-    monkeypatch.setattr("seqtune.pipelines._best_config.library_versions", dict)
+    monkeypatch.setattr("seqtune.pipelines._best_config.library_versions", lambda _: {})
     typed = parameters()
     best = best_of(typed)
     full = parameters(split={"use_full_data": True})
@@ -125,3 +126,17 @@ def test_the_layer_says_where_the_values_come_from() -> None:
     layer = best_of(parameters()).layer
     assert isinstance(layer, Layer)
     assert layer.name == "best config (trial 3 of recommend-medium-0)"
+
+
+def test_a_task_settles_what_it_leaves_open_before_anything_is_compared() -> None:
+    seen: list[Any] = []
+
+    def settle(resolved: Any, data: Any) -> Any:
+        seen.append((resolved.config.training.precision, data))
+        return resolved.replace("model.num_layers", 4, origin="what was there")
+
+    task = replace(TASK, settle=settle)
+    resolved, _ = resolve_run(task, parameters(), DATA)
+    assert resolved.table()["model.num_layers"] == {"value": 4, "origin": "what was there"}
+    assert seen == [(resolved.config.training.precision, DATA)]
+    assert seen[0][0] != "auto"

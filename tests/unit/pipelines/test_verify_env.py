@@ -52,7 +52,7 @@ def other(key: str, value: Any) -> Any:
         return f"{value}_too"
     if isinstance(value, float):
         return value / 2 or 0.25
-    return value * 2 or 1
+    return (value or 0) * 2 or 1
 
 
 def _choices(key: str) -> tuple[Any, ...]:

@@ -123,6 +123,7 @@ def reports(text: str) -> dict[str, Any]:
             "content_hash": text * 4,
             "warnings": [text],
         },
+        "dry_run_report": {"headline": [text]},
         "verify_report": {
             "headline": [text],
             "checks": [

@@ -83,3 +83,18 @@ def test_wrong_question_is_refused_with_its_reason_and_no_traceback(
     assert status == 400
     assert why in answer["message"]
     assert "stack_trace" not in answer
+
+
+def test_libraries_of_the_task_are_required_where_the_model_is_served(tmp_path: Path) -> None:
+    from seqtune.tracking.model import requirements, trained_with
+
+    versions = dict.fromkeys(("python", "optuna", "lightning", "torch", "transformers"), "1")
+    (tmp_path / "checkpoint.json").write_text(json.dumps({"versions": versions}))
+
+    names = trained_with(tmp_path)
+
+    assert names == ["torch", "transformers"]
+    listed = [line.partition("==")[0] for line in requirements(names)]
+    assert listed.count("torch") == 1
+    assert "transformers" in listed
+    assert not {"optuna", "python"} & set(listed)

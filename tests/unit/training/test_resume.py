@@ -196,5 +196,5 @@ def test_a_run_cut_off_after_its_last_epoch_only_writes_its_checkpoint(tmp_path:
     open_checkpoint(result.checkpoint).weights_path("best")
 
 
-def _fail(directory: Path) -> None:
+def _fail(*_: object) -> None:
     raise OSError("disk")

@@ -45,7 +45,7 @@ class ToyData:
         generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
         return torch.randperm(self.rows, generator=generator)
 
-    def write_assets(self, directory: Path) -> None:
+    def write_assets(self, directory: Path, config: RunConfig) -> None:
         (directory / "toy.json").write_text(json.dumps({"features": FEATURES}))
 
 
@@ -141,6 +141,7 @@ def toy_spec(data: ToyData) -> TaskSpec:
     return TaskSpec(
         name="toy",
         sources=(),
+        ingested="rows",
         parse_parameters=unused,
         ingest=unused,
         split=unused,

@@ -23,6 +23,7 @@ from seqtune.tuning.goals.objectives import (
     pareto_front,
     pick,
 )
+from seqtune.tuning.goals.scoring import known_at_the_end
 
 GAP = GapPenalty(enabled=True)
 QUALITY = Goal(metric="val_ndcg", mode="max")
@@ -100,6 +101,15 @@ def test_what_is_reported_is_the_first_goal_without_a_penalty() -> None:
     assert scoring.reported({"val_ndcg": 0.4, "train_ndcg": 0.9}) == 0.4
     assert scoring.reported({"val_loss": 1.0}) is None
     assert two_goals().reported({"ms": 3.0, "val_ndcg": 0.2}) == 0.2
+
+
+def test_of_a_goal_known_at_the_end_epochs_tell_the_monitored_metric() -> None:
+    at_the_end = Scoring("val_ndcg", "max", goals=(Goal(metric="decoded_ndcg", mode="max"),))
+    assert known_at_the_end(at_the_end.goals)
+    assert at_the_end.reported({"val_ndcg": 0.3}) == 0.3
+    assert at_the_end.score({"val_ndcg": 0.3, "decoded_ndcg": 0.5}).score == 0.5
+    assert not known_at_the_end((QUALITY, LATENCY))
+    assert not known_at_the_end(())
 
 
 def test_goals_and_penalty_that_contradict_training_are_refused_together() -> None:
@@ -241,6 +251,18 @@ def test_a_goal_in_which_all_are_equal_decides_nothing() -> None:
             [
                 "tuning.objectives: 'ms' is given twice",
                 "tuning.gap_penalty has no effect: 'val_ndc",
+            ],
+        ),
+        ({"objectives": [LATENCY], "pruner": {"kind": "none"}}, []),
+        (
+            {
+                "objectives": [LATENCY],
+                "pruner": {"kind": "median"},
+                "stages": {"medium": {"pruner": "hyperband"}},
+            },
+            [
+                "tuning.pruner.kind=median has no effect: 'ms' is known when a trial is over",
+                "tuning.stages.medium.pruner=hyperband has no effect",
             ],
         ),
     ],

@@ -355,3 +355,10 @@ def test_auto_prunes_where_the_sampler_learns_from_it(
     wanted: PrunerKind, sampler: SamplerKind, settled: PrunerKind
 ) -> None:
     assert settle_pruner(wanted, sampler) == settled
+
+
+def test_auto_prunes_nothing_by_a_goal_that_is_known_at_the_end() -> None:
+    assert settle_pruner("auto", "tpe", only_at_the_end=True) == "none"
+    goal = {"metric": "decoded_rouge_sum", "mode": "max"}
+    kinds = {one.pruner for one in planned(sampler={"kind": "tpe"}, objectives=[goal]).values()}
+    assert kinds == {"none"}

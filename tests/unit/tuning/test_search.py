@@ -22,7 +22,8 @@ from seqtune.contracts.errors import (
     StorageError,
 )
 from seqtune.contracts.trials import Params
-from seqtune.tuning.config import SamplerConfig
+from seqtune.tuning.config import Goal, SamplerConfig
+from seqtune.tuning.goals.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch
 from seqtune.tuning.search.loop import SearchWork
 from seqtune.tuning.studies.records import (
@@ -206,6 +207,35 @@ def test_a_metric_that_no_epoch_reported_ends_the_search(sqlite: StorageRef) -> 
         ConfigurationError, match=r"by 'val_score', which no epoch reported \(reported: val_los\)"
     ):
         search(sqlite, toy_plan(), Scripted({1: mute}))
+
+
+def test_a_goal_that_is_known_at_the_end_need_not_be_reported(sqlite: StorageRef) -> None:
+    def measured(params: Params, report: ReportEpoch) -> Mapping[str, float]:
+        assert not report(1, {"val_score": 0.1})
+        return {"val_score": 0.1, "decoded": 0.7}
+
+    goals = (Goal(metric="decoded", mode="max"),)
+    plan = toy_plan(total=1, scoring=Scoring("val_score", "max", goals=goals))
+    _, (trial,) = search(sqlite, plan, Scripted({1: measured}))
+    assert (trial.score, trial.curve) == (0.7, {1: 0.1})
+
+
+def test_a_trial_taken_away_before_its_end_is_not_judged(sqlite: StorageRef) -> None:
+    goals = (Goal(metric="decoded", mode="max"),)
+    plan = toy_plan(total=1, scoring=Scoring("val_score", "max", goals=goals))
+    study = open_study(sqlite, plan).study
+
+    def stopped(params: Params, report: ReportEpoch) -> Mapping[str, float]:
+        mark_failed(study, study.trials[0], "took longer than 1 minute")
+        assert report(1, {"val_score": 0.1})
+        return {"val_score": 0.1}
+
+    def measured(params: Params, report: ReportEpoch) -> Mapping[str, float]:
+        report(1, {"val_score": 0.1})
+        return {"decoded": 0.7}
+
+    _, trials = search(sqlite, plan, Scripted({1: stopped, 2: measured}))
+    assert states(trials) == ["failed", "complete"]
 
 
 def test_a_metric_missing_at_the_best_epoch_ends_the_search(sqlite: StorageRef) -> None:

@@ -17,7 +17,7 @@ from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import TaskSpec, TrainingData
 
 from .._best_config import BestConfig, require_agreement
-from .._resolution import EPOCHS, resolve_run
+from .._resolution import EPOCHS, resolve_run, what_is_trained
 from .members import TRAINED, Plan, Planned, distinct, require_fit
 
 
@@ -87,19 +87,25 @@ class Chooser:
         return ""
 
     def _trials(self) -> Iterator[Planned]:
+        """Those whose weights differ: of trials that differ in what training never reads, one."""
+        seen: set[str] = set()
         for best in self.trials:
             resolved, _ = resolve_run(self.task, self.parameters, self.data, layer=best.layer)
             if not self.data.has_validation and resolved.origins.get(EPOCHS) != RUNTIME:
                 origin = f"best epoch of trial {best.trial}"
                 resolved = resolved.replace(EPOCHS, best.best_epoch, origin=origin)
             require_agreement(best, resolved, self.data, on_mismatch=self.verify.on_mismatch)
+            _, weights = what_is_trained(self.task, resolved.config, self.data)
+            if weights in seen:
+                continue
+            seen.add(weights)
             print_of_it = fingerprint(resolved.config, data_hash=self.data.content_hash)
             yield Planned(
                 name=f"trial-{best.trial}-{print_of_it[:6]}",
                 origin=f"trial {best.trial} of {best.study}",
                 fingerprint=print_of_it,
                 config=resolved.config,
-                known_score=best.metrics.get(best.metric, best.score),
+                known_score=best.metrics.get(resolved.config.training.monitor),
             )
 
     def _seeds(self) -> Iterator[Planned]:

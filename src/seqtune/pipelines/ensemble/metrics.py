@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from seqtune.contracts.checkpoint import open_checkpoint
@@ -15,6 +16,7 @@ from .results import Scored
 logger = logging.getLogger(__name__)
 
 VALIDATION = "val_"
+REOPEN = "--params ensemble.reopen_test=true"
 
 
 def describe(scored: Scored, ensemble: Ensemble, single: Report | None) -> Report:
@@ -34,6 +36,7 @@ def describe(scored: Scored, ensemble: Ensemble, single: Report | None) -> Repor
         "beside_single": compared,
         "test_read_from_store": scored.from_store,
         "test_openings": scored.openings,
+        "test_closed_by": scored.refused and asdict(scored.refused),
     }
 
 
@@ -90,6 +93,12 @@ def _compared(compared: Mapping[str, Any], metric: str) -> list[str]:
 
 def _openings(scored: Scored) -> list[str]:
     lines = []
+    if (first := scored.refused) is not None:
+        lines.append(
+            f"test stays closed: it was opened for another ensemble ({first.ensemble}, "
+            f"{first.when}), and whoever chooses by looking at test has none left. These are the "
+            f"metrics on valid; {REOPEN} opens it once more, and counts that"
+        )
     if scored.from_store:
         lines.append(f"test was scored before ({scored.when}): that result is read, none is made")
     if scored.openings > 1:

@@ -19,7 +19,7 @@ from .._scratch import scratch_folder
 from .choice import Chooser
 from .members import Plan, Planned
 from .metrics import describe
-from .results import score_once
+from .results import TestResults
 from .training import train_missing
 from .weighing import make_ensemble, refuse_unknown
 
@@ -93,15 +93,20 @@ class EnsembleNodes:
             )
 
     def evaluate(
-        self, ensemble: Path, split: Path, results: Path, metrics: Report | None
+        self,
+        ensemble: Path,
+        tuning: TuningParameters,
+        split: Path,
+        results: Path,
+        metrics: Report | None,
     ) -> Report:
         """Score it on what was held out: on test once, whatever is run again."""
         data = self.task.open_data(split)
         opened = open_ensemble(ensemble)
-        scored = score_once(
-            results,
+        known = TestResults(results, once=self.task.test_once, reopen=tuning.ensemble.reopen_test)
+        scored = known.score(
             ensemble=opened.manifest.fingerprint,
-            data=data.content_hash,
-            evaluate=lambda: self.task.evaluate(ensemble, data),
+            test=data.test_hash,
+            evaluate=lambda parts: self.task.evaluate(ensemble, data, parts=parts),
         )
         return describe(scored, opened, metrics)

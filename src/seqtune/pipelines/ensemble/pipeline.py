@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from seqtune.contracts.task import TaskSpec
 
+from .._exhibits import exhibit_nodes
 from .._template import SCRATCH, of_task
 from .nodes import EnsembleNodes
 
@@ -42,10 +43,11 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
             ),
             Node(
                 nodes.evaluate,
-                inputs=["ensemble", "split", "test_results", "metrics"],
+                inputs=["ensemble", "params:tuning", "split", "test_results", "metrics"],
                 outputs="ensemble_metrics",
                 name="evaluate_ensemble",
             ),
+            *exhibit_nodes(task, "ensemble_metrics", name="draw_ensemble", prefix="ensemble_"),
         ],
         stage="ensemble",
     )

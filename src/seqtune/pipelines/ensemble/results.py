@@ -1,25 +1,43 @@
 """Test is opened once for an ensemble: what it gave is kept, and read from then on.
 
-<key>.json      the result of one ensemble on one data set, written once and never changed
+<key>.json      the result of one ensemble on one test, written once and never changed
+.lock           held while it is decided whether test is opened, and while it is
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from seqtune import __version__
 from seqtune.contracts.config import canonical_json
 from seqtune.contracts.errors import ArtifactError
 from seqtune.contracts.task import Report
 
-TEST = "test"
+from .._locks import locked
+
+TEST, VALID = "test", "valid"
+LOCK = ".lock"
+
+
+class Evaluate(Protocol):
+    def __call__(self, parts: Collection[str] | None) -> Report:
+        """Metrics on some parts of what was held out; None: on all."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The ensemble that test was opened for before, and when."""
+
+    ensemble: str
+    when: str
+    """ISO time, UTC."""
 
 
 @dataclass(frozen=True)
@@ -29,34 +47,73 @@ class Scored:
     report: Report
     from_store: bool
     openings: int
-    """Different ensembles whose result on this data's test is known; 0: there is no test."""
+    """Different ensembles whose result on this test is known; 0: there is no test."""
     when: str = ""
     """ISO time, UTC, of the result."""
+    refused: Opened | None = None
+    """Test stays closed, because this one was scored on it."""
 
 
-def score_once(store: Path, *, ensemble: str, data: str, evaluate: Callable[[], Report]) -> Scored:
-    """The stored result of this ensemble (a fingerprint) on these data (a hash), or a new one."""
-    path = store / f"{result_key(ensemble, data)}.json"
-    from_store = path.is_file()
-    if not from_store:
-        report = evaluate()
-        if TEST not in report.get("parts", {}):
-            return Scored(report, from_store=False, openings=0)
-        new = {
-            "ensemble": ensemble,
-            "data_hash": data,
-            "seqtune": __version__,
-            "scored": datetime.now(UTC).isoformat(timespec="seconds"),
-            "report": report,
-        }
-        from_store = not _write_new(path, new)
-    entry = _read(path)
-    return Scored(entry["report"], from_store, _count(store, data), when=entry["scored"])
+@dataclass(frozen=True)
+class TestResults:
+    """What was scored on tests, in a folder."""
+
+    __test__ = False  # for pytest, which would take it for a test
+
+    store: Path
+    once: bool = False
+    """Whether a test is opened for the first ensemble alone."""
+    reopen: bool = False
+    """Open it for another one all the same; counted like every opening."""
+
+    def score(self, *, ensemble: str, test: str, evaluate: Evaluate) -> Scored:
+        """The stored result of this ensemble (a fingerprint) on a test (a hash), or a new one."""
+        with locked(self.store / LOCK):
+            return self._score(ensemble, test, evaluate)
+
+    def _score(self, ensemble: str, test: str, evaluate: Evaluate) -> Scored:
+        path = self.store / f"{result_key(ensemble, test)}.json"
+        from_store = path.is_file()
+        if not from_store:
+            if (first := self._closed_by(ensemble, test)) is not None:
+                return Scored(
+                    evaluate((VALID,)), from_store=False, openings=self._count(test), refused=first
+                )
+            report = evaluate(None)
+            if TEST not in report.get("parts", {}):
+                return Scored(report, from_store=False, openings=0)
+            new = {
+                "ensemble": ensemble,
+                "test_hash": test,
+                "seqtune": __version__,
+                "scored": datetime.now(UTC).isoformat(timespec="seconds"),
+                "report": report,
+            }
+            from_store = not _write_new(path, new)
+        entry = _read(path)
+        return Scored(entry["report"], from_store, self._count(test), when=entry["scored"])
+
+    def _closed_by(self, ensemble: str, test: str) -> Opened | None:
+        """Whoever was scored on this test first, where nobody else may be."""
+        if not self.once or self.reopen:
+            return None
+        entries = self._entries(test)
+        if not entries or any(entry["ensemble"] == ensemble for entry in entries):
+            return None
+        first = min(entries, key=lambda entry: str(entry["scored"]))
+        return Opened(first["ensemble"], first["scored"])
+
+    def _count(self, test: str) -> int:
+        return len({entry["ensemble"] for entry in self._entries(test)})
+
+    def _entries(self, test: str) -> list[dict[str, Any]]:
+        entries = [_read(path) for path in self.store.glob("*.json")]
+        return [entry for entry in entries if entry.get("test_hash") == test]
 
 
-def result_key(ensemble: str, data: str) -> str:
+def result_key(ensemble: str, test: str) -> str:
     """A name for the result: 16 hex digits over all that it depends on."""
-    said = {"ensemble": ensemble, "data": data, "seqtune": __version__}
+    said = {"ensemble": ensemble, "test": test, "seqtune": __version__}
     return sha256(canonical_json(said).encode()).hexdigest()[:16]
 
 
@@ -81,15 +138,10 @@ def _write_new(path: Path, entry: dict[str, Any]) -> bool:
     return True
 
 
-def _count(store: Path, data: str) -> int:
-    entries = [_read(path) for path in store.glob("*.json")]
-    return len({entry["ensemble"] for entry in entries if entry["data_hash"] == data})
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
         entry: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"ensemble", "data_hash", "scored", "report"} - entry.keys()
+        missing = {"ensemble", "scored", "report"} - entry.keys()
     except (ValueError, AttributeError) as error:
         raise ArtifactError(f"{path} is damaged ({error}); {_NEXT_STEP}") from error
     if missing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Weighed:
     metric: str
     reason: str
     findings: dict[str, Any]
+    decision: dict[str, Any] = field(default_factory=dict)
+    """What else belongs to the weights when it comes to deciding."""
 
 
 def make_ensemble(
@@ -59,7 +61,12 @@ def make_ensemble(
     shares = {member.weights_sha256: member.weight for member in described}
     manifest = EnsembleManifest(
         task=task.name,
-        fingerprint=ensemble_fingerprint(shares, scale=weighed.scale, data_hash=data.content_hash),
+        fingerprint=ensemble_fingerprint(
+            shares,
+            scale=weighed.scale,
+            data_hash=data.content_hash,
+            decision=weighed.decision,
+        ),
         data_hash=data.content_hash,
         assets_hash=data.assets_hash,
         reference=members[0].fingerprint,
@@ -67,8 +74,9 @@ def make_ensemble(
         method=weighed.method,
         members=tuple(described),
         metric=weighed.metric,
+        decision=weighed.decision,
         findings=weighed.findings,
-        versions=library_versions(),
+        versions=library_versions(opened[members[0].name].manifest.versions),
     )
     return write_ensemble(out, manifest, paths), _report(manifest, plan, weighed)
 
@@ -100,6 +108,8 @@ def _weigh(
 ) -> Weighed:
     if not data.has_validation:
         return _uniform(task, settings, num_members=len(paths))
+    import numpy as np
+
     from seqtune.ensembling import weigh
 
     pool = task.open_pool(paths, data, settings, seed=seed)
@@ -111,6 +121,7 @@ def _weigh(
         metric=pool.metric,
         reason=found.reason,
         findings={**found.as_dict(), "pool": dict(pool.facts())},
+        decision=dict(pool.decision(np.asarray(found.weights), scale=found.scale)),
     )
 
 

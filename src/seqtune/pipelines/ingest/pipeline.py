@@ -18,7 +18,7 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
             Node(
                 nodes.ingest,
                 inputs=["params:task", SCRATCH, *(f"raw_{role}" for role in task.sources)],
-                outputs=["interactions", "ingest_report"],
+                outputs=[task.ingested, "ingest_report"],
                 name="ingest",
             )
         ],

@@ -25,6 +25,10 @@ class SampleParameters(Section):
     """Films that are generated."""
     mean_length: Annotated[float, Field(ge=6, le=200)] = 30
     """Interactions of a user."""
+    num_texts: Annotated[int, Field(ge=100, le=100_000)] = 1500
+    """Texts with labels that are generated."""
+    num_dialogues: Annotated[int, Field(ge=100, le=100_000)] = 600
+    """Dialogues with summaries that are generated."""
 
     @model_validator(mode="after")
     def _nobody_runs_out_of_films(self) -> SampleParameters:

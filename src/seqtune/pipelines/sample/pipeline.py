@@ -1,11 +1,14 @@
-"""Wires the generator of the sample data."""
+"""Wires the generators of the sample data: one for each task."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from kedro.pipeline import Node, Pipeline
 
 from .._template import SCRATCH
-from .nodes import generate_sample
+from .nodes import generate_classify_sample, generate_sample, generate_summarize_sample
 
 OUTPUTS = (
     "sample_interactions",
@@ -14,17 +17,27 @@ OUTPUTS = (
     "sample_writer",
     "sample_title",
 )
+CLASSIFY_OUTPUTS = ("sample_texts", "sample_electra", "sample_bert", "sample_roberta")
+SUMMARIZE_OUTPUTS = ("sample_dialogues", "sample_kobart", "sample_llama")
 
 
 def create_pipeline() -> Pipeline:
-    return Pipeline(
-        [
-            Node(
-                generate_sample,
-                inputs=["params:sample", SCRATCH],
-                outputs=list(OUTPUTS),
-                name="generate_sample",
-            )
-        ],
-        tags=["sample"],
+    return _pipeline(generate_sample, OUTPUTS)
+
+
+def create_classify_pipeline() -> Pipeline:
+    return _pipeline(generate_classify_sample, CLASSIFY_OUTPUTS)
+
+
+def create_summarize_pipeline() -> Pipeline:
+    return _pipeline(generate_summarize_sample, SUMMARIZE_OUTPUTS)
+
+
+def _pipeline(generate: Callable[..., tuple[Path, ...]], outputs: Sequence[str]) -> Pipeline:
+    node = Node(
+        generate,
+        inputs=["params:sample", SCRATCH],
+        outputs=list(outputs),
+        name=generate.__name__,
     )
+    return Pipeline([node], tags=["sample"])

@@ -16,10 +16,10 @@ class SplitNodes:
     task: TaskSpec
 
     def split(
-        self, parameters: TaskParameters, scratch: Path, interactions: Path
+        self, parameters: TaskParameters, scratch: Path, ingested: Path
     ) -> tuple[Path, Report]:
         """Hold out what is to be predicted."""
         config = parameters.resolve().config
         with scratch_folder(scratch, "split") as out:
-            report = self.task.split(interactions, config, out=out)
+            report = self.task.split(ingested, config, out=out)
         return out, report

@@ -17,7 +17,7 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
         [
             Node(
                 nodes.split,
-                inputs=["params:task", SCRATCH, "interactions"],
+                inputs=["params:task", SCRATCH, task.ingested],
                 outputs=["split", "split_report"],
                 name="split",
             )

@@ -16,6 +16,8 @@ from seqtune.tuning.parameters import TuningParameters
 from .._best_config import read_best_config, require_agreement
 from .._resolution import resolve_run
 
+VALID = "valid"
+
 logger = logging.getLogger(__name__)
 
 
@@ -61,5 +63,7 @@ class TrainNodes:
         return result.checkpoint
 
     def evaluate(self, checkpoint: Path, split: Path) -> Report:
-        """Score the checkpoint on what was held out, beside the floors."""
-        return self.task.evaluate(checkpoint, self.task.open_data(split))
+        """Score the checkpoint on what was held out, beside the floors; where test is for one
+        final model alone, on valid."""
+        parts = (VALID,) if self.task.test_once else None
+        return self.task.evaluate(checkpoint, self.task.open_data(split), parts=parts)

@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from seqtune.contracts.task import TaskSpec
 
+from .._exhibits import exhibit_nodes
 from .._template import SCRATCH, of_task
 from .nodes import TrainNodes
 
@@ -40,6 +41,7 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
                 outputs="metrics",
                 name="evaluate",
             ),
+            *exhibit_nodes(task, "metrics", name="draw_metrics"),
         ],
         stage="train",
     )

@@ -30,7 +30,7 @@ def describe_best(
     best = BestConfig(
         task=search.task.name,
         values=trial_values(resolved, trial.params),
-        metric=search.scoring().metric,
+        metric=search.scoring().first.metric,
         score=trial.score or 0.0,
         metrics=dict(trial.metrics),
         best_epoch=int(trial.metrics[BEST_EPOCH]),
@@ -41,7 +41,7 @@ def describe_best(
         searched=sorted(trial.params),
         environment=resolved.table(),
         data_hash=data.content_hash,
-        versions=library_versions(),
+        versions=library_versions(resolved.config.libraries),
         fingerprint=fingerprint(resolved.config, data_hash=data.content_hash),
     )
     result: dict[str, Any] = plain(best.model_dump(mode="json"))

@@ -17,7 +17,7 @@ from seqtune.tuning.narrowing.narrow import narrow
 from seqtune.tuning.parameters import TuningParameters, task_space
 from seqtune.tuning.spaces.space import Space
 
-from .stages import without_given
+from .stages import scoring_of, without_given
 from .tables import plain, read_trials_table
 
 if TYPE_CHECKING:
@@ -27,13 +27,20 @@ if TYPE_CHECKING:
 
 
 def analyse_stage(
-    parameters: TaskParameters, space: Space, table: pd.DataFrame, report: Report, *, top: int
+    parameters: TaskParameters,
+    tuning: TuningParameters,
+    space: Space,
+    table: pd.DataFrame,
+    report: Report,
+    *,
+    top: int,
 ) -> Report:
     """SPEC 4.4 for one stage; `space` is what it searched."""
     trials = read_trials_table(table)
     config = parameters.resolve().config
     space = without_given(space, parameters)
-    mode, metric = config.training.monitor_mode, config.training.monitor
+    goal = scoring_of(parameters, tuning).first
+    mode, metric = goal.mode, goal.metric
     found = analyse(
         trials,
         space=space,
@@ -62,7 +69,7 @@ def narrow_space(
     from seqtune.reporting import figures
 
     trials = read_trials_table(table)
-    mode = parameters.resolve().config.training.monitor_mode
+    mode = scoring_of(parameters, tuning).first.mode
     space, target = (without_given(tuning.spaces[name], parameters) for name in ("quick", "medium"))
     epochs = report.get("epochs") or {}  # only of stages that are switched on
     short = epochs.get("quick", 1)
@@ -138,11 +145,11 @@ def draw_stage(
     )
 
 
-def draw_rerank(parameters: TaskParameters, reranked: Report) -> Figure:
+def draw_rerank(parameters: TaskParameters, tuning: TuningParameters, reranked: Report) -> Figure:
     """Scores with one seed beside scores over fresh seeds."""
     from seqtune.reporting import figures
 
-    metric = parameters.resolve().config.training.monitor
+    metric = scoring_of(parameters, tuning).first.metric
     return figures.rerank(
         reranked.get("rows") or [], metric=metric, reason=reranked.get("reason", "")
     )

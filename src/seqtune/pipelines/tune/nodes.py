@@ -137,11 +137,13 @@ class TuneNodes:
         """What the quick stage found out about the space."""
         from .findings import analyse_stage
 
-        return analyse_stage(parameters, tuning.spaces["quick"], trials, report, top=5)
+        space = tuning.spaces["quick"]
+        return analyse_stage(parameters, tuning, space, trials, report, top=5)
 
     def analyse_medium(
         self,
         parameters: TaskParameters,
+        tuning: TuningParameters,
         trials: pd.DataFrame,
         report: Report,
         narrowed: dict[str, Any],
@@ -150,7 +152,7 @@ class TuneNodes:
         from .findings import analyse_stage, narrowed_space
 
         space, _queue = narrowed_space(parameters, narrowed)
-        return analyse_stage(parameters, space, trials, report, top=10)
+        return analyse_stage(parameters, tuning, space, trials, report, top=10)
 
     def narrow(
         self,
@@ -180,11 +182,13 @@ class TuneNodes:
 
         return draw_stage(tuning, trials, analysis, stage="medium")
 
-    def draw_rerank(self, parameters: TaskParameters, reranked: Report) -> Any:
+    def draw_rerank(
+        self, parameters: TaskParameters, tuning: TuningParameters, reranked: Report
+    ) -> Any:
         """Scores with one seed beside means over fresh seeds."""
         from .findings import draw_rerank
 
-        return draw_rerank(parameters, reranked)
+        return draw_rerank(parameters, tuning, reranked)
 
     def _search(
         self,

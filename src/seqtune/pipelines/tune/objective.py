@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.config import fingerprint
+from seqtune.contracts.config import RunConfig, fingerprint
 from seqtune.contracts.errors import ConfigurationError, InfeasibleError, Interrupted
 from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.resolve import Resolved, flatten
@@ -18,7 +19,11 @@ from seqtune.tuning.config import ForbiddenConfig
 from seqtune.tuning.goals.objectives import forbidden_reason
 from seqtune.tuning.plan import ReportEpoch
 
-from .._resolution import resolve_trial
+from .._resolution import resolve_trial, what_is_trained
+from .trained import Trained, stage_folder, trained_once
+
+if TYPE_CHECKING:
+    from seqtune.training import FitResult
 
 BEST_EPOCH = "best_epoch"
 
@@ -38,21 +43,54 @@ class TrainTrial:
     dry_run: bool = True
 
     def __call__(self, params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, float]:
-        from seqtune.training import fit
-
         data = self.task.open_data(self.split)
         resolved = self.resolve(params, data)
         self._refuse_forbidden(resolved)
-        measured = self._measure(resolved, data, name=name)
-        folder = self.scratch / "tune" / name
-        run = fingerprint(resolved.config, data_hash=data.content_hash)
+        if self.task.measure is None:
+            folder = self.scratch / "tune" / name
+            _, metrics = self._fit(resolved.config, data, report, name=name, folder=folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            return metrics
+        with self.trained(resolved.config, data, report, name=name) as trained:
+            if not trained.is_new:
+                for row in trained.history:  # as its own training would have told them
+                    if report(int(row["epoch"]), row):
+                        return trained.metrics
+            if trained.checkpoint is None:
+                return trained.metrics
+            measured = self.task.measure(trained.checkpoint, data, resolved.config)
+            return {**trained.metrics, **measured}
+
+    def trained(
+        self, config: RunConfig, data: TrainingData, report: ReportEpoch, *, name: str
+    ) -> AbstractContextManager[Trained]:
+        """The weights of this configuration, trained now or by a trial that is like it in all that
+        training reads."""
+        read, key = what_is_trained(self.task, config, data)
+        return trained_once(
+            stage_folder(self.scratch, self.stage) / key,
+            lambda folder: self._fit(read, data, report, name=name, folder=folder),
+        )
+
+    def _fit(
+        self,
+        config: RunConfig,
+        data: TrainingData,
+        report: ReportEpoch,
+        *,
+        name: str,
+        folder: Path,
+    ) -> tuple[FitResult, dict[str, float]]:
+        from seqtune.training import fit
+
+        known = self._known_before(config, data, name=name)
         try:
             result = fit(
                 self.task,
-                resolved.config,
+                config,
                 data,
                 directory=folder,
-                fingerprint=run,
+                fingerprint=fingerprint(config, data_hash=data.content_hash),
                 report=report,
                 progress=False,
             )
@@ -61,9 +99,8 @@ class TrainTrial:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        shutil.rmtree(folder, ignore_errors=True)
         trained = {"fit_seconds": result.seconds, BEST_EPOCH: float(result.best_epoch)}
-        return {**measured, **result.best_metrics, **trained}
+        return result, {**known, **result.best_metrics, **trained}
 
     def resolve(self, params: Params, data: TrainingData) -> Resolved[Any]:
         """The configuration of these parameters; what cannot be built is a violated constraint."""
@@ -84,11 +121,11 @@ class TrainTrial:
         if reason := forbidden_reason(values, self.forbidden):
             raise InfeasibleError(reason, constraint="forbidden")
 
-    def _measure(
-        self, resolved: Resolved[Any], data: TrainingData, *, name: str
+    def _known_before(
+        self, config: RunConfig, data: TrainingData, *, name: str
     ) -> dict[str, float]:
         """What is known before training; refuses what does not fit into memory."""
-        estimate = self.task.estimate_memory(resolved.config, data)
+        estimate = self.task.estimate_memory(config, data)
         limit = self.memory_limit_mib
         if limit is not None and estimate > limit:
             raise InfeasibleError(
@@ -104,7 +141,7 @@ class TrainTrial:
 
         folder = self.scratch / "tune" / f"{name}-dry-run"
         try:
-            dry = rehearse(self.task, resolved.config, data, num_steps=1, directory=folder)
+            dry = rehearse(self.task, config, data, num_steps=1, directory=folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         known = {

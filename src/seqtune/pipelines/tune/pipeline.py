@@ -81,7 +81,7 @@ def _medium(nodes: TuneNodes) -> list[Node]:
         ),
         Node(
             nodes.analyse_medium,
-            inputs=["params:task", "medium_trials", "tune_medium_report", "narrowed_space"],
+            inputs=[*PARAMETERS, "medium_trials", "tune_medium_report", "narrowed_space"],
             outputs="medium_analysis",
             name="analyse_medium",
             namespace="medium",
@@ -103,7 +103,7 @@ def _best(nodes: TuneNodes) -> list[Node]:
         ),
         Node(
             nodes.draw_rerank,
-            inputs=["params:task", "rerank_report"],
+            inputs=[*PARAMETERS, "rerank_report"],
             outputs="rerank_figure",
             name="draw_rerank",
             namespace="best",

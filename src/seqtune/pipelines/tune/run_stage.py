@@ -25,7 +25,7 @@ from .grouped import run_groups
 from .listed import run_list
 from .stages import Search, without_given
 from .tables import plain, read_trials_table, trials_table
-from .unread import refuse_unread
+from .unread import refuse_unmeasured, refuse_unread, refuse_unread_after_training
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,13 +41,22 @@ def run_test(search: Search) -> tuple[pd.DataFrame, Report]:
         return trials_table([]), _off("test")
     budget = search.budgets()["test"]
     objective = search.objective(budget)
-    for stage in search.tuning.spaces:
-        root = f"{search.task.name}.tuning.spaces.{stage}"
-        refuse_unread(objective, search.space(stage), root=root)
+    spaces = {
+        f"{search.task.name}.tuning.spaces.{stage}": search.space(stage)
+        for stage in search.tuning.spaces
+    }
+    for root, space in spaces.items():
+        refuse_unmeasured(search.task, space, search.scoring(), root=root)
+        refuse_unread(objective, space, root=root)
     result = search.run(search.plan(budget, search.space("quick")), objective)
-    if not ranked(result.trials, mode=search.scoring().first.mode):
+    best = next(iter(ranked(result.trials, mode=search.scoring().first.mode)), None)
+    if best is None:
         reasons = "; ".join(sorted({t.reason for t in result.trials if t.reason})) or "no reason"
         raise TuningError(f"no trial of the test stage came to its end: {reasons}")
+    if result.num_new:  # else it was looked at when they were
+        for root, space in spaces.items():
+            refuse_unread_after_training(objective, space, best.params, root=root)
+    search.forget_trained("test")
     return trials_table(result.trials), _report(search, budget, result)
 
 
@@ -62,6 +71,7 @@ def run_quick(
     budget, space = budgets["quick"], search.space("quick")
     queue = queued_by_hand(search, space)
     result = search.run(search.plan(budget, space, queue=queue), search.objective(budget))
+    search.forget_trained("quick")
     report = {**_report(search, budget, result), "epochs": _epochs(budgets)}
     return trials_table(result.trials), _snapshot(search, [result.name], out), report
 
@@ -81,6 +91,7 @@ def run_medium(
     else:
         plan = search.plan(budget, space, queue=queue)
         results = [search.run(plan, search.objective(budget))]
+    search.forget_trained("medium")
     report = {
         **_report(search, budget, *results),
         "epochs": _epochs(budgets),
@@ -105,6 +116,7 @@ def run_rerank(
     runs = rerank_queue(best, seeds)
     epochs = search.budgets(read_trials_table(tests))[stage].epochs
     reruns, result = run_list(search, runs, stage=f"{stage}.rerank", epochs=epochs)
+    search.forget_trained(f"{stage}.rerank")
     judged = judge(best, reruns, mode=scoring.first.mode)
     lines = [f"rerank: {judged.reason}", _how_many("rerank", result)]
     report: Report = plain(
@@ -152,6 +164,7 @@ def run_seed(
     seeds = fresh_seeds(search.tuning.config.seed, num=budget.trials, below=SEEDS_OF_STAGE)
     runs: list[Params] = [{**params, "seed": seed} for seed in seeds]
     trials, result = run_list(search, runs, stage="seed", epochs=budget.epochs)
+    search.forget_trained("seed")
     judged = judge_seeds(trials, mode=search.scoring().first.mode)
     lines = [f"seed: {judged.verdict}", _how_many("seed", result)]
     report: Report = plain({"enabled": True, "headline": lines, **judged.as_dict()})

@@ -25,6 +25,7 @@ from seqtune.tuning.studies.storage import StorageRef, backup
 from .._processes import local_executor, num_workers
 from .._resolution import EPOCHS, resolve_trial
 from .objective import TrainTrial
+from .trained import forget_trained
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,7 @@ class Search:
         return num_workers(self.tuning.config.workers)
 
     def scoring(self) -> Scoring:
-        """The metric that training monitors is the one that tuning goes by."""
-        training = self.parameters.resolve().config.training
-        config = self.tuning.config
-        return Scoring(
-            metric=training.monitor,
-            mode=training.monitor_mode,
-            gap=config.gap_penalty,
-            goals=config.objectives,
-        )
+        return scoring_of(self.parameters, self.tuning)
 
     def budgets(self, tests: Sequence[Trial] = ()) -> dict[str, StageBudget]:
         """What each stage may spend, given the trials of the test stage."""
@@ -123,7 +116,8 @@ class Search:
         unimportant = {f"{group}.{key}" for group, keys in WITHOUT_EFFECT.items() for key in keys}
         left_out = {*searched, *unimportant, EPOCHS}
         config = {k: entry["value"] for k, entry in resolved.table().items() if k not in left_out}
-        return {"config": config, "data": data.content_hash, "versions": library_versions()}
+        versions = library_versions(resolved.config.libraries)
+        return {"config": config, "data": data.content_hash, "versions": versions}
 
     def objective(self, budget: StageBudget, *, stage: str = "") -> TrainTrial:
         config = self.tuning.config
@@ -167,6 +161,10 @@ class Search:
         )
         return replace(result, trials=trials)
 
+    def forget_trained(self, stage: str) -> None:
+        """Free the disk of weights that only trials of a stage share, which is over."""
+        forget_trained(self.scratch, stage)
+
     def storage(self) -> StorageRef:
         kept = self.tuning.config.storage
         return StorageRef(
@@ -174,6 +172,17 @@ class Search:
             heartbeat_seconds=kept.heartbeat_seconds,
             grace_seconds=kept.grace_seconds,
         )
+
+
+def scoring_of(parameters: TaskParameters, tuning: TuningParameters) -> Scoring:
+    """What a search goes by: its objectives, or without any what training monitors."""
+    training = parameters.resolve().config.training
+    return Scoring(
+        metric=training.monitor,
+        mode=training.monitor_mode,
+        gap=tuning.config.gap_penalty,
+        goals=tuning.config.objectives,
+    )
 
 
 @cache

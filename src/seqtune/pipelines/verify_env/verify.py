@@ -127,7 +127,7 @@ def _report(findings: Findings, data: TrainingData, *, task: str) -> Report:
         "values": table_of_both(*tables),
         "proof": findings.proof,
         "data_hash": data.content_hash,
-        "versions": library_versions(),
+        "versions": library_versions(training.config.libraries if training else ()),
         "fingerprint": (
             fingerprint(training.config, data_hash=data.content_hash) if training else None
         ),

@@ -7,6 +7,7 @@ from plotly.graph_objects import Figure
 
 from ._data import activity, lengths, popularity
 from ._decisions import narrowing, rerank
+from ._exhibits import draw_exhibit, exhibit_table
 from ._goals import pareto_front
 from ._parameters import importances, parallel_coordinates, slices
 from ._reasons import agreement, attention, effects, nearest
@@ -17,7 +18,9 @@ __all__ = [
     "activity",
     "agreement",
     "attention",
+    "draw_exhibit",
     "effects",
+    "exhibit_table",
     "history",
     "importances",
     "intermediate_values",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ._words import texts
+
 LEVEL = 6
 """Of gzip; 9 takes longer and saves nothing worth it."""
 TITLE_ROOM = 14
 WIDE = {"parcoords": 760}
 """Points below which a kind of figure cannot be read; narrower screens scroll it in its box."""
 MANY_AXES = 660
+OF_ENSEMBLE = "ensemble_"
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,19 @@ class Figure:
     name: str
     kind: str
     """history, importance, ...: what it shows; names the text that explains it."""
+    title: str
+    """Its own, for one that no text explains."""
     said: str
-    """Its subtitle."""
+    """Its subtitle, below a text that is the same for all data sets its title too."""
     json: str
     height: int
     min_width: int
     version: str | None
     here: bool
+
+    @property
+    def is_explained(self) -> bool:
+        return f"figure.{self.kind}" in texts()
 
 
 @cache
@@ -78,17 +88,29 @@ def _figure(name: str, facts: Mapping[str, Any]) -> Figure | None:
         layout.pop("width", None)
     except (KeyError, TypeError, AttributeError, ValueError):
         return None
-    subtitle = title.get("subtitle") or {} if isinstance(title, Mapping) else {}
+    own, said = _words_of(title)
+    whole = name.removeprefix(OF_ENSEMBLE)
+    is_exhibit = f"figure.{whole}" in texts()
     return Figure(
         name=name,
-        kind=name.rpartition("_")[2],
-        said=str(subtitle.get("text") or "").replace("<br>", " "),
+        kind=whole if is_exhibit else name.rpartition("_")[2],
+        title=own,
+        said=". ".join(filter(None, (own, said))) if is_exhibit else said,
         json=json_for_html(drawn),
         height=int(height),
         min_width=_min_width(layout, data),
         version=facts.get("version"),
         here=bool(facts.get("here")),
     )
+
+
+def _words_of(title: Any) -> tuple[str, str]:
+    """Title and subtitle as text."""
+    if not isinstance(title, Mapping):
+        return "", ""
+    both = title.get("text"), (title.get("subtitle") or {}).get("text")
+    own, said = (html.unescape(str(one or "").replace("<br>", " ")) for one in both)
+    return own, said
 
 
 def _spare(layout: Mapping[str, Any], data: list[Any], margin: Mapping[str, Any]) -> int:

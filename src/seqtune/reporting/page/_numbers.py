@@ -14,6 +14,22 @@ from ._words import say
 
 DASH = "–"
 MINUS = "−"
+METRICS = {
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "macro_f1_tuned": "macro F1 (tuned)",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "exact_match": "exact match",
+    "lrap": "LRAP",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "rouge_sum": "ROUGE sum",
+    "mean_words": "words",
+    "seconds_per_row": "seconds a row",
+}
+PARTS = {"val_": "valid ", "train_": "train ", "test_": "test ", "decoded_": "decoded "}
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -57,6 +73,15 @@ def plain(value: Any) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.4g}"
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def cell(value: Any) -> str:
+    """Of a table that a stage wrote."""
+    if is_missing(value) or value == "":
+        return DASH
+    if is_number(value):
+        return count(value) if float(value).is_integer() else metric(value)
+    return str(value)
 
 
 def exact(value: Any) -> str:
@@ -107,7 +132,9 @@ def moment(text: Any) -> str:
 def metric_name(name: Any) -> str:
     """NDCG@10, with its part: valid NDCG@10."""
     text = "" if is_missing(name) else str(name)
-    for prefix, part in (("val_", "valid "), ("train_", "train "), ("test_", "test ")):
+    if text in METRICS:
+        return METRICS[text]
+    for prefix, part in PARTS.items():
         if text.startswith(prefix):
             return part + metric_name(text.removeprefix(prefix))
     return text if text.endswith("loss") or "/" in text else text.upper() if "@" in text else text
@@ -126,6 +153,7 @@ FILTERS = {
     "percent": percent,
     "plain": plain,
     "exact": exact,
+    "cell": cell,
     "duration": duration,
     "size": size,
     "moment": moment,

@@ -7,12 +7,13 @@ from typing import Any
 
 from ._curve import curves
 from ._environment import asset, environment, policy
-from ._figures import Figure, figures, packed_plotly, plotly_script
+from ._figures import OF_ENSEMBLE, Figure, figures, packed_plotly, plotly_script
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "answer": (),
     "asked": (),
     "data": ("ingest_report", "split_report"),
+    "dry_run": ("dry_run_report",),
     "verify": ("verify_report",),
     "test": ("tune_test_report",),
     "quick": ("tune_quick_report", "quick_analysis"),
@@ -32,7 +33,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 }
 """Sections in their order, each with the documents of which one must be there."""
 FIGURED = ("quick", "medium", "narrowing", "rerank", "seed", "ensemble")
-"""Sections that show the figures whose names begin like theirs."""
+"""Sections that show the figures, and the tables, whose names begin like theirs."""
+METRICS, EXHIBITS = "metrics", "exhibits"
 
 
 def render(facts: Mapping[str, Any]) -> str:
@@ -41,13 +43,13 @@ def render(facts: Mapping[str, Any]) -> str:
     `facts` is what `run_report.gather` makes; any key may be missing:
     task, version, started, seconds, status, error {kind, message, node}; asked {command, pipelines,
     env, changes}; documents {name: {value, version, here}}, reports as the catalog has them; answer
-    {metric, mode, parts, search, signs}; figures {name: {json, version, here}}; spent; examples;
-    nodes; reproduce {versions, platform, cpus, git, datasets, pins}.
+    {metric, mode, parts, search, signs}; figures {name: {json, version, here}}; tables {name:
+    {columns, rows, left_out, version, here}}; spent; examples; nodes; reproduce {versions,
+    platform, cpus, git, datasets, pins}.
     """
     documents = facts.get("documents") or {}
     drawn = figures(facts.get("figures") or {})
-    placed = {name: [one for one in drawn if _belongs(one, name)] for name in FIGURED}
-    placed["figures"] = [one for one in drawn if not any(_belongs(one, name) for name in FIGURED)]
+    placed = _placed(drawn, documents)
     shown = [name for name in SECTIONS if _is_shown(name, documents, placed)]
     library = plotly_script() if drawn else b""
     script = asset("page.js")
@@ -61,6 +63,7 @@ def render(facts: Mapping[str, Any]) -> str:
             sections=shown,
             section_documents=SECTIONS,
             placed=placed,
+            read=_read(facts.get("tables") or {}, documents),
             curves=_training_curves(documents),
             style=asset("page.css"),
             script=script,
@@ -69,6 +72,31 @@ def render(facts: Mapping[str, Any]) -> str:
             policy=policy(script.encode(), library, draws=bool(library)),
         )
     )
+
+
+def _placed(drawn: list[Figure], documents: Mapping[str, Any]) -> dict[str, list[Figure]]:
+    """Figures by the section that shows them; those of metrics are named by these."""
+    placed = {name: [one for one in drawn if _belongs(one.name, name)] for name in FIGURED}
+    exhibits = _exhibits(documents, METRICS)
+    placed[METRICS] = [one for one in drawn if one.name in exhibits]
+    known = {one.name for section in placed.values() for one in section}
+    return {**placed, "figures": [one for one in drawn if one.name not in known]}
+
+
+def _read(tables: Mapping[str, Any], documents: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Tables by the section that shows them, each with the title that its exhibit has."""
+    found: dict[str, list[Any]] = {METRICS: [], "ensemble": []}
+    for name, table in tables.items():
+        section = "ensemble" if _belongs(name, "ensemble") else METRICS
+        of = "ensemble_metrics" if section == "ensemble" else METRICS
+        exhibit = _exhibits(documents, of).get(name.removeprefix(OF_ENSEMBLE)) or {}
+        found[section].append({**table, "name": name, "title": exhibit.get("title") or name})
+    return found
+
+
+def _exhibits(documents: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = (documents.get(name) or {}).get("value") or {}
+    return found.get(EXHIBITS) or {}
 
 
 def _is_shown(name: str, documents: Mapping[str, Any], placed: Mapping[str, list[Figure]]) -> bool:
@@ -80,8 +108,8 @@ def _is_shown(name: str, documents: Mapping[str, Any], placed: Mapping[str, list
     return not wanted or (not is_off and any(each in documents for each in wanted))
 
 
-def _belongs(figure: Figure, section: str) -> bool:
-    return figure.name == section or figure.name.startswith(f"{section}_")
+def _belongs(name: str, section: str) -> bool:
+    return name == section or name.startswith(f"{section}_")
 
 
 def _training_curves(documents: Mapping[str, Any]) -> list[Any]:

@@ -12,6 +12,8 @@ from ._numbers import is_number
 FINISHED = ("complete", "pruned")
 UNFINISHED = ("infeasible", "failed", "lost", "running", "waiting")
 OWN = ("default", "task")
+SHORT, LONG = 40, 80
+"""Characters of a cell."""
 WORST = ("bad", "warn", "unknown", "ok")
 
 
@@ -131,6 +133,40 @@ def best_of(row: Mapping[str, Any]) -> float | None:
     return max((value for value in row.values() if is_number(value)), default=None)
 
 
+def is_long(table: Any) -> bool:
+    """Whether its rows are texts to be read, rather than numbers to be compared."""
+    return any(len(str(cell)) > LONG for row in table.get("rows") or () for cell in row)
+
+
+def records(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of a table of texts: what is short in one line, what is long under its name."""
+    columns, rows = table.get("columns") or [], table.get("rows") or []
+    long = {
+        name
+        for place, name in enumerate(columns)
+        if any(len(str(row[place])) > SHORT for row in rows)
+    }
+    found = []
+    for row in rows:
+        named = dict(zip(columns, row, strict=True))
+        found.append(
+            {
+                "short": {name: value for name, value in named.items() if name not in long},
+                "long": {name: value for name, value in named.items() if name in long},
+            }
+        )
+    return found
+
+
+def decided(decision: Any) -> list[dict[str, Any]]:
+    """What belongs to the weights of an ensemble: named numbers by what they are."""
+    return [
+        {"kind": kind, "values": values}
+        for kind, values in (decision or {}).items()
+        if isinstance(values, Mapping) and values
+    ]
+
+
 def rest(report: Any, *known: str) -> list[tuple[str, Any]]:
     """Single values of a report that no sentence of the page speaks about."""
     return [
@@ -153,4 +189,7 @@ FUNCTIONS = {
     "tables": tables,
     "best_of": best_of,
     "rest": rest,
+    "is_long": is_long,
+    "records": records,
+    "decided": decided,
 }

@@ -23,6 +23,7 @@ TASK = TaskSpec(
     predict=Lazy(f"{_HERE}.predict:predict"),
     scales=("probabilities", "logits"),
     settle=Lazy(f"{_HERE}.model:settle"),
+    audit=Lazy(f"{_HERE}.data:truncation"),
     test_once=True,
     figures=("precision_recall", "thresholds", "confusion", "co_occurrence"),
     tables=("classes",),

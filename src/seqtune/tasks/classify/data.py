@@ -9,6 +9,7 @@ Shapes: N texts, L labels.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from seqtune.text.pretrained import identity, load_tokenizer, locate
 from seqtune.text.split import Part, TextSplit
-from seqtune.text.tokens import Tokens, encoder_of, write_tokens
+from seqtune.text.tokens import Tokens, audit, encoder_of, num_closing, write_tokens
 
 from .params import ClassifyConfig, ModelConfig
 
@@ -65,11 +66,18 @@ class ClassifyData(TextSplit):
     def tokens(self, part: Part, model: ModelConfig) -> Tokens:
         """The texts of a part as a model's tokens; made once for all who ask."""
         folder = locate(model.name, revision=model.revision, allow_pickle=model.allow_pickle)
-        key = {"model": identity(folder), "part": part, "max_length": model.max_length}
+        return self.tokens_by(
+            lambda: load_tokenizer(folder), part, identity(folder), limit=model.max_length
+        )
+
+    def tokens_by(
+        self, tokenizer: Callable[[], Any], part: Part, revision: str, *, limit: int
+    ) -> Tokens:
+        """The same by the tokeniser of a model of this revision, wherever it is kept."""
+        key = {"model": revision, "part": part, "max_length": limit}
 
         def write(out: Path) -> None:
-            encode = encoder_of(load_tokenizer(folder))
-            write_tokens(out, self.texts(part), encode, limit=model.max_length)
+            write_texts(out, self.texts(part), tokenizer(), limit=limit)
 
         return Tokens.open(self.made("tokens", key, write))
 
@@ -81,6 +89,22 @@ class ClassifyData(TextSplit):
         text = json.dumps(self.labels, ensure_ascii=False)
         (directory / LABELS_FILE).write_text(text + "\n", encoding="utf-8")
         write_model_assets(directory, config.model)
+
+
+def write_texts(out: Path, texts: Sequence[str], tokenizer: Any, *, limit: int) -> None:
+    """Tokens of texts, cut to a limit before what closes them."""
+    encode, closing = encoder_of(tokenizer), num_closing(tokenizer)
+    write_tokens(out, texts, encode, limit=limit, keep_last=closing)
+
+
+def truncation(config: ClassifyConfig, data: ClassifyData) -> dict[str, dict[str, Any]]:
+    """How many texts are cut, by part; JSON-ready."""
+    parts: tuple[Part, ...] = ("train", "valid")
+    return {
+        part: audit(data.tokens(part, config.model).full_lengths, config.model.max_length)
+        for part in parts
+        if data.num_rows(part)
+    }
 
 
 def read_labels(assets: Path) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class ColumnNames(Section):
     id: str | None = None
     """A column that names rows; null: they are numbered."""
     labels: tuple[str, ...] = ()
-    """Columns of 0 and 1, in their order; empty: all columns but those of text, id and part."""
+    """Columns of 0 and 1, in their order; empty: all columns but those of text, id and ignore."""
     ignore: tuple[str, ...] = ()
     """Columns that are neither."""
 
@@ -40,7 +40,8 @@ class IngestConfig(Section):
     """Of text files; cp949 is usual for Korean files from Excel."""
     columns: ColumnNames = ColumnNames()
     on_empty: Literal["error", "drop"] = "error"
-    """What happens to texts without a letter or digit; drop counts them in the report."""
+    """What happens to texts without a letter or digit; drop counts them in the report. Under drop,
+    a test file stays whole here and below: its number is compared with those of others."""
     on_duplicates: Literal["error", "drop", "keep"] = "drop"
     """Equal texts with equal labels; drop keeps the first of them."""
     on_conflict: Literal["error", "drop", "keep"] = "drop"
@@ -57,7 +58,7 @@ class SplitConfig(Section):
     valid_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     """Share of rows for valid, stratified over all labels."""
     test_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-    """The same for test; 0 where a test file is given, which is then test as a whole."""
+    """The same for test; not used where a test file is given, which is then test as a whole."""
     use_full_data: bool = False
     """Train on everything but test, for as many epochs as the validated run found best."""
     min_positives: Annotated[int, Field(ge=1)] = 1
@@ -69,7 +70,8 @@ class SplitConfig(Section):
     minority_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     """aeda: labels with a smaller share of positives are rare."""
     leakage: Literal["error", "drop", "keep"] = "drop"
-    """Texts of the fit part that stand, but for spaces and case, in valid or test too."""
+    """Texts that stand, but for spaces, case and marks, in the test file too; drop keeps them out
+    of train and valid. Such texts of one file always share a part."""
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> SplitConfig:

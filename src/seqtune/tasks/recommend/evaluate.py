@@ -6,13 +6,14 @@ Shapes: B batch (users), V items. Column j of scores is item j + 1.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from seqtune.contracts.ensemble import is_ensemble
+from seqtune.contracts.metrics import wanted_parts
 from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import OURS, Report
 
@@ -31,8 +32,8 @@ UNIFORM = "sampled_uniform"
 BY_POPULARITY = "sampled_popularity"
 
 
-def evaluate(checkpoint: Path, data: SplitData) -> Report:
-    """Metrics of the best weights on valid and test, where they exist; JSON-ready.
+def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None = None) -> Report:
+    """Metrics of the best weights on valid and test, or on some of `parts`; JSON-ready.
 
     `checkpoint` may be the folder of an ensemble.
     """
@@ -41,11 +42,12 @@ def evaluate(checkpoint: Path, data: SplitData) -> Report:
     _warn_of_other_data(loaded, data)
     floors = Floors.of(data, device=loaded.device)
     exist: dict[Part, bool] = {"valid": data.has_validation, "test": data.has_test}
-    parts = {part: _part(loaded, data, floors, part) for part in exist if exist[part]}
+    wanted = wanted_parts([part for part in exist if exist[part]], parts)
+    found = {part: _part(loaded, data, floors, part) for part in exist if part in wanted}
     return {
-        "headline": [found["verdict"] for found in parts.values()],
+        "headline": [part["verdict"] for part in found.values()],
         **_facts(loaded, data),
-        "parts": parts,
+        "parts": found,
     }
 
 

@@ -76,11 +76,22 @@ class RecommendPool:
     def scales(self) -> tuple[str, ...]:
         return SCALES
 
-    def score(self, weights: Floats, *, scale: str, rows: Int64 | None = None) -> float:
+    def score(
+        self,
+        weights: Floats,
+        *,
+        scale: str,
+        rows: Int64 | None = None,
+        decided_on: Int64 | None = None,  # noqa: ARG002 - a ranking needs nothing decided
+    ) -> float:
         """The metric of a weighting over some users, or all."""
         ranks = self._cached_ranks(np.asarray(weights, np.float64), scale)
         counts = np.bincount(ranks if rows is None else ranks[rows], minlength=len(self.gains))
         return float(counts @ self.gains) / int(counts.sum())
+
+    def decision(self, weights: Floats, *, scale: str) -> Mapping[str, Any]:  # noqa: ARG002
+        """Nothing: whoever scores higher stands before."""
+        return {}
 
     def facts(self) -> Mapping[str, Any]:
         """What it is made of, what it takes, and how far it is exact: the share of users whose part

@@ -23,6 +23,7 @@ TASK = TaskSpec(
     predict=Lazy(f"{_HERE}.predict:predict"),
     scales=("minimum_bayes_risk",),
     settle=Lazy(f"{_HERE}.model:settle"),
+    audit=Lazy(f"{_HERE}.batches:truncation"),
     measure=Lazy(f"{_HERE}.decoding:measure"),
     after_training=("generation",),
     test_once=True,

@@ -48,4 +48,4 @@ class SummarizeData(TextSplit):
         from .model import write_model_assets
 
         directory.mkdir(parents=True, exist_ok=True)
-        write_model_assets(directory, config)
+        write_model_assets(directory, config, self)

@@ -68,6 +68,8 @@ class SplitConfig(Section):
     """backtranslation: of one that translates to another language."""
     backward_model: str | None = None
     """backtranslation: of one that translates back."""
+    allow_pickle: bool = False
+    """Take weights of these models that are no safetensors; loading them can run any code."""
     augment_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     """Share of the fit part that gets another dialogue of each kind."""
 

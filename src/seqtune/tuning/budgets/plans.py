@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from seqtune.contracts.errors import ConfigurationError, did_you_mean
 
 from ..config import STAGES, PrunerKind, SamplerKind, StageConfig, TuningConfig
+from ..goals.scoring import known_at_the_end
 from ..spaces.space import Space
 from .durations import EXAMPLES, format_duration, looks_like_duration, parse_duration
 from .sizes import BUDGETS, DEFAULT_SIZES, Planned, Size
@@ -128,15 +129,19 @@ def settle_sampler(
     return "gp" if suits_gp else "tpe"
 
 
-def settle_pruner(wanted: PrunerKind, sampler: SamplerKind) -> PrunerKind:
+def settle_pruner(
+    wanted: PrunerKind, sampler: SamplerKind, *, only_at_the_end: bool = False
+) -> PrunerKind:
     """The pruner behind `auto`; any other one stays.
+
+    A goal that is known at the end alone stops nothing early.
 
     The Gaussian process learns from complete trials alone: pruned ones cost epochs and teach it
     nothing, and with the median pruner its regret at the same cost was twice as high (docs/LOG.md).
     """
     if wanted != "auto":
         return wanted
-    return "none" if sampler == "gp" else "median"
+    return "none" if sampler == "gp" or only_at_the_end else "median"
 
 
 # ---- faults --------------------------------------------------------------------------------------
@@ -250,7 +255,9 @@ def _settled(config: TuningConfig, stage: str, planned: Planned, *, space: Space
         epochs=planned.size.epochs,
         timeout_seconds=planned.timeout_seconds,
         sampler=sampler,
-        pruner=settle_pruner(_pruner(config, stage), sampler),
+        pruner=settle_pruner(
+            _pruner(config, stage), sampler, only_at_the_end=known_at_the_end(config.objectives)
+        ),
         reason=_reason(config, stage, planned),
     )
 

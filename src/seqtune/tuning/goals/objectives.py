@@ -11,7 +11,7 @@ from seqtune.contracts.trials import Trial, ranked
 
 from ..config import Goal, PickConfig, TuningConfig
 from .forbidden import check_forbidden, forbidden_reason
-from .scoring import Score, Scoring
+from .scoring import Score, Scoring, known_at_the_end
 
 __all__ = [
     "Pick",
@@ -39,7 +39,7 @@ def check_objectives(
 
     `metric` and `mode` are what training monitors.
     """
-    faults = _pick_faults(config.pick, config.objectives)
+    faults = [*_pick_faults(config.pick, config.objectives), *_pruner_faults(config)]
     try:
         Scoring(metric, mode, gap=config.gap_penalty, goals=config.objectives)
     except ConfigurationError as error:
@@ -60,6 +60,22 @@ def _pick_faults(pick: PickConfig, goals: Sequence[Goal]) -> list[str]:
     if pick.by == "bounds" and all(goal.bound is None for goal in goals):
         return ["pick.by=bounds, but no objective has a bound; give objectives.bound to one"]
     return []
+
+
+def _pruner_faults(config: TuningConfig) -> list[str]:
+    """A pruner that would never have anything to go by."""
+    if not known_at_the_end(config.objectives) or len(config.objectives) > 1:
+        return []
+    stages = {name: stage.pruner for name, stage in config.stages}
+    asked = {"pruner.kind": config.pruner.kind} | {
+        f"stages.{name}.pruner": kind for name, kind in stages.items()
+    }
+    return [
+        f"{key}={kind} has no effect: {config.objectives[0].metric!r} is known when a trial is "
+        "over, so none is stopped early; set it to none or auto"
+        for key, kind in asked.items()
+        if kind not in (None, "none", "auto")
+    ]
 
 
 def pareto_front(trials: Iterable[Trial], goals: Sequence[Goal]) -> list[Trial]:

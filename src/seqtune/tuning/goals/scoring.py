@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +16,8 @@ from ..config import GapPenalty, Goal
 
 Mode = Literal["max", "min"]
 Metrics = Mapping[str, float]
+BY_EPOCH = ("val_", "train_")
+"""How names of metrics begin that validation logs; all others are known when a trial is over."""
 
 
 class Score(NamedTuple):
@@ -27,6 +29,11 @@ class Score(NamedTuple):
     """One for each goal, less the penalty; (score,) for a single one."""
     penalty: float
     """What was taken for overfitting, at least 0."""
+
+
+def known_at_the_end(goals: Sequence[Goal]) -> bool:
+    """Whether what trials would be stopped by is not known while they run."""
+    return bool(goals) and not goals[0].metric.startswith(BY_EPOCH)
 
 
 @dataclass(frozen=True)
@@ -125,9 +132,10 @@ class Scoring:
     def reported(self, metrics: Metrics) -> float | None:
         """The value of one epoch that trials are stopped by; None where it was not measured.
 
-        Without the gap penalty: early in training there is no gap yet to judge by.
+        Without the gap penalty: early in training there is no gap yet to judge by. Where the goal
+        is known at the end alone, no trial is stopped early and the monitored metric is told.
         """
-        value = metrics.get(self.first.metric)
+        value = metrics.get(self.metric if known_at_the_end(self.goals) else self.first.metric)
         return None if value is None else float(value)
 
     def identity(self) -> dict[str, Any]:

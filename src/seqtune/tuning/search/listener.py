@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from seqtune.contracts.errors import ConfigurationError
 
+from ..goals.scoring import known_at_the_end
 from ..plan import StudyPlan
 from ..sampling.pruners import Mode, build_pruner
 from ..studies.faults import with_retries
@@ -59,7 +60,7 @@ class EpochListener:
 
     def check_reported(self) -> None:
         """Raise where the searched metric never came: nothing was pruned, whatever the pruner."""
-        if self.curve:
+        if self.curve or known_at_the_end(self._plan.scoring.goals):
             return
         metric = self._plan.scoring.all_goals[0].metric
         measured = ", ".join(sorted(self.measured)) or "nothing"

@@ -194,6 +194,9 @@ class SearchWork:
 
         A metric that was not measured is nobody's bad luck: it ends the search.
         """
+        if listener.is_taken_away:  # stopped in the middle: perhaps there is nothing to judge
+            logger.warning("trial %d was ended by somebody else and is dropped", trial.number)
+            return
         try:
             listener.check_reported()
             score = self.plan.scoring.score(metrics)
@@ -204,7 +207,7 @@ class SearchWork:
             self._fail(trial, str(error))
             raise
         end = partial(tell, trial, metrics, score, pruned=listener.pruned)
-        if listener.is_taken_away or not with_retries(end, self.ref):
+        if not with_retries(end, self.ref):
             logger.warning("trial %d was ended by somebody else and is dropped", trial.number)
 
     def _refuse(self, trial: optuna.Trial, reason: str, constraint: str, violation: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -239,3 +240,14 @@ def test_training_on_everything_takes_the_epochs_that_each_trial_found_best(
     epochs = [member.config.training.epochs for member in plan.members[1:] if member.config]
     assert epochs == [1, 2, 3, 4]
     assert plan.members[1].known_score == pytest.approx(0.8)
+
+
+def test_of_trials_with_the_same_weights_one_is_a_member(choose: Choose) -> None:
+    """As if training did not read what these trials differ in."""
+    chooser = choose()
+    alike = replace(chooser, task=replace(TASK, after_training=("training",)))
+
+    plan = alike.choose()
+
+    assert [member.name for member in plan.members] == ["trained"]
+    assert "1 is all there are" in plan.why

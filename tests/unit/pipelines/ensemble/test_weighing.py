@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import Ensemble, open_ensemble
+from seqtune.contracts.ensemble import Ensemble, ensemble_fingerprint, open_ensemble
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.task import Report, TrainingData
 from seqtune.pipelines.ensemble.members import Plan, Planned
@@ -38,8 +38,11 @@ class ToyPool:
     def num_members(self) -> int:
         return len(self.values)
 
-    def score(self, weights: Any, *, scale: str, rows: Any = None) -> float:
+    def score(self, weights: Any, *, scale: str, rows: Any = None, decided_on: Any = None) -> float:
         return float(1.0 - ((weights / weights.sum() - self.values) ** 2).sum())
+
+    def decision(self, weights: Any, *, scale: str) -> Mapping[str, Any]:
+        return {"shares": weights.tolist()}
 
     def facts(self) -> Mapping[str, Any]:
         return {"users": self.num_rows}
@@ -88,6 +91,17 @@ def test_who_counts_is_in_the_folder_and_who_does_not_is_only_named(ensemble: En
     assert [member.score for member in manifest.members] == pytest.approx([0.1, 0.2, 0.3])
     assert (manifest.reference, manifest.method) == ("trained", "greedy")
     assert manifest.findings["pool"] == {"users": 8}
+
+
+def test_what_else_decides_is_in_the_manifest_and_in_its_fingerprint(
+    ensemble: Ensemble, data: TrainingData
+) -> None:
+    manifest = ensemble.manifest
+    assert manifest.decision == {"shares": pytest.approx([0.5, 0.0, 0.5])}
+    shares = {member.weights_sha256: member.weight for member in manifest.members}
+    known = {"scale": manifest.scale, "data_hash": data.content_hash}
+    assert manifest.fingerprint == ensemble_fingerprint(shares, **known, decision=manifest.decision)
+    assert manifest.fingerprint != ensemble_fingerprint(shares, **known)
 
 
 def test_members_take_no_second_room_on_the_disk(

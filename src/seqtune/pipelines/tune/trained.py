@@ -1,0 +1,115 @@
+"""Trained weights that several trials share: trials that differ in what training never reads.
+
+<scratch>/tune/trained-<stage>/<key>/          what `fit` writes
+<scratch>/tune/trained-<stage>/<key>/metrics.json   written last: "complete"
+<scratch>/tune/trained-<stage>/<key>.lock      held alone by who trains, shared by who measures
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._locks import locked, locked_at_once
+
+if TYPE_CHECKING:
+    from seqtune.training import FitResult
+
+METRICS = "metrics.json"
+KEPT = 3
+"""The newest trainings of a stage that stay on the disk until it is over."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave, by whichever trial."""
+
+    checkpoint: Path | None
+    """None where the training was not gone through to its end."""
+    metrics: Mapping[str, float]
+    history: Sequence[Mapping[str, float]]
+    is_new: bool
+
+
+@contextmanager
+def trained_once(
+    folder: Path, train: Callable[[Path], tuple[FitResult, Mapping[str, float]]]
+) -> Iterator[Trained]:
+    """The training of this folder, which stays there as long as it is used.
+
+    Whoever asks while another trains it waits for that. A training that was stopped from outside
+    before its end is nobody else's: it is given to who asked for it, and not kept.
+    """
+    lock = folder.with_name(f"{folder.name}.lock")
+    made: Trained | None = None
+    while made is None or made.checkpoint is not None:
+        with locked(lock, shared=True):
+            if (known := _read(folder, is_new=made is not None)) is not None:
+                yield known
+                return
+        with locked(lock):
+            if _read(folder, is_new=False) is None:
+                made = _train(folder, train)
+    yield made
+
+
+def forget_trained(scratch: Path, stage: str) -> None:
+    """Remove what a stage has trained; it is over."""
+    shutil.rmtree(stage_folder(scratch, stage), ignore_errors=True)
+
+
+def stage_folder(scratch: Path, stage: str) -> Path:
+    return scratch / "tune" / f"trained-{stage}"
+
+
+def _train(folder: Path, train: Callable[[Path], tuple[FitResult, Mapping[str, float]]]) -> Trained:
+    from seqtune.training.ledger import ASKED
+
+    result, metrics = train(folder)
+    if result.stopped == ASKED:
+        shutil.rmtree(folder, ignore_errors=True)
+        return Trained(None, metrics, result.history, is_new=True)
+    kept = {
+        "checkpoint": result.checkpoint.name,
+        "metrics": dict(metrics),
+        "history": [dict(row) for row in result.history],
+    }
+    _write(folder, kept)
+    _forget_older(folder.parent)
+    return Trained(result.checkpoint, metrics, result.history, is_new=True)
+
+
+def _read(folder: Path, *, is_new: bool) -> Trained | None:
+    path = folder / METRICS
+    if not path.is_file():
+        return None
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return Trained(folder / kept["checkpoint"], kept["metrics"], kept["history"], is_new=is_new)
+
+
+def _write(folder: Path, values: Mapping[str, Any]) -> None:
+    from seqtune.training.files import write_json
+
+    write_json(folder / METRICS, values)
+
+
+def _forget_older(stage: Path) -> None:
+    """Leave the newest; those that somebody is reading stay too."""
+    for path in sorted(stage.glob(f"*/{METRICS}"), key=_age)[KEPT:]:
+        folder = path.parent
+        with locked_at_once(folder.with_name(f"{folder.name}.lock")) as is_free:
+            if is_free:
+                path.unlink(missing_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return -path.stat().st_mtime
+    except FileNotFoundError:  # another worker was faster
+        return 0.0

@@ -1,0 +1,49 @@
+"""AEDA (Karimi, Rossi and Prati, 2021): more rows of rare labels, by punctuation put in.
+
+Only ever for the fit part, and only after the texts were divided: a copy of a text in another part
+would be that text.
+
+Shapes: N rows, L labels.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from seqtune.contracts.seeds import derive_seed
+
+from .data import Targets
+
+MARKS = (".", ",", "!", "?", ";", ":")
+LARGEST_SHARE = 0.3
+"""Of the words, that get a mark in front of them."""
+_WORD = re.compile(r"\S+")
+
+
+def rare_rows(targets: Targets, minority_share: float) -> npt.NDArray[np.bool_]:
+    """Rows that have at least one label with a smaller share of positives [N]."""
+    positives = targets.sum(axis=0, dtype=np.int64)
+    rare = (positives > 0) & (positives < minority_share * len(targets))  # [L]
+    return np.asarray((targets[:, rare] > 0).any(axis=1), bool)
+
+
+def punctuate(text: str, *, seed: int) -> str:
+    """A copy with marks in front of 1 to 0.3 x as many words as there are."""
+    starts = [word.start() for word in _WORD.finditer(text)]
+    if not starts:
+        return text
+    random = np.random.default_rng(seed)
+    num = int(random.integers(1, max(1, int(LARGEST_SHARE * len(starts))) + 1))
+    places = sorted(random.choice(len(starts), num, replace=False).tolist(), reverse=True)
+    for place in places:
+        mark = MARKS[int(random.integers(len(MARKS)))]
+        text = f"{text[: starts[place]]}{mark} {text[starts[place] :]}"
+    return text
+
+
+def copies_of(text: str, row: int, *, num: int, seed: int) -> list[str]:
+    """Made-up copies of one row: they depend on nothing but the row and the seed."""
+    return [punctuate(text, seed=derive_seed(seed, "aeda", row, copy)) for copy in range(num)]

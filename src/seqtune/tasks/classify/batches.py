@@ -1,0 +1,75 @@
+"""Batches out of tokenised texts: texts of like length together, padded to the longest of them.
+
+Shapes: B batch, T time, L labels, R rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from seqtune.batching import Rows
+from seqtune.text.tokens import Tokens
+
+from .data import ClassifyData
+from .params import ClassifyConfig
+
+if TYPE_CHECKING:
+    from .data import Targets
+    from .datamodule import ClassifyLoaders
+
+
+class Batch(NamedTuple):
+    """Texts and what is known of them."""
+
+    rows: Tensor  # int64 [B], numbers among the rows that its loader goes over
+    ids: Tensor  # int64 [B, T], padded on the right
+    real: Tensor  # bool [B, T], what is no padding
+    targets: Tensor  # fp32 [B, L]
+
+
+class TextBatches(Dataset[Batch]):
+    """Some texts of a part (all of them, unless `chosen` says which) with their labels."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        targets: Targets,
+        *,
+        pad: int,
+        chosen: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        self._tokens = tokens
+        self._targets = targets
+        self._pad = pad
+        self._chosen = np.arange(len(tokens)) if chosen is None else chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each text [R]."""
+        return self._tokens.lengths[self._chosen]
+
+    def __getitem__(self, rows: Rows) -> Batch:
+        texts = self._chosen[rows]
+        ids, real = self._tokens.padded(texts, pad=self._pad)
+        return Batch(
+            rows=torch.from_numpy(rows),
+            ids=torch.from_numpy(ids),
+            real=torch.from_numpy(real),
+            targets=torch.from_numpy(self._targets[texts].astype(np.float32)),
+        )
+
+
+def build_data(config: ClassifyConfig, data: ClassifyData) -> ClassifyLoaders:
+    """Loaders for training; scoring reads batches without importing Lightning."""
+    from .datamodule import ClassifyLoaders
+
+    return ClassifyLoaders(config, data)

@@ -1,0 +1,62 @@
+"""How a model decides which labels a text has: by thresholds that were found on other texts.
+
+Shapes: N rows, L labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from seqtune.text.split import Part
+
+from .data import ClassifyData
+from .ensemble import Opened
+from .thresholds import Floats, best_thresholds, cross_fitted
+
+FOLD_SEED = 0
+"""The same folds for all models."""
+HELD_OUT: tuple[Part, ...] = ("valid", "test")
+
+
+class Column(NamedTuple):
+    """Whose decisions are scored."""
+
+    probabilities: Floats  # [N, L]
+    thresholds: Floats | float  # for all, [L] or [N, L]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A model's probabilities of a split, and how it decides."""
+
+    opened: Opened
+    data: ClassifyData
+
+    @cached_property
+    def valid(self) -> Floats:
+        return self.opened.probabilities_of(self.data, "valid")
+
+    def probabilities(self, part: Part) -> Floats:
+        """Of a part, in its order [N, L]."""
+        return self.valid if part == "valid" else self.opened.probabilities_of(self.data, part)
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether there is anything that they were found on."""
+        return self.opened.is_decided or self.data.has_validation
+
+    @cached_property
+    def thresholds(self) -> Floats:
+        """Of each label [L], found on the whole of valid; 0.5 where nothing is held out for it."""
+        if self.opened.is_decided or not self.data.has_validation:
+            return self.opened.thresholds
+        return best_thresholds(self.valid, self.data.targets("valid")).thresholds
+
+    def column(self, part: Part) -> Column:
+        """Decided by thresholds that were found on other rows."""
+        if part == "valid":
+            targets = self.data.targets("valid")
+            return Column(self.valid, cross_fitted(self.valid, targets, seed=FOLD_SEED))
+        return Column(self.probabilities(part), self.thresholds)

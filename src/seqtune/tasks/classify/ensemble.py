@@ -1,0 +1,213 @@
+"""A checkpoint or an ensemble folder, opened: texts in, probabilities out.
+
+A checkpoint is an ensemble of one model, whose probabilities it leaves as they are.
+
+Shapes: N texts, L labels.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seqtune.contracts.checkpoint import Which
+from seqtune.contracts.ensemble import Ensemble, is_ensemble, open_ensemble
+from seqtune.contracts.errors import ArtifactError, ConfigurationError
+from seqtune.contracts.task import Report
+from seqtune.text.split import Part
+
+from .data import ClassifyData
+from .params import ClassifyConfig
+from .scales import PROBABILITIES, SCALES, combined, on_scale
+from .scorer import Classifier, load_classifier
+from .thresholds import HALF, Floats
+
+logger = logging.getLogger(__name__)
+
+THRESHOLDS = "thresholds"
+"""The key of an ensemble's `decision`: a threshold for each label by name."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Weights that no longer change, and all that their users need to know of them."""
+
+    path: Path
+    """The folder that they were opened from."""
+    models: Mapping[str, Classifier]
+    shares: Mapping[str, float]
+    scale: str
+    """What models' scores are brought to before they are added up."""
+    thresholds: Floats
+    """Of each label [L]."""
+    is_decided: bool
+    """Whether they were found on valid together with the shares; else they are 0.5."""
+    data_hash: str
+    """Content hash of the split that they were trained on."""
+    identity: Report
+    """Which weights these are, for reports."""
+    kind: str
+    """model or ensemble, for people."""
+
+    @property
+    def config(self) -> ClassifyConfig:
+        """The first model's: what it says of reading and evaluating holds for all."""
+        return next(iter(self.models.values())).config
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return next(iter(self.models.values())).labels
+
+    def configuration(self) -> Report:
+        """How they came to be, for reports."""
+        if self.kind == "model":
+            return self.models[self.kind].configuration()
+        found = {name: model.configuration()["config"] for name, model in self.models.items()}
+        return {"configs": found}
+
+    def probabilities(self, texts: Sequence[str], *, batch_size: int) -> Floats:
+        """Of any texts [N, L]."""
+        return self._combined(lambda model: model.logits(texts, batch_size=batch_size))
+
+    def probabilities_of(self, data: ClassifyData, part: Part) -> Floats:
+        """Of a part of a split, in its order [N, L]."""
+        return self._combined(lambda model: model.logits_of(data, part))
+
+    def require_labels(self, data: ClassifyData) -> None:
+        """Refuse data with other labels than they were trained for; warn of another split."""
+        for name, model in self.models.items():
+            require_labels(model, data, who=name)
+        if self.data_hash != data.content_hash:
+            logger.warning(
+                "%s was trained on another split (content %s) than the present one (%s): texts "
+                "held out here may have been trained on",
+                self.path,
+                self.data_hash[:12],
+                data.content_hash[:12],
+            )
+
+    def _combined(self, logits: Callable[[Classifier], Floats]) -> Floats:
+        scaled = (
+            (self.shares[name], on_scale(logits(model), self.scale))
+            for name, model in self.models.items()
+        )
+        return combined(scaled, self.scale)
+
+
+def open_model(path: Path, which: Which = "best", *, device: str | None = None) -> Opened:
+    """Open a checkpoint or an ensemble folder; an ensemble has its `best` weights only.
+
+    `device` is where to compute; without one, where it was trained.
+    """
+    if is_ensemble(path):
+        return _open_ensemble(path, which, device=device)
+    model = load_classifier(path, which, device=device)
+    return Opened(
+        path=path,
+        models={"model": model},
+        shares={"model": 1.0},
+        scale=PROBABILITIES,
+        thresholds=np.full(len(model.labels), HALF),
+        is_decided=False,
+        data_hash=model.data_hash,
+        identity=model.identity(),
+        kind="model",
+    )
+
+
+def open_members(paths: Mapping[str, Path], *, device: str | None = None) -> dict[str, Classifier]:
+    """Checkpoints that can be combined, on the device of the first."""
+    members: dict[str, Classifier] = {}
+    for name, path in paths.items():
+        members[name] = load_classifier(path, device=device)
+        device = device or str(members[name].device)
+    first = next(iter(members))
+    for name, member in members.items():
+        if member.labels != members[first].labels:
+            raise ArtifactError(
+                f"members {first} and {name} cannot be combined: the labels of one are "
+                f"{', '.join(members[first].labels)}, those of the other "
+                f"{', '.join(member.labels)}; combine checkpoints that were trained on the same "
+                "texts"
+            )
+    return members
+
+
+def require_labels(model: Classifier, data: ClassifyData, *, who: str) -> None:
+    """Refuse a model of other labels, or of the same in another order."""
+    if model.manifest.assets_hash != data.assets_hash:
+        raise ArtifactError(
+            f"{who} ({model.path}) was trained on another data set than {data.path}: its labels "
+            f"are {', '.join(model.labels)}, not {', '.join(data.labels)}. Train again (`kedro run "
+            "--pipeline classify.train`) or choose the matching version with --load-versions"
+        )
+
+
+def _open_ensemble(path: Path, which: Which, *, device: str | None) -> Opened:
+    ensemble = open_ensemble(path)
+    _check(ensemble, which)
+    ensemble.checkpoints()  # that they are those it was made with
+    manifest = ensemble.manifest
+    models = open_members(ensemble.member_paths(), device=device)
+    fields = {"name", "origin", "fingerprint", "weight", "score"}
+    identity = {
+        "ensemble": str(path),
+        "weights": "best",
+        "fingerprint": manifest.fingerprint,
+        "scale": manifest.scale,
+        "method": manifest.method,
+        "members": [member.model_dump(include=fields) for member in manifest.used],
+    }
+    return Opened(
+        path=path,
+        models=models,
+        shares={member.name: member.weight for member in manifest.used},
+        scale=manifest.scale,
+        thresholds=_thresholds(ensemble, next(iter(models.values())).labels),
+        is_decided=THRESHOLDS in manifest.decision,
+        data_hash=manifest.data_hash,
+        identity=identity,
+        kind="ensemble",
+    )
+
+
+def _check(ensemble: Ensemble, which: Which) -> None:
+    manifest = ensemble.manifest
+    again = "make it again (kedro run --pipeline classify.ensemble)"
+    if manifest.task != "classify":
+        raise ArtifactError(
+            f"ensemble {ensemble.path} belongs to the task {manifest.task}, not to classify; "
+            "choose another version with --load-versions"
+        )
+    if not manifest.used:
+        raise ArtifactError(
+            f"ensemble {ensemble.path} has no member with a weight above 0; {again}"
+        )
+    if manifest.scale not in SCALES:
+        raise ArtifactError(
+            f"ensemble {ensemble.path} combines on the scale {manifest.scale!r}; this version of "
+            f"seqtune knows {', '.join(SCALES)}; {again}"
+        )
+    if which != "best":
+        raise ConfigurationError(
+            f"weights={which!r} was asked of the ensemble {ensemble.path}, whose members are "
+            "weighed by their best weights and used with them; give weights='best' "
+            "(classify.predict.weights), or name a checkpoint"
+        )
+
+
+def _thresholds(ensemble: Ensemble, labels: Sequence[str]) -> Floats:
+    """Those of the manifest, in the order of the labels."""
+    if THRESHOLDS not in ensemble.manifest.decision:
+        return np.full(len(labels), HALF)
+    found = ensemble.manifest.decision[THRESHOLDS]
+    if missing := [label for label in labels if label not in found]:
+        raise ArtifactError(
+            f"ensemble {ensemble.path} has no threshold for {', '.join(missing)}; make it again "
+            "(kedro run --pipeline classify.ensemble)"
+        )
+    return np.array([float(found[label]) for label in labels])

@@ -1,0 +1,181 @@
+"""What a checkpoint or an ensemble is worth on what was held out, beside the floors.
+
+Thresholds never come from the rows that they are scored on: on test they are those of valid (of an
+ensemble, those of its manifest), on valid each row is decided by thresholds found without its fold.
+
+Shapes: N rows, L labels.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from seqtune.contracts.metrics import EXHIBITS, HEADLINE, PARTS, wanted_parts
+from seqtune.contracts.task import OURS, Report
+from seqtune.text.split import Part
+
+from .data import ClassifyData, Targets
+from .deciding import HELD_OUT, Column, Decided
+from .ensemble import open_model
+from .exhibits import Shown, exhibits
+from .floors import Floor, open_floors
+from .metrics import MACRO_F1, by_label, decided_metrics, lrap
+from .thresholds import FOLDS, HALF, Floats
+
+logger = logging.getLogger(__name__)
+
+TUNED, AT_HALF, RANKING, LABELS = "tuned", "at_half", "ranking", "f1_by_label"
+Columns = Mapping[str, Column]
+"""By name: ours, and those of the floors."""
+
+
+def evaluate(
+    checkpoint: Path, data: ClassifyData, *, parts: Collection[str] | None = None
+) -> Report:
+    """Metrics of the best weights on valid and test, where they exist; JSON-ready.
+
+    `checkpoint` may be the folder of an ensemble.
+    """
+    opened = open_model(checkpoint)
+    opened.require_labels(data)
+    exist = [part for part in HELD_OUT if data.num_rows(part)]
+    wanted = cast("list[Part]", wanted_parts(exist, parts))
+    floors = open_floors(data, tfidf=opened.config.evaluation.floor) if wanted else []
+    decided, found, drawn = Decided(opened, data), {}, Report()
+    for part in wanted:
+        own = decided.column(part)
+        found[part] = _part(decided, own, floors, part)
+        drawn = exhibits(_shown(decided, own, floors, part))
+    return {
+        HEADLINE: [one["verdict"] for one in found.values()],
+        **_facts(decided),
+        PARTS: found,
+        EXHIBITS: drawn,
+    }
+
+
+def _part(decided: Decided, own: Column, floors: Sequence[Floor], part: Part) -> Report:
+    """Metrics of the model and the floors, group by group."""
+    targets = decided.data.targets(part)
+    at_half = {OURS: own._replace(thresholds=HALF)}
+    at_half |= {f.names[0]: Column(f.probabilities[part], HALF) for f in floors}
+    tuned = {OURS: own}
+    tuned |= {f.names[1]: Column(f.probabilities[part], f.thresholds) for f in floors}
+    groups = {
+        TUNED: _decided_group(tuned, targets),
+        AT_HALF: _decided_group(at_half, targets),
+        RANKING: {"lrap": {name: lrap(c.probabilities, targets) for name, c in at_half.items()}},
+        LABELS: _by_label(tuned, targets, decided.data.labels),
+    }
+    if not decided.has_thresholds:
+        groups.pop(TUNED)
+    first = next(iter(groups.values()))
+    verdict, is_sound = _verdict(first[MACRO_F1], f"{part} {MACRO_F1}", who=decided.opened.kind)
+    logger.log(logging.INFO if is_sound else logging.WARNING, "%s", verdict)
+    return {"rows": len(targets), "verdict": verdict, **groups}
+
+
+def _decided_group(columns: Columns, targets: Targets) -> dict[str, dict[str, float]]:
+    """Metric by metric, ours first."""
+    found = {
+        name: decided_metrics(c.probabilities, targets, c.thresholds) for name, c in columns.items()
+    }
+    return {
+        metric: {name: values[metric] for name, values in found.items()} for metric in found[OURS]
+    }
+
+
+def _by_label(
+    columns: Columns, targets: Targets, labels: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    found = {name: _f1(column, targets).tolist() for name, column in columns.items()}
+    return {
+        label: {name: values[number] for name, values in found.items()}
+        for number, label in enumerate(labels)
+    }
+
+
+def _f1(column: Column, targets: Targets) -> Floats:  # [L]
+    return by_label(column.probabilities >= column.thresholds, targets).f1
+
+
+def _shown(decided: Decided, own: Column, floors: Sequence[Floor], part: Part) -> Shown:
+    data = decided.data
+    targets, best = data.targets(part), floors[0]
+    return Shown(
+        part=part,
+        labels=data.labels,
+        probabilities=own.probabilities,
+        targets=targets.astype(bool),
+        decided=own.probabilities >= own.thresholds,
+        thresholds=decided.thresholds,
+        fit_targets=data.targets("train")[~data.is_augmented].astype(bool),
+        floor=best.names[1],
+        floor_f1=_f1(Column(best.probabilities[part], best.thresholds), targets),
+    )
+
+
+def _verdict(values: Mapping[str, float], metric: str, *, who: str) -> tuple[str, bool]:
+    """A line on how the model stands to the floors, and whether it beats all of them."""
+    floors = [name for name in values if name != OURS]
+    lost = [name for name in floors if not values[OURS] > values[name]]
+    numbers = ", ".join(f"{name} {values[name]:.4f}" for name in floors)
+    numbers = f"{who} {values[OURS]:.4f}, {numbers}"
+    if not lost:
+        all_of_them = "both floors" if len(floors) > 1 else f"the {floors[0]} floor"
+        return f"{metric}: the {who} beats {all_of_them} ({numbers})", True
+    below = "both floors" if len(lost) > 1 else f"the {lost[0]} floor"
+    text = f"the {who} is BELOW {below}: it is broken or undertrained"
+    return f"{metric}: {text} ({numbers})", False
+
+
+def _facts(decided: Decided) -> Report:
+    """What was evaluated, on what, and how to read the numbers."""
+    data, opened = decided.data, decided.opened
+    return {
+        **opened.identity,
+        "data_hash": data.content_hash,
+        "protocol": _protocol(decided),
+        "definitions": DEFINITIONS,
+        **opened.configuration(),
+        "labels": list(data.labels),
+        "thresholds": dict(zip(data.labels, decided.thresholds.tolist(), strict=True)),
+    }
+
+
+def _protocol(decided: Decided) -> str:
+    """How the numbers were made, in words that go with them wherever they are quoted."""
+    if not decided.has_thresholds:
+        return (
+            "Nothing is held out to find thresholds on: every label is given from a probability of "
+            "0.5 on. The floors learn from the same fit part, without augmented rows."
+        )
+    text = (
+        f"Metrics named {TUNED} decide by a threshold for each label. On test they were found on "
+        f"the whole of valid; on valid each row is decided by thresholds found on the other "
+        f"{FOLDS - 1} of {FOLDS} folds, so that none is scored on the rows it was found on. Those "
+        f"named {AT_HALF} give every label from a probability of 0.5 on. The floors learn from the "
+        "fit part, without augmented rows; their thresholds were found there too, on rows held "
+        "out from them."
+    )
+    if decided.opened.kind == "ensemble":
+        text += (
+            " The members' shares were found on the whole of valid: on valid the ensemble looks "
+            "better than it is by what that is worth."
+        )
+    return text
+
+
+DEFINITIONS = {
+    MACRO_F1: "mean of the labels' F1; a label with neither positives nor decisions counts as 0",
+    "micro_f1": "F1 over all decisions of all labels together",
+    "macro_precision": "mean of the labels' precision; 0 for a label that was never given",
+    "macro_recall": "mean of the labels' recall; 0 for a label without positives",
+    "exact_match": "share of texts with all labels right",
+    "lrap": "label ranking average precision; equal probabilities count against the model, texts "
+    "without labels count as 1",
+    LABELS: "F1 of each label, decided like the first group of metrics",
+}

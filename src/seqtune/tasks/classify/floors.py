@@ -1,0 +1,153 @@
+"""The floors: what no pretrained model is needed for. A model below them is broken or undertrained.
+
+tfidf    logistic regression, one for each label, on pieces of words of 1 to 4 characters; at 0.5
+         (`tfidf`), and at thresholds found on probabilities of rows of the fit part by regressions
+         that did not see them (`tfidf_tuned`)
+prior    every text has each label with the label's share in the fit part; decided at its best, it
+         gives all labels to all texts
+
+Both learn from the fit part without augmented rows. On the ten labels of UnSmile that its authors
+report (their valid part; `개인지칭` left out) tfidf gives macro F1 0.66 at 0.5 and 0.737 tuned,
+learning from the whole of their training part. Words and pairs of words beside the pieces make it
+worse (0.71).
+
+Shapes: N rows, L labels, F features, K folds.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqtune.contracts.seeds import derive_seed
+from seqtune.text.split import Part
+
+from .data import ClassifyData
+from .thresholds import HALF, Anything, Floats, best_thresholds
+
+logger = logging.getLogger(__name__)
+
+TFIDF, TFIDF_TUNED, PRIOR = "tfidf", "tfidf_tuned", "prior"
+SETTINGS: dict[str, Any] = {
+    "pieces": {"analyzer": "char_wb", "min_df": 2, "max_features": 200_000, "sublinear_tf": True},
+    "lengths": [1, 4],  # of pieces, in characters
+    "strength": 10.0,  # how little coefficients are held back: C
+    "folds": 5,
+    "max_rows": 100_000,  # of the fit part, a fixed sample
+    "max_characters": 2_000,  # of a text
+}
+PARTS: tuple[Part, ...] = ("valid", "test")
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What a floor says of the parts that are held out."""
+
+    probabilities: dict[Part, Floats]  # [N, L]
+    thresholds: Floats  # [L], found on the fit part
+    names: tuple[str, str]
+    """Its columns in reports: at 0.5, and at its thresholds."""
+
+
+def open_floors(data: ClassifyData, *, tfidf: bool) -> list[Floor]:
+    """The floors of a split, the highest first; `tfidf` is computed once for each split."""
+    floors = [_prior(data)]
+    if tfidf:
+        key = {**SETTINGS, "scikit-learn": version("scikit-learn")}
+        floors.insert(0, _read_tfidf(data.made("floor", key, partial(_write_tfidf, data))))
+    return floors
+
+
+def _prior(data: ClassifyData) -> Floor:
+    shares = data.positives / max(1, data.num_fit_rows)
+    constant = {part: np.tile(shares, (data.num_rows(part), 1)) for part in PARTS}
+    thresholds = np.where(shares > 0, shares / 2, HALF)
+    return Floor(constant, thresholds, names=(PRIOR, PRIOR))
+
+
+def _read_tfidf(folder: Path) -> Floor:
+    return Floor(
+        {part: np.load(folder / f"{part}.npy") for part in PARTS},
+        np.load(folder / "thresholds.npy"),
+        names=(TFIDF, TFIDF_TUNED),
+    )
+
+
+def _write_tfidf(data: ClassifyData, folder: Path) -> None:
+    """Learn from the fit part, and say what it says of the others."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    start = time.perf_counter()
+    texts, targets = _fit_part(data)
+    count = TfidfVectorizer(ngram_range=tuple(SETTINGS["lengths"]), **SETTINGS["pieces"])
+    features = count.fit_transform(texts)  # sparse [N, F]
+    for part in PARTS:
+        rows = _cut(data.texts(part))
+        others = count.transform(rows) if rows else features[:0]
+        np.save(folder / f"{part}.npy", _learn(features, targets, others))
+    held_out = _out_of_fold(features, targets)
+    np.save(folder / "thresholds.npy", best_thresholds(held_out, targets).thresholds)
+    logger.info("the TF-IDF floor took %.1f s", time.perf_counter() - start)
+
+
+def _fit_part(data: ClassifyData) -> tuple[list[str], Anything]:
+    """Texts and targets [N, L] of rows that nobody made up; a fixed sample of very many."""
+    real = np.flatnonzero(~data.is_augmented)
+    random = np.random.default_rng(derive_seed(0, "floor"))
+    rows = np.sort(random.permutation(real)[: SETTINGS["max_rows"]])
+    texts = data.texts("train")
+    return _cut([texts[row] for row in rows]), data.targets("train")[rows]
+
+
+def _cut(texts: Sequence[str]) -> list[str]:
+    return [text[: SETTINGS["max_characters"]] for text in texts]
+
+
+def _out_of_fold(features: Any, targets: Anything) -> Floats:
+    """Probabilities [N, L] by regressions that did not see the row."""
+    num_rows = len(targets)
+    order = np.random.default_rng(derive_seed(0, "floor", "folds")).permutation(num_rows)
+    found = np.zeros(targets.shape)
+    for fold in np.array_split(order, min(SETTINGS["folds"], num_rows)):
+        others = np.setdiff1d(order, fold)
+        found[fold] = _learn(features[others], targets[others], features[fold])
+    return found
+
+
+def _learn(features: Any, targets: Anything, others: Any) -> Floats:
+    """Probabilities [N, L] of other rows, label by label."""
+    found = np.zeros((others.shape[0], targets.shape[1]))
+    if others.shape[0]:
+        for label, of_label in enumerate(targets.T):
+            found[:, label] = _learn_label(features, of_label, others)
+    return found
+
+
+def _learn_label(features: Any, targets: Anything, others: Any) -> Floats:  # [N]
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    if not len(targets) or targets.min() == targets.max():  # nothing to tell apart
+        return np.full(others.shape[0], float(targets.max(initial=0)))
+    model = LogisticRegression(
+        C=SETTINGS["strength"],
+        solver="liblinear",
+        dual=True,
+        tol=1e-2,
+        max_iter=300,
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a floor need not be the lowest point
+        model.fit(features, targets)
+    found: Floats = model.predict_proba(others)[:, 1]
+    return found

@@ -1,0 +1,198 @@
+"""Raw files -> a folder of texts with their labels (see text/ingested.py).
+
+Columns: row (int64, from 0, official parts first), id (string), text (string), labels (list of
+int8), role (string: texts, or test_texts for an official test).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from seqtune.contracts.errors import ConfigurationError, DataError
+from seqtune.contracts.task import Report, Sources
+from seqtune.text.ingested import ROLE, file_list, require_source, write_ingested
+from seqtune.text.rows import Faults, check_ids, special_tokens, special_warning, spread
+
+from .data import ID, LABELS, ROW, TEXT
+from .params import ClassifyConfig, IngestConfig
+from .reading import COLUMNS_KEY, POOL, PREFIXES, TEST, Labelled, Reader
+
+
+def ingest(sources: Sources, config: ClassifyConfig, *, out: Path) -> Report:
+    """Check texts and labels, take out what repeats, and say what was found."""
+    settings = config.ingest
+    require_source(sources, POOL)
+    _check_names(settings)
+    reader = Reader(settings)
+    read = [one for role in (POOL, TEST) for one in reader.read(role, sources.get(role, ()))]
+    kept, repeats = sift(read, settings, reader.faults)
+    kept.sort(key=lambda one: list(PREFIXES).index(one.role))
+    check_ids([(one.id, one.place) for one in kept], reader.faults, key=f"{COLUMNS_KEY}.id")
+    reader.faults.raise_any()
+    if not any(one.role == POOL for one in kept):
+        raise DataError(
+            f"none of the {reader.rows_read.total()} rows can be used: {reader.num_empty} have no "
+            f"letter or digit, {repeats['conflict']} contradict another row; see {COLUMNS_KEY}"
+        )
+    manifest = write_ingested(
+        out,
+        _table(kept),
+        task="classify",
+        name="texts",
+        facts={"labels": reader.labels},
+        made_with={"ingest": settings.model_dump(mode="json")},
+    )
+    return _report(sources, reader, kept, repeats, rows=manifest.rows)
+
+
+def sift(
+    read: Sequence[Labelled], config: IngestConfig, faults: Faults
+) -> tuple[list[Labelled], dict[str, int]]:
+    """What is left when repeated texts were treated, and how many repeat or contradict others.
+
+    An official test stays whole: a number on it is only worth something on all of it.
+    """
+    alike: dict[tuple[str, str], list[Labelled]] = {}
+    for one in read:
+        alike.setdefault((one.role, one.text), []).append(one)
+    kept: list[Labelled] = []
+    counts = dict.fromkeys(("duplicate", "conflict", "kept"), 0)
+    for same in alike.values():
+        left = _treat(same, config, faults)
+        if len(same) > 1:
+            what = "conflict" if _contradict(same) else "duplicate"
+            counts[what] += len(same) - len(left)
+            counts["kept"] += len(left) - 1 if left else 0
+        kept += left
+    order = {id(one): number for number, one in enumerate(read)}
+    return sorted(kept, key=lambda one: order[id(one)]), counts
+
+
+def _treat(same: list[Labelled], config: IngestConfig, faults: Faults) -> list[Labelled]:
+    """What is left of rows with one text."""
+    if len(same) == 1:
+        return same
+    contradict = _contradict(same)
+    key = "on_conflict" if contradict else "on_duplicates"
+    policy = config.on_conflict if contradict else config.on_duplicates
+    if policy == "error":
+        faults.add(
+            f"equal texts with {'different' if contradict else 'equal'} labels",
+            " and ".join(one.place for one in same[: config.max_examples]),
+            next_step=f"Correct them, or set classify.ingest.{key}=drop or keep",
+        )
+    if policy == "keep" or same[0].role == TEST:
+        return same
+    return [] if contradict else same[:1]
+
+
+def _contradict(same: Sequence[Labelled]) -> bool:
+    return len({one.labels for one in same}) > 1
+
+
+def _check_names(config: IngestConfig) -> None:
+    columns = config.columns
+    named = [columns.text, *([columns.id] if columns.id else []), *columns.labels]
+    named += columns.ignore
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        raise ConfigurationError(
+            f"{COLUMNS_KEY} names {', '.join(map(repr, twice))} more than once; a column is the "
+            "text, the id, one label, or ignored"
+        )
+
+
+def _table(kept: Sequence[Labelled]) -> pa.Table:
+    targets = np.asarray([one.labels for one in kept], np.int8)
+    ends = np.arange(len(kept) + 1, dtype=np.int32) * targets.shape[1]
+    return pa.table(
+        {
+            ROW: pa.array(range(len(kept)), pa.int64()),
+            ID: pa.array([one.id for one in kept], pa.string()),
+            TEXT: pa.array([one.text for one in kept], pa.string()),
+            LABELS: pa.ListArray.from_arrays(ends, pa.array(targets.ravel(), pa.int8())),
+            ROLE: pa.array([one.role for one in kept], pa.string()),
+        }
+    )
+
+
+# ---- what is said of it ----------------------------------------------------------------------
+
+
+def _report(
+    sources: Sources,
+    reader: Reader,
+    kept: Sequence[Labelled],
+    repeats: dict[str, int],
+    *,
+    rows: dict[str, int],
+) -> Report:
+    """What was read, left out and changed, and how often each label is there."""
+    dropped = {"empty": reader.num_empty, **{k: n for k, n in repeats.items() if k != "kept"}}
+    tokens = special_tokens(one.text for one in kept)
+    report: Report = {
+        "rows_read": reader.rows_read.total(),
+        "rows_kept": len(kept),
+        "rows_dropped": dropped,
+        "rows": rows,
+        "labels": _positives(reader.labels, kept),
+        "labels_of_a_text": _how_many_labels(kept),
+        "characters": spread([len(one.text) for one in kept]),
+        "changed": dict(reader.clean.changed),
+        "special_tokens": tokens,
+        "files": file_list(sources, reader.rows_read),
+    }
+    report["warnings"] = [
+        *_dropped(dropped, repeats["kept"], num_tested=reader.num_empty_tested),
+        *reader.clean.warnings(),
+        *special_warning(tokens, "texts"),
+        *(
+            f"label {name!r} has no positive: nothing can be learnt of it"
+            for name, counts in report["labels"].items()
+            if not counts[POOL]
+        ),
+    ]
+    official = f", of which {rows[TEST]} are the official test" if rows.get(TEST) else ""
+    said = f"{len(kept)} texts with {len(reader.labels)} labels{official}"
+    report["headline"] = [f"ingest: {said}", *report["warnings"]]
+    return report
+
+
+def _positives(labels: Sequence[str], kept: Sequence[Labelled]) -> dict[str, dict[str, int]]:
+    """Positives of each label by role."""
+    roles = list(dict.fromkeys(one.role for one in kept))
+    sums = {
+        role: np.sum([one.labels for one in kept if one.role == role], axis=0) for role in roles
+    }
+    return {
+        name: {role: int(sums[role][number]) for role in roles}
+        for number, name in enumerate(labels)
+    }
+
+
+def _how_many_labels(kept: Sequence[Labelled]) -> dict[str, int]:
+    """Number of texts by the number of their labels."""
+    counts = Counter(sum(one.labels) for one in kept)
+    return {str(num): counts[num] for num in sorted(counts)}
+
+
+def _dropped(dropped: dict[str, int], num_kept: int, *, num_tested: int) -> list[str]:
+    texts = {
+        "empty": "texts without a letter or digit were left out (on_empty=drop)",
+        "duplicate": "texts that repeat an earlier one were left out (on_duplicates=drop)",
+        "conflict": "texts that stand there with different labels were left out (on_conflict=drop)",
+    }
+    found = [f"{dropped[why]} {text}" for why, text in texts.items() if dropped[why]]
+    if num_kept:
+        found.append(f"{num_kept} texts repeat an earlier one and were kept")
+    if num_tested:
+        found.append(
+            f"{num_tested} texts of the official test have no letter or digit and were kept: it "
+            "stays whole"
+        )
+    return found

@@ -1,0 +1,120 @@
+"""How much memory a training takes, worked out from its configuration before anything is built.
+
+Counted in bytes of the tensors that are alive at the same time at the worst moment; what the
+interpreter and its libraries take is not counted. Parameters are counted exactly, on an outline of
+the model that has shapes and no numbers. The rest was fitted to 25 measured peaks on a CPU; five
+measured again lay at 0.93 to 1.02 of theirs (test_memory.py repeats them). On a GPU, where
+attention weights are never spelled out, it was not measured.
+
+B batch, T time (the longest text there is, within the limit), D hidden, F feed-forward, H heads.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from seqtune.text.pretrained import locate
+from seqtune.text.split import Part
+
+from .data import ClassifyData
+from .model import NAME, outline
+from .params import ClassifyConfig
+
+MIB = float(1 << 20)
+
+FP32 = 4.0
+OPTIMIZER = {"adamw": 8.0, "adam": 8.0, "adafactor": 1.0, "sgd": 4.0}
+"""Bytes of state for one trained parameter."""
+FIXED_MIB = 36.0
+"""What does not grow: kernels, threads, a batch under way."""
+ON_THE_WAY_BACK = 2.5
+"""What the layer that gradients are passing through takes beside what was kept of it, in units of
+that; on a CPU much of it is memory freed in pieces that fit nothing else."""
+HALF = 0.8
+"""Share of a layer that is left under bf16: norms and residuals stay in fp32."""
+
+
+class _Shape(NamedTuple):
+    """What costs of an encoder follow from."""
+
+    parameters: int
+    hidden: int
+    inner: int
+    heads: int
+    layers: int
+    drops_attention: bool
+
+
+def estimate_memory(config: ClassifyConfig, data: ClassifyData) -> float:
+    """MiB that one training takes at most on one device, beside what was in use before."""
+    shape = _shape(config)
+    return (_state(config, shape, len(data.labels)) + _peak(config, data, shape)) / MIB + FIXED_MIB
+
+
+def _state(config: ClassifyConfig, shape: _Shape, num_labels: int) -> float:
+    """Bytes of the parameters, and of what the optimiser keeps of those that are trained."""
+    head = (shape.hidden + 1) * num_labels
+    trained = head + (0 if config.model.freeze_encoder else shape.parameters)
+    kept = FP32 * (head + shape.parameters)
+    half = 2.0 * shape.parameters if _is_half(config) else 0.0  # autocast keeps weights it cast
+    return kept + (FP32 + OPTIMIZER[config.training.optimizer]) * trained + half
+
+
+def _peak(config: ClassifyConfig, data: ClassifyData, shape: _Shape) -> float:
+    """Bytes of the worst moment of a step or of a validation, beside the state."""
+    scored = min(config.evaluation.batch_size, data.num_rows("valid"))
+    validation = scored * _once(config, shape, _longest(config, data, "valid"), trains=False)
+    time = _longest(config, data, "train")
+    batch = min(config.training.batch_size, data.num_rows("train"))
+    if config.model.freeze_encoder:
+        return max(validation, batch * _once(config, shape, time, trains=False))
+    layer = _once(config, shape, time, trains=True)
+    if config.model.gradient_checkpointing:
+        kept = shape.layers * FP32 * time * shape.hidden + layer
+    else:
+        kept = shape.layers * layer
+    return max(validation, batch * (kept + ON_THE_WAY_BACK * layer))
+
+
+def _once(config: ClassifyConfig, shape: _Shape, time: int, *, trains: bool) -> float:
+    """Bytes that one text takes in one layer."""
+    tokens = time * (FP32 * (8.0 * shape.hidden + 2.0 * shape.inner) + 2.0 * shape.hidden)
+    spelled_out = _on_cpu(config) and trains and shape.drops_attention
+    weights = 9.0 * shape.heads * time * time if spelled_out else 0.0
+    return (tokens + weights) * (HALF if _is_half(config) else 1.0)
+
+
+def _longest(config: ClassifyConfig, data: ClassifyData, part: Part) -> int:
+    """Tokens of the longest text of a part."""
+    return int(np.max(data.tokens(part, config.model).lengths, initial=0))
+
+
+def _shape(config: ClassifyConfig) -> _Shape:
+    model = config.model
+    folder = locate(model.name, revision=model.revision, allow_pickle=model.allow_pickle, key=NAME)
+    encoder: Any = outline(folder)
+    described = encoder.config
+    hidden = int(described.hidden_size)
+    return _Shape(
+        parameters=sum(parameter.numel() for parameter in encoder.parameters()),
+        hidden=hidden,
+        inner=int(getattr(described, "intermediate_size", 4 * hidden)),
+        heads=int(described.num_attention_heads),
+        layers=int(described.num_hidden_layers),
+        drops_attention=getattr(described, "attention_probs_dropout_prob", 0.0) > 0.0,
+    )
+
+
+def _is_half(config: ClassifyConfig) -> bool:
+    return config.training.precision in ("bf16", "fp16")
+
+
+def _on_cpu(config: ClassifyConfig) -> bool:
+    accelerator = config.training.accelerator
+    if accelerator != "auto":
+        return accelerator == "cpu"
+    import torch
+
+    return not (torch.cuda.is_available() or torch.backends.mps.is_available())

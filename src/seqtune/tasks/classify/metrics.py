@@ -1,0 +1,101 @@
+"""Metrics of several labels for each text.
+
+F1, precision and recall of a label are 0 where their fraction is 0 / 0, and count as 0 in the mean
+over labels (macro). LRAP ranks the labels of a text by probability; equal ones count against the
+model, and a text without labels counts as 1.
+
+Shapes: N rows, L labels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .scales import probabilities_of
+from .thresholds import HALF, Anything, Bools, Floats, best_thresholds
+
+Counts = npt.NDArray[np.int64]
+MACRO_F1 = "macro_f1"
+
+
+class ByLabel(NamedTuple):
+    """One number for each label, [L]."""
+
+    positives: Counts
+    given: Counts
+    """How often the label was given."""
+    hits: Counts
+
+    @property
+    def precision(self) -> Floats:
+        return _share(self.hits, self.given)
+
+    @property
+    def recall(self) -> Floats:
+        return _share(self.hits, self.positives)
+
+    @property
+    def f1(self) -> Floats:
+        return _share(2 * self.hits, self.given + self.positives)
+
+    @property
+    def micro_f1(self) -> float:
+        """Of all decisions of all labels together."""
+        given, positives = self.given.sum(), self.positives.sum()
+        return float(2 * self.hits.sum() / max(1, given + positives))
+
+
+def by_label(decided: Bools, targets: Anything) -> ByLabel:
+    """Count; both [N, L]."""
+    true = targets.astype(bool)
+    return ByLabel(true.sum(axis=0), decided.sum(axis=0), (decided & true).sum(axis=0))
+
+
+def decided_metrics(
+    probabilities: Floats, targets: Anything, thresholds: Floats | float
+) -> dict[str, float]:
+    """What depends on thresholds: one for all, of each label [L], or of each row [N, L]."""
+    decided = probabilities >= thresholds
+    labels = by_label(decided, targets)
+    return {
+        MACRO_F1: float(labels.f1.mean()),
+        "micro_f1": labels.micro_f1,
+        "macro_precision": float(labels.precision.mean()),
+        "macro_recall": float(labels.recall.mean()),
+        "exact_match": _mean((decided == targets.astype(bool)).all(axis=1)),
+    }
+
+
+def validation_metrics(logits: Floats, targets: Anything) -> dict[str, float]:
+    """What training logs: decided at 0.5, and with the best thresholds on these very rows."""
+    probabilities = probabilities_of(np.asarray(logits, np.float64))
+    at_half = decided_metrics(probabilities, targets, HALF)
+    return {
+        MACRO_F1: at_half[MACRO_F1],
+        "micro_f1": at_half["micro_f1"],
+        "macro_f1_tuned": float(best_thresholds(probabilities, targets).f1.mean()),
+        "lrap": lrap(probabilities, targets),
+        "exact_match": at_half["exact_match"],
+    }
+
+
+def lrap(probabilities: Floats, targets: Anything) -> float:
+    """Label ranking average precision: of each true label, the share of true ones among those that
+    stand no lower; mean over the true labels of a text, then over texts."""
+    true = targets.astype(bool)
+    order = np.lexsort((true, -probabilities), axis=1)  # of equals the true ones come last
+    ranked = np.take_along_axis(true, order, axis=1)
+    precision = np.cumsum(ranked, axis=1) / np.arange(1, true.shape[1] + 1)
+    of_rows = np.where(ranked, precision, 0.0).sum(axis=1) / np.maximum(true.sum(axis=1), 1)
+    return _mean(np.where(true.any(axis=1), of_rows, 1.0))
+
+
+def _share(part: Counts, whole: Counts) -> Floats:
+    return part / np.maximum(whole, 1)
+
+
+def _mean(values: Anything) -> float:
+    return float(values.mean()) if len(values) else 0.0

@@ -1,0 +1,198 @@
+"""A pretrained encoder with a linear head: one logit for each label.
+
+The head computes in fp32 whatever the precision: rounding would make ties among scores.
+
+Shapes: B batch, T time, D hidden, L labels.
+"""
+
+from __future__ import annotations
+
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.resolve import Resolved
+from seqtune.text.pretrained import (
+    empty_model,
+    identity,
+    load_config,
+    load_model,
+    load_tokenizer,
+    locate,
+    require_match,
+)
+
+from .params import ClassifyConfig, ModelConfig
+
+AUTO = "AutoModel"
+NAME = "classify.model.name"
+HEAD_STD = 0.02
+POSITIONS = "position_embeddings"
+
+
+class TextClassifier(nn.Module):
+    """See the module's docstring."""
+
+    def __init__(self, encoder: nn.Module, config: ModelConfig, *, num_labels: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(config.dropout_rate)
+        self.head = nn.Linear(_config_of(encoder).hidden_size, num_labels)
+        nn.init.normal_(self.head.weight, std=HEAD_STD)
+        nn.init.zeros_(self.head.bias)
+        self.pad = int(_config_of(encoder).pad_token_id or 0)
+        """What stands where there is no token; RoBERTa counts positions by it."""
+        self._pooling = config.pooling
+        self._is_frozen = config.freeze_encoder
+        if self._is_frozen:
+            self.encoder.requires_grad_(requires_grad=False)
+        elif config.gradient_checkpointing:
+            _compute_layers_again(encoder)
+        self.train()  # what from_pretrained gives is in eval mode: it would learn without dropout
+
+    def train(self, mode: bool = True) -> TextClassifier:
+        """A frozen encoder never drops anything: the head is to see what it will see in use."""
+        super().train(mode)
+        if self._is_frozen:
+            self.encoder.eval()
+        return self
+
+    def forward(self, ids: Tensor, real: Tensor) -> Tensor:
+        """Logits fp32 [B, L] of tokens [B, T]; `real` [B, T] says which are no padding."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._is_frozen):
+            found = self.encoder(input_ids=ids, attention_mask=real.long())
+        pooled = _pooled(found.last_hidden_state, real, self._pooling)  # [B, D]
+        with torch.autocast(pooled.device.type, enabled=False):
+            logits: Tensor = self.head(self.dropout(pooled.float()))
+        return logits
+
+
+def _pooled(hidden: Tensor, real: Tensor, pooling: str) -> Tensor:
+    """What stands for each text [B, D] of hidden states [B, T, D]."""
+    if pooling == "first":
+        return hidden[:, 0]
+    weights = real.unsqueeze(-1).float()  # [B, T, 1]
+    return (hidden.float() * weights).sum(1) / weights.sum(1).clamp(min=1.0)
+
+
+def build_classifier(config: ModelConfig, *, num_labels: int) -> TextClassifier:
+    """A fresh model: pretrained weights, or random ones, and a head that knows nothing yet."""
+    folder = locate(
+        config.name, revision=config.revision, allow_pickle=config.allow_pickle, key=NAME
+    )
+    encoder = empty_encoder(folder) if config.from_scratch else _pretrained(folder, config)
+    return TextClassifier(encoder, config, num_labels=num_labels)
+
+
+def empty_encoder(folder: Path) -> Any:
+    """An encoder with random weights, of the architecture that a folder describes."""
+    described = load_config(folder)
+    return empty_model(AUTO, described, dtype=torch.float32, **_options(described))
+
+
+def outline(folder: Path) -> Any:
+    """The same without any numbers: takes no memory, and has every shape."""
+    with torch.device("meta"):
+        return empty_encoder(folder)
+
+
+def settle(resolved: Resolved[ClassifyConfig], _data: Any) -> Resolved[ClassifyConfig]:
+    """Write down which content the model's name stands for; refuse what cannot be built of it."""
+    model = resolved.config.model
+    folder = locate(model.name, revision=model.revision, allow_pickle=model.allow_pickle, key=NAME)
+    described = load_config(folder)
+    _require_encoder(described, model.name)
+    faults = [fault for fault in (_too_long(folder, model), _no_layers(described, model)) if fault]
+    if faults:
+        raise ConfigurationError(faults)
+    require_match(load_tokenizer(folder), described, name=model.name)
+    if model.revision is None:
+        found = identity(folder)
+        resolved = resolved.replace("model.revision", found, origin=f"content of {model.name} now")
+    return resolved
+
+
+def write_model_assets(directory: Path, config: ModelConfig) -> None:
+    """What a checkpoint needs to be opened where its model's folder is not."""
+    folder = locate(config.name, revision=config.revision, allow_pickle=config.allow_pickle)
+    load_tokenizer(folder).save_pretrained(directory)
+    load_config(folder).save_pretrained(directory)
+
+
+def num_positions(encoder: nn.Module) -> int | None:
+    """Tokens that it has positions for; None: it sets no limit."""
+    for name, part in encoder.named_modules():
+        if name.endswith(POSITIONS) and isinstance(part, nn.Embedding):
+            # RoBERTa counts from behind its padding
+            unused = 0 if part.padding_idx is None else part.padding_idx + 1
+            return part.num_embeddings - unused
+    found = getattr(_config_of(encoder), "max_position_embeddings", None)
+    return None if found is None else int(found)
+
+
+def _pretrained(folder: Path, config: ModelConfig) -> Any:
+    options = _options(load_config(folder))
+    return load_model(AUTO, folder, allow_pickle=config.allow_pickle, **options)
+
+
+def _options(described: Any) -> dict[str, Any]:
+    """No pooling layer, which nothing here would train, and fused attention where there is one."""
+    encoder_class = _class_of(described)
+    options: dict[str, Any] = {}
+    if "add_pooling_layer" in signature(encoder_class.__init__).parameters:
+        options["add_pooling_layer"] = False
+    if encoder_class._supports_sdpa:
+        options["attn_implementation"] = "sdpa"
+    return options
+
+
+def _require_encoder(described: Any, name: str) -> None:
+    from transformers import MODEL_FOR_MASKED_LM_MAPPING, MODEL_MAPPING
+
+    kind = type(described)
+    fits = kind in MODEL_FOR_MASKED_LM_MAPPING and kind in MODEL_MAPPING
+    if not fits or described.is_encoder_decoder:
+        raise ConfigurationError(
+            f"{NAME}={name!r} is of the kind {described.model_type!r}, which is no bidirectional "
+            "encoder; choose one like BERT, ELECTRA or RoBERTa"
+        )
+
+
+def _too_long(folder: Path, config: ModelConfig) -> str | None:
+    limit = num_positions(outline(folder))
+    if limit is None or config.max_length <= limit:
+        return None
+    return (
+        f"classify.model.max_length={config.max_length}, but {config.name} has positions for "
+        f"{limit} tokens; choose at most {limit}"
+    )
+
+
+def _no_layers(described: Any, config: ModelConfig) -> str | None:
+    if config.freeze_encoder or not config.gradient_checkpointing:
+        return None
+    encoder_class = _class_of(described)
+    if encoder_class.supports_gradient_checkpointing:
+        return None
+    return (
+        f"classify.model.gradient_checkpointing=true has no effect on {encoder_class.__name__} "
+        f"({config.name}); set it to false"
+    )
+
+
+def _class_of(described: Any) -> Any:
+    from transformers import MODEL_MAPPING
+
+    return MODEL_MAPPING[type(described)]
+
+
+def _compute_layers_again(encoder: Any) -> None:
+    encoder.activation_checkpointing_enable({"use_reentrant": False})
+
+
+def _config_of(encoder: Any) -> Any:
+    return encoder.config

@@ -1,0 +1,104 @@
+"""The classifier as a LightningModule: what one step of training and of validation computes.
+
+`training.fit` attaches the optimiser and keeps the mean loss of an epoch.
+
+Shapes: B batch, N rows of a loader, L labels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.nn import functional
+
+from .batches import Batch
+from .data import ClassifyData
+from .model import TextClassifier, build_classifier
+from .params import ClassifyConfig
+
+PREFIXES = ("val", "train")
+"""Of the metrics of each validation loader."""
+
+
+class ClassifyModule(LightningModule):
+    """Binary cross entropy of each label; metrics over all rows at once in validation.
+
+    The first validation loader holds what was held out, the second (where there is one) a sample
+    of what was trained on.
+    """
+
+    pos_weight: Tensor
+
+    def __init__(self, model: TextClassifier, pos_weight: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("pos_weight", pos_weight, persistent=False)
+        self._scored: dict[int, list[tuple[Tensor, Tensor]]] = {}
+
+    def training_step(self, batch: Batch, _batch_idx: int) -> Tensor:
+        """Mean loss of one batch."""
+        return self.loss(self.model(batch.ids, batch.real), batch.targets)
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Mean over texts and labels of [B, L]."""
+        weight = self.pos_weight.to(logits.device)
+        return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight)
+
+    def on_validation_epoch_start(self) -> None:
+        self._scored = {}
+
+    def validation_step(self, batch: Batch, _batch_idx: int = 0, dataloader_idx: int = 0) -> None:
+        """Score one batch; a rank with fewer texts than others gets an empty one."""
+        scored = self._scored.setdefault(dataloader_idx, [])
+        if len(batch.rows):
+            logits = self.model(batch.ids, batch.real)
+            scored.append((batch.rows, torch.cat([logits, batch.targets], dim=1)))
+
+    def on_validation_epoch_end(self) -> None:
+        """Metrics of all rows, whatever the batches and devices."""
+        from .metrics import validation_metrics
+
+        for loader, scored in sorted(self._scored.items()):
+            logits, targets = self._gathered(scored).cpu().chunk(2, dim=1)
+            found = validation_metrics(logits.numpy(), targets.numpy())
+            if loader == 0:  # `train_loss` is the mean over an epoch's steps, and not ours to log
+                found = {"loss": float(self.loss(logits, targets)), **found}
+            prefix = PREFIXES[loader]
+            self.log_dict({f"{prefix}_{name}": v for name, v in found.items()}, sync_dist=True)
+
+    def _gathered(self, scored: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Logits and targets of all ranks [N, 2L], in the order of the rows."""
+        reduce = self.trainer.strategy.reduce
+        none = torch.empty(0, dtype=torch.int64, device=self.device)
+        rows = torch.cat([none, *(rows for rows, _ in scored)])
+        size = torch.tensor(int(rows.max()) + 1 if len(rows) else 0, device=self.device)
+        size = reduce(size, reduce_op="max")
+        table = torch.zeros(int(size), 2 * len(self.pos_weight) + 1, device=self.device)
+        for numbers, values in scored:
+            table[numbers, :-1] = values
+        table[rows, -1] = 1.0
+        table = reduce(table, reduce_op="sum")
+        return table[table[:, -1] > 0, :-1]  # a rehearsal scores some rows only
+
+
+def build_module(config: ClassifyConfig, data: ClassifyData) -> ClassifyModule:
+    """A fresh module for this split."""
+    model = build_classifier(config.model, num_labels=len(data.labels))
+    weights = pos_weights(
+        data.positives, num_rows=data.num_fit_rows, maximum=config.model.pos_weight_max
+    )
+    return ClassifyModule(model, torch.tensor(weights, dtype=torch.float32))
+
+
+def pos_weights(
+    positives: npt.NDArray[np.int64], *, num_rows: int, maximum: float
+) -> npt.NDArray[np.float64]:
+    """How much a positive of each label weighs [L]: negatives / positives, within bounds.
+
+    The lower one keeps a label that nearly every text has from being ignored.
+    """
+    ratios = (num_rows - positives) / np.maximum(positives, 1)
+    return np.clip(ratios, 1.0 / maximum, maximum)

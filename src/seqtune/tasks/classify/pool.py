@@ -1,0 +1,163 @@
+"""What members say about the valid part: see `Pool` in contracts.
+
+Shares and thresholds are chosen together: a weighting is worth the macro F1 that it reaches with
+the best threshold of each label, found on the same rows or on others.
+
+Shapes: M members, N rows, L labels, R some of the rows.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from seqtune.contracts.config import EnsembleConfig
+from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.contracts.seeds import derive_seed
+
+from .data import ClassifyData, Targets
+from .ensemble import THRESHOLDS, open_members, require_labels
+from .metrics import by_label
+from .scales import SCALES, combined, on_scale
+from .scorer import Classifier
+from .thresholds import Floats, Ranked, best_of, rank
+
+Rows = npt.NDArray[np.int64]
+MIB = float(1 << 20)
+REMEMBERED = 64
+"""Weightings that are kept combined and sorted: folds ask for the same ones."""
+
+
+class _Weighted(NamedTuple):
+    probabilities: Floats  # [N, L]
+    ranked: Ranked
+
+
+@dataclass(frozen=True)
+class ClassifyPool:
+    """Probabilities of the labels of valid under any weighting of members."""
+
+    labels: tuple[str, ...]
+    scores: Mapping[str, Floats]
+    """Of the members [M, N, L], by scale."""
+    targets: Targets
+    """[N, L]."""
+    made_of: Mapping[str, Any]
+    _known: OrderedDict[tuple[str, bytes], _Weighted] = field(
+        default_factory=OrderedDict, repr=False
+    )
+
+    @property
+    def metric(self) -> str:
+        return "valid macro_f1"
+
+    @property
+    def num_members(self) -> int:
+        return len(self.scores[SCALES[0]])
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.targets)
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        return SCALES
+
+    def score(
+        self,
+        weights: Floats,
+        *,
+        scale: str,
+        rows: Rows | None = None,
+        decided_on: Rows | None = None,
+    ) -> float:
+        """Macro F1 over `rows` with the thresholds that are best on `decided_on`."""
+        weighted = self._weighted(weights, scale)
+        on = rows if decided_on is None else decided_on
+        best = best_of(self._some(weighted.ranked, on))
+        if decided_on is None:
+            return float(best.f1.mean())
+        chosen = slice(None) if rows is None else rows
+        decided = weighted.probabilities[chosen] >= best.thresholds
+        return float(by_label(decided, self.targets[chosen]).f1.mean())
+
+    def decision(self, weights: Floats, *, scale: str) -> Mapping[str, Any]:
+        """The best threshold of each label on all rows."""
+        thresholds = best_of(self._weighted(weights, scale).ranked).thresholds
+        return {THRESHOLDS: dict(zip(self.labels, thresholds.tolist(), strict=True))}
+
+    def facts(self) -> Mapping[str, Any]:
+        """What it is made of, and what it takes."""
+        return {
+            **self.made_of,
+            "decided_by": "the threshold of each label with the best F1, found with the shares",
+            "memory_mib": round(sum(own.nbytes for own in self.scores.values()) / MIB, 3),
+        }
+
+    def _some(self, ranked: Ranked, rows: Rows | None) -> Ranked:
+        if rows is None:
+            return ranked
+        wanted = np.zeros(self.num_rows, bool)
+        wanted[rows] = True
+        return ranked.only(wanted)
+
+    def _weighted(self, weights: Floats, scale: str) -> _Weighted:
+        weights = np.asarray(weights, np.float64)
+        if weights.shape != (self.num_members,) or not (weights >= 0).all() or not weights.any():
+            raise ValueError(
+                f"{weights!r} are not weights of {self.num_members} members, some above 0"
+            )
+        key = (scale, weights.tobytes())
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
+        shares = zip(weights.tolist(), self.scores[scale], strict=True)
+        probabilities = combined(shares, scale)
+        found = self._known[key] = _Weighted(probabilities, rank(probabilities, self.targets))
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return found
+
+
+def open_pool(
+    members: Mapping[str, Path], data: ClassifyData, settings: EnsembleConfig, *, seed: int
+) -> ClassifyPool:
+    """What these checkpoints say about the valid part, or a sample of `max_rows` rows of it."""
+    if not data.has_validation:
+        raise DataError(
+            f"{data.path} has no valid part to weigh members on: everything in it is trained on. "
+            "Weigh them on a split made with classify.split.use_full_data=false"
+        )
+    models = _open(members, data)
+    num_rows = data.num_rows("valid")
+    random = np.random.default_rng(derive_seed(seed, "pool"))
+    rows = np.sort(random.permutation(num_rows)[: settings.max_rows])
+    logits = [model.logits_of(data, "valid")[rows] for model in models.values()]
+    return ClassifyPool(
+        labels=data.labels,
+        scores={scale: np.stack([on_scale(own, scale) for own in logits]) for scale in SCALES},
+        targets=data.targets("valid")[rows],
+        made_of={"rows": len(rows), "rows_of_valid": num_rows, "labels": len(data.labels)},
+    )
+
+
+def _open(paths: Mapping[str, Path], data: ClassifyData) -> dict[str, Classifier]:
+    if not paths:
+        raise ConfigurationError("an ensemble needs at least one member; 0 were given")
+    models = open_members(paths)
+    for name, model in models.items():
+        require_labels(model, data, who=f"member {name}")
+        if model.data_hash != data.content_hash:
+            raise ArtifactError(
+                f"member {name} ({model.path}) was trained on another split (content "
+                f"{model.data_hash[:12]}) than the one it would be weighed on "
+                f"({data.content_hash[:12]}): it may have been trained on what is held out here. "
+                "Train it again on this split, or leave it out"
+            )
+    return models

@@ -1,0 +1,143 @@
+"""Rows of raw files as texts with labels; what is wrong with them is collected."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seqtune.contracts.errors import DataError
+from seqtune.text.rows import Cleaner, Faults, id_of, not_text, says_something
+from seqtune.text.tables import Row, read_rows, require_columns
+
+from .params import IngestConfig
+
+POOL, TEST = "texts", "test_texts"
+PREFIXES = {TEST: "test-", POOL: ""}
+"""In front of numbers that are ids: those of an official part are its own, so that it stays
+the same whatever there is to train on."""
+COLUMNS_KEY = "classify.ingest.columns"
+_VALUES: dict[Any, int] = {0: 0, 1: 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+"""What a label may be; True and 1.0 are 1 for a dictionary."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One text as it was read."""
+
+    role: str
+    place: str
+    id: str
+    text: str
+    labels: tuple[int, ...]
+
+
+@dataclass
+class Reader:
+    """Reads rows of all files, and remembers what was wrong with them."""
+
+    config: IngestConfig
+    labels: tuple[str, ...] = ()
+    clean: Cleaner = field(init=False)
+    faults: Faults = field(init=False)
+    rows_read: Counter[Path] = field(default_factory=Counter)
+    num_empty: int = 0
+    num_empty_tested: int = 0
+    _checked: set[tuple[Path, tuple[str, ...]]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.labels = self.config.columns.labels
+        self.clean = Cleaner("texts", self.config.max_characters)
+        self.faults = Faults(self.config.max_examples)
+
+    def read(self, role: str, files: Sequence[Path]) -> Iterator[Labelled]:
+        """The rows that can be used."""
+        rows = read_rows(files, kind=self.config.format, encoding=self.config.encoding)
+        for number, row in enumerate(rows):
+            self._check_columns(row)
+            self.rows_read[row.file] += 1
+            text, labels = self._text(row, role), self._labels(row)
+            if text is not None and labels is not None:
+                yield Labelled(
+                    role, row.place, self._id(row, f"{PREFIXES[role]}{number}"), text, labels
+                )
+
+    def _check_columns(self, row: Row) -> None:
+        names = tuple(row.values)
+        if (row.file, names) in self._checked:
+            return
+        columns = self.config.columns
+        others = {columns.text, columns.id, *columns.ignore}
+        require_columns(
+            row,
+            [columns.text, *([columns.id] if columns.id else [])],
+            keys={columns.text: f"{COLUMNS_KEY}.text", columns.id or "": f"{COLUMNS_KEY}.id"},
+        )
+        self.labels = self.labels or tuple(name for name in names if name not in others)
+        if not self.labels:
+            raise DataError(
+                f"{row.file} has no column of labels beside {', '.join(names)}; give a column of 0 "
+                "and 1 for each label"
+            )
+        require_columns(row, self.labels, keys=dict.fromkeys(self.labels, f"{COLUMNS_KEY}.labels"))
+        more = [name for name in names if name not in others and name not in self.labels]
+        if more and not columns.labels:
+            raise DataError(
+                f"{row.file} has the columns {', '.join(map(repr, more))}, which the first file "
+                f"has not; all files need the same labels ({', '.join(self.labels)}). Name those "
+                f"that count in {COLUMNS_KEY}.labels, or the others in {COLUMNS_KEY}.ignore"
+            )
+        self._checked.add((row.file, names))
+
+    def _text(self, row: Row, role: str) -> str | None:
+        name = self.config.columns.text
+        if fault := not_text(row.values[name]):
+            self.faults.add(
+                f"column {name!r} must hold texts",
+                f"{row.place} holds {fault}",
+                next_step=f"Correct it, or name another column in {COLUMNS_KEY}.text",
+            )
+            return None
+        text = self.clean(row.values[name])
+        if says_something(text):
+            return text
+        if self.config.on_empty == "error":
+            self.faults.add(
+                "texts without a letter or digit",
+                f"{row.place} ({text[:20]!r})",
+                next_step="Correct them, or set classify.ingest.on_empty=drop to leave such rows "
+                "out and count them",
+            )
+        if role == TEST:
+            self.num_empty_tested += 1
+            return text
+        self.num_empty += 1
+        return None
+
+    def _labels(self, row: Row) -> tuple[int, ...] | None:
+        found = [_flag(row.values[name]) for name in self.labels]
+        if None not in found:
+            return tuple(value for value in found if value is not None)
+        for name, value in zip(self.labels, found, strict=True):
+            if value is None:
+                self.faults.add(
+                    "labels must be 0 or 1",
+                    f"{row.place}: column {name!r} holds {row.values[name]!r:.40}",
+                    next_step=f"Correct them; a column that is no label belongs in "
+                    f"{COLUMNS_KEY}.ignore, and {COLUMNS_KEY}.labels names those that are",
+                )
+        return None
+
+    def _id(self, row: Row, number: str) -> str:
+        name = self.config.columns.id
+        return number if name is None else id_of(row.values[name])
+
+
+def _flag(value: Any) -> int | None:
+    """0 or 1; None for anything else."""
+    try:
+        return _VALUES.get(value.strip().lower() if isinstance(value, str) else value)
+    except TypeError:  # a list or an object of JSON
+        return None

@@ -1,0 +1,113 @@
+"""Iterative stratification of rows with several labels (Sechidis, Tsoumakas and Vlahavas, 2011).
+
+The label with the fewest rows left is dealt out first, each of its rows to the part that lacks it
+most, because a label that is common can still be evened out later. Unlike in the paper,
+
+- "most" is a share of what the part wants, and rows with the same labels follow one another: all
+  combinations are spread, where else the small parts get what comes last;
+- sizes of parts are limits, not wishes: they come out exactly, but for rows that stay together.
+
+Shapes: N rows, L labels, P parts, G groups of rows that stay together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from .data import Targets
+
+Int64 = npt.NDArray[np.int64]
+Float64 = npt.NDArray[np.float64]
+_TINY = 1e-9
+
+
+def stratify(
+    targets: Targets,
+    sizes: Sequence[int],
+    *,
+    groups: Int64 | None = None,
+    at_least: int = 0,
+    seed: int,
+) -> Int64:
+    """The part of each row [N]; `sizes` are the rows of each part [P].
+
+    All parts but the first get `at_least` rows of each label, where there are enough for all.
+    """
+    groups = np.arange(len(targets)) if groups is None else groups
+    order = np.random.default_rng(seed).permutation(int(groups.max(initial=-1)) + 1)
+    weights = np.bincount(groups, minlength=len(order))  # [G]
+    counts = np.zeros((len(order), targets.shape[1]), np.int64)  # [G, L]
+    np.add.at(counts, groups, targets)
+    order = order[np.argsort(_combinations(counts)[order], kind="stable")]
+    wanted = wanted_positives(targets.sum(axis=0, dtype=np.int64), sizes, at_least=at_least)
+    dealer = _Dealer(counts[order], weights[order], wanted, sizes)
+    dealer.deal(weights[order] > 1)  # single rows then fill what is left to the last place
+    dealer.deal(weights[order] == 1)
+    parts = np.empty_like(dealer.parts)
+    parts[order] = dealer.parts
+    return parts[groups]
+
+
+def wanted_positives(positives: Int64, sizes: Sequence[int], *, at_least: int) -> Float64:
+    """How many positives of each label each part should get [L, P]."""
+    wanted = positives[:, None] * (np.asarray(sizes, float) / max(1, sum(sizes)))
+    held_out = [part for part, size in enumerate(sizes) if part and size]
+    enough = positives >= at_least * (len(held_out) + 1)
+    floors = np.where(enough, at_least, 0)[:, None]
+    wanted[:, held_out] = np.maximum(wanted[:, held_out], floors)
+    wanted[:, 0] = positives - wanted[:, 1:].sum(axis=1)
+    return wanted
+
+
+def _combinations(counts: Int64) -> Int64:
+    """The number of each group's combination of labels [G]."""
+    numbers: dict[bytes, int] = {}
+    packed = np.packbits(counts > 0, axis=1)
+    return np.asarray([numbers.setdefault(row.tobytes(), len(numbers)) for row in packed], np.int64)
+
+
+class _Dealer:
+    """Deals groups out to parts, and keeps the account of what each part lacks."""
+
+    def __init__(
+        self, counts: Int64, weights: Int64, wanted: Float64, sizes: Sequence[int]
+    ) -> None:
+        self.counts, self.weights = counts, weights
+        self.sizes = [float(size) for size in sizes]  # [P]
+        self.room = list(self.sizes)
+        self.wanted: list[list[float]] = wanted.tolist()  # [L][P]
+        self.lack = [list(row) for row in self.wanted]
+        self.parts = np.full(len(counts), -1, np.int64)  # [G]
+
+    def deal(self, which: npt.NDArray[np.bool_]) -> None:
+        """Deal out some of the groups, in their order within each label."""
+        is_open = which.copy()
+        while (label := self._rarest(is_open)) is not None:
+            rows = np.flatnonzero(is_open & (self.counts[:, label] > 0))
+            for row in rows.tolist():
+                self._give(row, self.lack[label], self.wanted[label])
+            is_open[rows] = False
+        for row in np.flatnonzero(is_open).tolist():
+            self._give(row, self.room, self.sizes)
+
+    def _rarest(self, is_open: npt.NDArray[np.bool_]) -> int | None:
+        """The label that the fewest of the open groups have; None where they have none."""
+        left = (self.counts[is_open] > 0).sum(axis=0)
+        return int(np.where(left, left, left.max() + 1).argmin()) if left.any() else None
+
+    def _give(self, row: int, lack: Sequence[float], wanted: Sequence[float]) -> None:
+        """To the part that lacks the largest share of what it wants and has room."""
+        weight = int(self.weights[row])
+        used = [part for part, size in enumerate(self.sizes) if size]
+        fits = [part for part in used if self.room[part] >= weight]
+        part = max(
+            fits or used,
+            key=lambda part: (lack[part] / max(wanted[part], _TINY), self.room[part]),
+        )
+        self.parts[row] = part
+        self.room[part] -= weight
+        for label in np.flatnonzero(self.counts[row]).tolist():
+            self.lack[label][part] -= int(self.counts[row, label])

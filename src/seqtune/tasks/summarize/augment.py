@@ -1,0 +1,202 @@
+"""Further dialogues for the fit part, said in other words by encoder-decoders.
+
+What each person says is rewritten on its own, because the models that paraphrase or translate were
+trained on sentences; who says it stays. A dialogue that comes back as it was is left out.
+
+Shapes: B lines of a batch, T tokens.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.seeds import derive_seed
+from seqtune.text.pretrained import identity, load_config, load_model, load_tokenizer, locate
+from seqtune.text.rows import plain, says_something
+
+from .params import SummarizeConfig
+
+logger = logging.getLogger(__name__)
+
+BATCH = 32
+BEAMS = 4
+SECONDS_BETWEEN_LINES = 10.0
+_TURN = re.compile(
+    r"(?P<who>\s*(?:#[^#\s]{1,30}#|[^\W\d_][\w .'-]{0,29})\s*:\s*)?(?P<said>.*)", re.S
+)
+_STEPS = {
+    "paraphrase": ("paraphrase_model",),
+    "backtranslation": ("forward_model", "backward_model"),
+}
+
+
+@dataclass(frozen=True)
+class Rewriter:
+    """A chain of models, found but not loaded."""
+
+    kind: str
+    names: tuple[str, ...]
+    folders: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one chain made of the dialogues of the fit part."""
+
+    kind: str
+    models: dict[str, str]
+    """The content of each model by its name."""
+    rows: list[int] = field(default_factory=list)
+    """Which dialogues, counted within the fit part."""
+    dialogues: list[str] = field(default_factory=list)
+    num_unchanged: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "models": self.models,
+            "rows": len(self.rows),
+            "unchanged": self.num_unchanged,
+        }
+
+    def line(self) -> str:
+        same = f", {self.num_unchanged} came back as they were" if self.num_unchanged else ""
+        return f"{self.kind}: {len(self.rows)} dialogues made up for train{same}"
+
+
+def open_rewriters(config: SummarizeConfig) -> list[Rewriter]:
+    """The chains that are asked for; a model that is missing or of another kind is refused."""
+    asked = config.split.augmentation
+    kinds = () if asked == "none" else tuple(_STEPS) if asked == "both" else (asked,)
+    found = []
+    for kind in kinds:
+        names = tuple(getattr(config.split, step) for step in _STEPS[kind])
+        folders = tuple(
+            _locate(name, f"summarize.split.{step}", allow_pickle=config.split.allow_pickle)
+            for name, step in zip(names, _STEPS[kind], strict=True)
+        )
+        found.append(Rewriter(kind, names, folders))
+    return found
+
+
+def augment(
+    dialogues: Sequence[str], rewriters: Sequence[Rewriter], config: SummarizeConfig
+) -> list[Made]:
+    """Other words for a share of the dialogues, by each chain; the same for the same seed."""
+    num = math.ceil(config.split.augment_share * len(dialogues))
+    made = []
+    for one in rewriters:
+        random = np.random.default_rng(derive_seed(config.seed, "augment", one.kind))
+        rows = sorted(random.permutation(len(dialogues))[:num].tolist())
+        texts = rewrite([dialogues[row] for row in rows], one, config)
+        changed = [
+            (row, text)
+            for row, text in zip(rows, texts, strict=True)
+            if plain(text) != plain(dialogues[row])
+        ]
+        made.append(
+            Made(
+                kind=one.kind,
+                models={
+                    name: identity(folder)
+                    for name, folder in zip(one.names, one.folders, strict=True)
+                },
+                rows=[row for row, _ in changed],
+                dialogues=[text for _, text in changed],
+                num_unchanged=len(rows) - len(changed),
+            )
+        )
+    return made
+
+
+def rewrite(dialogues: Sequence[str], by: Rewriter, config: SummarizeConfig) -> list[str]:
+    """Each dialogue with its lines in other words."""
+    turns = [[_turn(line) for line in text.split("\n")] for text in dialogues]
+    said = sorted({said for lines in turns for _, said in lines if says_something(said)})
+    others = said
+    for name, folder in zip(by.names, by.folders, strict=True):
+        others = _generate(others, folder, label=f"{by.kind} by {name}", config=config)
+    words = {
+        before: after if says_something(after) else before
+        for before, after in zip(said, others, strict=True)
+    }
+    return ["\n".join(f"{who}{words.get(said, said)}" for who, said in lines) for lines in turns]
+
+
+def _turn(line: str) -> tuple[str, str]:
+    """Who speaks, up to and with the colon, and what is said."""
+    found = _TURN.fullmatch(line)
+    return (found["who"] or "", found["said"]) if found else ("", line)
+
+
+def _locate(name: str, key: str, *, allow_pickle: bool) -> Path:
+    folder = locate(name, allow_pickle=allow_pickle, key=key)
+    if not load_config(folder).is_encoder_decoder:
+        raise ConfigurationError(
+            f"{key}={name!r} is no encoder-decoder, which paraphrases and translates; give one, "
+            "such as a BART, T5 or Marian model"
+        )
+    return folder
+
+
+def _generate(
+    lines: Sequence[str], folder: Path, *, label: str, config: SummarizeConfig
+) -> list[str]:
+    """What a model makes of each line; lines of one length go together."""
+    import torch
+
+    tokenizer = load_tokenizer(folder)
+    model = load_model(
+        "AutoModelForSeq2SeqLM", folder, allow_pickle=config.split.allow_pickle
+    ).eval()
+    device = _device(config)
+    model.to(device)
+    order = sorted(range(len(lines)), key=lambda number: (len(lines[number]), number))
+    made = [""] * len(lines)
+    begun = told = time.monotonic()
+    for start in range(0, len(order), BATCH):
+        batch = order[start : start + BATCH]
+        seed = derive_seed(config.seed, "rewrite", label, start)
+        with torch.random.fork_rng(), torch.inference_mode():  # its settings may ask for draws
+            torch.manual_seed(seed)
+            texts = _batch([lines[number] for number in batch], model, tokenizer, device)
+        for number, text in zip(batch, texts, strict=True):
+            made[number] = " ".join(text.split())
+        done, now = start + len(batch), time.monotonic()
+        if now - told > SECONDS_BETWEEN_LINES or done == len(order):
+            logger.info("%s: %d of %d lines, %.0f s", label, done, len(order), now - begun)
+            told = now
+    return made
+
+
+def _batch(lines: list[str], model: Any, tokenizer: Any, device: str) -> list[str]:
+    limit = getattr(model.config, "max_position_embeddings", None) or 512
+    read = tokenizer(
+        lines, padding=True, truncation=True, max_length=limit - 2, return_tensors="pt"
+    ).to(device)
+    ids = read["input_ids"]  # [B, T]
+    written = model.generate(
+        input_ids=ids,
+        attention_mask=read["attention_mask"],
+        num_beams=BEAMS,
+        max_new_tokens=min(limit - 2, 2 * ids.shape[1] + 16),
+    )
+    found: list[str] = tokenizer.batch_decode(written, skip_special_tokens=True)
+    return found
+
+
+def _device(config: SummarizeConfig) -> str:
+    import torch
+
+    wants_gpu = config.training.accelerator in ("auto", "cuda")
+    return "cuda" if wants_gpu and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,221 @@
+"""The tokens that a trained model writes, under settings that are all said.
+
+Nothing is taken from the generation settings of the model's folder (KoBART's force `<usr>` at the
+end). Of a causal model only what it writes counts as repetition, not the dialogue in its prompt.
+
+Shapes: B batch, T time (of the input), W tokens written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from seqtune.contracts.errors import ConfigurationError
+
+from .params import GenerationConfig
+
+Int64 = npt.NDArray[np.int64]
+CAUSAL = "causal"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs of some rows, padded to the longest of them."""
+
+    rows: Int64
+    ids: Tensor  # [B, T]
+    mask: Tensor  # [B, T]
+    encoded: Tensor | None = None  # [B, T, hidden]
+
+
+def make_batches(
+    inputs: Sequence[Sequence[int]], *, pad: int, size: int, kind: str, device: Any
+) -> list[Batch]:
+    """Inputs of like length together, the longest first: what does not fit shows at once."""
+    order = np.argsort([-len(one) for one in inputs], kind="stable").astype(np.int64)
+    return [
+        _padded(inputs, order[start : start + size], pad=pad, left=kind == CAUSAL, device=device)
+        for start in range(0, len(order), size)
+    ]
+
+
+@torch.no_grad()
+def encode(model: Any, batch: Batch) -> Tensor:
+    """What the encoder says of a batch [B, T, hidden]."""
+    encoder = _without_adapters_around(model).get_encoder()
+    hidden: Tensor = encoder(batch.ids, attention_mask=batch.mask, return_dict=True)[0]
+    return hidden
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A model with what ends and fills its texts."""
+
+    model: Any
+    tokenizer: Any
+    kind: str
+    end: int
+    pad: int
+
+    @classmethod
+    def of(cls, model: Any, tokenizer: Any, kind: str) -> Decoder:
+        end = int(tokenizer.eos_token_id)
+        return cls(_without_adapters_around(model), tokenizer, kind, end, pad_of(tokenizer))
+
+    @torch.no_grad()
+    def tokens(
+        self, batch: Batch, settings: GenerationConfig, *, seed: int, num: int = 1
+    ) -> Tensor:
+        """Tokens written [B * num, W], with neither prompt nor start token."""
+        _refuse_more_than_there_are(settings, num)
+        given, said = self._given(batch, settings), self._all_said(settings, num)
+        with _nothing_left_over(self.model), _seeded(settings, seed, batch.ids.device):
+            tokens: Tensor = self.model.generate(**given, generation_config=said)
+        return tokens[:, self._started(batch) :]
+
+    def texts(self, tokens: Tensor) -> list[str]:
+        """What was written before the end, in one line each."""
+        written = [list(takewhile(self.end.__ne__, row)) for row in tokens.tolist()]
+        found: list[str] = self.tokenizer.batch_decode(
+            written, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return [" ".join(text.split()) for text in found]
+
+    def is_cut(self, tokens: Tensor) -> npt.NDArray[np.bool_]:
+        """Which rows never came to an end."""
+        has_ended = (tokens == self.end).any(dim=1)
+        return np.asarray(~has_ended)
+
+    def _started(self, batch: Batch) -> int:
+        return batch.ids.shape[1] if self.kind == CAUSAL else 1
+
+    def _given(self, batch: Batch, settings: GenerationConfig) -> dict[str, Any]:
+        from transformers.modeling_outputs import BaseModelOutput
+
+        given: dict[str, Any] = {"attention_mask": batch.mask}
+        if batch.encoded is None:
+            given["input_ids"] = batch.ids
+        else:  # wrapped anew: generate() repeats what is inside for its beams
+            given["encoder_outputs"] = BaseModelOutput(last_hidden_state=batch.encoded)
+        if self.kind == CAUSAL:
+            given["logits_processor"] = _repetition(settings, self._started(batch))
+        return given
+
+    def _all_said(self, settings: GenerationConfig, num: int) -> Any:
+        import transformers
+
+        said: dict[str, Any] = {
+            "max_new_tokens": settings.max_new_tokens,
+            "min_new_tokens": settings.min_new_tokens or None,
+            "num_beams": settings.beams,
+            "num_return_sequences": num,
+            "do_sample": settings.do_sample,
+            "eos_token_id": self.end,
+            "pad_token_id": self.pad,
+        }
+        if settings.do_sample:
+            said |= {name: getattr(settings, name) for name in ("temperature", "top_p", "top_k")}
+        if settings.beams > 1:
+            said |= {"length_penalty": settings.length_penalty, "early_stopping": False}
+        if self.kind != CAUSAL:
+            said |= {
+                "decoder_start_token_id": _start_of(self.model),
+                "repetition_penalty": settings.repetition_penalty,
+                "no_repeat_ngram_size": settings.no_repeat_ngram_size,
+            }
+        settings_of: Any = transformers.GenerationConfig
+        return settings_of(**said)
+
+
+def _start_of(model: Any) -> int | None:
+    found: int | None = getattr(model.config, "decoder_start_token_id", None)
+    return model.generation_config.decoder_start_token_id if found is None else found
+
+
+def pad_of(tokenizer: Any) -> int:
+    """What fills a batch: the tokeniser's padding, or its end where it has none."""
+    pad = tokenizer.pad_token_id
+    return int(tokenizer.eos_token_id if pad is None else pad)
+
+
+def _padded(
+    inputs: Sequence[Sequence[int]], rows: Int64, *, pad: int, left: bool, device: Any
+) -> Batch:
+    longest = max(1, *(len(inputs[row]) for row in rows), 1)
+    ids = torch.full((len(rows), longest), pad)
+    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+    for place, row in enumerate(rows):
+        own = torch.tensor(inputs[row], dtype=torch.long)
+        within = slice(longest - len(own), None) if left else slice(0, len(own))
+        ids[place, within], mask[place, within] = own, 1
+    return Batch(rows, ids.to(device), mask.to(device))
+
+
+@dataclass(frozen=True)
+class _OnWhatIsWritten:
+    """A processor of logits that does not see the prompt."""
+
+    processor: Callable[[Tensor, Tensor], Tensor]
+    started: int
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        return self.processor(input_ids[:, self.started :], scores)
+
+
+def _repetition(settings: GenerationConfig, started: int) -> list[_OnWhatIsWritten]:
+    from transformers import NoRepeatNGramLogitsProcessor, RepetitionPenaltyLogitsProcessor
+
+    found: list[Any] = []
+    if settings.repetition_penalty != 1.0:
+        found.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
+    if settings.no_repeat_ngram_size:
+        found.append(NoRepeatNGramLogitsProcessor(settings.no_repeat_ngram_size))
+    return [_OnWhatIsWritten(one, started) for one in found]
+
+
+@contextmanager
+def _nothing_left_over(model: Any) -> Iterator[None]:
+    """generate() fills what is not said from the model's own settings: take them away meanwhile."""
+    import transformers
+
+    nothing: Any = transformers.GenerationConfig
+    own, model.generation_config = model.generation_config, nothing()
+    try:
+        yield
+    finally:
+        model.generation_config = own
+
+
+@contextmanager
+def _seeded(settings: GenerationConfig, seed: int, device: torch.device) -> Iterator[None]:
+    """generate() draws from the global generator: lend it one that is seeded here."""
+    if not settings.do_sample:
+        yield
+        return
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def _without_adapters_around(model: Any) -> Any:
+    """The model itself: adapters work from within it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _refuse_more_than_there_are(settings: GenerationConfig, num: int) -> None:
+    most = None if settings.do_sample else settings.beams
+    if most is not None and num > most:
+        raise ConfigurationError(
+            f"{num} summaries of each dialogue were asked of {settings.beams} beams without "
+            "sampling; set generation.beams to at least as many, or generation.do_sample=true"
+        )

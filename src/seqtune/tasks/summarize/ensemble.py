@@ -1,0 +1,216 @@
+"""What can summarise, whatever it is made of: a checkpoint, or an ensemble of several.
+
+Each member of an ensemble writes in its own way of decoding; which of their summaries is taken is
+decided by minimum Bayes risk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from seqtune.contracts.checkpoint import Which
+from seqtune.contracts.ensemble import Ensemble, is_ensemble, open_ensemble
+from seqtune.contracts.errors import ArtifactError, ConfigurationError
+from seqtune.contracts.task import Report
+
+from .decoding import Written, summarise
+from .params import SummarizeConfig
+from .risk import agreement, choose
+from .scorer import Summarizer, load_summarizer
+
+SCALE = "minimum_bayes_risk"
+
+
+class Writer(Protocol):
+    """Weights that no longer change, and all that their users need to know of them."""
+
+    @property
+    def path(self) -> Path:
+        """The folder that it was opened from."""
+
+    @property
+    def config(self) -> SummarizeConfig: ...
+
+    @property
+    def data_hash(self) -> str:
+        """Content hash of the split that it was trained on."""
+
+    def require_assets(self, assets_hash: str, *, what: str) -> None:
+        """Refuse to be used with other data than it was trained on."""
+
+    def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> Written:
+        """A summary of each dialogue, in the form of the data."""
+
+    def identity(self) -> Report:
+        """Which weights these are, for reports."""
+
+    def configuration(self) -> Report:
+        """How they came to be, for reports."""
+
+
+@dataclass(frozen=True)
+class LoadedCheckpoint:
+    """One checkpoint that writes as its own configuration says."""
+
+    summarizer: Summarizer
+
+    @property
+    def path(self) -> Path:
+        return self.summarizer.path
+
+    @property
+    def config(self) -> SummarizeConfig:
+        return self.summarizer.config
+
+    @property
+    def data_hash(self) -> str:
+        return self.summarizer.data_hash
+
+    def require_assets(self, assets_hash: str, *, what: str) -> None:
+        self.summarizer.checkpoint.require_assets(assets_hash, what=what)
+
+    def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> Written:
+        config = self.config
+        return summarise(
+            self.summarizer, dialogues, config.generation, batch_size=batch_size, seed=config.seed
+        )
+
+    def identity(self) -> Report:
+        return self.summarizer.identity()
+
+    def configuration(self) -> Report:
+        return self.summarizer.configuration()
+
+
+@dataclass(frozen=True)
+class LoadedEnsemble:
+    """The members of an ensemble that count, all on one device."""
+
+    ensemble: Ensemble
+    members: Mapping[str, LoadedCheckpoint]
+    """In the order of the manifest, by name."""
+
+    @property
+    def path(self) -> Path:
+        return self.ensemble.path
+
+    @property
+    def config(self) -> SummarizeConfig:
+        """The first member's: what it says of reading and evaluating holds for all."""
+        return next(iter(self.members.values())).config
+
+    @property
+    def data_hash(self) -> str:
+        return self.ensemble.manifest.data_hash
+
+    def require_assets(self, assets_hash: str, *, what: str) -> None:
+        for member in self.members.values():
+            member.require_assets(assets_hash, what=what)
+
+    def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> Written:
+        """Of each dialogue the summary that the members agree with most."""
+        written = [
+            member.summarise(dialogues, batch_size=batch_size) for member in self.members.values()
+        ]
+        shares = np.array([member.weight for member in self.ensemble.manifest.used])
+        return chosen(written, shares, tokenizer=self.config.evaluation.tokenizer)
+
+    def identity(self) -> Report:
+        """Which ensemble it is, for reports."""
+        manifest = self.ensemble.manifest
+        fields = {"name", "origin", "fingerprint", "weight", "score"}
+        return {
+            "ensemble": str(self.path),
+            "weights": "best",
+            "fingerprint": manifest.fingerprint,
+            "scale": manifest.scale,
+            "method": manifest.method,
+            "members": [member.model_dump(include=fields) for member in manifest.used],
+        }
+
+    def configuration(self) -> Report:
+        """How each member was trained, for reports."""
+        found = {name: member.configuration()["config"] for name, member in self.members.items()}
+        return {"configs": found}
+
+
+def chosen(written: Sequence[Written], shares: np.ndarray, *, tokenizer: str) -> Written:
+    """Of what several wrote, one summary of each row; it takes the time of all."""
+    if len(written) == 1:
+        return written[0]
+    texts = list(zip(*(one.texts for one in written), strict=True))
+    rows = choose(agreement(texts, tokenizer=tokenizer), shares)
+    is_cut = [one.is_cut for one in written]
+    return Written(
+        [own[member] for own, member in zip(texts, rows, strict=True)],
+        np.array([is_cut[member][row] for row, member in enumerate(rows)], np.bool_),
+        sum(one.seconds_per_row for one in written),
+    )
+
+
+def open_model(path: Path, which: Which = "best", *, device: str | None = None) -> Writer:
+    """Open a checkpoint or an ensemble folder; an ensemble has its `best` weights only.
+
+    `device` is where to compute; without one, where it was trained.
+    """
+    if is_ensemble(path):
+        return load_ensemble(path, which, device=device)
+    return LoadedCheckpoint(load_summarizer(path, which, device=device))
+
+
+def load_ensemble(
+    path: Path, which: Which = "best", *, device: str | None = None
+) -> LoadedEnsemble:
+    """Open an ensemble folder with its members."""
+    ensemble = open_ensemble(path)
+    _check(ensemble, which)
+    ensemble.checkpoints()  # that they are those it was made with
+    members: dict[str, LoadedCheckpoint] = {}
+    for name, folder in ensemble.member_paths().items():
+        members[name] = LoadedCheckpoint(load_summarizer(folder, device=device))
+        device = device or str(members[name].summarizer.device)
+    refuse_disagreement({name: member.config for name, member in members.items()})
+    return LoadedEnsemble(ensemble, members)
+
+
+def refuse_disagreement(configs: Mapping[str, SummarizeConfig]) -> None:
+    """Members must be scored alike, as what they agree on is measured by it."""
+    (reference, first), *others = configs.items()
+    for name, config in others:
+        for key in ("tokenizer", "references"):
+            ours, theirs = getattr(first.evaluation, key), getattr(config.evaluation, key)
+            if ours != theirs:
+                raise ConfigurationError(
+                    f"members {reference} and {name} cannot be combined: evaluation.{key} is "
+                    f"{ours} in one and {theirs} in the other; train both with the same"
+                )
+
+
+def _check(ensemble: Ensemble, which: Which) -> None:
+    manifest = ensemble.manifest
+    if manifest.task != "summarize":
+        raise ArtifactError(
+            f"ensemble {ensemble.path} belongs to the task {manifest.task}, not to summarize; "
+            "choose another version with --load-versions"
+        )
+    if not manifest.used:
+        raise ArtifactError(
+            f"ensemble {ensemble.path} has no member with a weight above 0; make it again "
+            "(kedro run --pipeline summarize.ensemble)"
+        )
+    if manifest.scale != SCALE:
+        raise ArtifactError(
+            f"ensemble {ensemble.path} combines on the scale {manifest.scale!r}; this version of "
+            f"seqtune knows {SCALE}; make it again (kedro run --pipeline summarize.ensemble)"
+        )
+    if which != "best":
+        raise ConfigurationError(
+            f"weights={which!r} was asked of the ensemble {ensemble.path}, whose members are "
+            "weighed by their best weights and used with them; give weights='best' "
+            "(summarize.predict.weights), or name a checkpoint"
+        )

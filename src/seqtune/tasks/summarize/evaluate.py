@@ -1,0 +1,202 @@
+"""What a checkpoint or an ensemble is worth: ROUGE of its summaries, beside two floors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seqtune.contracts.ensemble import is_ensemble
+from seqtune.contracts.metrics import EXHIBITS, HEADLINE, as_exhibits, wanted_parts
+from seqtune.contracts.task import OURS, Report
+from seqtune.text.split import Part
+
+from .data import SummarizeData
+from .decoding import Written
+from .ensemble import Writer, open_model
+from .floors import FLOORS, floor_summaries
+from .params import EvaluationConfig, SummarizeConfig
+from .rouge import METRICS, ROUGE_SUM, named, rouge
+
+logger = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float64]
+
+EVALUATED: tuple[Part, ...] = ("valid", "test")
+MANY_CUT = 0.1
+"""Share of summaries without an end that is worth a word."""
+DEFINITIONS = {
+    "rouge1": "F1 of the units that summary and reference share",
+    "rouge2": "F1 of the pairs of neighbouring units that they share",
+    "rougeL": "F1 of their longest common subsequence",
+    ROUGE_SUM: "the sum of the three, from 0 to 3",
+    "mean_words": "words between spaces in a summary",
+    "empty_share": "share of summaries without a word",
+    "cut_share": "share of summaries that had not ended at max_new_tokens",
+    "seconds_per_row": "decoding, median over batches; of an ensemble, the sum of its members",
+}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The rows of a part with what everybody makes of them."""
+
+    part: Part
+    ids: list[str]
+    dialogues: list[str]
+    references: list[list[str]]
+    written: Written
+    summaries: dict[str, list[str]]
+    """Of the model and the floors, by name."""
+    scores: dict[str, Floats]
+    """ROUGE of each [N, 3]."""
+
+
+def evaluate(
+    checkpoint: Path, data: SummarizeData, *, parts: Collection[str] | None = None
+) -> Report:
+    """Metrics of the best weights on valid and test, or on some of them; JSON-ready.
+
+    `checkpoint` may be the folder of an ensemble.
+    """
+    from .exhibits import exhibits
+
+    loaded = open_model(checkpoint)
+    loaded.require_assets(data.assets_hash, what=str(data.path))
+    _warn_of_other_data(loaded, data)
+    exist = [part for part in EVALUATED if data.num_rows(part)]
+    scored = {part: score_part(loaded, data, part) for part in wanted_parts(exist, parts)}  # type: ignore[arg-type]
+    who = "ensemble" if is_ensemble(checkpoint) else "model"
+    found = {part: _findings(one, who=who) for part, one in scored.items()}
+    shown = list(scored.values())[-1:]
+    return {
+        HEADLINE: [line for one in found.values() for line in (one["verdict"], *one["notes"])],
+        **_facts(loaded, data),
+        "parts": found,
+        EXHIBITS: as_exhibits(exhibits(shown[0], loaded.config, who=who)) if shown else {},
+    }
+
+
+def score_part(loaded: Writer, data: SummarizeData, part: Part) -> Scored:
+    """Summarise all rows of a part, and score them beside the floors."""
+    settings = loaded.config.evaluation
+    dialogues, references = data.dialogues(part), data.references(part)
+    logger.info("%s: %d dialogues to summarise", part, len(dialogues))
+    written = loaded.summarise(dialogues, batch_size=settings.batch_size)
+    summaries = {OURS: written.texts, **floor_summaries(dialogues)}
+    scores = {
+        name: rouge(texts, references, tokenizer=settings.tokenizer, combine=settings.references)
+        for name, texts in summaries.items()
+    }
+    return Scored(part, data.ids(part), dialogues, references, written, summaries, scores)
+
+
+def _findings(scored: Scored, *, who: str) -> Report:
+    """Metric by metric, the model first; then what is to be known of its summaries."""
+    means = {name: named(scores) for name, scores in scored.scores.items()}
+    group = {metric: {name: own[metric] for name, own in means.items()} for metric in METRICS}
+    verdict, is_sound = _verdict(group[ROUGE_SUM], f"{scored.part} {ROUGE_SUM}", who=who)
+    logger.log(logging.INFO if is_sound else logging.WARNING, "%s", verdict)
+    empty = float(np.mean([not text for text in scored.written.texts]))
+    cut = float(scored.written.is_cut.mean())
+    notes = _notes(scored.part, empty, cut)
+    for note in notes:
+        logger.warning("%s", note)
+    lengths = {name: _mean_words(texts) for name, texts in scored.summaries.items()}
+    return {
+        "rows": len(scored.ids),
+        "verdict": verdict,
+        "notes": notes,
+        "rouge": group,
+        "lengths": {"mean_words": lengths},
+        "mean_words_of_references": _mean_words([t for own in scored.references for t in own]),
+        "references_per_row": float(np.mean([len(own) for own in scored.references])),
+        "empty_share": empty,
+        "cut_share": cut,
+        "seconds_per_row": scored.written.seconds_per_row,
+    }
+
+
+def _verdict(values: Mapping[str, float], metric: str, *, who: str) -> tuple[str, bool]:
+    """A line on how the model stands to the floors, and whether it beats both."""
+    lost = [floor for floor in FLOORS if not values[OURS] > values[floor]]
+    numbers = ", ".join(f"{floor} {values[floor]:.4f}" for floor in FLOORS)
+    numbers = f"{who} {values[OURS]:.4f}, {numbers}"
+    if not lost:
+        return f"{metric}: the {who} beats both floors ({numbers})", True
+    below = "both floors" if len(lost) == len(FLOORS) else f"the {lost[0]} floor"
+    text = f"the {who} is BELOW {below}: it is broken or undertrained"
+    return f"{metric}: {text} ({numbers})", False
+
+
+def _notes(part: str, empty: float, cut: float) -> list[str]:
+    found = []
+    if empty:
+        found.append(
+            f"{part}: {empty:.1%} of the summaries are empty; generation.min_new_tokens above 0 "
+            "keeps a model from ending at once"
+        )
+    if cut > MANY_CUT:
+        found.append(
+            f"{part}: {cut:.1%} of the summaries had not ended at generation.max_new_tokens; "
+            "raise it, or train longer"
+        )
+    return found
+
+
+def _mean_words(texts: list[str]) -> float:
+    return float(np.mean([len(text.split()) for text in texts])) if texts else 0.0
+
+
+def _facts(loaded: Writer, data: SummarizeData) -> dict[str, Any]:
+    """What was evaluated, on what, and how to read the numbers."""
+    return {
+        **loaded.identity(),
+        "data_hash": data.content_hash,
+        "protocol": _protocol(loaded.config),
+        "definitions": DEFINITIONS,
+        **loaded.configuration(),
+    }
+
+
+def _protocol(config: SummarizeConfig) -> str:
+    """How the numbers were made, in words that go with them wherever they are quoted."""
+    return (
+        f"ROUGE F1 as fractions, on {_units(config.evaluation)}; of several references "
+        f"{_rule(config.evaluation)}; mean over rows. Placeholders like #Person1# are one unit, "
+        "case is ignored, marks are left out, nothing is stemmed. Numbers on other units are not "
+        "comparable. All rows are summarised under the configuration's section generation. The "
+        "floors lead_3 (the first three utterances) and longest_sentence (the longest one) are "
+        "scored by the same code."
+    )
+
+
+def _units(settings: EvaluationConfig) -> str:
+    return {
+        "words": "words (between spaces and marks, in any script)",
+        "characters": "characters (without spaces)",
+        "morphemes": "Korean morphemes (Kiwi)",
+    }[settings.tokenizer]
+
+
+def _rule(settings: EvaluationConfig) -> str:
+    return {
+        "max": "the one that scores best, for each of ROUGE-1, 2 and L alone",
+        "mean": "the mean",
+    }[settings.references]
+
+
+def _warn_of_other_data(loaded: Writer, data: SummarizeData) -> None:
+    if loaded.data_hash != data.content_hash:
+        logger.warning(
+            "%s was trained on another split (content %s) than the one evaluated (%s): dialogues "
+            "held out here may have been trained on",
+            loaded.path,
+            loaded.data_hash[:12],
+            data.content_hash[:12],
+        )

@@ -1,0 +1,110 @@
+"""What a report shows of summaries: ROUGE beside the floors, how long they are, and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqtune.contracts.config import Section
+from seqtune.contracts.metrics import BarsExhibit, Line, LinesExhibit, TableExhibit
+from seqtune.contracts.seeds import derive_seed
+from seqtune.contracts.task import OURS
+
+from .params import SummarizeConfig
+from .rouge import NAMES, ROUGE_SUM, named
+
+if TYPE_CHECKING:
+    from .evaluate import Scored
+
+SHOWN = 400
+"""Characters of a dialogue in the table of examples."""
+BINS = 20
+COLUMNS = ("kind", "id", "dialogue", "reference", "summary", ROUGE_SUM)
+
+
+def exhibits(scored: Scored, config: SummarizeConfig, *, who: str) -> dict[str, Section]:
+    """Everything that is drawn or tabulated of one part."""
+    return {
+        "rouge": _rouge(scored, config, who=who),
+        "lengths": _lengths(scored, who=who),
+        "examples": _examples(scored, config),
+    }
+
+
+def _rouge(scored: Scored, config: SummarizeConfig, *, who: str) -> BarsExhibit:
+    bars = {}
+    for name, scores in scored.scores.items():
+        means = named(scores)
+        bars[who if name == OURS else name] = tuple(means[metric] for metric in NAMES)
+    unit = config.evaluation.tokenizer
+    return BarsExhibit(
+        title=f"ROUGE on {scored.part}, beside the floors",
+        x="metric",
+        y=f"F1 on {unit}",
+        names=NAMES,
+        bars=bars,
+    )
+
+
+def _lengths(scored: Scored, *, who: str) -> LinesExhibit:
+    """Shares of texts by length, over bins that hold all of them."""
+    texts = {who if name == OURS else name: own for name, own in scored.summaries.items()}
+    texts = {who: texts[who], "reference": [text for own in scored.references for text in own]}
+    words = {name: [len(text.split()) for text in own] for name, own in texts.items()}
+    longest = max(max(own, default=0) for own in words.values())
+    width = max(1, -(-(longest + 1) // BINS))
+    edges = np.arange(0, longest + width + 1, width)
+    return LinesExhibit(
+        title=f"Length of summaries on {scored.part}",
+        x="words",
+        y="share of texts",
+        lines=tuple(
+            Line(
+                name=name,
+                x=tuple((edges[:-1] + (width - 1) / 2).tolist()),
+                y=tuple((np.histogram(own, edges)[0] / max(len(own), 1)).tolist()),
+            )
+            for name, own in words.items()
+        ),
+    )
+
+
+def _examples(scored: Scored, config: SummarizeConfig) -> TableExhibit:
+    sums = scored.scores[OURS].sum(axis=1)
+    rows = [
+        (
+            kind,
+            scored.ids[row],
+            _short(scored.dialogues[row]),
+            scored.references[row][0],
+            scored.written.texts[row],
+            round(float(sums[row]), 4),
+        )
+        for kind, row in _picked(sums, config, part=scored.part)
+    ]
+    return TableExhibit(
+        title=f"Summaries of {scored.part}: best, worst and random by ROUGE sum",
+        columns=COLUMNS,
+        rows=tuple(rows),
+    )
+
+
+def _picked(sums: np.ndarray, config: SummarizeConfig, *, part: str) -> Iterator[tuple[str, int]]:
+    """Rows to show; the same for the same scores, and the random ones whatever the scores."""
+    most = config.evaluation.num_examples
+    order = np.argsort(-sums, kind="stable")
+    random = np.random.default_rng(derive_seed(config.seed, "examples", part))
+    kinds = {
+        "best": order[:most],
+        "worst": order[::-1][:most],
+        "random": np.sort(random.permutation(len(sums))[:most]),
+    }
+    for kind, rows in kinds.items():
+        for row in rows:
+            yield kind, int(row)
+
+
+def _short(dialogue: str) -> str:
+    return dialogue if len(dialogue) <= SHOWN else dialogue[: SHOWN - 1].rstrip() + "…"

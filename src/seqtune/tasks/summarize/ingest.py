@@ -1,0 +1,166 @@
+"""Raw files -> a folder of dialogues with their summaries (see text/ingested.py).
+
+Columns: row (int64, from 0, official parts first), id (string), dialogue (string), summaries
+(list of string, at least one), topic (string or null), role (string: dialogues, or valid_dialogues
+and test_dialogues for official parts).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from seqtune.contracts.errors import ConfigurationError, DataError
+from seqtune.contracts.task import Report, Sources
+from seqtune.text.ingested import ROLE, file_list, require_source, write_ingested
+from seqtune.text.rows import Faults, check_ids, special_tokens, special_warning, spread
+
+from .data import DIALOGUE, ID, ROW, SUMMARIES, TOPIC
+from .params import IngestConfig, SummarizeConfig
+from .reading import COLUMNS_KEY, POOL, PREFIXES, ROLES, TEST, VALID, Dialogue, Reader
+
+
+def ingest(sources: Sources, config: SummarizeConfig, *, out: Path) -> Report:
+    """Check dialogues and summaries, take out what repeats, and say what was found."""
+    settings = config.ingest
+    require_source(sources, POOL)
+    _check_names(settings)
+    reader = Reader(settings)
+    read = [one for role in ROLES for one in reader.read(role, sources.get(role, ()))]
+    kept, repeats = sift(read, settings, reader.faults)
+    kept.sort(key=lambda one: list(PREFIXES).index(one.role))
+    check_ids([(one.id, one.place) for one in kept], reader.faults, key=f"{COLUMNS_KEY}.id")
+    reader.faults.raise_any()
+    if not any(one.role == POOL for one in kept):
+        raise DataError(
+            f"none of the {reader.rows_read.total()} rows can be trained on: {reader.num_empty} "
+            f"have no dialogue or no summary; see {COLUMNS_KEY}"
+        )
+    manifest = write_ingested(
+        out,
+        _table(kept),
+        task="summarize",
+        name="dialogues",
+        facts={},
+        made_with={"ingest": settings.model_dump(mode="json")},
+    )
+    return _report(sources, reader, kept, repeats, rows=manifest.rows)
+
+
+def sift(
+    read: Sequence[Dialogue], config: IngestConfig, faults: Faults
+) -> tuple[list[Dialogue], dict[str, int]]:
+    """What is left when repeated dialogues were treated, and how many went and stayed.
+
+    Official parts stay whole: a number on one is only worth something on all of it.
+    """
+    first: dict[tuple[str, str], Dialogue] = {}
+    kept: list[Dialogue] = []
+    counts = {"duplicate": 0, "kept": 0}
+    for one in read:
+        before = first.setdefault((one.role, one.dialogue), one)
+        if before is not one and config.on_duplicates == "error":
+            faults.add(
+                "equal dialogues",
+                f"{before.place} and {one.place}",
+                next_step="Take one out, or set summarize.ingest.on_duplicates=drop or keep",
+            )
+        drop = before is not one and config.on_duplicates == "drop" and one.role == POOL
+        if not drop:
+            kept.append(one)
+        if before is not one:
+            counts["duplicate" if drop else "kept"] += 1
+    return kept, counts
+
+
+def _check_names(config: IngestConfig) -> None:
+    columns = config.columns
+    named = [columns.dialogue, columns.summary, columns.id, columns.topic]
+    twice = sorted({name for name in named if name and named.count(name) > 1})
+    if twice:
+        raise ConfigurationError(
+            f"{COLUMNS_KEY} names {', '.join(map(repr, twice))} more than once; dialogue, summary, "
+            "id and topic are columns of their own"
+        )
+
+
+def _table(kept: Sequence[Dialogue]) -> pa.Table:
+    return pa.table(
+        {
+            ROW: pa.array(range(len(kept)), pa.int64()),
+            ID: pa.array([one.id for one in kept], pa.string()),
+            DIALOGUE: pa.array([one.dialogue for one in kept], pa.string()),
+            SUMMARIES: pa.array([list(one.summaries) for one in kept], pa.list_(pa.string())),
+            TOPIC: pa.array([one.topic for one in kept], pa.string()),
+            ROLE: pa.array([one.role for one in kept], pa.string()),
+        }
+    )
+
+
+# ---- what is said of it ----------------------------------------------------------------------
+
+
+def _report(
+    sources: Sources,
+    reader: Reader,
+    kept: Sequence[Dialogue],
+    repeats: dict[str, int],
+    *,
+    rows: dict[str, int],
+) -> Report:
+    """What was read, left out and changed, and how long texts are."""
+    dropped = {"empty": reader.num_empty, "duplicate": repeats["duplicate"]}
+    tokens = special_tokens(text for one in kept for text in (one.dialogue, *one.summaries))
+    references = Counter(len(one.summaries) for one in kept)
+    report: Report = {
+        "rows_read": reader.rows_read.total(),
+        "rows_kept": len(kept),
+        "rows_dropped": dropped,
+        "rows": rows,
+        "references": {str(num): references[num] for num in sorted(references)},
+        "characters": {
+            "dialogue": spread([len(one.dialogue) for one in kept]),
+            "summary": spread([len(text) for one in kept for text in one.summaries]),
+        },
+        "changed": {
+            "dialogues": dict(reader.clean.changed),
+            "summaries": dict(reader.clean_summary.changed),
+        },
+        "special_tokens": tokens,
+        "files": file_list(sources, reader.rows_read),
+    }
+    report["warnings"] = [
+        *_dropped(dropped, repeats["kept"]),
+        *_missing(reader),
+        *reader.clean.warnings(),
+        *reader.clean_summary.warnings(),
+        *special_warning(tokens, "dialogues or summaries"),
+    ]
+    parts = {VALID: "official valid", TEST: "official test"}
+    official = "".join(f", {rows[role]} {said}" for role, said in parts.items() if role in rows)
+    report["headline"] = [f"ingest: {rows[POOL]} dialogues{official}", *report["warnings"]]
+    return report
+
+
+def _dropped(dropped: dict[str, int], num_kept: int) -> list[str]:
+    texts = {
+        "empty": "rows without a dialogue or a summary were left out (on_empty=drop)",
+        "duplicate": "dialogues that repeat an earlier one were left out (on_duplicates=drop)",
+    }
+    found = [f"{dropped[why]} {text}" for why, text in texts.items() if dropped[why]]
+    if num_kept:
+        found.append(f"{num_kept} dialogues repeat an earlier one and were kept")
+    return found
+
+
+def _missing(reader: Reader) -> list[str]:
+    """What files lack, and what is done instead."""
+    columns = reader.config.columns
+    instead = {columns.id: "their rows are numbered", columns.topic: "their topics are left open"}
+    return [
+        f"{', '.join(sorted(map(str, files)))}: no column {name!r}; {instead[name]}"
+        for name, files in reader.without.items()
+    ]

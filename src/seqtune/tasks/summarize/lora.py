@@ -1,0 +1,149 @@
+"""Low-rank adapters on a frozen base, which may be quantised to 8 or 4 bits.
+
+Tokens that were added get rows of their own that are trained beside the adapters; the embeddings
+around them stay with the base. What is trained is all that a checkpoint holds.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from seqtune.contracts.errors import ConfigurationError
+
+from .params import LoraConfig, ModelConfig
+
+
+def missing_libraries(config: ModelConfig) -> list[str]:
+    """A fault for each library that adapters or quantisation need and that does not import."""
+    needed = {}
+    if config.lora.enabled:
+        needed["peft"] = "model.lora.enabled=true"
+    if config.quantisation != "none":
+        key = f"model.quantisation={config.quantisation}"
+        needed |= dict.fromkeys(("bitsandbytes", "accelerate"), key)
+    return [
+        f"summarize.{key} needs {library}, which cannot be imported here ({reason}); install it "
+        f"(pip install {library}, or pip install 'seqtune[text]'), or set summarize."
+        f"{'model.lora.enabled=false' if library == 'peft' else 'model.quantisation=none'}"
+        for library, key in needed.items()
+        if (reason := _reason_not_to_import(library))
+    ]
+
+
+def quantisation_options(config: ModelConfig, *, compute: Any) -> dict[str, Any]:
+    """What `from_pretrained` takes to quantise; products are taken in the type `compute`."""
+    if config.quantisation == "none":
+        return {}
+    import transformers
+
+    settings: Any = transformers.BitsAndBytesConfig
+    if config.quantisation == "8bit":
+        return {"quantization_config": settings(load_in_8bit=True)}
+    four_bit = settings(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+    )
+    return {"quantization_config": four_bit}
+
+
+def keep_trainable(model: nn.Module) -> None:
+    """Keep bitsandbytes from packing 4-bit weights anew for inference on a CPU with AVX-512 bf16.
+
+    It does so at the first validation, for good; what is trained after it gets no true gradients.
+    """
+    module: Any
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+@contextmanager
+def quiet_quantisation() -> Iterator[None]:
+    """Without what peft says of transformers, and bitsandbytes of types that it casts and of
+    kernels that it would download."""
+    logger = logging.getLogger("bitsandbytes")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for said in (".*MatMul8bitLt.*", ".*is_gradient_checkpointing.*"):
+                warnings.filterwarnings("ignore", message=said)
+            yield
+    finally:
+        logger.setLevel(before)
+
+
+def linear_layers(model: Any) -> list[str]:
+    """Last names of the linear layers of a model, its output left out."""
+    output = model.get_output_embeddings()
+    return sorted(
+        {
+            name.rpartition(".")[2]
+            for name, module in model.named_modules()
+            if isinstance(module, nn.Linear) and module is not output
+        }
+    )
+
+
+def targets_in(model: Any, config: LoraConfig) -> list[str]:
+    """The targets that this model has; none at all is an error."""
+    present = linear_layers(model)
+    found = [target for target in config.targets if target in present]
+    if not found:
+        raise ConfigurationError(
+            f"summarize.model.lora.targets={list(config.targets)}: this model has no linear layer "
+            f"of any of these names; it has {', '.join(present)}"
+        )
+    return found
+
+
+def attach(model: Any, config: LoraConfig, *, tokens: Sequence[int]) -> Any:
+    """The same model with adapters inside: they, and the rows of `tokens`, are all that trains."""
+    with quiet_quantisation():
+        import peft
+
+        adapters: Any = peft.LoraConfig
+        settings = adapters(
+            r=config.r,
+            lora_alpha=config.alpha,
+            lora_dropout=config.dropout,
+            target_modules=targets_in(model, config),
+            trainable_token_indices=_token_rows(model, tokens),
+            bias="none",
+        )
+        return peft.get_peft_model(model, settings).get_base_model()
+
+
+def is_attached(model: nn.Module) -> bool:
+    """Whether adapters are inside."""
+    return any(name.endswith("lora_A") for name, _ in model.named_modules())
+
+
+def _token_rows(model: Any, tokens: Sequence[int]) -> dict[str, list[int]] | None:
+    """Rows to train in the embeddings, and in the output where it has weights of its own."""
+    if not tokens:
+        return None
+    names = {module: name for name, module in model.named_modules()}
+    layers = [model.get_input_embeddings()]
+    output = model.get_output_embeddings()
+    if output is not None and output.weight is not layers[0].weight:
+        layers.append(output)
+    return {names[layer]: sorted(tokens) for layer in layers}
+
+
+def _reason_not_to_import(library: str) -> str:
+    try:
+        with quiet_quantisation():
+            importlib.import_module(library)
+    except (ImportError, OSError, RuntimeError) as error:
+        return str(error).splitlines()[0]
+    return ""

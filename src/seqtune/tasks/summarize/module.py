@@ -1,0 +1,172 @@
+"""Summarising as a LightningModule: what one step of training and of validation computes.
+
+`training.fit` attaches the optimiser and keeps the mean loss of an epoch. What belongs into a
+checkpoint is decided in `model.weights_of`: with adapters, only what is trained.
+
+Shapes: B batch, T time, U time of the target, V tokens.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.nn import functional
+from typing_extensions import override
+
+from seqtune.text.pretrained import load_config
+from seqtune.text.split import Part
+
+from .batches import IGNORED, TrainBatch, WriteBatch, require_fit
+from .data import SummarizeData
+from .lora import quiet_quantisation
+from .model import Kind, build_model, fill, kind_of, open_speech, source, weights_of
+from .params import SummarizeConfig
+from .preprocess import restore
+
+ROUGE = ("rouge1", "rouge2", "rougeL")
+LOSSES = 1
+"""Place of the loader whose rows a loss is taken of; the others are summarised."""
+WRITTEN: dict[int, tuple[str, Part]] = {0: ("val", "valid"), 2: ("train", "train")}
+PREFIX = "model."
+
+
+class SummarizeModule(LightningModule):
+    """Cross entropy over the tokens of the summary; in validation also ROUGE by greedy decoding."""
+
+    def __init__(
+        self,
+        config: SummarizeConfig,
+        data: SummarizeData,
+        *,
+        model: Any,
+        tokenizer: Any,
+        kind: Kind,
+    ) -> None:
+        super().__init__()
+        self.strict_loading = False  # with adapters the base is not in a state; `fill` is strict
+        self.config = config
+        self.model = model
+        self.tokenizer = tokenizer
+        self.kind = kind
+        self._data = data
+        self._references: dict[Part, list[list[str]]] = {}
+        self._takes_last = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self._losses = torch.zeros(2, dtype=torch.float64)
+        self._scores: dict[int, Tensor] = {}
+
+    @override
+    def state_dict(self, *_args: Any, **_options: Any) -> dict[str, Any]:  # type: ignore[override]
+        return {PREFIX + name: tensor.detach() for name, tensor in weights_of(self.model).items()}
+
+    @override
+    def load_state_dict(self, state_dict: Mapping[str, Any], *_args: Any, **_options: Any) -> Any:
+        fill(self.model, {name.removeprefix(PREFIX): value for name, value in state_dict.items()})
+
+    def training_step(self, batch: TrainBatch, _batch_idx: int = 0) -> Tensor:
+        """Mean over the target tokens of one batch."""
+        logits, labels = self._predicted(batch)
+        return functional.cross_entropy(
+            logits, labels, ignore_index=IGNORED, label_smoothing=self.config.model.label_smoothing
+        )
+
+    def on_validation_epoch_start(self) -> None:
+        self._losses = torch.zeros(2, dtype=torch.float64)
+        self._scores = {}
+
+    def validation_step(
+        self, batch: TrainBatch | WriteBatch, _batch_idx: int = 0, dataloader_idx: int = 0
+    ) -> None:
+        """A rank with fewer rows than others gets an empty batch."""
+        if isinstance(batch, TrainBatch):
+            if len(batch.ids):
+                self._add_losses(batch)
+            return
+        part = WRITTEN[dataloader_idx][1]
+        sums = self._scores.setdefault(dataloader_idx, torch.zeros(4, dtype=torch.float64))
+        if len(batch.rows):
+            sums += self._rouge(batch, part)
+
+    def on_validation_epoch_end(self) -> None:
+        """Exact means over all tokens and rows, whatever the batches and devices."""
+        total, count = self._over_ranks(self._losses)
+        if count:
+            self.log("val_loss", total / count, sync_dist=True)
+        for loader, sums in sorted(self._scores.items()):
+            prefix, (*scores, rows) = WRITTEN[loader][0], self._over_ranks(sums)
+            means = {name: score / rows for name, score in zip(ROUGE, scores, strict=True)}
+            means["rouge_sum"] = sum(means.values())
+            self.log_dict(
+                {f"{prefix}_{name}": float(value) for name, value in means.items()}, sync_dist=True
+            )
+
+    def _predicted(self, batch: TrainBatch) -> tuple[Tensor, Tensor]:
+        """Logits in fp32 [M, V] and labels [M] of all places, those without a label included."""
+        inputs = {"input_ids": batch.ids, "attention_mask": batch.mask.long(), "use_cache": False}
+        with quiet_quantisation():
+            if self.kind == "seq2seq":
+                start = self.model.prepare_decoder_input_ids_from_labels(labels=batch.labels)
+                logits = self.model(**inputs, decoder_input_ids=start).logits  # [B, U, V]
+                return _flat(logits, batch.labels)
+            if self._takes_last:  # of the prompt, only the last place answers
+                inputs["logits_to_keep"] = batch.ids.shape[1] - batch.first + 1
+            logits = self.model(**inputs).logits  # [B, <=T, V]
+        labels = batch.labels[:, -logits.shape[1] :]
+        return _flat(logits[:, :-1], labels[:, 1:])
+
+    def _add_losses(self, batch: TrainBatch) -> None:
+        logits, labels = self._predicted(batch)
+        total = functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
+        self._losses += torch.stack([total, (labels != IGNORED).sum()]).double().cpu()
+
+    def _rouge(self, batch: WriteBatch, part: Part) -> Tensor:
+        """Sums of ROUGE over the rows of a batch, and how many these are [4]."""
+        from .decoding import greedy, write
+        from .rouge import rouge
+
+        evaluation = self.config.evaluation
+        with quiet_quantisation():
+            texts = write(
+                self.model,
+                self.tokenizer,
+                batch.ids,
+                batch.mask.long(),
+                greedy(evaluation.max_new_tokens),
+                kind=self.kind,
+            )
+        written = [restore(text, self.config.preprocess) for text in texts]
+        wanted = self._wanted(part)
+        scores = rouge(
+            written,
+            [wanted[row] for row in batch.rows.tolist()],
+            tokenizer=evaluation.tokenizer,
+            combine=evaluation.references,
+        )
+        return torch.tensor([*scores.sum(axis=0), len(written)], dtype=torch.float64)
+
+    def _wanted(self, part: Part) -> list[list[str]]:
+        if part not in self._references:
+            self._references[part] = self._data.references(part)
+        return self._references[part]
+
+    def _over_ranks(self, sums: Tensor) -> list[float]:
+        reduced = self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum")
+        values: list[float] = reduced.tolist()
+        return values
+
+
+def build_module(config: SummarizeConfig, data: SummarizeData) -> SummarizeModule:
+    """A fresh module; dialogues that do not fit are refused before a model is loaded."""
+    require_fit(config, data)
+    tokenizer = open_speech(config, data).tokenizer
+    kind = kind_of(config, load_config(source(config)))
+    model = build_model(config, data)
+    return SummarizeModule(config, data, model=model, tokenizer=tokenizer, kind=kind)
+
+
+def _flat(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    return logits.float().flatten(0, 1), labels.flatten()

@@ -1,0 +1,159 @@
+"""What members' summaries of the valid part are worth under any weighting: see `Pool` in contracts.
+
+Each member writes a summary of each row once. How much these agree with each other and with the
+references is then all that minimum Bayes risk and its score need.
+
+Shapes: R rows, M members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seqtune.contracts.config import EnsembleConfig
+from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.contracts.seeds import derive_seed
+
+from .data import SummarizeData
+from .ensemble import SCALE, LoadedCheckpoint, refuse_disagreement
+from .params import SummarizeConfig
+from .risk import agreement, choose
+from .rouge import ROUGE_SUM, rouge
+from .scorer import load_summarizer
+
+Floats = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SummarizePool:
+    """Summaries that were compared once with each other and with the references."""
+
+    agreements: Floats  # [R, M, M]
+    scores: Floats
+    """ROUGE sum against the references [R, M]."""
+    made_of: Mapping[str, Any]
+    metric: str = f"valid {ROUGE_SUM}"
+    _chosen: dict[bytes, Int64] = field(default_factory=dict, repr=False)
+
+    @property
+    def num_members(self) -> int:
+        return int(self.scores.shape[1])
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.scores)
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        return (SCALE,)
+
+    def score(
+        self,
+        weights: Floats,
+        *,
+        scale: str,
+        rows: Int64 | None = None,
+        decided_on: Int64 | None = None,
+    ) -> float:
+        """Mean ROUGE sum of what is chosen; there is nothing more to decide."""
+        del decided_on
+        members = self._members(np.asarray(weights, np.float64), scale)
+        gained = self.scores[np.arange(self.num_rows), members]
+        return float((gained if rows is None else gained[rows]).mean())
+
+    def decision(self, weights: Floats, *, scale: str) -> Mapping[str, Any]:
+        del weights, scale
+        return {}
+
+    def facts(self) -> Mapping[str, Any]:
+        """What it is made of, what each member scores alone, and how far choosing could go."""
+        others = ~np.eye(self.num_members, dtype=bool)
+        same = self.agreements[:, others]
+        return {
+            **self.made_of,
+            "rouge_sum_of_each": [float(value) for value in self.scores.mean(axis=0)],
+            "rouge_sum_of_the_best_choice": float(self.scores.max(axis=1).mean()),
+            "agreement": float(same.mean()) if same.size else None,
+        }
+
+    def _members(self, weights: Floats, scale: str) -> Int64:
+        if weights.shape != (self.num_members,) or not (weights >= 0).all() or not weights.any():
+            raise ValueError(
+                f"{weights!r} are not weights of {self.num_members} members, some above 0"
+            )
+        if scale != SCALE:
+            raise ValueError(f"scale={scale!r} is none of {self.scales}")
+        key = weights.tobytes()
+        if key not in self._chosen:
+            self._chosen[key] = choose(self.agreements, weights)
+        return self._chosen[key]
+
+
+def open_pool(
+    members: Mapping[str, Path], data: SummarizeData, settings: EnsembleConfig, *, seed: int
+) -> SummarizePool:
+    """What these checkpoints write of the valid part, or of a sample of `max_rows` of it.
+
+    One member is in memory at a time.
+    """
+    if not data.has_validation:
+        raise DataError(
+            f"{data.path} has no valid part to weigh members on: everything in it is trained on. "
+            "Weigh them on a split made with summarize.split.use_full_data=false"
+        )
+    if not members:
+        raise ConfigurationError("an ensemble needs at least one member; 0 were given")
+    rows = _sample(data.num_rows("valid"), settings.max_rows, seed=seed)
+    told = data.dialogues("valid")
+    dialogues = [told[row] for row in rows]
+    written, configs = [], {}
+    for name, path in members.items():
+        member = _open(name, path, data)
+        configs[name] = member.config
+        refuse_disagreement(configs)
+        found = member.summarise(dialogues, batch_size=member.config.evaluation.batch_size)
+        written.append(found.texts)
+        del member  # before the next one takes its room
+    return _compared(written, data, rows, next(iter(configs.values())))
+
+
+def _open(name: str, path: Path, data: SummarizeData) -> LoadedCheckpoint:
+    member = LoadedCheckpoint(load_summarizer(path))
+    member.require_assets(data.assets_hash, what=str(data.path))
+    if member.data_hash != data.content_hash:
+        raise ArtifactError(
+            f"member {name} ({path}) was trained on another split (content "
+            f"{member.data_hash[:12]}) than the one it would be weighed on "
+            f"({data.content_hash[:12]}): it may have been trained on what is held out here. "
+            "Train it again on this split, or leave it out"
+        )
+    return member
+
+
+def _compared(
+    written: list[list[str]], data: SummarizeData, rows: Int64, config: SummarizeConfig
+) -> SummarizePool:
+    settings, wanted = config.evaluation, data.references("valid")
+    references = [wanted[row] for row in rows]
+    scores = [
+        rouge(texts, references, tokenizer=settings.tokenizer, combine=settings.references)
+        for texts in written
+    ]  # M times [R, 3]
+    return SummarizePool(
+        agreement(list(zip(*written, strict=True)), tokenizer=settings.tokenizer),
+        np.stack(scores, axis=1).sum(axis=2),
+        {"rows": len(rows), "rows_of_valid": data.num_rows("valid")},
+    )
+
+
+def _sample(num_rows: int, most: int, *, seed: int) -> Int64:
+    """Rows of the valid part: all, or a sample that does not depend on the members."""
+    random = np.random.default_rng(derive_seed(seed, "pool"))
+    return np.sort(random.permutation(num_rows)[:most])

@@ -1,0 +1,198 @@
+"""From a dialogue as it came to what a model reads, and from a written summary back.
+
+Noise goes first, then speakers get their names: #Person1# stays, or becomes P1, or words. A summary
+is mapped the same way when it is a target, and `restore` brings what a model wrote back to the form
+of the data: metrics only ever see that form.
+
+What looks like #Person1# or #PhoneNumber# in the fit part gets a token of its own, and so does P1.
+These are ordinary added tokens: special ones would vanish when decoding skips those.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .params import PreprocessConfig
+
+if TYPE_CHECKING:
+    from .data import SummarizeData
+
+MARK = re.compile(r"#\w+#")
+PERSON = re.compile(r"#Person([1-9]\d?)#")
+SHORT = re.compile(r"(?<![A-Za-z0-9#])P([1-9]\d?)(?![A-Za-z0-9#])")
+MAX_MARKS = 100
+"""Most frequent marks that become tokens; more would be hashtags, not placeholders."""
+MARKS = "marks.json"
+
+_HANGUL = re.compile(r"[가-힣]")
+_SPACES = re.compile(r"[^\S\n]+")
+_LINES = re.compile(r"\s*\n\s*")
+_LETTERS = re.compile(r"([^\W\d_])\1{2,}")
+_SIGNS = re.compile(r"([!?~.,;:^…])\1+")
+_HESITATION = re.compile(
+    r"(?<!\S)(?:u+m+|u+h+|e+r+m*|h+m+|m{2,}|음+|흠+|어+|아+|에+)[.,~…!?]*(?!\S)", re.IGNORECASE
+)
+_JAMO = re.compile(r"[ㄱ-ㅎㅏ-ㅣ]+")
+
+_ENGLISH = ("the speaker", "the other speaker", "the third speaker", "the fourth speaker")
+_KOREAN = ("화자", "상대 화자", "세 번째 화자", "네 번째 화자")
+_WORDS: dict[str, int] = {
+    words.lower(): number
+    for names in (_ENGLISH, _KOREAN)
+    for number, words in enumerate(names, start=1)
+}
+_NUMBERED = re.compile(r"(?:\bspeaker number |(?:^|(?<=\s))화자 )([1-9]\d*)", re.IGNORECASE)
+_SPOKEN = re.compile(
+    "|".join(
+        (rf"\b{words}\b" if words.isascii() else rf"(?<![가-힣]){words}")
+        for words in sorted(_WORDS, key=len, reverse=True)
+    ),
+    re.IGNORECASE,
+)
+
+
+def clean(dialogue: str, config: PreprocessConfig) -> str:
+    """A dialogue as a model reads it; cleaning it twice changes nothing more.
+
+    One that is nothing but noise keeps everything except spaces.
+    """
+    named = _names(config)
+    for noise in (_NOISE[config.noise_removal], _NOISE["minimal"]):
+        cleaned = _settled(dialogue, lambda text, noise=noise: named(noise(text)))  # type: ignore[misc]
+        if cleaned:
+            return cleaned
+    return ""
+
+
+def clean_summary(summary: str, config: PreprocessConfig) -> str:
+    """A reference as a target: speakers as in the dialogue, otherwise as people wrote it."""
+    noise = _NOISE["none" if config.noise_removal == "none" else "minimal"]
+    named = _names(config)
+    return _settled(summary, lambda text: named(noise(text)))
+
+
+def restore(summary: str, config: PreprocessConfig) -> str:
+    """What a model wrote, in the form of the data: speakers are #Person1# again."""
+    if config.person_tokens == "simplify":
+        return SHORT.sub(r"#Person\1#", summary)
+    if config.person_tokens == "abstract":
+        numbered = _NUMBERED.sub(r"#Person\1#", summary)
+        return _SPOKEN.sub(lambda found: f"#Person{_WORDS[found[0].lower()]}#", numbered)
+    return summary
+
+
+def find_marks(texts: Iterable[str], config: PreprocessConfig) -> list[str]:
+    """Placeholders of cleaned texts that become tokens, sorted."""
+    if not config.special_tokens:
+        return []
+    counts: Counter[str] = Counter()
+    short = config.person_tokens == "simplify"
+    for text in texts:
+        counts.update(MARK.findall(text))
+        if short:
+            counts.update(found[0] for found in SHORT.finditer(text))
+    frequent = sorted(counts, key=lambda mark: (-counts[mark], mark))[:MAX_MARKS]
+    return sorted(frequent)
+
+
+def marks_of(data: SummarizeData, config: PreprocessConfig) -> list[str]:
+    """The placeholders of the fit part, looked for once."""
+    if not config.special_tokens:
+        return []
+    key = {name: getattr(config, name) for name in ("noise_removal", "person_tokens")}
+    found: list[str] = json.loads(
+        (data.made("marks", key, lambda folder: _write_marks(folder, data, config)) / MARKS)
+        .read_text(encoding="utf-8")
+    )  # fmt: skip
+    return found
+
+
+def add_marks(tokenizer: Any, marks: Iterable[str]) -> dict[str, list[int]]:
+    """Give marks tokens of their own; the pieces that each consisted of before."""
+    from transformers import AddedToken
+
+    pieces = {
+        mark: ids
+        for mark in marks
+        if len(ids := tokenizer.encode(mark, add_special_tokens=False, verbose=False)) > 1
+    }
+    tokenizer.add_tokens(
+        [AddedToken(mark, normalized=False, special=False) for mark in pieces],
+        special_tokens=False,
+    )
+    return pieces
+
+
+def _write_marks(folder: Path, data: SummarizeData, config: PreprocessConfig) -> None:
+    dialogues = (clean(text, config) for text in data.dialogues("train"))
+    marks = find_marks(dialogues, config)
+    (folder / MARKS).write_text(json.dumps(marks, ensure_ascii=False), encoding="utf-8")
+
+
+def _settled(text: str, step: Callable[[str], str]) -> str:
+    """Repeat a step until it changes nothing: what it takes away can bring new noise together."""
+    while (after := step(text)) != text:
+        text = after
+    return text
+
+
+def _names(config: PreprocessConfig) -> Callable[[str], str]:
+    if config.person_tokens == "simplify":
+        return lambda text: PERSON.sub(lambda found: _apart(found, f"P{found[1]}"), text)
+    if config.person_tokens == "abstract":
+        return _abstract
+    return _as_it_is
+
+
+def _abstract(text: str) -> str:
+    korean = bool(_HANGUL.search(text))
+    words = _KOREAN if korean else _ENGLISH
+    numbered = "화자 {}" if korean else "speaker number {}"
+
+    def named(found: re.Match[str]) -> str:
+        number = int(found[1])
+        name = words[number - 1] if number <= len(words) else numbered.format(number)
+        return _apart(found, name)
+
+    return PERSON.sub(named, text)
+
+
+def _apart(found: re.Match[str], name: str) -> str:
+    """A name that does not run into a word beside it, as #Person1# may ("of#Person1#")."""
+    before, after = found.string[: found.start()][-1:], found.string[found.end() :][:1]
+    return f"{' ' * _is_of_a_word(before)}{name}{' ' * _is_of_a_word(after)}"
+
+
+def _is_of_a_word(character: str) -> bool:
+    return character.isascii() and character.isalnum()
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _minimal(text: str) -> str:
+    lines = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
+    return _LINES.sub("\n", _SPACES.sub(" ", lines)).strip()
+
+
+def _moderate(text: str) -> str:
+    return _minimal(_SIGNS.sub(r"\1", _LETTERS.sub(r"\1\1", text)))
+
+
+def _aggressive(text: str) -> str:
+    return _minimal(_JAMO.sub("", _HESITATION.sub("", _moderate(text))))
+
+
+_NOISE: Mapping[str, Callable[[str], str]] = {
+    "none": _as_it_is,
+    "minimal": _minimal,
+    "moderate": _moderate,
+    "aggressive": _aggressive,
+}

@@ -1,0 +1,57 @@
+"""Minimum Bayes risk: of several summaries of a dialogue, the one that the others agree with most.
+
+Members' shares are taken for the probabilities of what they wrote. A summary's expected ROUGE is
+then the mean of its ROUGE against all of them, itself included, by their shares; the member with a
+share of 1 is therefore followed. Nobody is followed who has no share. Of equals (with two members
+of equal shares all are) the larger share decides, then the order of members.
+
+Shapes: R rows, M members (a summary of each), 3 of ROUGE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from .rouge import compare, counted
+
+Floats = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+DECIMALS = 9
+"""To which expectations are compared, so that the order of a sum never decides."""
+
+
+def agreement(summaries: Sequence[Sequence[str]], *, tokenizer: str) -> Floats:
+    """ROUGE-1 + 2 + L between all summaries of each row [R, M, M]; `summaries` by row."""
+    members = len(summaries[0]) if summaries else 0
+    told = iter(counted([text for own in summaries for text in own], tokenizer))
+    found = np.zeros((len(summaries), members, members))
+    for row in range(len(summaries)):
+        own = [next(told) for _ in range(members)]
+        for one in range(members):
+            for other in range(one, members):
+                found[row, one, other] = found[row, other, one] = sum(compare(own[one], own[other]))
+    return found
+
+
+def expected(agreements: Floats, shares: Floats) -> Floats:
+    """Expected ROUGE of each member's summary [R, M], added up in the order of members."""
+    shares = np.asarray(shares, np.float64) / np.sum(shares)
+    total = np.zeros(agreements.shape[:2])
+    for member, share in enumerate(shares):
+        if share > 0:
+            total += share * agreements[:, :, member]
+    return total
+
+
+def choose(agreements: Floats, shares: Floats) -> Int64:
+    """Whose summary is taken in each row [R]."""
+    shares = np.asarray(shares, np.float64)
+    found = np.round(expected(agreements, shares), DECIMALS)
+    order = np.argsort(-shares, kind="stable")
+    order = order[shares[order] > 0]
+    chosen: Int64 = order[found[:, order].argmax(axis=1)]
+    return chosen

@@ -1,0 +1,110 @@
+"""Ingested texts as a folder: what `ingest` writes and `split` reads.
+
+    <name>.parquet    all rows that were kept, in columns of the task and `role`
+    manifest.json     written last
+
+A role is that of the raw file: the task's own name for what is to be divided, or for an official
+part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from seqtune.contracts.checkpoint import Manifest, read_manifest
+from seqtune.contracts.errors import ArtifactError, DataError
+from seqtune.contracts.task import Report, Sources
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+ROLE = "role"
+_AGAIN = "run `kedro run` with the stage ingest of its task again"
+
+
+class IngestedManifest(Manifest):
+    """What `manifest.json` says."""
+
+    format_version: int = FORMAT_VERSION
+    task: str
+    file: str
+    rows: dict[str, int]
+    """Number of rows by role."""
+    facts: dict[str, Any] = Field(default_factory=dict)
+    """The task's own."""
+    made_with: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """The sections of the configuration that shaped it."""
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """Opened ingested texts."""
+
+    manifest: IngestedManifest
+    table: pa.Table
+
+    def rows(self, role: str) -> pa.Table:
+        """Those of one role, in the order of their files."""
+        return self.table.filter(pa.compute.equal(self.table[ROLE], role))
+
+
+def write_ingested(
+    out: Path,
+    table: pa.Table,
+    *,
+    task: str,
+    name: str,
+    facts: Mapping[str, Any],
+    made_with: Mapping[str, Mapping[str, Any]],
+) -> IngestedManifest:
+    """Write rows (with a column `role`) and the manifest."""
+    manifest = IngestedManifest(
+        task=task,
+        file=f"{name}.parquet",
+        rows={one["values"]: one["counts"] for one in table[ROLE].value_counts().to_pylist()},
+        facts=dict(facts),
+        made_with={section: dict(values) for section, values in made_with.items()},
+    )
+    pq.write_table(table, out / manifest.file)
+    (out / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return manifest
+
+
+def open_ingested(folder: Path, *, task: str) -> Ingested:
+    """Read what `write_ingested` wrote; refuses what is damaged or another task's."""
+    manifest = read_manifest(
+        folder,
+        MANIFEST,
+        IngestedManifest,
+        what="folder of ingested texts",
+        version=FORMAT_VERSION,
+        hint=_AGAIN,
+    )
+    if manifest.task != task:
+        raise ArtifactError(f"{folder} was ingested by {manifest.task}, not by {task}; {_AGAIN}")
+    try:
+        table = pq.read_table(folder / manifest.file)
+    except (OSError, pa.ArrowException) as error:
+        raise ArtifactError(f"{folder / manifest.file} is damaged ({error}); {_AGAIN}") from error
+    return Ingested(manifest, table)
+
+
+def require_source(sources: Sources, role: str) -> None:
+    """Refuse to begin without any file of what is to be divided."""
+    if not sources.get(role):
+        raise DataError(f"there is no file of {role}; see raw_{role} in the catalog")
+
+
+def file_list(sources: Sources, rows_read: Mapping[Path, int]) -> list[Report]:
+    """Each raw file with its role, size and rows, for a report."""
+    return [
+        {"role": role, "path": str(path), "bytes": path.stat().st_size, "rows": rows_read[path]}
+        for role, files in sources.items()
+        for path in files
+    ]

@@ -1,0 +1,170 @@
+"""What a row of text goes through before it is data: cleaned, counted, compared with others."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seqtune.contracts.errors import DataError
+
+Int64 = npt.NDArray[np.int64]
+
+_LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
+"""Nothing that is read; half a surrogate pair cannot even be written."""
+_SAID = re.compile(r"[^\W_]")
+_SPECIAL = re.compile(
+    r"<\|[^|<>\s]{1,40}\|>"
+    r"|</?s>|<(?:pad|unk|mask|bos|eos|cls|sep|usr|sys|extra_id_\d+|start_of_turn|end_of_turn)>"
+    r"|\[/?(?:CLS|SEP|PAD|UNK|MASK|BOS|EOS|INST)\]|<</?SYS>>"
+)
+
+CHANGES = {
+    "unicode": "had another Unicode form and were brought to NFC",
+    "line_breaks": "had line breaks other than \\n",
+    "control": "had control characters, which were taken out",
+    "cut": "were longer than max_characters and were cut",
+}
+"""What a `Cleaner` does to texts."""
+
+
+@dataclass
+class Cleaner:
+    """Makes texts of one kind comparable and printable, and counts what it changed."""
+
+    what: str
+    """Of what kind, in the plural."""
+    max_characters: int
+    changed: Counter[str] = field(default_factory=Counter)
+    """Number of texts by change."""
+
+    def __call__(self, text: str) -> str:
+        text = self._note("line_breaks", text, _LINE_END.sub("\n", text))
+        text = self._note("control", text, _CONTROL.sub("", text))
+        text = self._note("unicode", text, unicodedata.normalize("NFC", text)).strip()
+        return self._note("cut", text, text[: self.max_characters].rstrip())
+
+    def _note(self, change: str, before: str, after: str) -> str:
+        self.changed[change] += before != after
+        return after
+
+    def warnings(self) -> list[str]:
+        return [
+            f"{self.changed[change]} {self.what} {said}"
+            for change, said in CHANGES.items()
+            if self.changed[change]
+        ]
+
+
+@dataclass
+class Faults:
+    """Rows that cannot be taken: all are counted, a few are named, one error is raised."""
+
+    max_examples: int
+    _places: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    def add(self, what: str, place: str, *, next_step: str) -> None:
+        self._places.setdefault((what, next_step), []).append(place)
+
+    def raise_any(self) -> None:
+        if self._places:
+            raise DataError("\n".join(self._line(*kind) for kind in self._places))
+
+    def _line(self, what: str, next_step: str) -> str:
+        places = self._places[what, next_step]
+        shown = "; ".join(places[: self.max_examples])
+        more = len(places) - self.max_examples
+        return f"{what}: {shown}{f'; and {more} more' if more > 0 else ''}. {next_step}"
+
+
+def says_something(text: str) -> bool:
+    """Whether there is a letter or a digit in it."""
+    return _SAID.search(text) is not None
+
+
+def not_text(value: Any) -> str | None:
+    """What a value is that should be a text; None where it is one."""
+    if isinstance(value, str):
+        return None
+    return "null" if value is None else f"{value!r:.40} ({type(value).__name__})"
+
+
+def id_of(value: Any) -> str:
+    """An id as it is written everywhere; empty where there is none."""
+    return "" if value is None else str(value).strip()
+
+
+def check_ids(named: Iterable[tuple[str, str]], faults: Faults, *, key: str) -> None:
+    """Find ids (with their places) that are missing or stand twice."""
+    next_step = f"Correct them, or set {key}=null to number the rows"
+    first: dict[str, str] = {}
+    for name, place in named:
+        before = first.setdefault(name, place)
+        if not name:
+            faults.add("rows without an id", place, next_step=next_step)
+        elif before != place:
+            shown = f"{name!r} in {before} and {place}"
+            faults.add("ids must be unique over all files", shown, next_step=next_step)
+
+
+def special_tokens(texts: Iterable[str]) -> dict[str, int]:
+    """What looks like a control token of some model, with the number of texts it stands in."""
+    found: Counter[str] = Counter()
+    for text in texts:
+        if "<" in text or "[" in text:
+            found.update(set(_SPECIAL.findall(text)))
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def special_warning(found: Mapping[str, int], what: str) -> list[str]:
+    """What to say of them."""
+    if not found:
+        return []
+    shown = ", ".join(f"{token} in {num}" for token, num in list(found.items())[:5])
+    return [f"{what} hold what looks like control tokens of a model: {shown}"]
+
+
+def spread(lengths: Sequence[int]) -> dict[str, int]:
+    """Quantiles that occur in the data."""
+    names = {"min": 0.0, "p50": 0.5, "p95": 0.95, "max": 1.0}
+    values = np.quantile(lengths, list(names.values()), method="inverted_cdf")
+    return {name: int(value) for name, value in zip(names, values, strict=True)}
+
+
+# ---- equal but for spaces, case and marks --------------------------------------------------------
+
+
+class _Letters(dict[int, int | None]):
+    """For str.translate: takes out spaces, marks and symbols."""
+
+    def __missing__(self, code: int) -> int | None:
+        is_letter = unicodedata.category(chr(code))[0] in "LMN"
+        self[code] = code if is_letter else None
+        return self[code]
+
+
+_LETTERS = _Letters()
+
+
+def plain(text: str) -> str:
+    """A text without case, spaces and punctuation; as it is where nothing else is in it."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return folded.translate(_LETTERS) or "".join(folded.split())
+
+
+def groups_of(texts: Sequence[str]) -> Int64:
+    """The number of each text's group: equal for texts that are equal when plain [N]."""
+    numbers: dict[str, int] = {}
+    return np.asarray([numbers.setdefault(plain(text), len(numbers)) for text in texts], np.int64)
+
+
+def part_sizes(num_rows: int, shares: Sequence[float]) -> list[int]:
+    """Rows of each held-out part: at least one where a share is asked for."""
+    return [max(1, round(share * num_rows)) if share else 0 for share in shares]

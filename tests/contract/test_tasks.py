@@ -1,0 +1,301 @@
+"""What every task must offer, tested once for all of them: a fourth one is a folder.
+
+Its example (examples/<task>.py) writes a few raw rows and gives a configuration small enough to be
+trained here.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from prepared import Prepared
+
+from seqtune.contracts.checkpoint import open_checkpoint
+from seqtune.contracts.config import EnsembleConfig
+from seqtune.contracts.ensemble import open_ensemble
+from seqtune.contracts.errors import ConfigurationError, DataError, SeqtuneError
+from seqtune.contracts.metrics import EXHIBITS, HEADLINE, PARTS, TableExhibit, exhibit
+from seqtune.contracts.task import OURS, Lazy, Report
+from seqtune.pipeline_registry import TASKS
+from seqtune.pipelines.ensemble.members import Plan, Planned
+from seqtune.pipelines.ensemble.weighing import make_ensemble
+
+HEAVY = ("torch", "lightning", "transformers", "sklearn", "pyarrow", "duckdb", "pandas", "numpy")
+ALL = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+
+
+@ALL
+def test_every_callable_is_there_and_imported_when_it_is_called(task: Any) -> None:
+    for one in fields(task):
+        value = getattr(task, one.name)
+        if isinstance(value, Lazy):
+            module, _, attribute = value.target.partition(":")
+            found: Any = import_module(module)
+            for name in attribute.split("."):
+                found = getattr(found, name)
+            assert callable(found), value.target
+
+
+@ALL
+def test_a_task_is_listed_and_its_parameters_read_without_anything_heavy(task: Any) -> None:
+    code = (
+        f"import sys; from seqtune.tasks.{task.name} import TASK; "
+        "TASK.parse_parameters(values={}, runtime={}, origins={}).resolve(); "
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stdout.strip() == "[]"
+
+
+@ALL
+def test_an_unknown_parameter_is_refused_by_its_name(task: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{task.name}\.modell\.x is not a parameter"):
+        task.parse_parameters(values={"modell": {"x": 1}}, runtime={}, origins={})
+
+
+def test_reading_and_splitting_give_the_same_again(prepared: Prepared) -> None:
+    (first, said), (second, again) = prepared.first, prepared.made("again")
+    for name in ("content_hash", "assets_hash", "test_hash"):
+        assert getattr(first, name) == getattr(second, name), name
+    assert first.has_validation
+    for report, other in zip(said, again, strict=True):
+        json.dumps(report)
+        assert report.keys() == other.keys() != set()
+
+
+def test_wrong_raw_data_are_refused_by_file_and_column(prepared: Prepared, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    config, sources = prepared.parameters().resolve().config, prepared.example.broken(tmp_path)
+    with pytest.raises(DataError, match=prepared.example.BROKEN):
+        prepared.task.ingest(sources, config, out=out)
+    assert list(out.iterdir()) == []
+
+
+def test_opened_data_go_to_another_process_by_their_path(prepared: Prepared) -> None:
+    sent = pickle.dumps(prepared.data)
+    assert len(sent) < 4096
+    assert pickle.loads(sent).content_hash == prepared.data.content_hash
+
+
+def test_what_is_settled_stays_as_it_is(prepared: Prepared) -> None:
+    resolved = prepared.resolved()
+    if prepared.task.settle is None:
+        assert prepared.task.name == "recommend"
+        return
+    assert prepared.task.settle(resolved, prepared.data).config == resolved.config
+    assert resolved.config.model.revision
+
+
+def test_memory_is_estimated_and_grows_with_the_batch(prepared: Prepared) -> None:
+    small, large = (
+        prepared.task.estimate_memory(prepared.resolved(batch_size=size).config, prepared.data)
+        for size in (2, 16)
+    )
+    assert 0.0 < small < large
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_others(prepared: Prepared) -> None:
+    weights = [
+        open_checkpoint(path).manifest.last.sha256
+        for path in (prepared.checkpoint, prepared.fit("same"), prepared.second)
+    ]
+    assert weights[0] == weights[1] != weights[2]
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_training_that_died_goes_on_to_the_same_end(prepared: Prepared) -> None:
+    def die_after_the_second_epoch(epoch: int, _metrics: object) -> bool:
+        if epoch == 2:
+            raise Killed
+        return False
+
+    with pytest.raises(Killed):
+        prepared.fit("killed", report=die_after_the_second_epoch)
+    told: list[int] = []
+    resumed = prepared.fit("killed", report=lambda epoch, _: bool(told.append(epoch)))
+    assert told == [2]
+    ours, whole = (open_checkpoint(path).manifest for path in (resumed, prepared.checkpoint))
+    assert (ours.best.sha256, ours.last.sha256) == (whole.best.sha256, whole.last.sha256)
+    assert ours.best.metrics == whole.best.metrics
+
+
+def test_metrics_have_their_form_and_floors_beside_them(prepared: Prepared) -> None:
+    report = prepared.metrics
+    json.dumps(report, allow_nan=False)
+    manifest = open_checkpoint(prepared.checkpoint).manifest
+    assert report["fingerprint"] == manifest.fingerprint
+    assert report["data_hash"] == prepared.data.content_hash
+    assert report["protocol"]
+    assert report["definitions"]
+    assert report[HEADLINE]
+    assert list(report[PARTS]) == ["valid", "test"]
+    for part in report[PARTS].values():
+        assert part["verdict"]
+        metrics = list(groups(part))
+        assert metrics
+        assert all(OURS in by_model for _, by_model in metrics)
+        assert any(len(by_model) > 1 for _, by_model in metrics), "no floor"
+
+
+def test_the_monitored_metric_is_reported_under_its_name(prepared: Prepared) -> None:
+    name = open_checkpoint(prepared.checkpoint).manifest.monitor.removeprefix("val_")
+    assert name in dict(groups(prepared.metrics[PARTS]["valid"]))
+
+
+def test_parts_are_scored_alone_when_asked_for(prepared: Prepared) -> None:
+    alone = prepared.task.evaluate(prepared.checkpoint, prepared.data, parts=("valid",))
+    assert list(alone[PARTS]) == ["valid"]
+    assert dict(groups(alone[PARTS]["valid"])) == dict(groups(prepared.metrics[PARTS]["valid"]))
+
+
+def test_exhibits_are_valid_and_what_the_task_names_is_among_them(prepared: Prepared) -> None:
+    task = prepared.task
+    shown = {name: exhibit(one) for name, one in prepared.metrics.get(EXHIBITS, {}).items()}
+    assert {*task.figures, *task.tables} <= shown.keys()
+    assert not any(isinstance(shown[name], TableExhibit) for name in task.figures)
+    assert all(isinstance(shown[name], TableExhibit) for name in task.tables)
+
+
+def test_members_are_weighed_and_made_an_ensemble(prepared: Prepared, tmp_path: Path) -> None:
+    members = {"a": prepared.checkpoint, "b": prepared.second}
+    pool = prepared.task.open_pool(members, prepared.data, EnsembleConfig(), seed=1)
+    half = np.array([0.5, 0.5])
+    rows = np.arange(pool.num_rows // 2)
+    assert pool.num_members == 2
+    assert pool.scales == prepared.task.scales
+    for scale in pool.scales:
+        assert pool.score(half, scale=scale) == pool.score(half, scale=scale)
+        held_out = pool.score(half, scale=scale, rows=rows, decided_on=rows + len(rows))
+        assert held_out >= 0.0
+        json.dumps(pool.decision(half, scale=scale))
+    json.dumps(pool.facts())
+
+    ensemble, report = ensemble_of(prepared, tmp_path, weights="uniform")
+    scored = prepared.task.evaluate(ensemble, prepared.data)
+    assert scored["fingerprint"] == report["fingerprint"]
+    assert list(scored[PARTS]) == ["valid", "test"]
+    assert len(open_ensemble(ensemble).manifest.used) == 2
+
+
+def test_an_ensemble_of_one_is_that_one(prepared: Prepared, tmp_path: Path) -> None:
+    ensemble, _ = ensemble_of(prepared, tmp_path, weights="single")
+    (name,) = (member.name for member in open_ensemble(ensemble).manifest.used)
+    alone = {"a": prepared.checkpoint, "b": prepared.second}[name]
+    one, other = (
+        dict(groups(prepared.task.evaluate(path, prepared.data, parts=("valid",))[PARTS]["valid"]))
+        for path in (ensemble, alone)
+    )
+    assert one.keys() == other.keys()
+
+
+def test_members_of_another_split_are_refused(prepared: Prepared) -> None:
+    other, _ = prepared.made("other", other=True)
+    assert other.content_hash != prepared.data.content_hash
+    with pytest.raises(SeqtuneError, match=r"split|data set|labels"):
+        prepared.task.open_pool({"a": prepared.checkpoint}, other, EnsembleConfig(), seed=1)
+
+
+def test_predictions_come_as_a_table_and_a_submission(prepared: Prepared, tmp_path: Path) -> None:
+    settings = prepared.parameters().predict
+    for name, new in (("known", ()), ("new", (prepared.example.new_rows(tmp_path),))):
+        out = tmp_path / name
+        out.mkdir()
+        report = prepared.task.predict(
+            prepared.checkpoint, prepared.data, settings, new_rows=new, out=out
+        )
+        json.dumps(report)
+        assert report["headline"]
+        assert pq.read_table(out / "predictions.parquet").num_rows > 0
+        assert len((out / "submission.csv").read_text(encoding="utf-8").splitlines()) > 1
+
+
+def test_a_checkpoint_needs_nothing_that_it_was_trained_from(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    served = import_module(f"seqtune.tasks.{prepared.task.name}.serving").open_served
+    with hidden(prepared.folder / "model"):
+        model = served(prepared.checkpoint)
+        first = model.answers(list(model.example), dict(model.settings))
+        prepared.task.predict(
+            prepared.checkpoint,
+            prepared.data,
+            prepared.parameters().predict,
+            new_rows=(prepared.example.new_rows(tmp_path),),
+            out=tmp_path,
+        )
+    assert len(first) == len(model.example)
+    assert all(set(line) <= set(model.answer) for lines in first for line in lines)
+    json.dumps(first)
+    assert model.answers(list(model.example), dict(model.settings)) == first
+
+
+def test_trained_weights_are_measured_as_they_are_scored(prepared: Prepared) -> None:
+    task = prepared.task
+    if task.measure is None:
+        assert task.after_training == ()
+        return
+    config = prepared.resolved().config
+    measured = dict(task.measure(prepared.checkpoint, prepared.data, config))
+    scored = dict(groups(prepared.metrics[PARTS]["valid"]))
+    decoded = {k.removeprefix("decoded_"): v for k, v in measured.items() if k[:3] == "dec"}
+    assert decoded
+    for name, value in decoded.items():
+        assert scored[name][OURS] == value, name
+
+
+def groups(part: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """Metrics of a part, each by model."""
+    for group in part.values():
+        if isinstance(group, Mapping):
+            for metric, by_model in group.items():
+                if isinstance(by_model, Mapping):
+                    yield metric, by_model
+
+
+def ensemble_of(prepared: Prepared, folder: Path, *, weights: str) -> tuple[Path, Report]:
+    members = [
+        Planned(
+            name=name,
+            origin=name,
+            fingerprint=open_checkpoint(path).manifest.fingerprint,
+            checkpoint=path,
+        )
+        for name, path in (("a", prepared.checkpoint), ("b", prepared.second))
+    ]
+    settings = EnsembleConfig.model_validate({"weights": weights})
+    plan = Plan(tuple(members), "checkpoints", "a test")
+    return make_ensemble(
+        prepared.task, plan, members, prepared.data, settings, out=folder / "ensemble"
+    )
+
+
+@contextmanager
+def hidden(folder: Path) -> Iterator[None]:
+    """As if it had never been there; nothing where it is not."""
+    aside = folder.with_name("aside")
+    there = folder.is_dir()
+    if there:
+        folder.rename(aside)
+    try:
+        yield
+    finally:
+        if there:
+            aside.rename(folder)

@@ -1,0 +1,211 @@
+"""Sample texts and dialogues: the same bytes every time, and with something to be learnt."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from kedro.pipeline import Pipeline
+
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.pipelines.sample import create_classify_pipeline, create_summarize_pipeline
+from seqtune.pipelines.sample.complaints import LABELS
+from seqtune.pipelines.sample.nodes import generate_classify_sample, generate_summarize_sample
+from seqtune.pipelines.sample.params import SampleParameters
+from seqtune.pipelines.sample.pipeline import CLASSIFY_OUTPUTS, SUMMARIZE_OUTPUTS
+from seqtune.pipelines.sample.text_files import (
+    CLASSIFY_MODELS,
+    SUMMARIZE_MODELS,
+    generate_dialogues,
+    generate_texts,
+)
+from seqtune.text.pretrained import (
+    identity,
+    load_config,
+    load_model,
+    load_tokenizer,
+    locate,
+    require_match,
+)
+from seqtune.text.tables import read_rows
+
+DEFAULT = SampleParameters(enabled=True)
+SMALL = SampleParameters(enabled=True, num_texts=200, num_dialogues=100)
+Files = tuple[Path, ...]
+
+
+@pytest.fixture(scope="module")
+def classify_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return generate_texts(DEFAULT, out=tmp_path_factory.mktemp("classify"))
+
+
+@pytest.fixture(scope="module")
+def summarize_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return generate_dialogues(DEFAULT, out=tmp_path_factory.mktemp("summarize"))
+
+
+@pytest.fixture(scope="module")
+def texts(classify_files: Files) -> list[str]:
+    return [row.values["text"] for row in read_rows(classify_files[:1])]
+
+
+@pytest.fixture(scope="module")
+def targets(classify_files: Files) -> np.ndarray:
+    rows = read_rows(classify_files[:1])
+    return np.array([[int(row.values[label]) for label in LABELS] for row in rows])
+
+
+@pytest.fixture(scope="module")
+def dialogues(summarize_files: Files) -> list[dict[str, str]]:
+    return [dict(row.values) for row in read_rows(summarize_files[:1])]
+
+
+@pytest.mark.parametrize("generate", [generate_texts, generate_dialogues])
+def test_the_same_parameters_give_the_same_bytes_models_included(
+    generate: Callable[..., Files], tmp_path: Path
+) -> None:
+    runs = []
+    for name, seed in (("a", 42), ("b", 42), ("c", 1)):
+        (tmp_path / name).mkdir()
+        file, *folders = generate(SMALL.model_copy(update={"seed": seed}), out=tmp_path / name)
+        runs.append([file.read_bytes(), *map(identity, folders)])
+
+    assert runs[0] == runs[1]
+    assert all(a != b for a, b in zip(runs[0], runs[2], strict=True))
+
+
+def test_texts_have_labels_of_different_rarity_that_go_together(
+    texts: list[str], targets: np.ndarray
+) -> None:
+    shares = targets.mean(axis=0)
+
+    assert len(texts) == DEFAULT.num_texts
+    assert sorted(shares, reverse=True) == shares.tolist()
+    assert shares[0] > 0.25
+    assert 0.05 < shares[-1] < 0.12
+    assert 0.1 < (targets.sum(axis=1) > 1).mean() < 0.3
+    assert 0.1 < (targets.sum(axis=1) == 0).mean() < 0.4
+    refund, quality = targets[:, LABELS.index("refund")], targets[:, LABELS.index("quality")]
+    assert quality[refund == 1].mean() > 1.2 * quality.mean()
+
+
+def test_a_few_texts_come_twice_with_the_same_labels(texts: list[str], targets: np.ndarray) -> None:
+    rows = {(text, *labels) for text, labels in zip(texts, targets.tolist(), strict=True)}
+
+    assert len(set(texts)) == len(rows) == DEFAULT.num_texts - 15
+
+
+def test_texts_are_in_two_languages_and_hold_quotes(texts: list[str]) -> None:
+    korean = [text for text in texts if any("가" <= letter <= "힣" for letter in text)]
+
+    assert 0.15 < len(korean) / len(texts) < 0.4
+    assert any('"wow"' in text for text in texts)
+
+
+def test_counting_words_gets_far_but_not_all_the_way(texts: list[str], targets: np.ndarray) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import f1_score
+
+    vectors = TfidfVectorizer(ngram_range=(1, 2)).fit(texts[:1200]).transform(texts)
+    scores = []
+    for label in range(len(LABELS)):
+        model = LogisticRegression(C=10, class_weight="balanced", max_iter=300)
+        found = model.fit(vectors[:1200], targets[:1200, label]).predict(vectors[1200:])
+        scores.append(f1_score(targets[1200:, label], found))
+
+    assert 0.65 < np.mean(scores) < 0.88
+    assert min(scores) > 0.45
+
+
+def test_dialogues_have_five_to_eight_turns_of_two_persons(
+    dialogues: list[dict[str, str]],
+) -> None:
+    assert len({row["dialogue"] for row in dialogues}) == DEFAULT.num_dialogues
+    assert len({row["fname"] for row in dialogues}) == DEFAULT.num_dialogues
+    for row in dialogues:
+        lines = row["dialogue"].split("\n")
+        assert 5 <= len(lines) <= 8
+        assert {line.split(":")[0] for line in lines} == {"#Person1#", "#Person2#"}
+        assert "{" not in row["dialogue"] + row["summary"]
+
+
+def test_what_is_settled_stands_in_the_summary_and_what_was_turned_down_does_not(
+    dialogues: list[dict[str, str]],
+) -> None:
+    refused = [row for row in dialogues if "I cannot come" in row["dialogue"]]
+
+    assert len(refused) > 100
+    for row in refused:
+        no_time, time = row["dialogue"].split("I cannot come ")[1].split(". I am free ")
+        assert time.split("\n")[0].rstrip(".") in row["summary"]
+        assert no_time not in row["summary"]
+
+
+def test_the_first_three_turns_say_less_than_half(dialogues: list[dict[str, str]]) -> None:
+    shares = []
+    for row in dialogues:
+        lead = Counter(" ".join(row["dialogue"].split("\n")[:3]).split())
+        summary = Counter(row["summary"].split())
+        shares.append(sum((lead & summary).values()) / sum(summary.values()))
+
+    assert 0.1 < np.mean(shares) < 0.5
+
+
+def test_models_are_opened_as_any_model_is(classify_files: Files, summarize_files: Files) -> None:
+    folders = [*classify_files[1:], *summarize_files[1:]]
+    assert [folder.name for folder in folders] == [*CLASSIFY_MODELS, *SUMMARIZE_MODELS]
+    for folder in folders:
+        found = locate(str(folder), revision=identity(folder))
+        require_match(load_tokenizer(found), load_config(found), name=folder.name)
+        assert load_model("AutoModel", found).num_parameters() < 500_000
+
+
+def test_models_know_the_words_of_the_texts(classify_files: Files, texts: list[str]) -> None:
+    for folder in classify_files[1:3]:
+        tokenizer = load_tokenizer(folder)
+        ids = [i for row in tokenizer(texts)["input_ids"] for i in row]
+        assert ids.count(tokenizer.unk_token_id) == 0
+        assert len(ids) / len(texts) < 25
+
+
+def test_nodes_return_one_path_for_every_output(tmp_path: Path) -> None:
+    for node, outputs in (
+        (generate_classify_sample, CLASSIFY_OUTPUTS),
+        (generate_summarize_sample, SUMMARIZE_OUTPUTS),
+    ):
+        paths = node(SMALL, tmp_path)
+        assert [f"sample_{path.stem}" for path in paths] == list(outputs)
+        assert all(path.exists() for path in paths)
+
+
+def test_nodes_refuse_where_they_are_not_switched_on(tmp_path: Path) -> None:
+    for node, name in (
+        (generate_classify_sample, "classify.sample"),
+        (generate_summarize_sample, "summarize.sample"),
+    ):
+        with pytest.raises(
+            ConfigurationError, match=rf"sample\.enabled=false: .*--pipeline {name} --env sample"
+        ):
+            node(SampleParameters(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("create", [create_classify_pipeline, create_summarize_pipeline])
+def test_every_output_has_its_place_below_the_raw_data_of_its_task(
+    create: Callable[[], Pipeline], repository: Path
+) -> None:
+    text = (repository / "conf/base/catalog_sample.yml").read_text()
+    catalog = yaml.safe_load(text)
+    task = "classify" if create is create_classify_pipeline else "summarize"
+
+    for output in create().outputs():
+        assert catalog[output]["filepath"].startswith(f"${{globals:data}}/01_raw/{task}/")
+
+    rows = [json.dumps(catalog[output]["filepath"]) for output in create().outputs()]
+    assert len(set(rows)) == len(rows)

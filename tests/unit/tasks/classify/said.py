@@ -1,0 +1,141 @@
+"""Checkpoints whose logits are written down: folders as `training` leaves them, without a model.
+
+`load_said` stands in for `scorer.load_classifier`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from seqtune.contracts.checkpoint import (
+    CheckpointManifest,
+    Weights,
+    file_hash,
+    open_checkpoint,
+)
+from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
+from seqtune.tasks.classify.data import ClassifyData
+from seqtune.tasks.classify.params import ClassifyConfig
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the rooms after training know of a classifier."""
+
+    path: Path
+    which: str = "best"
+    device: str = "cpu"
+
+    @property
+    def manifest(self) -> CheckpointManifest:
+        return open_checkpoint(self.path).manifest
+
+    @property
+    def data_hash(self) -> str:
+        return self.manifest.data_hash
+
+    @property
+    def config(self) -> ClassifyConfig:
+        return ClassifyConfig.model_validate(self.manifest.config)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(json.loads((self.path / "labels.json").read_text()))
+
+    def logits_of(self, data: ClassifyData, part: str) -> np.ndarray:
+        return np.load(self.path / f"{part}.npy")
+
+    def logits(self, texts: Sequence[str], *, batch_size: int) -> np.ndarray:
+        """A text's length decides."""
+        sizes = np.array([len(text) for text in texts], np.float64)
+        return np.column_stack([sizes - 3 * (n + 1) for n in range(len(self.labels))])
+
+    def identity(self) -> dict[str, Any]:
+        return {"checkpoint": str(self.path), "fingerprint": self.manifest.fingerprint}
+
+    def configuration(self) -> dict[str, Any]:
+        return {"config": {"seed": self.config.seed}}
+
+
+def load_said(path: Path, which: str = "best", *, device: str | None = None) -> Any:
+    open_checkpoint(path)
+    return Said(path, which, device or "cpu")
+
+
+def write_said(
+    path: Path, data: ClassifyData, *, fingerprint: str = "f" * 16, **logits: np.ndarray
+) -> Path:
+    """A checkpoint of this split that says `logits` (by part)."""
+    path.mkdir(parents=True)
+    for part, values in logits.items():
+        np.save(path / f"{part}.npy", np.asarray(values, np.float64))
+    (path / "labels.json").write_text(json.dumps(data.labels))
+    (path / "best.safetensors").write_text(str({p: v.tolist() for p, v in logits.items()}))
+    weights = Weights(
+        file="best.safetensors",
+        sha256=file_hash(path / "best.safetensors"),
+        epoch=2,
+        metrics={"val_macro_f1": 0.5},
+    )
+    manifest = CheckpointManifest(
+        task="classify",
+        fingerprint=fingerprint,
+        data_hash=data.content_hash,
+        assets_hash=data.assets_hash,
+        config=ClassifyConfig().model_dump(mode="json"),
+        versions={},
+        best=weights,
+        last=weights,
+        epochs_planned=2,
+        stopped="finished",
+        seconds=1.0,
+    )
+    (path / "checkpoint.json").write_text(manifest.model_dump_json())
+    return path
+
+
+def write_ensemble(
+    path: Path, parts: Mapping[Path, float], *, scale: str = "probabilities", **manifest: object
+) -> Path:
+    """An ensemble folder of checkpoints with their shares; those with none get no folder."""
+    path.mkdir(parents=True)
+    described = []
+    for number, (checkpoint, share) in enumerate(parts.items(), start=1):
+        opened = open_checkpoint(checkpoint).manifest
+        described.append(
+            Member(
+                name=f"m{number}",
+                origin=f"trial {number}",
+                fingerprint=opened.fingerprint,
+                weights_sha256=opened.best.sha256,
+                weight=share,
+                score=0.5,
+            )
+        )
+        if share > 0:
+            shutil.copytree(checkpoint, path / "members" / f"m{number}")
+    shares = {member.weights_sha256: member.weight for member in described}
+    values = SimpleNamespace(
+        task="classify",
+        fingerprint=ensemble_fingerprint(shares, scale=scale, data_hash=opened.data_hash),
+        data_hash=opened.data_hash,
+        assets_hash=opened.assets_hash,
+        reference=opened.fingerprint,
+        scale=scale,
+        method="uniform",
+        members=described,
+        metric="valid macro_f1",
+        findings={},
+        versions={},
+    )
+    made = EnsembleManifest.model_validate(vars(values) | manifest)
+    (path / "ensemble.json").write_text(made.model_dump_json())
+    return path

@@ -1,0 +1,109 @@
+"""Folders of checkpoints and ensembles, as `training` and `ensembling` leave them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from seqtune.contracts.checkpoint import CheckpointManifest, Weights, file_hash, open_checkpoint
+from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
+from seqtune.tasks.summarize.batches import build_data
+from seqtune.tasks.summarize.data import SummarizeData
+from seqtune.tasks.summarize.module import SummarizeModule, build_module
+from seqtune.tasks.summarize.params import SummarizeConfig
+
+
+def trained(
+    config: SummarizeConfig, data: SummarizeData, *, steps: int, lr: float = 5e-3
+) -> SummarizeModule:
+    """A module after some steps: enough to write words, too few to write the right ones."""
+    module = build_module(config, data)
+    module.train()
+    optimizer = torch.optim.AdamW(module.parameters(), lr=lr)
+    done, epoch = 0, 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        while done < steps:
+            loader = build_data(config, data).train_dataloader()
+            loader.sampler.set_epoch(epoch)
+            for batch in loader:
+                optimizer.zero_grad()
+                module.training_step(batch).backward()
+                optimizer.step()
+                done += 1
+            epoch += 1
+    return module.eval()
+
+
+def write_checkpoint(
+    path: Path, module: SummarizeModule, config: SummarizeConfig, data: SummarizeData
+) -> Path:
+    """A checkpoint folder whose best and last weights are this module's."""
+    path.mkdir(parents=True)
+    weights = {}
+    for which in ("best", "last"):
+        state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+        save_file(state, path / f"{which}.safetensors")
+        weights[which] = Weights(
+            file=f"{which}.safetensors",
+            sha256=file_hash(path / f"{which}.safetensors"),
+            epoch=3,
+            metrics={},
+        )
+    data.write_assets(path / "assets", config)
+    manifest = CheckpointManifest(
+        task="summarize",
+        fingerprint="f" * 16,
+        data_hash=data.content_hash,
+        assets_hash=data.assets_hash,
+        config=config.model_dump(mode="json"),
+        versions={},
+        epochs_planned=3,
+        stopped="finished",
+        seconds=1.0,
+        **weights,
+    )
+    (path / "checkpoint.json").write_text(manifest.model_dump_json())
+    return path
+
+
+def write_ensemble(path: Path, parts: Mapping[Path, float], **manifest: object) -> Path:
+    """An ensemble folder of checkpoints with their shares; those with none get no folder."""
+    path.mkdir(parents=True)
+    described = []
+    for number, (checkpoint, share) in enumerate(parts.items(), start=1):
+        opened = open_checkpoint(checkpoint).manifest
+        described.append(
+            Member(
+                name=f"m{number}",
+                origin=f"trial {number}",
+                fingerprint=opened.fingerprint,
+                weights_sha256=opened.best.sha256,
+                weight=share,
+                score=0.5,
+            )
+        )
+        if share > 0:
+            shutil.copytree(checkpoint, path / "members" / f"m{number}")
+    scale = "minimum_bayes_risk"
+    shares = {member.weights_sha256: member.weight for member in described}
+    said = {
+        "task": "summarize",
+        "fingerprint": ensemble_fingerprint(shares, scale=scale, data_hash=opened.data_hash),
+        "data_hash": opened.data_hash,
+        "assets_hash": opened.assets_hash,
+        "reference": opened.fingerprint,
+        "scale": scale,
+        "method": "uniform",
+        "members": described,
+        "metric": "valid rouge_sum",
+        "findings": {},
+        "versions": {},
+    }
+    made = EnsembleManifest.model_validate(said | manifest)
+    (path / "ensemble.json").write_text(made.model_dump_json())
+    return path

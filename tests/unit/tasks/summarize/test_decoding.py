@@ -1,0 +1,308 @@
+"""Decoding: what is said counts and nothing else, with and without cached encoder outputs."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from seqtune.contracts.errors import ConfigurationError, DataError
+from seqtune.tasks.summarize import decoding
+from seqtune.tasks.summarize.decoder import Decoder, encode, make_batches, pad_of
+from seqtune.tasks.summarize.decoding import (
+    batches_of,
+    fixed_sample,
+    greedy,
+    measure,
+    summarise,
+    write,
+    write_all,
+)
+from seqtune.tasks.summarize.model import plain_tokenizer
+from seqtune.tasks.summarize.params import GenerationConfig
+from seqtune.tasks.summarize.rouge import named, rouge
+from seqtune.tasks.summarize.scorer import load_summarizer
+from seqtune.text.pretrained import load_model
+
+from .examples import config_of, make_model, rows, write_split
+from .folders import trained, write_checkpoint
+
+TEXTS = [dialogue for dialogue, _ in rows(5)]
+WAYS = {
+    "greedy": greedy(10),
+    "beams": GenerationConfig(beams=3, max_new_tokens=10, min_new_tokens=4, length_penalty=2.0),
+    "drawn": GenerationConfig(beams=1, do_sample=True, max_new_tokens=10, top_k=0),
+    "drawn beams": GenerationConfig(beams=2, do_sample=True, max_new_tokens=10, temperature=0.7),
+    "without repeats": GenerationConfig(beams=2, max_new_tokens=10, repetition_penalty=1.5),
+}
+
+
+def opened(folder, kind):
+    auto = "AutoModelForSeq2SeqLM" if kind == "seq2seq" else "AutoModelForCausalLM"
+    return load_model(auto, folder).eval(), plain_tokenizer(folder, kind)
+
+
+@pytest.fixture(scope="module")
+def bart(tiny_bart):
+    """Random weights hardly listen to the encoder: those that listen are made larger."""
+    model, tokenizer = opened(tiny_bart, "seq2seq")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "encoder_attn" in name:
+                parameter.mul_(30.0)
+    return model, tokenizer
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    return opened(make_model(tmp_path_factory.mktemp("m") / "llama", "llama", rows(5)), "causal")
+
+
+def inputs(pair, kind, *, size=2, texts=TEXTS):
+    tokenizer = pair[1]
+    ids = tokenizer(texts)["input_ids"]
+    return make_batches(ids, pad=pad_of(tokenizer), size=size, kind=kind, device="cpu")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_cached_encoder_outputs_change_nothing(bart, way):
+    batches = inputs(bart, "seq2seq")
+    plain = write_all(*bart, batches, WAYS[way], kind="seq2seq", seed=3)
+    assert len(set(plain.texts)) > 1
+    cached = [decoding.replace(batch, encoded=encode(bart[0], batch)) for batch in batches]
+    for _ in range(2):  # what is cached is not used up
+        found = write_all(*bart, cached, WAYS[way], kind="seq2seq", seed=3)
+        assert found.texts == plain.texts
+        assert np.array_equal(found.is_cut, plain.is_cut)
+
+
+def test_a_cache_in_the_form_of_transformers_is_taken(bart):
+    batch = inputs(bart, "seq2seq", size=5)[0]
+    told = bart[0].get_encoder()(batch.ids, attention_mask=batch.mask)
+    settings = WAYS["drawn"]
+    plain = write(*bart, batch.ids, batch.mask, settings, kind="seq2seq", seed=1)
+    found = write(
+        *bart, batch.ids, batch.mask, settings, kind="seq2seq", seed=1, encoder_outputs=told
+    )
+    assert found == plain
+    assert len(set(plain)) == 5
+
+
+@pytest.mark.parametrize("kind", ["seq2seq", "causal"])
+def test_draws_follow_from_the_seed_alone(bart, llama, kind):
+    pair = bart if kind == "seq2seq" else llama
+    batches = inputs(pair, kind)
+    state = torch.random.get_rng_state()
+    first = write_all(*pair, batches, WAYS["drawn"], kind=kind, seed=1)
+    torch.manual_seed(99)
+    again = write_all(*pair, batches, WAYS["drawn"], kind=kind, seed=1)
+    other = write_all(*pair, batches, WAYS["drawn"], kind=kind, seed=2)
+    assert first.texts == again.texts
+    assert first.texts != other.texts
+    torch.random.set_rng_state(state)
+    write_all(*pair, batches, WAYS["drawn"], kind=kind, seed=1)
+    assert torch.equal(torch.random.get_rng_state(), state)  # nobody else's draws are taken
+
+
+@pytest.mark.parametrize("kind", ["seq2seq", "causal"])
+def test_rows_come_back_in_their_order_and_padding_changes_nothing(bart, llama, kind):
+    pair = bart if kind == "seq2seq" else llama
+    settings = GenerationConfig(beams=2, max_new_tokens=8, min_new_tokens=4)
+    alone = write_all(*pair, inputs(pair, kind, size=1), settings, kind=kind)
+    together = write_all(*pair, inputs(pair, kind, size=4), settings, kind=kind)
+    assert alone.texts == together.texts
+    assert alone.texts == [
+        write_all(*pair, inputs(pair, kind, texts=[text]), settings, kind=kind).texts[0]
+        for text in TEXTS
+    ]
+    assert len(set(alone.texts)) > 1
+
+
+def test_nothing_is_left_over_from_the_folder(bart):
+    model, tokenizer = bart
+    own = model.generation_config
+    assert own.forced_eos_token_id == 2  # <usr>, as derived KoBARTs say
+    settings = GenerationConfig(beams=1, max_new_tokens=6, min_new_tokens=6)
+    batch = inputs(bart, "seq2seq", size=5)[0]
+    expected = write(model, tokenizer, batch.ids, batch.mask, settings, kind="seq2seq")
+    own.num_beams, own.max_length, own.no_repeat_ngram_size, own.suppress_tokens = 5, 3, 1, [7]
+    try:
+        found = write(model, tokenizer, batch.ids, batch.mask, settings, kind="seq2seq")
+    finally:
+        own.num_beams = own.max_length = own.no_repeat_ngram_size = own.suppress_tokens = None
+    assert found == expected
+    assert model.generation_config is own
+    tokens = Decoder.of(model, tokenizer, "seq2seq").tokens(batch, settings, seed=0)
+    assert tokens.shape == (5, 6)
+    assert not (tokens == 2).any()
+
+
+def test_length_penalty_matters_with_several_beams_alone(bart):
+    model, tokenizer = copy.deepcopy(bart[0]), bart[1]
+    model.final_logits_bias[0, tokenizer.eos_token_id] = 1.0  # so that it may end early
+    batches = inputs(bart, "seq2seq")
+
+    def texts(beams, penalty):
+        settings = GenerationConfig(beams=beams, max_new_tokens=12, length_penalty=penalty)
+        return write_all(model, tokenizer, batches, settings, kind="seq2seq").texts
+
+    assert texts(1, -5.0) == texts(1, 5.0)
+    assert texts(4, -5.0) != texts(4, 5.0)
+
+
+@pytest.mark.parametrize("kind", ["seq2seq", "causal"])
+def test_limits_of_new_tokens_hold(bart, llama, kind):
+    pair = bart if kind == "seq2seq" else llama
+    for least, most in [(5, 5), (0, 3)]:
+        settings = GenerationConfig(beams=2, max_new_tokens=most, min_new_tokens=least)
+        written = write_all(*pair, inputs(pair, kind), settings, kind=kind)
+        if least:
+            assert written.is_cut.all()
+            assert all(written.texts)
+    with pytest.raises(ValueError, match="min_new_tokens=4 is more than max_new_tokens=3"):
+        GenerationConfig(min_new_tokens=4, max_new_tokens=3)
+
+
+def test_what_the_prompt_says_may_be_said_again(llama):
+    """In a causal model dialogue and summary are one text; only the summary is watched."""
+    decoder = Decoder.of(*llama, "causal")
+    everything = list(range(3, len(llama[1])))
+    batch = make_batches([everything], pad=2, size=1, kind="causal", device="cpu")[0]
+
+    def tokens(most, **settings):
+        said = GenerationConfig(beams=1, max_new_tokens=most, min_new_tokens=most, **settings)
+        return decoder.tokens(batch, said, seed=0)[0].tolist()
+
+    first = tokens(1, no_repeat_ngram_size=0)
+    assert first[0] in everything
+    assert tokens(1, no_repeat_ngram_size=1) == first
+    assert tokens(1, no_repeat_ngram_size=0, repetition_penalty=5.0) == first
+    # what it wrote itself is watched
+    assert len(set(tokens(20, no_repeat_ngram_size=1))) == 20
+    free = len(set(tokens(20, no_repeat_ngram_size=0)))
+    assert free < len(set(tokens(20, no_repeat_ngram_size=0, repetition_penalty=5.0)))
+
+
+def test_several_of_each(bart):
+    batch = inputs(bart, "seq2seq", size=5)[0]
+    settings = WAYS["drawn"]
+    found = write(*bart, batch.ids, batch.mask, settings, kind="seq2seq", num=3)
+    assert len(found) == 15
+    assert len(set(found)) > 5
+    beams = GenerationConfig(beams=3, max_new_tokens=8, min_new_tokens=4)
+    of_beams = write(*bart, batch.ids, batch.mask, beams, kind="seq2seq", num=3)
+    best = write(*bart, batch.ids, batch.mask, beams, kind="seq2seq")
+    assert of_beams[::3] == best
+    with pytest.raises(ConfigurationError, match=r"4 summaries .* were asked of 3 beams without"):
+        write(*bart, batch.ids, batch.mask, beams, kind="seq2seq", num=4)
+
+
+def test_no_rows_at_all(bart):
+    found = write_all(*bart, [], greedy(4), kind="seq2seq")
+    assert (found.texts, found.is_cut.tolist(), found.seconds_per_row) == ([], [], 0.0)
+
+
+def test_the_sample_is_the_same_every_time():
+    assert np.array_equal(fixed_sample(50, 10, seed=4), fixed_sample(50, 10, seed=4))
+    assert not np.array_equal(fixed_sample(50, 10, seed=4), fixed_sample(50, 10, seed=5))
+    assert fixed_sample(3, 10, seed=4).tolist() == [0, 1, 2]
+
+
+# ---- measure -------------------------------------------------------------------------------------
+
+
+def searched(config, **generation):
+    return config.model_copy(update={"generation": GenerationConfig(**generation)})
+
+
+def test_measured_is_what_that_configuration_writes(three, food, bart_config):
+    config = searched(bart_config, beams=2, max_new_tokens=12)
+    found = measure(three["m3"], food, config)
+    sample = fixed_sample(12, 4, seed=config.seed)
+    dialogues, references = food.dialogues("valid"), food.references("valid")
+    texts = summarise(
+        load_summarizer(three["m3"]),
+        [dialogues[row] for row in sample],
+        config.generation,
+        batch_size=4,
+        seed=config.seed,
+    ).texts
+    scores = rouge(texts, [references[row] for row in sample], tokenizer="words", combine="max")
+    seconds = found.pop("seconds_per_row")
+    assert found == named(scores, prefix="decoded_")
+    assert 0 < seconds < 5
+    assert found["decoded_rouge_sum"] > 0
+
+
+def test_a_search_opens_a_checkpoint_and_encodes_once(three, food, bart_config, monkeypatch):
+    opened_at, encoded = [], []
+    real_open, real_encode = decoding.load_summarizer, decoding.encode
+    monkeypatch.setattr(decoding, "_opened", {})
+    monkeypatch.setattr(
+        decoding, "load_summarizer", lambda path: opened_at.append(path) or real_open(path)
+    )
+    monkeypatch.setattr(decoding, "encode", lambda *given: encoded.append(1) or real_encode(*given))
+    first = measure(three["m1"], food, searched(bart_config, beams=1, max_new_tokens=12))
+    measure(three["m1"], food, searched(bart_config, beams=3, max_new_tokens=5))
+    again = measure(three["m1"], food, searched(bart_config, beams=1, max_new_tokens=12))
+    assert (opened_at, len(encoded)) == ([three["m1"]], 1)
+    assert {k: v for k, v in again.items() if k != "seconds_per_row"} == {
+        k: v for k, v in first.items() if k != "seconds_per_row"
+    }
+    measure(three["m2"], food, searched(bart_config, beams=1, max_new_tokens=5))
+    assert opened_at == [three["m1"], three["m2"]]
+    assert len(decoding._opened) == 1  # the one before has gone
+
+
+def test_what_does_not_fit_is_encoded_again(three, food, bart_config, monkeypatch):
+    config = searched(bart_config, beams=2, max_new_tokens=12)
+    monkeypatch.setattr(decoding, "_opened", {})
+    whole = measure(three["m3"], food, config)
+    monkeypatch.setattr(decoding, "_opened", {})
+    monkeypatch.setattr(decoding, "MOST_ENCODED", 0)
+    nothing_kept = measure(three["m3"], food, config)
+    (found,) = decoding._opened.values()
+    assert [batch.encoded for batch in found.batches] == [None]
+    assert nothing_kept["decoded_rouge_sum"] == whole["decoded_rouge_sum"]
+
+
+def test_a_causal_model_is_measured_too(tmp_path, food):
+    config = config_of(make_model(tmp_path / "llama", "llama", rows(44)))
+    module = trained(config, food, steps=3)
+    checkpoint = write_checkpoint(tmp_path / "c", module, config, food)
+    found = measure(checkpoint, food, searched(config, beams=1, max_new_tokens=5))
+    assert set(found) == {
+        "decoded_rouge1",
+        "decoded_rouge2",
+        "decoded_rougeL",
+        "decoded_rouge_sum",
+        "seconds_per_row",
+    }
+    assert all(batch.encoded is None for one in decoding._opened.values() for batch in one.batches)
+
+
+def test_there_must_be_something_held_out(tmp_path, three, bart_config):
+    data = write_split(tmp_path / "full", rows(8))
+    with pytest.raises(DataError, match="no valid part to search decoding on"):
+        measure(three["m1"], data, bart_config)
+
+
+def test_speakers_come_back_as_the_data_name_them(tmp_path, food, tiny_bart):
+    config = config_of(
+        tiny_bart,
+        preprocess={
+            "max_input_length": 256,
+            "max_target_length": 32,
+            "person_tokens": "simplify",
+        },
+    )
+    module = trained(config, food, steps=25)
+    checkpoint = write_checkpoint(tmp_path / "c", module, config, food)
+    summarizer = load_summarizer(checkpoint)
+    batches = batches_of(summarizer, food.dialogues("valid"), size=4)
+    raw = write_all(
+        summarizer.model, summarizer.tokenizer, batches, greedy(16), kind="seq2seq"
+    ).texts
+    found = summarise(summarizer, food.dialogues("valid"), greedy(16), batch_size=4, seed=0).texts
+    assert all("P1" in text for text in raw)
+    assert all("#Person1#" in text for text in found)

@@ -1,0 +1,121 @@
+"""What is reported of a checkpoint: numbers, floors, words and what is shown."""
+
+import json
+
+import numpy as np
+import pytest
+
+from seqtune.contracts.errors import ArtifactError
+from seqtune.contracts.metrics import exhibit
+from seqtune.pipelines.ensemble.metrics import value
+from seqtune.tasks.summarize.evaluate import evaluate
+from seqtune.tasks.summarize.floors import lead_3
+from seqtune.tasks.summarize.rouge import named, rouge
+
+from .examples import config_of, rows, write_split
+from .folders import trained, write_checkpoint
+
+
+@pytest.fixture(scope="module")
+def report(three, food):
+    return evaluate(three["m3"], food)
+
+
+def test_the_numbers_of_a_part_by_hand(report, food):
+    part = report["parts"]["test"]
+    assert part["rows"] == 8
+    lead = [lead_3(dialogue) for dialogue in food.dialogues("test")]
+    found = named(rouge(lead, food.references("test"), tokenizer="words", combine="max"))
+    for metric, expected in found.items():
+        assert part["rouge"][metric]["lead_3"] == pytest.approx(expected, rel=1e-12)
+        assert set(part["rouge"][metric]) == {"model", "lead_3", "longest_sentence"}
+    ours = part["rouge"]
+    summed = sum(ours[name]["model"] for name in ("rouge1", "rouge2", "rougeL"))
+    assert ours["rouge_sum"]["model"] == pytest.approx(summed)
+    assert value(part, "rouge_sum") == ours["rouge_sum"]["model"] > 0  # as pipelines look it up
+    assert part["references_per_row"] == 2.0
+    assert part["lengths"]["mean_words"]["lead_3"] == np.mean([len(t.split()) for t in lead])
+    assert part["seconds_per_row"] > 0
+
+
+def test_it_says_what_was_scored_and_how(report, food, three):
+    assert report["checkpoint"] == str(three["m3"])
+    assert (report["fingerprint"], report["data_hash"]) == ("f" * 16, food.content_hash)
+    assert "on words (between spaces and marks" in report["protocol"]
+    assert "of several references the one that scores best" in report["protocol"]
+    assert set(report["parts"]) == {"valid", "test"}
+    assert json.loads(json.dumps(report)) == report
+    assert [part["verdict"] for part in report["parts"].values()] == [
+        line for line in report["headline"] if "rouge_sum" in line
+    ]
+
+
+def test_parts_are_scored_as_asked(three, food, report):
+    found = evaluate(three["m3"], food, parts=("valid",))
+    assert found["parts"].keys() == {"valid"}
+    seconds = found["parts"]["valid"].pop("seconds_per_row")
+    expected = {k: v for k, v in report["parts"]["valid"].items() if k != "seconds_per_row"}
+    assert seconds > 0
+    assert found["parts"]["valid"] == expected
+    assert "valid" in found["exhibits"]["rouge"]["title"]
+    assert evaluate(three["m3"], food, parts=())["exhibits"] == {}
+
+
+def test_what_is_shown(report, food):
+    shown = {name: exhibit(one) for name, one in report["exhibits"].items()}
+    assert [one.kind for one in shown.values()] == ["bars", "lines", "table"]
+    assert all("test" in one.title for one in shown.values())  # of the last part scored
+    bars = shown["rouge"].bars
+    assert list(bars) == ["model", "lead_3", "longest_sentence"]
+    assert bars["model"][0] == report["parts"]["test"]["rouge"]["rouge1"]["model"]
+    lines = {line.name: line for line in shown["lengths"].lines}
+    assert set(lines) == {"model", "reference"}
+    assert all(sum(line.y) == pytest.approx(1.0) for line in lines.values())
+
+
+def test_examples_are_the_best_the_worst_and_some(report, food):
+    table = exhibit(report["exhibits"]["examples"])
+    assert table.columns == ("kind", "id", "dialogue", "reference", "summary", "rouge_sum")
+    kinds = [row[0] for row in table.rows]
+    assert kinds == ["best"] * 5 + ["worst"] * 5 + ["random"] * 5
+    sums = [row[-1] for row in table.rows]
+    assert sums[:5] == sorted(sums[:5], reverse=True)
+    assert sums[5:10] == sorted(sums[5:10])
+    assert sums[0] >= max(sums[5:])
+    dialogues = dict(zip(food.ids("test"), food.dialogues("test"), strict=True))
+    for _, name, dialogue, _, summary, scored in table.rows:
+        assert dialogue == dialogues[name]
+        references = food.references("test")[food.ids("test").index(name)]
+        found = rouge([summary], [references], tokenizer="words", combine="max").sum()
+        assert scored == round(float(found), 4)
+
+
+def test_a_model_below_the_floors_is_named(tmp_path, tiny_bart, caplog):
+    data = write_split(tmp_path / "s", rows(8), rows(4, start=8))
+    config = config_of(tiny_bart, generation={"beams": 1, "max_new_tokens": 6})
+    module = trained(config, data, steps=0)
+    checkpoint = write_checkpoint(tmp_path / "c", module, config, data)
+    found = evaluate(checkpoint, data)["parts"]["valid"]
+    assert "the model is BELOW both floors: it is broken or undertrained" in found["verdict"]
+    assert found["verdict"] in caplog.text
+    assert found["empty_share"] == 1.0
+    assert "100.0% of the summaries are empty" in found["notes"][0]
+
+
+def test_summaries_without_an_end_are_counted(tmp_path, tiny_bart):
+    data = write_split(tmp_path / "s", rows(8), rows(4, start=8))
+    config = config_of(tiny_bart, generation={"beams": 1, "max_new_tokens": 6, "min_new_tokens": 6})
+    checkpoint = write_checkpoint(tmp_path / "c", trained(config, data, steps=0), config, data)
+    found = evaluate(checkpoint, data)["parts"]["valid"]
+    assert found["cut_share"] == 1.0
+    assert "had not ended at generation.max_new_tokens" in found["notes"][-1]
+
+
+def test_another_split_is_said_and_other_data_refused(tmp_path, three, caplog):
+    other = write_split(tmp_path / "s", rows(8), rows(4, start=8))
+    evaluate(three["m1"], other)
+    assert "was trained on another split" in caplog.text
+    manifest = (other.path / "split.json").read_text()
+    (other.path / "split.json").write_text(manifest.replace("0" * 64, "1" * 64))
+    with pytest.raises(ArtifactError, match="trained on another data set"):
+        evaluate(three["m1"], type(other).open(other.path))

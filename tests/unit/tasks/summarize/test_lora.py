@@ -1,0 +1,168 @@
+"""Adapters: small checkpoints that reload bit for bit, on bases that never change."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.resolve import Resolved
+from seqtune.tasks.summarize.batches import build_data
+from seqtune.tasks.summarize.data import SummarizeData
+from seqtune.tasks.summarize.decoding import greedy, write
+from seqtune.tasks.summarize.model import (
+    build_model,
+    open_speech,
+    restored_model,
+    settle,
+    weights_of,
+    write_model_assets,
+)
+from seqtune.tasks.summarize.module import SummarizeModule, build_module
+from seqtune.text.pretrained import load_model
+
+from .examples import config_of, make_model, rows, write_split
+
+LORA = {"enabled": True, "r": 4, "alpha": 16}
+NAMES = ("kobart", "llama", "qwen3")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return {name: make_model(folder / name, name, rows(10)) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> SummarizeData:
+    return write_split(tmp_path_factory.mktemp("data") / "split", rows(6), rows(4, start=6))
+
+
+def trained(module: SummarizeModule, config: Any, split: SummarizeData, *, steps: int = 2) -> None:
+    module.train()
+    optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=0.01)
+    batch = next(iter(build_data(config, split).train_dataloader()))
+    for _ in range(steps):
+        optimizer.zero_grad()
+        module.training_step(batch).backward()
+        optimizer.step()
+    module.eval()
+
+
+def logits(model: Any, tokens: list[int], kind: str) -> Tensor:
+    ids = torch.tensor([tokens])
+    more = {"decoder_input_ids": ids} if kind == "seq2seq" else {}
+    with torch.no_grad():
+        found: Tensor = model.eval()(ids, **more).logits
+    return found
+
+
+@pytest.mark.parametrize("quantisation", ["none", "8bit", "4bit"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_a_text_and_the_way_back(
+    models: dict[str, Path], split: SummarizeData, tmp_path: Path, name: str, quantisation: str
+) -> None:
+    """Also after a validation: bitsandbytes packs 4-bit weights anew there on some CPUs, and
+    what is trained after it gets no true gradients."""
+    config = config_of(models[name], model={"lora": LORA, "quantisation": quantisation})
+    module = build_module(config, split)
+    before = {n: p.detach().clone() for n, p in module.named_parameters() if not p.requires_grad}
+    first = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    trained(module, config, split, steps=1)
+    ids = torch.tensor([module.tokenizer.encode("#Person1#: I want milk")])
+    mask = torch.ones_like(ids)
+    texts = write(module.model, module.tokenizer, ids, mask, greedy(4), kind=module.kind)
+    trained(module, config, split, steps=2)
+    frozen = {n: p for n, p in module.named_parameters() if not p.requires_grad}
+    assert len(texts) == 1
+    assert all(before[n].equal(frozen[n]) for n in before)
+    saved = module.state_dict()
+    changed = [n for n in saved if not saved[n].equal(first[n])]
+    assert any("lora_B" in n for n in changed)
+    assert any("trainable_tokens_delta" in n for n in changed)
+    assert sum(t.numel() * t.element_size() for t in saved.values()) < 64 * 1024
+    write_model_assets(tmp_path, config, split)
+    weights = {n.removeprefix("model."): t.clone() for n, t in saved.items()}
+    found, tokenizer, kind = restored_model(tmp_path, config, weights, device="cpu")
+    own = [*open_speech(config, split).tokens, *tokenizer.encode("I want milk")]
+    assert logits(found, own, kind).equal(logits(module.model, own, kind))
+
+
+@pytest.mark.parametrize("name", ["kobart", "llama"])
+def test_trained_tokens_count_wherever_their_weights_do(
+    models: dict[str, Path], split: SummarizeData, name: str
+) -> None:
+    """In the encoder, the decoder and the output: tied or not, all of them see the new rows."""
+    config = config_of(models[name], model={"lora": LORA})
+    model = build_model(config, split)
+    speech = open_speech(config, split)
+    kind = "seq2seq" if name == "kobart" else "causal"
+    plain = logits(model, [5, 6], kind)
+    other = logits(model, [5, speech.tokens[0]], kind)
+    with torch.no_grad():
+        for parameter_name, parameter in model.named_parameters():
+            if "trainable_tokens_delta" in parameter_name:
+                parameter += 1.0
+    moved = logits(model, [5, 6], kind)
+    is_new = torch.zeros(plain.shape[-1], dtype=torch.bool)
+    is_new[speech.tokens] = True
+    assert not moved[..., is_new].equal(plain[..., is_new])
+    assert moved[..., ~is_new].equal(plain[..., ~is_new])
+    read = logits(model, [5, speech.tokens[0]], kind)
+    assert not read[..., ~is_new].equal(other[..., ~is_new])
+
+
+def test_adapters_begin_without_effect(models: dict[str, Path], split: SummarizeData) -> None:
+    plain = logits(load_model("AutoModelForCausalLM", models["llama"]), [5, 6, 7], "causal")
+    config = config_of(models["llama"], model={"lora": LORA})
+    model = build_model(config, split)
+    assert logits(model, [5, 6, 7], "causal")[..., : plain.shape[-1]].equal(plain)
+
+
+def test_without_new_tokens_only_adapters_are_trained(
+    models: dict[str, Path], split: SummarizeData
+) -> None:
+    config = config_of(models["llama"], model={"lora": LORA}, preprocess={"special_tokens": False})
+    names = weights_of(build_model(config, split))
+    assert names
+    assert all("lora_" in name for name in names)
+
+
+def test_half_precision_is_for_the_base_alone(
+    models: dict[str, Path], split: SummarizeData
+) -> None:
+    config = config_of(models["llama"], model={"lora": LORA}, training={"precision": "bf16"})
+    model = build_model(config, split)
+    assert {p.dtype for p in model.parameters() if not p.requires_grad} == {torch.bfloat16}
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
+
+
+def test_targets_that_no_layer_has_are_refused(
+    models: dict[str, Path], split: SummarizeData
+) -> None:
+    config = config_of(models["llama"], model={"lora": {**LORA, "targets": ("c_attn",)}})
+    with pytest.raises(ConfigurationError, match="it has down_proj, gate_proj, k_proj"):
+        build_model(config, split)
+
+
+@pytest.mark.parametrize(
+    ("library", "key"), [("bitsandbytes", "quantisation=4bit"), ("peft", "lora.enabled=true")]
+)
+def test_a_missing_library_is_said_before_anything_is_built(
+    models: dict[str, Path],
+    split: SummarizeData,
+    monkeypatch: pytest.MonkeyPatch,
+    library: str,
+    key: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    config = config_of(models["llama"], model={"lora": LORA, "quantisation": "4bit"})
+    with pytest.raises(
+        ConfigurationError, match=rf"summarize\.model\.{key} needs {library}.*pip install {library}"
+    ):
+        settle(Resolved(config, {}), split)
