@@ -21,9 +21,9 @@ help: ## List these verbs
 
 setup: $(READY) ## Create .venv with every version that was tested (the other verbs do it too)
 
-run: $(READY) ## Generate sample data and run the whole chain on it, to predictions
-	$(KEDRO) run --pipelines sample --env sample
-	$(KEDRO) run --env sample
+run: $(READY) ## Generate sample data and run the whole chain on it (TASK=classify, TASK=summarize)
+	$(KEDRO) run --pipelines $(if $(TASK),$(TASK).)sample --env sample
+	$(KEDRO) run --pipelines $(or $(TASK),__default__) --env sample
 
 test: $(READY) ## Run the test suite without its slow part
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow"

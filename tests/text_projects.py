@@ -1,4 +1,4 @@
-"""Projects of `classify` and `summarize`: generated rows, tiny models beside them, a tiny search."""
+"""Projects of `classify` and `summarize`: generated rows, tiny models, a tiny search."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ classify:
       quick: {trials: 3, epochs: 2}
       medium: {trials: 3, epochs: 3}
     spaces:
-      quick: &tiny
+      quick: &texts
         model:
           name:
             choices: [data/01_raw/classify/models/electra, data/01_raw/classify/models/bert]
@@ -59,7 +59,7 @@ classify:
           lr: {low: 1.0e-3, high: 1.0e-2}
           batch_size: {choices: [16, 32]}
           accumulate_grad_batches: null
-      medium: *tiny
+      medium: *texts
 """
 SUMMARIZE = """
 summarize:
@@ -86,7 +86,7 @@ summarize:
     rerank: {top: 2, seeds: 1}
     forbidden: []
     spaces:
-      quick: &tiny
+      quick: &dialogues
         preprocess:
           max_input_length: null
           noise_removal: {choices: [minimal, moderate]}
@@ -107,20 +107,28 @@ summarize:
           max_new_tokens: {low: 8, high: 16}
           min_new_tokens: {low: 0, high: 4}
           no_repeat_ngram_size: {choices: [0, 3]}
-      medium: *tiny
+      medium: *dialogues
 """
+SETTINGS = {"classify": CLASSIFY, "summarize": SUMMARIZE}
 
 
-def prepare(task: str, project: Path) -> Path:
-    """Give a fresh project raw data, models and a tiny search of this task; its raw folder."""
-    raw = project / RAW / task
-    raw.mkdir(parents=True)
-    texts = write_texts(raw) if task == "classify" else write_dialogues(raw)
-    for name in MODELS[task]:
-        MAKERS[name](raw / "models" / name, texts)
-    own = CLASSIFY if task == "classify" else SUMMARIZE
-    (project / "conf/local/parameters_tiny.yml").write_text(SEARCH + own, encoding="utf-8")
-    return raw
+def prepare(project: Path, *tasks: str) -> None:
+    """Give a fresh project raw data and a tiny search of these tasks."""
+    for task in tasks:
+        raw = project / RAW / task
+        raw.mkdir(parents=True)
+        WRITERS[task](raw)
+    settings = "".join([SEARCH, *(SETTINGS[task] for task in tasks)])
+    (project / "conf/local/parameters_tiny.yml").write_text(settings, encoding="utf-8")
+
+
+def add_models(project: Path, *tasks: str) -> None:
+    """Give it the models that its settings name."""
+    for task in tasks:
+        raw = project / RAW / task
+        texts = WRITERS[task](raw)
+        for name in MODELS[task]:
+            MAKERS[name](raw / "models" / name, texts)
 
 
 def write_texts(raw: Path) -> list[str]:
@@ -139,6 +147,9 @@ def write_dialogues(raw: Path) -> list[str]:
     named = [{"fname": f"d{number}", **asdict(row)} for number, row in enumerate(rows)]
     write_jsonl(raw / "dialogues.jsonl", named)
     return [text for row in rows for text in (row.dialogue, row.summary)]
+
+
+WRITERS = {"classify": write_texts, "summarize": write_dialogues}
 
 
 def write_new_rows(task: str, project: Path) -> None:
@@ -173,7 +184,8 @@ def finished(task: str, base: Path, fresh: Path, kedro_with: Callable[..., Kedro
         if not ok.exists():
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(fresh, folder)
-            prepare(task, folder)
+            prepare(folder, task)
+            add_models(folder, task)
             result = kedro_with(folder)("run", "--pipeline", task, timeout=600)
             assert result.returncode == 0, result.stdout + result.stderr
             (folder / "said.txt").write_text(result.stdout + result.stderr, encoding="utf-8")

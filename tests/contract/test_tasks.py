@@ -255,7 +255,9 @@ def test_trained_weights_are_measured_as_they_are_scored(prepared: Prepared) -> 
     config = prepared.resolved().config
     measured = dict(task.measure(prepared.checkpoint, prepared.data, config))
     scored = dict(groups(prepared.metrics[PARTS]["valid"]))
-    decoded = {k.removeprefix("decoded_"): v for k, v in measured.items() if k[:3] == "dec"}
+    decoded = {
+        k.removeprefix("decoded_"): v for k, v in measured.items() if k.startswith("decoded_")
+    }
     assert decoded
     for name, value in decoded.items():
         assert scored[name][OURS] == value, name

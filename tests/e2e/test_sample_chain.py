@@ -42,3 +42,26 @@ def test_trained_sample_model_beats_both_floors_by_far(kedro: Kedro, project: Pa
         rows = list(csv.DictReader(file))
     assert set(Counter(row["user"] for row in rows).values()) == {10}
     assert all(row["user"].startswith("u") and row["item"].startswith("film-") for row in rows)
+
+
+FIRST = {"classify": ("tuned", "macro_f1"), "summarize": ("rouge", "rouge_sum")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", list(FIRST))
+def test_texts_of_the_sample_are_learnt(kedro: Kedro, project: Path, task: str) -> None:
+    for pipeline in (f"{task}.sample", task):
+        result = kedro("run", "--env", "sample", "--pipeline", pipeline, timeout=1200)
+        assert result.returncode == 0, result.stdout + result.stderr
+    data = project / "data/sample"
+
+    metrics = read_json(newest(data / f"08_reporting/{task}/ensemble_metrics.json"))
+    group, metric = FIRST[task]
+    for part in ("valid", "test"):
+        values = metrics["parts"][part][group][metric]
+        floors = [value for name, value in values.items() if name != "model"]
+        assert values["model"] > max(floors), values
+
+    submission = newest(data / f"07_model_output/{task}/submission.csv")
+    assert str(submission.relative_to(project)) in result.stdout
+    assert (data / f"08_reporting/{task}/run_report.html").is_dir()

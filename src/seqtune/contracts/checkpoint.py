@@ -109,10 +109,10 @@ class Checkpoint:
         """Refuse to be used with other data than it was trained on."""
         if self.manifest.assets_hash != assets_hash:
             raise ArtifactError(
-                f"checkpoint {self.path} was trained on another data set than {what} (vocabulary "
-                f"{self.manifest.assets_hash[:12]}, not {assets_hash[:12]}): its item numbers mean "
-                "other items. Train again (`kedro run --pipeline train`) or choose the matching "
-                "version with --load-versions"
+                f"checkpoint {self.path} was trained on another data set than {what} (what its "
+                f"inputs and outputs mean has the hash {self.manifest.assets_hash[:12]}, not "
+                f"{assets_hash[:12]}). Train again (`kedro run --pipeline "
+                f"{self.manifest.task}.train`) or choose the matching version with --load-versions"
             )
 
 

@@ -109,6 +109,16 @@ def open_ensemble(path: Path) -> Ensemble:
     return Ensemble(path, manifest)
 
 
+def require_weighable(member: str, path: Path, *, trained_on: str, content_hash: str) -> None:
+    """Refuse to weigh a member on rows that it may have been trained on: both are hashes of splits."""
+    if trained_on != content_hash:
+        raise ArtifactError(
+            f"member {member} ({path}) was trained on another split (content {trained_on[:12]}) "
+            f"than the one it would be weighed on ({content_hash[:12]}): it may have been trained "
+            "on what is held out here. Train it again on this split, or leave it out"
+        )
+
+
 def ensemble_fingerprint(
     shares: Mapping[str, float],
     *,

@@ -109,9 +109,7 @@ class _Finder:
 
     def held_out(self, method: str, scale: str, fold: Fold) -> float:
         weights = self.weights(method, scale, fold.others)
-        return self.pool.score(
-            weights, scale=scale, rows=fold.held_out, decided_on=fold.others
-        )
+        return self.pool.score(weights, scale=scale, rows=fold.held_out, decided_on=fold.others)
 
 
 def _compare(

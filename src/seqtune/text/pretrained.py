@@ -22,16 +22,22 @@ CONFIG = "config.json"
 SAFE = "*.safetensors"
 PICKLED = ("*.bin", "*.pt", "*.pth")
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
-WANTED = ["*.json", "*.txt", "*.model", "*.jinja", SAFE]
+WANTED = ("*.json", "*.txt", "*.model", "*.jinja")
 COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def locate(
-    name: str, *, revision: str | None = None, allow_pickle: bool = False, key: str = "model.name"
+    name: str,
+    *,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    weights: bool = True,
+    key: str = "model.name",
 ) -> Path:
     """The folder of a model: `name` is a folder here, or a name on the hub (a copy is kept).
 
     `revision` says what it must hold: of a folder its identity, on the hub a commit or a branch.
+    Without `weights` its configuration and tokeniser are enough: none are fetched, nor refused.
     """
     folder = Path(name).expanduser()
     if (folder / CONFIG).is_file():
@@ -42,8 +48,9 @@ def locate(
             "that save_pretrained wrote; for a model of this name on the hub, move yours away"
         )
     else:
-        folder = _from_hub(name, revision=revision, allow_pickle=allow_pickle, key=key)
-    if not allow_pickle:
+        of_weights = ((SAFE, *PICKLED) if allow_pickle else (SAFE,)) if weights else ()
+        folder = _from_hub(name, revision=revision, of_weights=of_weights, key=key)
+    if weights and not allow_pickle:
         _refuse_pickles(folder, name, key=key)
     return folder
 
@@ -56,7 +63,7 @@ def identity(folder: Path) -> str:
     """
     if folder.parent.name == "snapshots" and COMMIT.fullmatch(folder.name):
         return folder.name
-    files = sorted(path for pattern in (*WANTED, *PICKLED) for path in folder.glob(pattern))
+    files = sorted(path for pattern in (*WANTED, SAFE, *PICKLED) for path in folder.glob(pattern))
     stats = [(file, file.stat()) for file in files]
     return _identity(tuple((str(file), s.st_size, s.st_mtime_ns) for file, s in stats))
 
@@ -80,7 +87,7 @@ def load_tokenizer(folder: Path) -> Any:
     be_quiet()
     from transformers import AutoTokenizer
 
-    if not any(path for pattern in TOKENIZERS for path in folder.glob(pattern)):
+    if not _holds(folder, TOKENIZERS):
         raise ConfigurationError(  # transformers would make an empty one
             f"{folder} holds no tokenizer ({', '.join(TOKENIZERS)}); save the model's own there "
             "with tokenizer.save_pretrained"
@@ -105,7 +112,7 @@ def load_model(auto_class: str, folder: Path, *, allow_pickle: bool = False, **o
     import transformers
     from safetensors import SafetensorError
 
-    if not any(path for pattern in (SAFE, *PICKLED) for path in folder.glob(pattern)):
+    if not _holds(folder, (SAFE, *PICKLED)):
         raise ConfigurationError(
             f"{folder} holds no weights ({SAFE}). Where the model has pickled ones alone, convert "
             "them, or, if you trust where they are from, set allow_pickle=true beside its name"
@@ -172,6 +179,10 @@ def be_quiet() -> None:
     log.set_verbosity_error()
 
 
+def _holds(folder: Path, patterns: tuple[str, ...]) -> bool:
+    return any(path for pattern in patterns for path in folder.glob(pattern))
+
+
 def _require_identity(folder: Path, name: str, revision: str | None, key: str) -> None:
     if revision is None or (found := identity(folder)) == revision:
         return
@@ -183,19 +194,23 @@ def _require_identity(folder: Path, name: str, revision: str | None, key: str) -
     )
 
 
-def _from_hub(name: str, *, revision: str | None, allow_pickle: bool, key: str) -> Path:
+def _from_hub(name: str, *, revision: str | None, of_weights: tuple[str, ...], key: str) -> Path:
     be_quiet()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    patterns = [*WANTED, *(PICKLED if allow_pickle else ())]
-    options: dict[str, Any] = {"allow_patterns": patterns, "ignore_patterns": ["*/*"]}
+    options: dict[str, Any] = {
+        "allow_patterns": [*WANTED, *of_weights],
+        "ignore_patterns": ["*/*"],
+    }
     try:
         if revision and COMMIT.fullmatch(revision):  # never changes: the hub need not be asked
             with suppress(LocalEntryNotFoundError):
-                return Path(
+                copy = Path(
                     snapshot_download(name, revision=revision, local_files_only=True, **options)
                 )
+                if not of_weights or _holds(copy, of_weights):  # it may be of one without weights
+                    return copy
         return Path(snapshot_download(name, revision=revision, **options))
     except Exception as error:
         raise ConfigurationError(_not_found(name, revision, key, error)) from error

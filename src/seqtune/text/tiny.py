@@ -7,7 +7,7 @@ Their weights are random, their tokenisers are trained on the texts given. Each 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +214,7 @@ def _byte_level(
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    if adds_specials and "bos" in specials:
+    if adds_specials:
         bos, eos = specials["bos"], specials["eos"]
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"{bos} $A {eos}",
@@ -228,7 +228,7 @@ def _byte_level(
     return fast(tokenizer_object=tokenizer, model_max_length=1024, **named)
 
 
-def _chat_tokenizer(texts: Sequence[str] | Iterable[str]) -> Any:
+def _chat_tokenizer(texts: Iterable[str]) -> Any:
     tokenizer = _byte_level(
         texts,
         specials={"bos": "<|begin|>", "eos": "<|end|>", "pad": "<|pad|>"},

@@ -63,10 +63,6 @@ class Tokens:
         ids = self.ids[places] if len(self.ids) else np.zeros_like(places)
         return np.where(real, ids, pad).astype(np.int64), real
 
-    def longer_than(self, limit: int) -> npt.NDArray[np.bool_]:
-        """Which texts do not fit [R]."""
-        return self.full_lengths > limit
-
 
 def write_tokens(
     folder: Path, texts: Sequence[str], encode: Encode, *, limit: int, keep_last: int = 1

@@ -112,7 +112,7 @@ class Goal(Section):
     metric: str
     """What is measured: what validation logs, train_*, model_mib, num_parameters,
     inference_ms_per_row, peak_memory_mib, fit_seconds, or what a task measures on trained weights
-    (decoded_*, seconds_per_row)."""
+    (decoded_*, decoding_seconds_per_row)."""
     mode: Literal["max", "min"]
     """Whether more or less is better."""
     weight: Annotated[float, Field(ge=0.0)] = 1.0

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.text.pretrained import (
@@ -131,6 +133,40 @@ class TestHub:
             load_model, "AutoModel", found
         )
 
+    def test_no_weights_are_fetched_where_none_are_wanted(
+        self, hub: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[dict[str, Any]] = []
+
+        def fetch(name: str, **options: Any) -> str:
+            asked.append(options)
+            if options.get("local_files_only"):
+                raise LocalEntryNotFoundError("not here yet")
+            return str(downloaded(hub, name, models["bert"]))
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+        locate("someone/model", revision=COMMIT, weights=False, allow_pickle=True)
+        wanted = asked[-1]["allow_patterns"]
+        assert "*.json" in wanted
+        assert not {"*.safetensors", "*.bin"} & set(wanted)
+
+    def test_a_copy_without_weights_is_completed_where_they_are_wanted(
+        self, hub: Path, copied: Copied, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder := copied("bert")).joinpath("model.safetensors").unlink()
+        copy = downloaded(hub, "someone/model", folder)
+        real, asked = huggingface_hub.snapshot_download, []
+
+        def fetch(name: str, **options: Any) -> str:
+            asked.append(options.get("local_files_only", False))
+            return str(real(name, **options))
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+        assert locate("someone/model", revision=COMMIT, weights=False) == copy
+        assert asked == [True]
+        locate("someone/model", revision=COMMIT)
+        assert asked == [True, True, False]
+
 
 class TestMissing:
     def test_one_error_with_all_there_is_to_know(self, hub: Path) -> None:
@@ -212,6 +248,7 @@ class TestRefused:
         found = locate(str(folder), allow_pickle=True)
         assert load_model("AutoModel", found, allow_pickle=True).num_parameters() > 0
         assert "cannot be loaded as AutoModel" in fault(load_model, "AutoModel", found)
+        assert locate(str(folder), weights=False) == found
 
     @pytest.mark.parametrize("model_type", ["bert", "own"])
     def test_code_of_a_model_is_never_run(self, copied: Copied, model_type: str) -> None:

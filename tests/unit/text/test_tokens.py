@@ -87,7 +87,6 @@ class TestWriting:
         tokens = tokens_of(tmp_path, ["abcdef", "ab"], limit=4)
         assert tokens.ids.tolist() == [1, 97, 98, 2, 1, 97, 98, 2]
         assert tokens.full_lengths.tolist() == [8, 4]
-        assert tokens.longer_than(4).tolist() == [True, False]
 
     def test_a_cut_where_nothing_closes(self, tmp_path: Path) -> None:
         tokens = tokens_of(tmp_path, ["abcdef"], limit=4, keep_last=0)

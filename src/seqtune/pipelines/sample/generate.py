@@ -34,10 +34,10 @@ FILES = ("interactions", *SIDE_ROWS)
 
 def generate(parameters: SampleParameters, *, out: Path) -> tuple[Path, ...]:
     """Write `FILES` below `out`; the same parameters give the same bytes."""
-    catalogue = invent_catalogue(_rng(parameters, "films"), num_items=parameters.num_items)
+    catalogue = invent_catalogue(rng_of(parameters, "films"), num_items=parameters.num_items)
     ids = _film_ids(parameters)
     log = watch(
-        _rng(parameters, "users"),
+        rng_of(parameters, "users"),
         catalogue,
         num_users=parameters.num_users,
         mean_length=parameters.mean_length,
@@ -46,19 +46,20 @@ def generate(parameters: SampleParameters, *, out: Path) -> tuple[Path, ...]:
     rows = zip(users, _named(ids, log.films), log.times.tolist(), strict=True)
     paths = [_write(out / "interactions.csv", (USER, ITEM, TIME), rows)]
     for side, make_rows in SIDE_ROWS.items():
-        films, values = make_rows(_rng(parameters, side), catalogue)
+        films, values = make_rows(rng_of(parameters, side), catalogue)
         rows_by_id = sorted(zip(_named(ids, films), values, strict=True))
         paths.append(_write(out / f"{side}.csv", (ITEM, side), rows_by_id))
     return tuple(paths)
 
 
-def _rng(parameters: SampleParameters, purpose: str) -> np.random.Generator:
+def rng_of(parameters: SampleParameters, purpose: str) -> np.random.Generator:
+    """Independent of what else is generated."""
     return np.random.default_rng(derive_seed(parameters.seed, "sample", purpose))
 
 
 def _film_ids(parameters: SampleParameters) -> Texts:
     """Shuffled, so that an id says nothing about a film."""
-    numbers = _rng(parameters, "ids").permutation(parameters.num_items)
+    numbers = rng_of(parameters, "ids").permutation(parameters.num_items)
     return [f"film-{number:04}" for number in numbers]
 
 

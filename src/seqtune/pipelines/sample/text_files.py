@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from seqtune.contracts.seeds import derive_seed
 from seqtune.text.tiny import MAKERS
 
 from .complaints import LABELS, complaints
 from .dialogues import dialogues
+from .generate import rng_of
 from .params import SampleParameters
 
 CLASSIFY_MODELS = ("electra", "bert", "roberta")
@@ -29,7 +28,7 @@ HIDDEN = 64
 
 def generate_texts(parameters: SampleParameters, *, out: Path) -> tuple[Path, ...]:
     """`texts.tsv`, then a folder for each of `CLASSIFY_MODELS`."""
-    rows = list(complaints(_rng(parameters, "texts"), parameters.num_texts))
+    rows = list(complaints(rng_of(parameters, "texts"), parameters.num_texts))
     path = out / "texts.tsv"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
@@ -40,7 +39,7 @@ def generate_texts(parameters: SampleParameters, *, out: Path) -> tuple[Path, ..
 
 def generate_dialogues(parameters: SampleParameters, *, out: Path) -> tuple[Path, ...]:
     """`dialogues.jsonl`, then a folder for each of `SUMMARIZE_MODELS`."""
-    made = list(dialogues(_rng(parameters, "dialogues"), parameters.num_dialogues))
+    made = list(dialogues(rng_of(parameters, "dialogues"), parameters.num_dialogues))
     path = out / "dialogues.jsonl"
     with path.open("w", encoding="utf-8") as file:
         for number, row in enumerate(made):
@@ -57,7 +56,3 @@ def _models(
     return [
         MAKERS[name](out / name, texts, hidden=HIDDEN, seed=seed) for name, seed in seeds.items()
     ]
-
-
-def _rng(parameters: SampleParameters, purpose: str) -> np.random.Generator:
-    return np.random.default_rng(derive_seed(parameters.seed, "sample", purpose))

@@ -28,6 +28,7 @@ METRICS = {
     "rouge_sum": "ROUGE sum",
     "mean_words": "words",
     "seconds_per_row": "seconds a row",
+    "decoding_seconds_per_row": "seconds of decoding a row",
 }
 PARTS = {"val_": "valid ", "train_": "train ", "test_": "test ", "decoded_": "decoded "}
 UNITS = ("bytes", "kB", "MB", "GB", "TB")

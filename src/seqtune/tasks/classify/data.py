@@ -25,6 +25,7 @@ from seqtune.text.tokens import Tokens, audit, encoder_of, num_closing, write_to
 from .params import ClassifyConfig, ModelConfig
 
 LABELS_FILE = "labels.json"
+NAME = "classify.model.name"
 ROW, ID, TEXT, LABELS, AUGMENTED = COLUMNS = ("row", "id", "text", "labels", "augmented")
 Targets = npt.NDArray[np.int8]
 
@@ -65,7 +66,7 @@ class ClassifyData(TextSplit):
 
     def tokens(self, part: Part, model: ModelConfig) -> Tokens:
         """The texts of a part as a model's tokens; made once for all who ask."""
-        folder = locate(model.name, revision=model.revision, allow_pickle=model.allow_pickle)
+        folder = model_folder(model)
         return self.tokens_by(
             lambda: load_tokenizer(folder), part, identity(folder), limit=model.max_length
         )
@@ -89,6 +90,17 @@ class ClassifyData(TextSplit):
         text = json.dumps(self.labels, ensure_ascii=False)
         (directory / LABELS_FILE).write_text(text + "\n", encoding="utf-8")
         write_model_assets(directory, config.model)
+
+
+def model_folder(model: ModelConfig) -> Path:
+    """Where a model lies on this disk; from scratch, it needs no weights."""
+    return locate(
+        model.name,
+        revision=model.revision,
+        allow_pickle=model.allow_pickle,
+        weights=not model.from_scratch,
+        key=NAME,
+    )
 
 
 def write_texts(out: Path, texts: Sequence[str], tokenizer: Any, *, limit: int) -> None:

@@ -8,12 +8,11 @@ from lightning.pytorch import LightningDataModule
 
 from seqtune.batching import EvalOrder, Loader, TrainOrder, place_among_ranks
 from seqtune.contracts.seeds import derive_seed
-from seqtune.text.pretrained import load_config, locate
+from seqtune.text.pretrained import load_config
 from seqtune.text.split import Part
 
 from .batches import Batch, TextBatches
-from .data import ClassifyData
-from .model import NAME
+from .data import ClassifyData, model_folder
 from .params import ClassifyConfig, ModelConfig
 
 
@@ -67,7 +66,7 @@ def texts_of(
     chosen: npt.NDArray[np.int64] | None = None,
 ) -> TextBatches:
     """The texts of a part as a model reads them."""
-    folder = locate(model.name, revision=model.revision, allow_pickle=model.allow_pickle, key=NAME)
+    folder = model_folder(model)
     pad = load_config(folder).pad_token_id or 0
     return TextBatches(data.tokens(part, model), data.targets(part), pad=pad, chosen=chosen)
 

@@ -23,7 +23,7 @@ from seqtune.text.split import Part
 from .data import ClassifyData
 from .params import ClassifyConfig
 from .scales import PROBABILITIES, SCALES, combined, on_scale
-from .scorer import Classifier, load_classifier
+from .scorer import Classifier, load_classifier, require_labels
 from .thresholds import HALF, Floats
 
 logger = logging.getLogger(__name__)
@@ -135,16 +135,6 @@ def open_members(paths: Mapping[str, Path], *, device: str | None = None) -> dic
                 "texts"
             )
     return members
-
-
-def require_labels(model: Classifier, data: ClassifyData, *, who: str) -> None:
-    """Refuse a model of other labels, or of the same in another order."""
-    if model.manifest.assets_hash != data.assets_hash:
-        raise ArtifactError(
-            f"{who} ({model.path}) was trained on another data set than {data.path}: its labels "
-            f"are {', '.join(model.labels)}, not {', '.join(data.labels)}. Train again (`kedro run "
-            "--pipeline classify.train`) or choose the matching version with --load-versions"
-        )
 
 
 def _open_ensemble(path: Path, which: Which, *, device: str | None) -> Opened:

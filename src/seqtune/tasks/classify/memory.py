@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqtune.text.pretrained import locate
 from seqtune.text.split import Part
+from seqtune.text.trained import place
 
-from .data import ClassifyData
-from .model import NAME, outline
+from .data import ClassifyData, model_folder
+from .model import outline
 from .params import ClassifyConfig
 
 MIB = float(1 << 20)
@@ -81,7 +81,9 @@ def _peak(config: ClassifyConfig, data: ClassifyData, shape: _Shape) -> float:
 def _once(config: ClassifyConfig, shape: _Shape, time: int, *, trains: bool) -> float:
     """Bytes that one text takes in one layer."""
     tokens = time * (FP32 * (8.0 * shape.hidden + 2.0 * shape.inner) + 2.0 * shape.hidden)
-    spelled_out = _on_cpu(config) and trains and shape.drops_attention
+    spelled_out = (
+        place(None, config.training.accelerator).type == "cpu" and trains and shape.drops_attention
+    )
     weights = 9.0 * shape.heads * time * time if spelled_out else 0.0
     return (tokens + weights) * (HALF if _is_half(config) else 1.0)
 
@@ -92,9 +94,7 @@ def _longest(config: ClassifyConfig, data: ClassifyData, part: Part) -> int:
 
 
 def _shape(config: ClassifyConfig) -> _Shape:
-    model = config.model
-    folder = locate(model.name, revision=model.revision, allow_pickle=model.allow_pickle, key=NAME)
-    encoder: Any = outline(folder)
+    encoder: Any = outline(model_folder(config.model))
     described = encoder.config
     hidden = int(described.hidden_size)
     return _Shape(
@@ -109,12 +109,3 @@ def _shape(config: ClassifyConfig) -> _Shape:
 
 def _is_half(config: ClassifyConfig) -> bool:
     return config.training.precision in ("bf16", "fp16")
-
-
-def _on_cpu(config: ClassifyConfig) -> bool:
-    accelerator = config.training.accelerator
-    if accelerator != "auto":
-        return accelerator == "cpu"
-    import torch
-
-    return not (torch.cuda.is_available() or torch.backends.mps.is_available())

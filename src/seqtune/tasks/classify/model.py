@@ -22,14 +22,13 @@ from seqtune.text.pretrained import (
     load_config,
     load_model,
     load_tokenizer,
-    locate,
     require_match,
 )
 
+from .data import NAME, model_folder
 from .params import ClassifyConfig, ModelConfig
 
 AUTO = "AutoModel"
-NAME = "classify.model.name"
 HEAD_STD = 0.02
 POSITIONS = "position_embeddings"
 
@@ -37,21 +36,21 @@ POSITIONS = "position_embeddings"
 class TextClassifier(nn.Module):
     """See the module's docstring."""
 
-    def __init__(self, encoder: nn.Module, config: ModelConfig, *, num_labels: int) -> None:
+    def __init__(self, encoder: Any, config: ModelConfig, *, num_labels: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(config.dropout_rate)
-        self.head = nn.Linear(_config_of(encoder).hidden_size, num_labels)
+        self.head = nn.Linear(encoder.config.hidden_size, num_labels)
         nn.init.normal_(self.head.weight, std=HEAD_STD)
         nn.init.zeros_(self.head.bias)
-        self.pad = int(_config_of(encoder).pad_token_id or 0)
+        self.pad = int(encoder.config.pad_token_id or 0)
         """What stands where there is no token; RoBERTa counts positions by it."""
         self._pooling = config.pooling
         self._is_frozen = config.freeze_encoder
         if self._is_frozen:
             self.encoder.requires_grad_(requires_grad=False)
         elif config.gradient_checkpointing:
-            _compute_layers_again(encoder)
+            encoder.activation_checkpointing_enable({"use_reentrant": False})
         self.train()  # what from_pretrained gives is in eval mode: it would learn without dropout
 
     def train(self, mode: bool = True) -> TextClassifier:
@@ -81,9 +80,7 @@ def _pooled(hidden: Tensor, real: Tensor, pooling: str) -> Tensor:
 
 def build_classifier(config: ModelConfig, *, num_labels: int) -> TextClassifier:
     """A fresh model: pretrained weights, or random ones, and a head that knows nothing yet."""
-    folder = locate(
-        config.name, revision=config.revision, allow_pickle=config.allow_pickle, key=NAME
-    )
+    folder = model_folder(config)
     encoder = empty_encoder(folder) if config.from_scratch else _pretrained(folder, config)
     return TextClassifier(encoder, config, num_labels=num_labels)
 
@@ -103,7 +100,7 @@ def outline(folder: Path) -> Any:
 def settle(resolved: Resolved[ClassifyConfig], _data: Any) -> Resolved[ClassifyConfig]:
     """Write down which content the model's name stands for; refuse what cannot be built of it."""
     model = resolved.config.model
-    folder = locate(model.name, revision=model.revision, allow_pickle=model.allow_pickle, key=NAME)
+    folder = model_folder(model)
     described = load_config(folder)
     _require_encoder(described, model.name)
     faults = [fault for fault in (_too_long(folder, model), _no_layers(described, model)) if fault]
@@ -118,19 +115,19 @@ def settle(resolved: Resolved[ClassifyConfig], _data: Any) -> Resolved[ClassifyC
 
 def write_model_assets(directory: Path, config: ModelConfig) -> None:
     """What a checkpoint needs to be opened where its model's folder is not."""
-    folder = locate(config.name, revision=config.revision, allow_pickle=config.allow_pickle)
+    folder = model_folder(config)
     load_tokenizer(folder).save_pretrained(directory)
     load_config(folder).save_pretrained(directory)
 
 
-def num_positions(encoder: nn.Module) -> int | None:
+def num_positions(encoder: Any) -> int | None:
     """Tokens that it has positions for; None: it sets no limit."""
     for name, part in encoder.named_modules():
         if name.endswith(POSITIONS) and isinstance(part, nn.Embedding):
             # RoBERTa counts from behind its padding
             unused = 0 if part.padding_idx is None else part.padding_idx + 1
             return part.num_embeddings - unused
-    found = getattr(_config_of(encoder), "max_position_embeddings", None)
+    found = getattr(encoder.config, "max_position_embeddings", None)
     return None if found is None else int(found)
 
 
@@ -188,11 +185,3 @@ def _class_of(described: Any) -> Any:
     from transformers import MODEL_MAPPING
 
     return MODEL_MAPPING[type(described)]
-
-
-def _compute_layers_again(encoder: Any) -> None:
-    encoder.activation_checkpointing_enable({"use_reentrant": False})
-
-
-def _config_of(encoder: Any) -> Any:
-    return encoder.config

@@ -18,14 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.contracts.ensemble import require_weighable
+from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.contracts.seeds import derive_seed
 
 from .data import ClassifyData, Targets
-from .ensemble import THRESHOLDS, open_members, require_labels
+from .ensemble import THRESHOLDS, open_members
 from .metrics import by_label
 from .scales import SCALES, combined, on_scale
-from .scorer import Classifier
+from .scorer import Classifier, require_labels
 from .thresholds import Floats, Ranked, best_of, rank
 
 Rows = npt.NDArray[np.int64]
@@ -153,11 +154,7 @@ def _open(paths: Mapping[str, Path], data: ClassifyData) -> dict[str, Classifier
     models = open_members(paths)
     for name, model in models.items():
         require_labels(model, data, who=f"member {name}")
-        if model.data_hash != data.content_hash:
-            raise ArtifactError(
-                f"member {name} ({model.path}) was trained on another split (content "
-                f"{model.data_hash[:12]}) than the one it would be weighed on "
-                f"({data.content_hash[:12]}): it may have been trained on what is held out here. "
-                "Train it again on this split, or leave it out"
-            )
+        require_weighable(
+            name, model.path, trained_on=model.data_hash, content_hash=data.content_hash
+        )
     return models

@@ -25,14 +25,15 @@ from pyarrow import csv
 
 from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report
-from seqtune.text.rows import Cleaner, Faults, not_text, says_something
+from seqtune.text.rows import Cleaner, Faults, says_something
 from seqtune.text.split import Part
-from seqtune.text.tables import Row, read_rows, require_columns
+from seqtune.text.tables import Row, read_rows
 
 from .data import ID, TEXT, ClassifyData
 from .deciding import HELD_OUT, Decided
 from .ensemble import open_model
 from .params import IngestConfig, PredictConfig
+from .reading import COLUMNS_KEY, is_text, require_named
 from .thresholds import HALF, Anything, Floats
 
 PREDICTIONS = "predictions.parquet"
@@ -144,13 +145,11 @@ class NewTexts:
 
     def _chunk(self, rows: Sequence[Row]) -> Chunk:
         columns, faults = self.config.columns, Faults(self.config.max_examples)
-        wanted = [columns.text, *([columns.id] if columns.id else [])]
-        root = "classify.ingest.columns"
-        keys = {columns.text: f"{root}.text", columns.id or "": f"{root}.id"}
         for row in rows:
-            require_columns(row, wanted, keys=keys)
-            for name in wanted:
-                _check(row, name, faults, is_text=name == columns.text)
+            require_named(row, columns)
+            is_text(row, columns.text, faults)
+            if columns.id:
+                _require_id(row, columns.id, faults)
         faults.raise_any()
         texts = [self.clean(row.values[columns.text]) for row in rows]
         self.num_empty += sum(not says_something(text) for text in texts)
@@ -163,19 +162,12 @@ class NewTexts:
         return Chunk(ids, texts, None)
 
 
-def _check(row: Row, name: str, faults: Faults, *, is_text: bool) -> None:
-    value = row.values[name]
-    if is_text and (fault := not_text(value)):
-        faults.add(
-            f"column {name!r} must hold texts",
-            f"{row.place} holds {fault}",
-            next_step="Correct it, or name another column in classify.ingest.columns.text",
-        )
-    if not is_text and value in (None, ""):
+def _require_id(row: Row, name: str, faults: Faults) -> None:
+    if row.values[name] in (None, ""):
         faults.add(
             f"column {name!r} must name each row",
             f"{row.place} holds nothing",
-            next_step="Correct it, or set classify.ingest.columns.id=null to number the rows",
+            next_step=f"Correct it, or set {COLUMNS_KEY}.id=null to number the rows",
         )
 
 

@@ -12,7 +12,7 @@ from seqtune.contracts.errors import DataError
 from seqtune.text.rows import Cleaner, Faults, id_of, not_text, says_something
 from seqtune.text.tables import Row, read_rows, require_columns
 
-from .params import IngestConfig
+from .params import ColumnNames, IngestConfig
 
 POOL, TEST = "texts", "test_texts"
 PREFIXES = {TEST: "test-", POOL: ""}
@@ -70,11 +70,7 @@ class Reader:
             return
         columns = self.config.columns
         others = {columns.text, columns.id, *columns.ignore}
-        require_columns(
-            row,
-            [columns.text, *([columns.id] if columns.id else [])],
-            keys={columns.text: f"{COLUMNS_KEY}.text", columns.id or "": f"{COLUMNS_KEY}.id"},
-        )
+        require_named(row, columns)
         self.labels = self.labels or tuple(name for name in names if name not in others)
         if not self.labels:
             raise DataError(
@@ -93,12 +89,7 @@ class Reader:
 
     def _text(self, row: Row, role: str) -> str | None:
         name = self.config.columns.text
-        if fault := not_text(row.values[name]):
-            self.faults.add(
-                f"column {name!r} must hold texts",
-                f"{row.place} holds {fault}",
-                next_step=f"Correct it, or name another column in {COLUMNS_KEY}.text",
-            )
+        if not is_text(row, name, self.faults):
             return None
         text = self.clean(row.values[name])
         if says_something(text):
@@ -133,6 +124,26 @@ class Reader:
     def _id(self, row: Row, number: str) -> str:
         name = self.config.columns.id
         return number if name is None else id_of(row.values[name])
+
+
+def require_named(row: Row, columns: ColumnNames) -> None:
+    """Refuse a file without the columns of texts and of ids."""
+    keys = {columns.text: f"{COLUMNS_KEY}.text"}
+    if columns.id:
+        keys[columns.id] = f"{COLUMNS_KEY}.id"
+    require_columns(row, list(keys), keys=keys)
+
+
+def is_text(row: Row, name: str, faults: Faults) -> bool:
+    """Whether the column holds a text there; what else it holds is a fault."""
+    fault = not_text(row.values[name])
+    if fault:
+        faults.add(
+            f"column {name!r} must hold texts",
+            f"{row.place} holds {fault}",
+            next_step=f"Correct it, or name another column in {COLUMNS_KEY}.text",
+        )
+    return fault is None
 
 
 def _flag(value: Any) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from seqtune.contracts.errors import DataError
+from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.contracts.serving import Column, ColumnKind
+from seqtune.text.rows import Cleaner
 
 from .ensemble import Opened, open_model
-from .thresholds import Floats
+from .thresholds import HALF, Floats
 
 TEXT = "text"
 BATCH_SIZE = 64
@@ -22,9 +24,12 @@ EXAMPLES = ("a text", "another one")
 
 @dataclass(frozen=True)
 class ServedClassifier:
-    """Rows with a `text` in; for each label its probability and whether it is given, out.
+    """Rows with a `text` in, cleaned as `ingest` does it; for each label its probability, the
+    threshold it is given from, and whether it is given, out.
 
-    An ensemble gives a label from its own threshold on, a single model from 0.5.
+    An ensemble knows its thresholds. A single checkpoint does not, for they are found on the valid
+    part of its split: it takes 0.5, unless the setting `thresholds` says what the reports of
+    `evaluate` and `predict` call `thresholds`.
     """
 
     model: Opened
@@ -35,11 +40,14 @@ class ServedClassifier:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"only_given": False}
+        """`thresholds` is JSON: a number for all labels, or one for each by name."""
+        own = dict(zip(self.model.labels, self.model.thresholds.tolist(), strict=True))
+        said = json.dumps(own, ensure_ascii=False) if self.model.is_decided else str(HALF)
+        return {"only_given": False, "thresholds": said}
 
     @property
     def answer(self) -> dict[str, ColumnKind]:
-        return {"label": "text", "probability": "number", "given": "integer"}
+        return {"label": "text", "probability": "number", "threshold": "number", "given": "integer"}
 
     @property
     def example(self) -> list[dict[str, Any]]:
@@ -48,21 +56,23 @@ class ServedClassifier:
     def answers(
         self, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
     ) -> list[list[dict[str, Any]]]:
-        texts = [_text(row) for row in rows]
+        clean = Cleaner("texts", self.model.config.ingest.max_characters)
+        thresholds = _thresholds(settings["thresholds"], self.model.labels)
+        texts = [clean(_text(row)) for row in rows]
         found = self.model.probabilities(texts, batch_size=BATCH_SIZE)  # [N, L]
-        lists = [self._lines(probabilities) for probabilities in found]
+        lists = [self._lines(probabilities, thresholds) for probabilities in found]
         if settings["only_given"]:
             return [[line for line in lines if line["given"]] for lines in lists]
         return lists
 
-    def _lines(self, probabilities: Floats) -> list[dict[str, Any]]:
+    def _lines(self, probabilities: Floats, thresholds: Floats) -> list[dict[str, Any]]:
         """All labels, the likeliest first."""
-        given = probabilities >= self.model.thresholds
         return [
             {
                 "label": self.model.labels[label],
                 "probability": float(probabilities[label]),
-                "given": int(given[label]),
+                "threshold": float(thresholds[label]),
+                "given": int(probabilities[label] >= thresholds[label]),
             }
             for label in np.argsort(-probabilities, kind="stable")
         ]
@@ -78,3 +88,22 @@ def _text(row: Mapping[str, Any]) -> str:
     if not isinstance(text, str):
         raise DataError(f"{TEXT} must be a text, not {text!r}")
     return text
+
+
+def _thresholds(said: str, labels: Sequence[str]) -> Floats:
+    """Of each label [L]."""
+    try:
+        found = json.loads(said)
+    except ValueError:
+        found = None
+    own = found if isinstance(found, dict) else dict.fromkeys(labels, found)
+    if own.keys() != set(labels) or not all(map(_is_share, own.values())):
+        raise ConfigurationError(
+            f"thresholds={said!r} must be JSON: a number from 0 to 1, or an object with one for "
+            f"each of the labels {', '.join(labels)}"
+        )
+    return np.array([float(own[label]) for label in labels])
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

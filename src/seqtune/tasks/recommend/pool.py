@@ -22,7 +22,8 @@ import numpy.typing as npt
 import torch
 
 from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.contracts.ensemble import require_weighable
+from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.contracts.seeds import derive_seed
 
 from .batches import evaluation
@@ -179,13 +180,9 @@ def _open(paths: Mapping[str, Path], data: SplitData) -> dict[str, LoadedModel]:
     models = open_members(paths)
     for name, model in models.items():
         model.require_assets(data.assets_hash, what=str(data.path))
-        if model.data_hash != data.content_hash:
-            raise ArtifactError(
-                f"member {name} ({model.path}) was trained on another split (content "
-                f"{model.data_hash[:12]}) than the one it would be weighed on "
-                f"({data.content_hash[:12]}): it may have been trained on what is held out here. "
-                "Train it again on this split, or leave it out"
-            )
+        require_weighable(
+            name, model.path, trained_on=model.data_hash, content_hash=data.content_hash
+        )
     return models
 
 

@@ -24,6 +24,7 @@ from seqtune.contracts.seeds import derive_seed
 from seqtune.text.pretrained import identity, load_config, load_model, load_tokenizer, locate
 from seqtune.text.rows import plain, says_something
 
+from .data import KINDS
 from .params import SummarizeConfig
 
 logger = logging.getLogger(__name__)
@@ -76,10 +77,8 @@ class Made:
 
 def open_rewriters(config: SummarizeConfig) -> list[Rewriter]:
     """The chains that are asked for; a model that is missing or of another kind is refused."""
-    asked = config.split.augmentation
-    kinds = () if asked == "none" else tuple(_STEPS) if asked == "both" else (asked,)
     found = []
-    for kind in kinds:
+    for kind in KINDS[config.split.augmentation]:
         names = tuple(getattr(config.split, step) for step in _STEPS[kind])
         folders = tuple(
             _locate(name, f"summarize.split.{step}", allow_pickle=config.split.allow_pickle)

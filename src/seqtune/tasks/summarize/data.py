@@ -1,8 +1,8 @@
 """The split of dialogues with their summaries.
 
 Columns of each part: row (int64, number of the ingested dialogue), id (string), dialogue (string),
-summaries (list of string, one for each reference), topic (string or null), augmented (bool, only
-ever true in train).
+summaries (list of string, one for each reference), topic (string or null), augmented (string: the
+kind of augmentation that made a row, "" for the user's own; in train, own rows come first).
 
 Texts stand there as they came: preprocessing is searched, so it belongs to the tokens.
 """
@@ -12,6 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import compute
+
+from seqtune.contracts.seeds import derive_seed
 from seqtune.text.split import Part, TextSplit
 
 from .params import SummarizeConfig
@@ -24,6 +30,17 @@ ROW, ID, DIALOGUE, SUMMARIES, TOPIC, AUGMENTED = COLUMNS = (
     "topic",
     "augmented",
 )
+OWN = ""
+"""What stands in the column `augmented` of a row that nobody made up."""
+AUGMENTATION = "augmentation"
+"""Of the facts of a split: what each kind made."""
+KINDS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "paraphrase": ("paraphrase",),
+    "backtranslation": ("backtranslation",),
+    "both": ("paraphrase", "backtranslation"),
+}
+"""Kinds of rows that each value of a parameter `augmentation` stands for."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +51,39 @@ class SummarizeData(TextSplit):
         found: list[str] = self.table(part)[ID].to_pylist()
         return found
 
-    def dialogues(self, part: Part) -> list[str]:
-        found: list[str] = self.table(part)[DIALOGUE].to_pylist()
+    def dialogues(self, part: Part, *, augmentation: str = "both") -> list[str]:
+        """Those of the user's own, and of what was made up the kinds that are asked for."""
+        found: list[str] = self._rows(part, augmentation)[DIALOGUE].to_pylist()
         return found
 
-    def references(self, part: Part) -> list[list[str]]:
-        """Summaries of each dialogue, at least one."""
-        found: list[list[str]] = self.table(part)[SUMMARIES].to_pylist()
+    def references(self, part: Part, *, augmentation: str = "both") -> list[list[str]]:
+        """Summaries of each of these dialogues, at least one."""
+        found: list[list[str]] = self._rows(part, augmentation)[SUMMARIES].to_pylist()
         return found
+
+    @property
+    def made_up(self) -> tuple[str, ...]:
+        """Kinds of rows that were made for train."""
+        return tuple(one["kind"] for one in self.manifest.facts.get(AUGMENTATION, ()))
+
+    def taken(self, augmentation: str) -> list[str]:
+        """The kinds of these that training takes."""
+        return [kind for kind in self.made_up if kind in KINDS[augmentation]]
+
+    def sample(self, part: Part, most: int, *, seed: int) -> npt.NDArray[np.int64]:
+        """Own rows of a part that are summarised where a few must do, sorted: the same ones at
+        every validation, and when decoding is searched."""
+        own = compute.equal(self.table(part)[AUGMENTED], OWN).to_numpy()
+        random = np.random.default_rng(derive_seed(seed, "summarised", part))
+        return np.sort(random.permutation(int(own.sum()))[:most])
 
     def write_assets(self, directory: Path, config: SummarizeConfig) -> None:
         """The tokeniser with its added tokens, and of the model all but its weights."""
-        from .model import write_model_assets
+        from .assets import write_model_assets
 
         directory.mkdir(parents=True, exist_ok=True)
         write_model_assets(directory, config, self)
+
+    def _rows(self, part: Part, augmentation: str) -> pa.Table:
+        table, kinds = self.table(part), (OWN, *KINDS[augmentation])
+        return table.filter(compute.is_in(table[AUGMENTED], pa.array(kinds)))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from lightning.pytorch import LightningDataModule
 
 from seqtune.batching import EvalOrder, Loader, Rows, TrainOrder, place_among_ranks
-from seqtune.contracts.seeds import derive_seed
 from seqtune.text.pretrained import load_config
 from seqtune.text.split import Part
 
-from .batches import TrainBatch, TrainBatches, WriteBatches, pairs
+from .batches import TrainBatch, TrainBatches, WriteBatches
 from .data import SummarizeData
+from .encoding import pairs
 from .model import kind_of, plain_tokenizer, source
 from .params import SummarizeConfig
 
@@ -62,7 +61,7 @@ class DialogueLoaders(LightningDataModule):
 
     def _writing(self, part: Part, num_rows: int) -> Loader[Any]:
         inputs = pairs(self._config, self._data, part).inputs
-        rows = sample(len(inputs), num_rows, seed=self._config.seed, part=part)
+        rows = self._data.sample(part, num_rows, seed=self._config.seed)
         batches = WriteBatches(inputs, rows, kind=self._kind, pad=self._pad)
         return Loader(batches, self._order(batches.lengths))
 
@@ -70,10 +69,3 @@ class DialogueLoaders(LightningDataModule):
         rank, world_size = place_among_ranks()
         size = self._config.evaluation.batch_size
         return EvalOrder(lengths, batch_size=size, rank=rank, world_size=world_size)
-
-
-def sample(total: int, count: int, *, seed: int, part: Part) -> Rows:
-    """Some rows of a part, sorted: the same ones every time."""
-    random = np.random.default_rng(derive_seed(seed, "summarised", part))
-    rows: Rows = np.sort(random.permutation(total)[:count])
-    return rows

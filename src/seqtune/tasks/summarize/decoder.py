@@ -51,7 +51,7 @@ def make_batches(
 @torch.no_grad()
 def encode(model: Any, batch: Batch) -> Tensor:
     """What the encoder says of a batch [B, T, hidden]."""
-    encoder = _without_adapters_around(model).get_encoder()
+    encoder = model.get_encoder()
     hidden: Tensor = encoder(batch.ids, attention_mask=batch.mask, return_dict=True)[0]
     return hidden
 
@@ -69,7 +69,7 @@ class Decoder:
     @classmethod
     def of(cls, model: Any, tokenizer: Any, kind: str) -> Decoder:
         end = int(tokenizer.eos_token_id)
-        return cls(_without_adapters_around(model), tokenizer, kind, end, pad_of(tokenizer))
+        return cls(model, tokenizer, kind, end, pad_of(tokenizer))
 
     @torch.no_grad()
     def tokens(
@@ -205,11 +205,6 @@ def _seeded(settings: GenerationConfig, seed: int, device: torch.device) -> Iter
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
-
-
-def _without_adapters_around(model: Any) -> Any:
-    """The model itself: adapters work from within it."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _refuse_more_than_there_are(settings: GenerationConfig, num: int) -> None:

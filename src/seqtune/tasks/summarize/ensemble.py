@@ -6,8 +6,8 @@ decided by minimum Bayes risk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,11 +17,12 @@ from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.ensemble import Ensemble, is_ensemble, open_ensemble
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.contracts.task import Report
+from seqtune.text.trained import Described, place
 
-from .decoding import Written, summarise
+from .decoding import Written
 from .params import SummarizeConfig
 from .risk import agreement, choose
-from .scorer import Summarizer, load_summarizer
+from .scorer import Summarizer, describe, load_summarizer
 
 SCALE = "minimum_bayes_risk"
 
@@ -46,6 +47,11 @@ class Writer(Protocol):
     def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> Written:
         """A summary of each dialogue, in the form of the data."""
 
+    def summarise_each(
+        self, lists: Sequence[Sequence[str]], *, batch_size: int
+    ) -> Iterator[Written]:
+        """The same of several lists one after another."""
+
     def identity(self) -> Report:
         """Which weights these are, for reports."""
 
@@ -54,46 +60,17 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True)
-class LoadedCheckpoint:
-    """One checkpoint that writes as its own configuration says."""
-
-    summarizer: Summarizer
-
-    @property
-    def path(self) -> Path:
-        return self.summarizer.path
-
-    @property
-    def config(self) -> SummarizeConfig:
-        return self.summarizer.config
-
-    @property
-    def data_hash(self) -> str:
-        return self.summarizer.data_hash
-
-    def require_assets(self, assets_hash: str, *, what: str) -> None:
-        self.summarizer.checkpoint.require_assets(assets_hash, what=what)
-
-    def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> Written:
-        config = self.config
-        return summarise(
-            self.summarizer, dialogues, config.generation, batch_size=batch_size, seed=config.seed
-        )
-
-    def identity(self) -> Report:
-        return self.summarizer.identity()
-
-    def configuration(self) -> Report:
-        return self.summarizer.configuration()
-
-
-@dataclass(frozen=True)
 class LoadedEnsemble:
-    """The members of an ensemble that count, all on one device."""
+    """The members of an ensemble that count, all on one device.
+
+    One of them is in memory at a time, unless they are kept.
+    """
 
     ensemble: Ensemble
-    members: Mapping[str, LoadedCheckpoint]
+    members: Mapping[str, Described[SummarizeConfig]]
     """In the order of the manifest, by name."""
+    device: str
+    kept: Mapping[str, Summarizer] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -114,11 +91,20 @@ class LoadedEnsemble:
 
     def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> Written:
         """Of each dialogue the summary that the members agree with most."""
-        written = [
-            member.summarise(dialogues, batch_size=batch_size) for member in self.members.values()
-        ]
+        return next(self.summarise_each([dialogues], batch_size=batch_size))
+
+    def summarise_each(
+        self, lists: Sequence[Sequence[str]], *, batch_size: int
+    ) -> Iterator[Written]:
+        """A member writes of all lists before the next one is opened."""
+        by_member = [self._written(name, lists, batch_size=batch_size) for name in self.members]
         shares = np.array([member.weight for member in self.ensemble.manifest.used])
-        return chosen(written, shares, tokenizer=self.config.evaluation.tokenizer)
+        for written in zip(*by_member, strict=True):
+            yield chosen(written, shares, tokenizer=self.config.evaluation.tokenizer)
+
+    def kept_open(self) -> LoadedEnsemble:
+        """The same with all members in memory, for whoever asks again and again."""
+        return replace(self, kept={name: self._open(name) for name in self.members})
 
     def identity(self) -> Report:
         """Which ensemble it is, for reports."""
@@ -137,6 +123,16 @@ class LoadedEnsemble:
         """How each member was trained, for reports."""
         found = {name: member.configuration()["config"] for name, member in self.members.items()}
         return {"configs": found}
+
+    def _written(
+        self, name: str, lists: Sequence[Sequence[str]], *, batch_size: int
+    ) -> list[Written]:
+        """What one member makes of all lists; its room is free again when it is done."""
+        member = self.kept.get(name) or self._open(name)
+        return list(member.summarise_each(lists, batch_size=batch_size))
+
+    def _open(self, name: str) -> Summarizer:
+        return load_summarizer(self.members[name].path, device=self.device)
 
 
 def chosen(written: Sequence[Written], shares: np.ndarray, *, tokenizer: str) -> Written:
@@ -160,22 +156,21 @@ def open_model(path: Path, which: Which = "best", *, device: str | None = None) 
     """
     if is_ensemble(path):
         return load_ensemble(path, which, device=device)
-    return LoadedCheckpoint(load_summarizer(path, which, device=device))
+    return load_summarizer(path, which, device=device)
 
 
 def load_ensemble(
     path: Path, which: Which = "best", *, device: str | None = None
 ) -> LoadedEnsemble:
-    """Open an ensemble folder with its members."""
+    """Open an ensemble folder; its members wait on the disk."""
     ensemble = open_ensemble(path)
     _check(ensemble, which)
     ensemble.checkpoints()  # that they are those it was made with
-    members: dict[str, LoadedCheckpoint] = {}
-    for name, folder in ensemble.member_paths().items():
-        members[name] = LoadedCheckpoint(load_summarizer(folder, device=device))
-        device = device or str(members[name].summarizer.device)
-    refuse_disagreement({name: member.config for name, member in members.items()})
-    return LoadedEnsemble(ensemble, members)
+    members = {name: describe(folder) for name, folder in ensemble.member_paths().items()}
+    configs = {name: member.config for name, member in members.items()}
+    refuse_disagreement(configs)
+    first = next(iter(configs.values()))
+    return LoadedEnsemble(ensemble, members, str(place(device, first.training.accelerator)))
 
 
 def refuse_disagreement(configs: Mapping[str, SummarizeConfig]) -> None:

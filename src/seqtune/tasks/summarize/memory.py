@@ -22,10 +22,11 @@ import torch
 from torch import nn
 
 from seqtune.text.pretrained import empty_model, load_config
+from seqtune.text.trained import place
 
-from .batches import pairs
 from .data import SummarizeData
-from .model import AUTO, Kind, kind_of, open_speech, place, source
+from .encoding import pairs
+from .model import AUTO, Kind, kind_of, open_speech, source
 from .params import SummarizeConfig
 
 MIB = float(1 << 20)
@@ -116,7 +117,7 @@ def _kept(config: SummarizeConfig, sizes: Sizes, rows: int, time: int, *, layers
     inside = width * rows * time * (elements[0] * sizes.hidden + elements[1] * sizes.feed_forward)
     if config.model.lora.enabled:  # what each adapter reads, behind its dropout
         inside *= 1.7 if half else 2.6
-    if sizes.drops_attention and place(config.training.accelerator) == "cpu":
+    if sizes.drops_attention and place(None, config.training.accelerator).type == "cpu":
         inside += 3.0 * width * rows * sizes.heads * time * time  # spelled out there
     if config.model.gradient_checkpointing:
         return 4.0 * rows * time * sizes.hidden * layers + inside

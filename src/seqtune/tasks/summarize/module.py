@@ -21,14 +21,16 @@ from typing_extensions import override
 from seqtune.text.pretrained import load_config
 from seqtune.text.split import Part
 
-from .batches import IGNORED, TrainBatch, WriteBatch, require_fit
+from .batches import IGNORED, TrainBatch, WriteBatch
 from .data import SummarizeData
+from .decoding import greedy, write
+from .encoding import require_fit
 from .lora import quiet_quantisation
 from .model import Kind, build_model, fill, kind_of, open_speech, source, weights_of
 from .params import SummarizeConfig
 from .preprocess import restore
+from .rouge import NAMES, ROUGE_SUM, rouge
 
-ROUGE = ("rouge1", "rouge2", "rougeL")
 LOSSES = 1
 """Place of the loader whose rows a loss is taken of; the others are summarised."""
 WRITTEN: dict[int, tuple[str, Part]] = {0: ("val", "valid"), 2: ("train", "train")}
@@ -98,8 +100,8 @@ class SummarizeModule(LightningModule):
             self.log("val_loss", total / count, sync_dist=True)
         for loader, sums in sorted(self._scores.items()):
             prefix, (*scores, rows) = WRITTEN[loader][0], self._over_ranks(sums)
-            means = {name: score / rows for name, score in zip(ROUGE, scores, strict=True)}
-            means["rouge_sum"] = sum(means.values())
+            means = {name: score / rows for name, score in zip(NAMES, scores, strict=True)}
+            means[ROUGE_SUM] = sum(means.values())
             self.log_dict(
                 {f"{prefix}_{name}": float(value) for name, value in means.items()}, sync_dist=True
             )
@@ -125,9 +127,6 @@ class SummarizeModule(LightningModule):
 
     def _rouge(self, batch: WriteBatch, part: Part) -> Tensor:
         """Sums of ROUGE over the rows of a batch, and how many these are [4]."""
-        from .decoding import greedy, write
-        from .rouge import rouge
-
         evaluation = self.config.evaluation
         with quiet_quantisation():
             texts = write(
@@ -150,7 +149,7 @@ class SummarizeModule(LightningModule):
 
     def _wanted(self, part: Part) -> list[list[str]]:
         if part not in self._references:
-            self._references[part] = self._data.references(part)
+            self._references[part] = self._data.references(part)  # own rows come first
         return self._references[part]
 
     def _over_ranks(self, sums: Tensor) -> list[float]:

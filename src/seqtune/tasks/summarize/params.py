@@ -18,6 +18,7 @@ from seqtune.contracts.config import (
 from seqtune.contracts.parameters import TaskParameters, parse_parameters
 
 Tokens = Annotated[int, Field(ge=1, le=131_072)]
+Augmentation = Literal["none", "paraphrase", "backtranslation", "both"]
 
 
 class ColumnNames(Section):
@@ -60,8 +61,8 @@ class SplitConfig(Section):
     """The same for test."""
     use_full_data: bool = False
     """Train on everything but test, for as many epochs as the validated run found best."""
-    augmentation: Literal["none", "paraphrase", "backtranslation", "both"] = "none"
-    """Further dialogues for the fit part, made by the models below."""
+    augmentation: Augmentation = "none"
+    """Kinds of further dialogues that are made for the fit part, by the models below."""
     paraphrase_model: str | None = None
     """A folder or a name on the hub of an encoder-decoder that paraphrases."""
     forward_model: str | None = None
@@ -114,6 +115,8 @@ class PreprocessConfig(Section):
     """keep: #Person1#; simplify: P1; abstract: the speaker, the other speaker, ..."""
     special_tokens: bool = True
     """Give each person, and #PhoneNumber# and its like, a token of its own."""
+    augmentation: Augmentation = "both"
+    """Which of the dialogues that the split made training takes; both: whatever was made."""
     max_truncated_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
     """More dialogues than this share that do not fit stop the run before training."""
 

@@ -17,15 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.contracts.ensemble import require_weighable
+from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.contracts.seeds import derive_seed
 
 from .data import SummarizeData
-from .ensemble import SCALE, LoadedCheckpoint, refuse_disagreement
+from .ensemble import SCALE, refuse_disagreement
 from .params import SummarizeConfig
 from .risk import agreement, choose
 from .rouge import ROUGE_SUM, rouge
-from .scorer import load_summarizer
+from .scorer import Summarizer, load_summarizer
 
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -124,16 +125,10 @@ def open_pool(
     return _compared(written, data, rows, next(iter(configs.values())))
 
 
-def _open(name: str, path: Path, data: SummarizeData) -> LoadedCheckpoint:
-    member = LoadedCheckpoint(load_summarizer(path))
+def _open(name: str, path: Path, data: SummarizeData) -> Summarizer:
+    member = load_summarizer(path)
     member.require_assets(data.assets_hash, what=str(data.path))
-    if member.data_hash != data.content_hash:
-        raise ArtifactError(
-            f"member {name} ({path}) was trained on another split (content "
-            f"{member.data_hash[:12]}) than the one it would be weighed on "
-            f"({data.content_hash[:12]}): it may have been trained on what is held out here. "
-            "Train it again on this split, or leave it out"
-        )
+    require_weighable(name, path, trained_on=member.data_hash, content_hash=data.content_hash)
     return member
 
 

@@ -1,4 +1,4 @@
-"""Summaries of everybody, written as they are made.
+"""Summaries of everybody, written as they are made (by an ensemble, when its members are done).
 
     predictions.parquet    id, part, summary
     submission.csv         id, summary, under the names of the user's columns
@@ -8,8 +8,6 @@ Rows keep their order. Dialogues are not repeated: the id leads to them.
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -29,15 +27,12 @@ from .ensemble import Writer, open_model
 from .new_dialogues import read_new_dialogues
 from .params import ColumnNames, PredictConfig
 
-logger = logging.getLogger(__name__)
-
 PREDICTIONS = "predictions.parquet"
 SUBMISSION = "submission.csv"
 PART, SUMMARY = "part", "summary"
 NEW = "new"
 CHUNK_BATCHES = 16
 """Batches whose dialogues are bucketed by length together and then put back in order."""
-SECONDS_BETWEEN_WORDS = 30.0
 SCHEMA = pa.schema([(ID, pa.string()), (PART, pa.string()), (SUMMARY, pa.string())])
 
 
@@ -94,20 +89,14 @@ def _asked(loaded: Writer, data: SummarizeData, new_rows: tuple[Path, ...]) -> A
 
 
 def _summarise(loaded: Writer, asked: Asked, files: Files, *, batch_size: int) -> None:
-    total, size = len(asked.ids), CHUNK_BATCHES * batch_size
-    last = started = time.monotonic()
-    for start in range(0, total, size):
-        chunk = slice(start, start + size)
-        written = loaded.summarise(asked.dialogues[chunk], batch_size=batch_size)
+    size = CHUNK_BATCHES * batch_size
+    chunks = [slice(start, start + size) for start in range(0, len(asked.ids), size)]
+    each = loaded.summarise_each(
+        [asked.dialogues[chunk] for chunk in chunks], batch_size=batch_size
+    )
+    for chunk, written in zip(chunks, each, strict=True):
         files.add(asked.ids[chunk], asked.part, written.texts)
         files.num_cut += int(written.is_cut.sum())
-        now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_WORDS or files.num_rows == total:
-            left = (now - started) / files.num_rows * (total - files.num_rows)
-            logger.info(
-                "%d of %d dialogues summarised, about %.0f s left", files.num_rows, total, left
-            )
-            last = now
 
 
 class Files:

@@ -105,7 +105,10 @@ def marks_of(data: SummarizeData, config: PreprocessConfig) -> list[str]:
     """The placeholders of the fit part, looked for once."""
     if not config.special_tokens:
         return []
-    key = {name: getattr(config, name) for name in ("noise_removal", "person_tokens")}
+    key = {
+        **{name: getattr(config, name) for name in ("noise_removal", "person_tokens")},
+        "augmentation": data.taken(config.augmentation),
+    }
     found: list[str] = json.loads(
         (data.made("marks", key, lambda folder: _write_marks(folder, data, config)) / MARKS)
         .read_text(encoding="utf-8")
@@ -130,8 +133,8 @@ def add_marks(tokenizer: Any, marks: Iterable[str]) -> dict[str, list[int]]:
 
 
 def _write_marks(folder: Path, data: SummarizeData, config: PreprocessConfig) -> None:
-    dialogues = (clean(text, config) for text in data.dialogues("train"))
-    marks = find_marks(dialogues, config)
+    dialogues = data.dialogues("train", augmentation=config.augmentation)
+    marks = find_marks((clean(text, config) for text in dialogues), config)
     (folder / MARKS).write_text(json.dumps(marks, ensure_ascii=False), encoding="utf-8")
 
 

@@ -35,10 +35,6 @@ class Prompt:
         """Tokens that it takes itself."""
         return len(self.before) + len(self.after)
 
-    def cut(self, dialogue: Sequence[int], limit: int) -> list[int]:
-        """The prompt in at most `limit` tokens, of which the dialogue gets what is left."""
-        return self.around(dialogue[: max(limit - self.length, 0)])
-
 
 def prompt_of(tokenizer: Any, instruction: str) -> Prompt:
     """What stands around each dialogue."""

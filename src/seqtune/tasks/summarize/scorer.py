@@ -2,134 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from seqtune.contracts.checkpoint import (
-    NEXT_STEP,
-    Checkpoint,
-    CheckpointManifest,
-    Which,
-    open_checkpoint,
-)
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
-from seqtune.contracts.task import Report
+from seqtune.contracts.checkpoint import NEXT_STEP, Which, open_checkpoint
+from seqtune.contracts.errors import ArtifactError
+from seqtune.text.trained import Described, Trained, config_of, place, weights_of
 
-from .batches import encoder
-from .model import Kind, place, restored_model
-from .params import SummarizeConfig
+from .assets import restored_model
+from .decoder import Batch, make_batches, pad_of
+from .decoding import Written, write_all
+from .encoding import encoder
+from .lora import quiet_quantisation
+from .model import Kind
+from .params import GenerationConfig, SummarizeConfig
+from .preprocess import restore
 
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_PREFIX = "model."
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_WORDS = 30.0
 
 
 @dataclass(frozen=True)
-class Summarizer:
+class Summarizer(Trained[SummarizeConfig]):
     """Weights of a checkpoint in a model that no longer changes."""
 
-    checkpoint: Checkpoint
-    which: Which
-    config: SummarizeConfig
     kind: Kind
     model: Any
-    tokenizer: Any
-    device: torch.device
-
-    @property
-    def path(self) -> Path:
-        return self.checkpoint.path
-
-    @property
-    def manifest(self) -> CheckpointManifest:
-        return self.checkpoint.manifest
-
-    @property
-    def data_hash(self) -> str:
-        """Content hash of the split that it was trained on."""
-        return self.manifest.data_hash
 
     def inputs(self, dialogues: Sequence[str]) -> list[list[int]]:
         """Tokens of dialogues: preprocessed, in their prompt, cut to `max_input_length`."""
         return encoder(self.config, self.tokenizer, self.kind).fitting(dialogues)
 
-    def autocast(self) -> AbstractContextManager[Any]:
-        """The precision that training validated in."""
-        dtype = _AUTOCAST.get(self.config.training.precision)
-        if dtype is None or (dtype is torch.float16 and self.device.type == "cpu"):
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=dtype)
+    def batches(self, dialogues: Sequence[str], *, size: int) -> list[Batch]:
+        """The same, padded to batches of like lengths."""
+        return make_batches(
+            self.inputs(dialogues),
+            pad=pad_of(self.tokenizer),
+            size=size,
+            kind=self.kind,
+            device=self.device,
+        )
 
-    def identity(self) -> Report:
-        """Which weights these are, for reports."""
-        return {
-            "checkpoint": str(self.path),
-            "weights": self.which,
-            "epoch": self.manifest.weights(self.which).epoch,
-            "fingerprint": self.manifest.fingerprint,
-        }
+    def write(self, batches: Sequence[Batch], settings: GenerationConfig, *, seed: int) -> Written:
+        """A summary of each input, in the form of the data."""
+        with self.autocast(), quiet_quantisation():
+            written = write_all(
+                self.model, self.tokenizer, batches, settings, kind=self.kind, seed=seed
+            )
+        preprocess = self.config.preprocess
+        return replace(written, texts=[restore(text, preprocess) for text in written.texts])
 
-    def configuration(self) -> Report:
-        """How they came to be, for reports."""
+    def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> Written:
+        """A summary of each dialogue, written as its own configuration says."""
         config = self.config
-        return {
-            "config": {
-                "seed": config.seed,
-                "precision": config.training.precision,
-                "split": config.split.model_dump(mode="json"),
-                "preprocess": config.preprocess.model_dump(mode="json"),
-                "model": config.model.model_dump(mode="json"),
-                "generation": config.generation.model_dump(mode="json"),
-            }
-        }
+        batches = self.batches(dialogues, size=batch_size)
+        return self.write(batches, config.generation, seed=config.seed)
+
+    def summarise_each(
+        self, lists: Sequence[Sequence[str]], *, batch_size: int
+    ) -> Iterator[Written]:
+        """The same of several lists one after another; now and then it says how far it is."""
+        total, done = sum(map(len, lists)), 0
+        told = started = time.monotonic()
+        for dialogues in lists:
+            yield self.summarise(dialogues, batch_size=batch_size)
+            done += len(dialogues)
+            now = time.monotonic()
+            if now - told >= SECONDS_BETWEEN_WORDS:
+                left = (now - started) / done * (total - done)
+                logger.info("%d of %d dialogues summarised, about %.0f s left", done, total, left)
+                told = now
+
+
+def describe(path: Path, which: Which = "best") -> Described[SummarizeConfig]:
+    """Read what a checkpoint says of itself; its model stays on the disk."""
+    checkpoint = open_checkpoint(path)
+    config = config_of(checkpoint, SummarizeConfig, task="summarize")
+    return Described(checkpoint, which, config)
 
 
 def load_summarizer(path: Path, which: Which = "best", *, device: str | None = None) -> Summarizer:
     """Open a checkpoint. `device` is where to compute; without one, where it was trained."""
-    checkpoint = open_checkpoint(path)
-    config = _config(checkpoint)
-    where = _place(device or place(config.training.accelerator))
-    weights = {name.removeprefix(_PREFIX): t for name, t in _weights(checkpoint, which).items()}
+    told = describe(path, which)
+    where = place(device, told.config.training.accelerator)
+    weights = weights_of(told.checkpoint, which)
     try:
         model, tokenizer, kind = restored_model(
-            checkpoint.assets, config, weights, device=str(where)
+            told.checkpoint.assets, told.config, weights, device=str(where)
         )
     except ArtifactError as error:
         raise ArtifactError(f"checkpoint {path}: {error}; {NEXT_STEP}") from error
-    return Summarizer(checkpoint, which, config, kind, _moved(model, where), tokenizer, where)
-
-
-def _config(checkpoint: Checkpoint) -> SummarizeConfig:
-    task = checkpoint.manifest.task
-    if task != "summarize":
-        raise ArtifactError(
-            f"checkpoint {checkpoint.path} belongs to the task {task}, not to summarize; "
-            f"{NEXT_STEP}"
-        )
-    try:
-        return SummarizeConfig.model_validate(checkpoint.manifest.config)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "config"
-        raise ArtifactError(
-            f"checkpoint {checkpoint.path} holds a configuration that this version of seqtune does "
-            f"not understand: {key}: {first['msg']}; {NEXT_STEP}"
-        ) from error
-
-
-def _weights(checkpoint: Checkpoint, which: Which) -> dict[str, torch.Tensor]:
-    path = checkpoint.weights_path(which)
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ArtifactError(f"{path} cannot be read as weights ({error}); {NEXT_STEP}") from error
+    return Summarizer(
+        checkpoint=told.checkpoint,
+        which=which,
+        config=told.config,
+        tokenizer=tokenizer,
+        device=where,
+        kind=kind,
+        model=_moved(model, where),
+    )
 
 
 def _moved(model: Any, where: torch.device) -> Any:
@@ -137,13 +115,3 @@ def _moved(model: Any, where: torch.device) -> Any:
     if not getattr(model, "is_quantized", False):
         model = model.to(where)
     return model.eval().requires_grad_(False)
-
-
-def _place(device: str) -> torch.device:
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # no such name, or no such hardware
-        raise ConfigurationError(
-            f"device={device!r} cannot be used on this machine ({str(error).splitlines()[0]}); "
-            "give 'cpu', or None to have it chosen"
-        ) from error

@@ -11,7 +11,7 @@ from seqtune.contracts.errors import DataError
 from seqtune.contracts.serving import Column, ColumnKind
 from seqtune.text.rows import Cleaner
 
-from .ensemble import Writer, open_model
+from .ensemble import LoadedEnsemble, Writer, open_model
 
 DIALOGUE, SUMMARY = "dialogue", "summary"
 EXAMPLE = "#Person1#: Shall we have dinner tonight?\n#Person2#: Gladly. At seven?\n#Person1#: Fine."
@@ -52,7 +52,8 @@ class ServedSummarizer:
 
 def open_served(folder: Path) -> ServedSummarizer:
     """From the folder of a checkpoint or an ensemble, on the CPU or on the GPU there is."""
-    return ServedSummarizer(open_model(folder))
+    opened = open_model(folder)
+    return ServedSummarizer(opened.kept_open() if isinstance(opened, LoadedEnsemble) else opened)
 
 
 def _dialogue(row: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ from seqtune.text.rows import groups_of, part_sizes, plain
 from seqtune.text.split import Part, write_split
 
 from .augment import Made, augment, open_rewriters
-from .data import AUGMENTED, COLUMNS, DIALOGUE, ID
+from .data import AUGMENTATION, AUGMENTED, COLUMNS, DIALOGUE, ID, OWN
 from .params import SplitConfig, SummarizeConfig
 from .reading import POOL, TEST, VALID
 
@@ -43,9 +43,9 @@ def split(interactions: Path, config: SummarizeConfig, *, out: Path) -> Report:
     parts, leaked = divide(source, config.split, seed=config.seed)
     fit = parts["train"]
     made = augment(fit[DIALOGUE].to_pylist(), rewriters, config)
-    parts["train"] = pa.concat_tables([_with_flag(fit, False), *(_copies(fit, m) for m in made)])
+    parts["train"] = pa.concat_tables([_made_by(OWN, fit), *(_copies(fit, m) for m in made)])
     for part in ("valid", "test"):
-        parts[part] = _with_flag(parts[part], False)
+        parts[part] = _made_by(OWN, parts[part])
     manifest = write_split(
         out,
         {part: table.select(COLUMNS) for part, table in parts.items()},
@@ -54,7 +54,7 @@ def split(interactions: Path, config: SummarizeConfig, *, out: Path) -> Report:
         facts={
             "fit_rows": fit.num_rows,
             "official": [role for role in (VALID, TEST) if role in source.manifest.rows],
-            "augmentation": [one.facts() for one in made],
+            AUGMENTATION: [one.facts() for one in made],
             "seed": config.seed,
         },
         made_with={
@@ -67,7 +67,7 @@ def split(interactions: Path, config: SummarizeConfig, *, out: Path) -> Report:
         "strategy": "official" if manifest.facts["official"] else "random",
         "rows": rows,
         "augmented_rows": manifest.rows["train"] - fit.num_rows,
-        "augmentation": manifest.facts["augmentation"],
+        "augmentation": manifest.facts[AUGMENTATION],
         "leaked": leaked,
         **_said(source, config.split, rows, made, leaked=leaked),
         "content_hash": manifest.content_hash,
@@ -140,14 +140,14 @@ def _which(table: pa.Table, keys: set[str]) -> npt.NDArray[np.bool_]:
     return np.asarray([plain(text) in keys for text in table[DIALOGUE].to_pylist()], bool)
 
 
-def _with_flag(table: pa.Table, augmented: bool) -> pa.Table:
-    flags = pa.array(np.full(table.num_rows, augmented), pa.bool_())
-    return table.drop_columns([ROLE]).append_column(AUGMENTED, flags)
+def _made_by(kind: str, table: pa.Table) -> pa.Table:
+    kinds = pa.array([kind] * table.num_rows, pa.string())
+    return table.drop_columns([ROLE]).append_column(AUGMENTED, kinds)
 
 
 def _copies(fit: pa.Table, made: Made) -> pa.Table:
     """Rows with a made-up dialogue; all else is that of the row they were made of."""
-    table = _with_flag(fit.take(pa.array(made.rows, pa.int64())), True)
+    table = _made_by(made.kind, fit.take(pa.array(made.rows, pa.int64())))
     ids = [f"{name}~{made.kind}" for name in table[ID].to_pylist()]
     table = table.set_column(table.column_names.index(ID), ID, pa.array(ids, pa.string()))
     place = table.column_names.index(DIALOGUE)

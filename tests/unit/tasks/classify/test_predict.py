@@ -2,6 +2,7 @@
 
 import csv
 import json
+import unicodedata
 
 import numpy as np
 import pyarrow as pa
@@ -145,6 +146,17 @@ def test_parquet_and_jsonl_are_read(said, out):
     assert [row["text"] for row in written(out)] == ["abcd", "한글"]
     predict_for('{"text": "abcd"}\n{"text": "한글"}\n', said, out, name="new.jsonl")
     assert [row["text"] for row in written(out)] == ["abcd", "한글"]
+
+
+def test_texts_are_cleaned_as_ingest_cleans_them(said, out):
+    raw = " \ufeff" + unicodedata.normalize("NFD", "나쁜 말") + "\r\nab\x07cd  "
+    report = predict_for(json.dumps({"text": raw}) + "\n", said, out, name="new.jsonl")
+    (row,) = written(out)
+    assert row["text"] == "나쁜 말\nabcd"
+    # and it is the clean text that is scored: its length decides
+    assert row["p(food)"] == pytest.approx(1 / (1 + np.exp(3 - len(row["text"]))))
+    assert [line for line in report["headline"] if "1 texts had" in line] == report["headline"][1:]
+    assert len(report["headline"]) == 4
 
 
 def test_empty_texts_get_an_answer_and_are_counted(said, out):

@@ -100,7 +100,7 @@ def test_opening_one_draws_nothing_from_the_global_generator(small_checkpoint: P
 
 def test_other_labels_are_refused(small_checkpoint: Path, tmp_path: Path) -> None:
     other = make_split(tmp_path / "other", labels=("food", "나쁨", "sport"))
-    with pytest.raises(ArtifactError, match=r"was trained on other labels than the split .*other"):
+    with pytest.raises(ArtifactError, match=r"another data set than .*other: its labels are food"):
         load_classifier(small_checkpoint).logits_of(other, "valid")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from seqtune.contracts.errors import DataError
+from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.contracts.serving import Column
 from seqtune.tasks.classify.scales import probabilities_of
 from seqtune.tasks.classify.scorer import load_classifier
@@ -33,14 +34,55 @@ def test_answers_are_the_probabilities_of_the_checkpoint(small_checkpoint: Path)
     assert json.loads(json.dumps(answers)) == answers
 
 
-def test_each_label_has_a_threshold_of_its_own(small_checkpoint: Path) -> None:
-    """As in an ensemble that was decided on valid."""
-    opened = replace(open_served(small_checkpoint).model, thresholds=np.array([0.0, 1.0, 0.0]))
+def test_an_ensemble_decides_by_its_own_thresholds(small_checkpoint: Path) -> None:
+    found = np.array([0.0, 1.0, 0.1 + 0.2])
+    opened = replace(open_served(small_checkpoint).model, thresholds=found, is_decided=True)
     served = ServedClassifier(opened)
-    (all_lines,) = served.answers([{"text": "a"}], {"only_given": False})
-    (given,) = served.answers([{"text": "a"}], {"only_given": True})
-    assert len(all_lines) == 3
-    assert {line["label"] for line in given} == {"food", "나쁨"}
+    assert json.loads(served.settings["thresholds"]) == dict(zip(LABELS, found, strict=True))
+    (all_lines,) = served.answers([{"text": "a"}], served.settings)
+    assert {line["label"]: line["threshold"] for line in all_lines} == dict(
+        zip(LABELS, found, strict=True)
+    )
+    (given,) = served.answers([{"text": "a"}], {**served.settings, "only_given": True})
+    assert [line for line in all_lines if line["given"]] == given
+    assert "food" in [line["label"] for line in given]
+    assert "sport" not in [line["label"] for line in given]
+
+
+def test_a_checkpoint_takes_a_half_or_the_thresholds_it_is_told(small_checkpoint: Path) -> None:
+    served = open_served(small_checkpoint)
+    assert served.settings["thresholds"] == "0.5"
+
+    def given(thresholds: object) -> dict[str, int]:
+        settings = {**served.settings, "thresholds": json.dumps(thresholds)}
+        (lines,) = served.answers([{"text": "a"}], settings)
+        return {line["label"]: line["given"] for line in lines}
+
+    assert given(0) == dict.fromkeys(LABELS, 1)
+    assert given({"나쁨": 0, "food": 1, "sport": 0.0}) == {"food": 0, "sport": 1, "나쁨": 1}
+
+
+@pytest.mark.parametrize(
+    "said", ["half", "1.5", "true", "null", "[0.5]", '{"food": 0.5}', '{"food": "a"}', "NaN"]
+)
+def test_what_are_no_thresholds_is_refused(small_checkpoint: Path, said: str) -> None:
+    settings = {"only_given": False, "thresholds": said}
+    with pytest.raises(
+        ConfigurationError, match="must be JSON: a number from 0 to 1, or an object"
+    ):
+        open_served(small_checkpoint).answers([{"text": "a"}], settings)
+
+
+def test_texts_are_cleaned_as_they_were_for_training(small_checkpoint: Path) -> None:
+    served = open_served(small_checkpoint)
+    limit = served.model.config.ingest.max_characters
+    composed, long = "나쁜 말", "a" * limit  # to the tokeniser one unknown word
+    raw = [f"  {unicodedata.normalize('NFD', composed)}\x00\ufeff ", f"{long} ball", long]
+    dirty, cut, same = served.answers([{"text": text} for text in raw], served.settings)
+    (clean,) = served.answers([{"text": composed}], served.settings)
+    assert cut == same
+    by_label = [{line["label"]: line["probability"] for line in own} for own in (dirty, clean)]
+    assert by_label[0] == pytest.approx(by_label[1])
 
 
 def test_it_says_what_it_takes_and_answers_its_own_example(small_checkpoint: Path) -> None:
@@ -52,5 +94,6 @@ def test_it_says_what_it_takes_and_answers_its_own_example(small_checkpoint: Pat
 
 @pytest.mark.parametrize("row", [{}, {"text": None}, {"text": 3}])
 def test_what_is_no_text_is_refused(small_checkpoint: Path, row: dict[str, object]) -> None:
+    served = open_served(small_checkpoint)
     with pytest.raises(DataError, match="text must be a text, not"):
-        open_served(small_checkpoint).answers([row], {"only_given": False})
+        served.answers([row], served.settings)

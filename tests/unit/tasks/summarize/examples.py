@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ SCHEMA = pa.schema(
         ("dialogue", pa.string()),
         ("summaries", pa.list_(pa.string())),
         ("topic", pa.string()),
-        ("augmented", pa.bool_()),
+        ("augmented", pa.string()),
     ]
 )
 
@@ -44,26 +44,34 @@ def _row(number: int) -> Row:
 
 
 def write_split(
-    out: Path, train: Sequence[Row], valid: Sequence[Row] = (), test: Sequence[Row] = ()
+    out: Path,
+    train: Sequence[Row],
+    valid: Sequence[Row] = (),
+    test: Sequence[Row] = (),
+    *,
+    made: Mapping[str, Sequence[Row]] | None = None,
 ) -> SummarizeData:
-    """A split folder of these rows."""
+    """A split folder of these rows, and of rows of train that were made up, by kind."""
+    made = made or {}
+    kinds = [kind for kind, own in {"": train, **made}.items() for _ in own]
+    train = [*train, *(row for own in made.values() for row in own)]
     out.mkdir(parents=True)
     parts, begin = {}, 0
     for name, of_part in (("train", train), ("valid", valid), ("test", test)):
-        parts[name] = _table(of_part, begin)
+        parts[name] = _table(of_part, begin, kinds if name == "train" else None)
         begin += len(of_part)
     write_text_split(
         out,
         parts,  # type: ignore[arg-type]
         task="summarize",
         assets_hash="0" * 64,
-        facts={},
+        facts={"augmentation": [{"kind": kind, "rows": len(own)} for kind, own in made.items()]},
         made_with={},
     )
     return SummarizeData.open(out)
 
 
-def _table(of_part: Sequence[Row], begin: int) -> pa.Table:
+def _table(of_part: Sequence[Row], begin: int, kinds: list[str] | None) -> pa.Table:
     numbers = list(range(begin, begin + len(of_part)))
     columns: dict[str, list[Any]] = {
         "row": numbers,
@@ -71,7 +79,7 @@ def _table(of_part: Sequence[Row], begin: int) -> pa.Table:
         "dialogue": [dialogue for dialogue, _ in of_part],
         "summaries": [list(summaries) for _, summaries in of_part],
         "topic": [None] * len(of_part),
-        "augmented": [False] * len(of_part),
+        "augmented": kinds or [""] * len(of_part),
     }
     return pa.table({name: columns[name] for name in COLUMNS}, schema=SCHEMA)
 

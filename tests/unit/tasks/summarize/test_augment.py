@@ -67,7 +67,8 @@ def test_paraphrases_for_a_share_of_train(
     assert data.manifest.facts["fit_rows"] == 16
     for part in ("valid", "test"):
         assert data.dialogues(part) == plainly.dialogues(part)  # type: ignore[arg-type]
-    made = [row for row in data.table("train").to_pylist() if row["augmented"]]
+    made = [row for row in data.table("train").to_pylist() if row["augmented"] == "paraphrase"]
+    assert len(made) == report["augmented_rows"]
     own = {row["row"]: row for row in plainly.table("train").to_pylist()}
     for row in made:
         before = own[row["row"]]
@@ -98,6 +99,15 @@ def test_both_kinds_and_the_same_bytes_again(
     assert kinds == ["paraphrase", "backtranslation"]
     ids = found[0].ids("train")
     assert len(set(ids)) == len(ids)
+    of_rows = found[0].table("train")["augmented"].to_pylist()
+    assert of_rows == sorted(of_rows, key=["", *kinds].index)
+    assert [name.partition("~")[2] for name in ids] == of_rows
+    assert list(found[0].made_up) == kinds
+    for taken in ("none", "paraphrase", "backtranslation", "both"):
+        wanted = {"", *(kinds if taken == "both" else [taken])}
+        assert len(found[0].dialogues("train", augmentation=taken)) == sum(
+            kind in wanted for kind in of_rows
+        )
 
 
 def test_dialogues_that_come_back_are_left_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,11 @@ import numpy as np
 import pytest
 
 from seqtune.contracts.errors import InfeasibleError
-from seqtune.tasks.summarize import batches
-from seqtune.tasks.summarize.batches import (
-    IGNORED,
-    TrainBatches,
-    WriteBatches,
-    build_data,
-    encoder,
-    pairs,
-    require_fit,
-    truncation,
-)
+from seqtune.tasks.summarize import encoding
+from seqtune.tasks.summarize.batches import IGNORED, TrainBatches, WriteBatches, build_data
 from seqtune.tasks.summarize.data import SummarizeData
+from seqtune.tasks.summarize.encoding import encoder, pairs, require_fit, truncation
+from seqtune.tasks.summarize.memory import estimate_memory
 from seqtune.tasks.summarize.model import open_speech, plain_tokenizer
 from seqtune.tasks.summarize.prompts import prompt_of
 
@@ -165,9 +159,9 @@ def test_tokens_are_made_once_for_what_they_depend_on(
     config = config_of(models["kobart"])
     first = pairs(config, split, "train").inputs.ids.tolist()
     written: list[Any] = []
-    real = batches.write_tokens
+    real = encoding.write_tokens
     monkeypatch.setattr(
-        batches, "write_tokens", lambda *args, **options: written.append(real(*args, **options))
+        encoding, "write_tokens", lambda *args, **options: written.append(real(*args, **options))
     )
     assert pairs(config, split, "train").inputs.ids.tolist() == first
     same = config_of(models["kobart"], training={"lr": 0.5}, model={"instruction": "Else?"})
@@ -204,3 +198,66 @@ def test_a_tokeniser_without_padding_pads_with_its_end(
     tokenizer.save_pretrained(tmp_path)
     found = plain_tokenizer(tmp_path, "causal")
     assert found.pad_token_id == found.eos_token_id
+
+
+@pytest.fixture
+def enlarged(tmp_path: Path) -> SummarizeData:
+    """6 dialogues, 2 paraphrased and 3 translated, which also speak of a #Place#."""
+    long = [(f"{dialogue} #Place# again" * 3, own) for dialogue, own in rows(3, start=13)]
+    made = {"paraphrase": rows(2, start=11), "backtranslation": long}
+    return write_split(tmp_path / "enlarged", rows(6), rows(4, start=6), made=made)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "count"),
+    [("none", 6), ("paraphrase", 8), ("backtranslation", 9), ("both", 11)],
+)
+def test_training_takes_the_rows_it_is_told_to(
+    models: dict[str, Path], enlarged: SummarizeData, augmentation: str, count: int
+) -> None:
+    config = config_of(
+        models["kobart"],
+        preprocess={"augmentation": augmentation, "max_target_length": 32},
+        evaluation={"train_metric_rows": 100, "max_rows": 4},
+    )
+    loaders = build_data(config, enlarged)
+    assert sum(len(batch.ids) for batch in loaders.train_dataloader()) == count
+    assert truncation(config, enlarged)["train"]["texts"] == count
+    takes_place = augmentation in ("backtranslation", "both")
+    assert ("#Place#" in open_speech(config, enlarged).pieces) == takes_place
+    # what is looked at is the same whatever is trained on: the user's own
+    seen = [row for batch in loaders.val_dataloader()[2] for row in batch.rows.tolist()]
+    assert sorted(seen) == list(range(6))
+    inputs = pairs(config, enlarged, "train").inputs
+    own = encoder(config, open_speech(config, enlarged).tokenizer, "seq2seq").fitting(
+        enlarged.dialogues("train", augmentation="none")
+    )
+    assert [inputs.ids[a:b].tolist() for a, b in pairwise(inputs.offsets[:7])] == own
+
+
+def test_only_rows_that_are_taken_can_be_too_long_or_take_memory(
+    models: dict[str, Path], enlarged: SummarizeData
+) -> None:
+    limit = int(pairs(config_of(models["kobart"]), enlarged, "valid").inputs.lengths.max()) + 8
+    short = {"max_input_length": limit, "max_truncated_share": 0.0}
+    require_fit(config_of(models["kobart"], preprocess={**short, "augmentation": "none"}), enlarged)
+    needed = [
+        estimate_memory(config_of(models["kobart"], preprocess={"augmentation": taken}), enlarged)
+        for taken in ("none", "paraphrase", "backtranslation")
+    ]
+    assert needed[0] <= needed[1] < needed[2]
+    with pytest.raises(InfeasibleError, match="3 of 9"):
+        require_fit(
+            config_of(models["kobart"], preprocess={**short, "augmentation": "backtranslation"}),
+            enlarged,
+        )
+
+
+def test_where_nothing_was_made_up_tokens_are_shared(
+    models: dict[str, Path], split: SummarizeData
+) -> None:
+    for augmentation in ("none", "both"):
+        pairs(
+            config_of(models["kobart"], preprocess={"augmentation": augmentation}), split, "train"
+        )
+    assert len(list((split.path / "made").glob("tokens-*"))) == 1

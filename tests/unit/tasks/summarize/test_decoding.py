@@ -1,30 +1,21 @@
 """Decoding: what is said counts and nothing else, with and without cached encoder outputs."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from seqtune.contracts.errors import ConfigurationError, DataError
-from seqtune.tasks.summarize import decoding
+from seqtune.contracts.errors import ConfigurationError
 from seqtune.tasks.summarize.decoder import Decoder, encode, make_batches, pad_of
-from seqtune.tasks.summarize.decoding import (
-    batches_of,
-    fixed_sample,
-    greedy,
-    measure,
-    summarise,
-    write,
-    write_all,
-)
+from seqtune.tasks.summarize.decoding import greedy, write, write_all
 from seqtune.tasks.summarize.model import plain_tokenizer
 from seqtune.tasks.summarize.params import GenerationConfig
-from seqtune.tasks.summarize.rouge import named, rouge
 from seqtune.tasks.summarize.scorer import load_summarizer
 from seqtune.text.pretrained import load_model
 
-from .examples import config_of, make_model, rows, write_split
+from .examples import config_of, make_model, rows
 from .folders import trained, write_checkpoint
 
 TEXTS = [dialogue for dialogue, _ in rows(5)]
@@ -69,7 +60,7 @@ def test_cached_encoder_outputs_change_nothing(bart, way):
     batches = inputs(bart, "seq2seq")
     plain = write_all(*bart, batches, WAYS[way], kind="seq2seq", seed=3)
     assert len(set(plain.texts)) > 1
-    cached = [decoding.replace(batch, encoded=encode(bart[0], batch)) for batch in batches]
+    cached = [replace(batch, encoded=encode(bart[0], batch)) for batch in batches]
     for _ in range(2):  # what is cached is not used up
         found = write_all(*bart, cached, WAYS[way], kind="seq2seq", seed=3)
         assert found.texts == plain.texts
@@ -202,91 +193,6 @@ def test_no_rows_at_all(bart):
     assert (found.texts, found.is_cut.tolist(), found.seconds_per_row) == ([], [], 0.0)
 
 
-def test_the_sample_is_the_same_every_time():
-    assert np.array_equal(fixed_sample(50, 10, seed=4), fixed_sample(50, 10, seed=4))
-    assert not np.array_equal(fixed_sample(50, 10, seed=4), fixed_sample(50, 10, seed=5))
-    assert fixed_sample(3, 10, seed=4).tolist() == [0, 1, 2]
-
-
-# ---- measure -------------------------------------------------------------------------------------
-
-
-def searched(config, **generation):
-    return config.model_copy(update={"generation": GenerationConfig(**generation)})
-
-
-def test_measured_is_what_that_configuration_writes(three, food, bart_config):
-    config = searched(bart_config, beams=2, max_new_tokens=12)
-    found = measure(three["m3"], food, config)
-    sample = fixed_sample(12, 4, seed=config.seed)
-    dialogues, references = food.dialogues("valid"), food.references("valid")
-    texts = summarise(
-        load_summarizer(three["m3"]),
-        [dialogues[row] for row in sample],
-        config.generation,
-        batch_size=4,
-        seed=config.seed,
-    ).texts
-    scores = rouge(texts, [references[row] for row in sample], tokenizer="words", combine="max")
-    seconds = found.pop("seconds_per_row")
-    assert found == named(scores, prefix="decoded_")
-    assert 0 < seconds < 5
-    assert found["decoded_rouge_sum"] > 0
-
-
-def test_a_search_opens_a_checkpoint_and_encodes_once(three, food, bart_config, monkeypatch):
-    opened_at, encoded = [], []
-    real_open, real_encode = decoding.load_summarizer, decoding.encode
-    monkeypatch.setattr(decoding, "_opened", {})
-    monkeypatch.setattr(
-        decoding, "load_summarizer", lambda path: opened_at.append(path) or real_open(path)
-    )
-    monkeypatch.setattr(decoding, "encode", lambda *given: encoded.append(1) or real_encode(*given))
-    first = measure(three["m1"], food, searched(bart_config, beams=1, max_new_tokens=12))
-    measure(three["m1"], food, searched(bart_config, beams=3, max_new_tokens=5))
-    again = measure(three["m1"], food, searched(bart_config, beams=1, max_new_tokens=12))
-    assert (opened_at, len(encoded)) == ([three["m1"]], 1)
-    assert {k: v for k, v in again.items() if k != "seconds_per_row"} == {
-        k: v for k, v in first.items() if k != "seconds_per_row"
-    }
-    measure(three["m2"], food, searched(bart_config, beams=1, max_new_tokens=5))
-    assert opened_at == [three["m1"], three["m2"]]
-    assert len(decoding._opened) == 1  # the one before has gone
-
-
-def test_what_does_not_fit_is_encoded_again(three, food, bart_config, monkeypatch):
-    config = searched(bart_config, beams=2, max_new_tokens=12)
-    monkeypatch.setattr(decoding, "_opened", {})
-    whole = measure(three["m3"], food, config)
-    monkeypatch.setattr(decoding, "_opened", {})
-    monkeypatch.setattr(decoding, "MOST_ENCODED", 0)
-    nothing_kept = measure(three["m3"], food, config)
-    (found,) = decoding._opened.values()
-    assert [batch.encoded for batch in found.batches] == [None]
-    assert nothing_kept["decoded_rouge_sum"] == whole["decoded_rouge_sum"]
-
-
-def test_a_causal_model_is_measured_too(tmp_path, food):
-    config = config_of(make_model(tmp_path / "llama", "llama", rows(44)))
-    module = trained(config, food, steps=3)
-    checkpoint = write_checkpoint(tmp_path / "c", module, config, food)
-    found = measure(checkpoint, food, searched(config, beams=1, max_new_tokens=5))
-    assert set(found) == {
-        "decoded_rouge1",
-        "decoded_rouge2",
-        "decoded_rougeL",
-        "decoded_rouge_sum",
-        "seconds_per_row",
-    }
-    assert all(batch.encoded is None for one in decoding._opened.values() for batch in one.batches)
-
-
-def test_there_must_be_something_held_out(tmp_path, three, bart_config):
-    data = write_split(tmp_path / "full", rows(8))
-    with pytest.raises(DataError, match="no valid part to search decoding on"):
-        measure(three["m1"], data, bart_config)
-
-
 def test_speakers_come_back_as_the_data_name_them(tmp_path, food, tiny_bart):
     config = config_of(
         tiny_bart,
@@ -299,10 +205,10 @@ def test_speakers_come_back_as_the_data_name_them(tmp_path, food, tiny_bart):
     module = trained(config, food, steps=25)
     checkpoint = write_checkpoint(tmp_path / "c", module, config, food)
     summarizer = load_summarizer(checkpoint)
-    batches = batches_of(summarizer, food.dialogues("valid"), size=4)
+    batches = summarizer.batches(food.dialogues("valid"), size=4)
     raw = write_all(
         summarizer.model, summarizer.tokenizer, batches, greedy(16), kind="seq2seq"
     ).texts
-    found = summarise(summarizer, food.dialogues("valid"), greedy(16), batch_size=4, seed=0).texts
+    found = summarizer.write(batches, greedy(16), seed=0).texts
     assert all("P1" in text for text in raw)
     assert all("#Person1#" in text for text in found)

@@ -1,9 +1,12 @@
 """An ensemble as a writer: who is followed, what it is called, what is refused."""
 
+import weakref
+
 import numpy as np
 import pytest
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
+from seqtune.tasks.summarize import ensemble as ensemble_module
 from seqtune.tasks.summarize.ensemble import load_ensemble, open_model
 from seqtune.tasks.summarize.evaluate import evaluate
 from seqtune.tasks.summarize.risk import agreement, choose
@@ -28,6 +31,29 @@ def test_of_each_dialogue_the_summary_that_members_agree_on(tmp_path, three, foo
     assert len(set(rows)) > 1
     cut = [alone[member].is_cut[row] for row, member in enumerate(rows)]
     assert found.is_cut.tolist() == cut
+
+
+def test_one_member_is_in_memory_at_a_time(tmp_path, three, food, monkeypatch):
+    parts = dict.fromkeys(three.values(), 1 / 3)
+    ensemble = load_ensemble(write_ensemble(tmp_path / "e", parts))
+    alive, real = [], ensemble_module.load_summarizer
+
+    def load(path, **options):
+        assert [model for model in alive if model() is not None] == []
+        opened = real(path, **options)
+        alive.append(weakref.ref(opened.model))
+        return opened
+
+    monkeypatch.setattr(ensemble_module, "load_summarizer", load)
+    parts = [food.dialogues("valid"), food.dialogues("test")]
+    found = list(ensemble.summarise_each(parts, batch_size=4))
+    assert len(alive) == 3  # each once, whatever the number of lists
+    monkeypatch.undo()
+    kept = ensemble.kept_open()
+    again = list(kept.summarise_each(parts, batch_size=4))
+    assert [one.texts for one in found] == [one.texts for one in again]
+    assert kept.summarise(parts[1], batch_size=4).texts == found[1].texts
+    assert set(kept.kept) == set(ensemble.members)
 
 
 def test_one_member_alone_is_itself(tmp_path, three, food):

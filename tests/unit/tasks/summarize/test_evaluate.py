@@ -9,10 +9,10 @@ from seqtune.contracts.errors import ArtifactError
 from seqtune.contracts.metrics import exhibit
 from seqtune.pipelines.ensemble.metrics import value
 from seqtune.tasks.summarize.evaluate import evaluate
-from seqtune.tasks.summarize.floors import lead_3
+from seqtune.tasks.summarize.floors import floor_summaries, lead_3
 from seqtune.tasks.summarize.rouge import named, rouge
 
-from .examples import config_of, rows, write_split
+from .examples import config_of, make_model, rows, write_split
 from .folders import trained, write_checkpoint
 
 
@@ -119,3 +119,30 @@ def test_another_split_is_said_and_other_data_refused(tmp_path, three, caplog):
     (other.path / "split.json").write_text(manifest.replace("0" * 64, "1" * 64))
     with pytest.raises(ArtifactError, match="trained on another data set"):
         evaluate(three["m1"], type(other).open(other.path))
+
+
+def test_korean_is_scored_on_morphemes(tmp_path):
+    """From the configuration to the report: what members and floors are compared by as well."""
+    said = ("차", "우유", "빵", "밥", "국", "떡")
+    talks = [
+        (f"#Person1#: {one}를 주세요.\n#Person2#: 네.", [f"#Person1#은 {one}를 산다."])
+        for one in said
+    ]
+    data = write_split(tmp_path / "s", talks[:4], talks[4:])
+    folder = make_model(tmp_path / "m", "kobart", talks)
+    config = config_of(
+        folder,
+        evaluation={"tokenizer": "morphemes"},
+        generation={"beams": 1, "max_new_tokens": 8, "min_new_tokens": 8},
+    )
+    checkpoint = write_checkpoint(tmp_path / "c", trained(config, data, steps=30), config, data)
+    report = evaluate(checkpoint, data)
+    assert "Korean morphemes (Kiwi)" in report["protocol"]
+    found = report["parts"]["valid"]["rouge"]
+    for name, texts in floor_summaries(data.dialogues("valid")).items():
+        own = named(rouge(texts, data.references("valid"), tokenizer="morphemes", combine="max"))
+        assert {metric: values[name] for metric, values in found.items()} == own
+        words = named(rouge(texts, data.references("valid"), tokenizer="words", combine="max"))
+        assert own["rouge1"] > words["rouge1"]  # the particle no longer hides the noun
+    assert 0 < found["rouge_sum"]["model"] <= 3
+    assert exhibit(report["exhibits"]["rouge"]).y == "F1 on morphemes"

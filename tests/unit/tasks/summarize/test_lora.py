@@ -6,27 +6,29 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import Tensor
 
+from seqtune.contracts.config import EnsembleConfig
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.resolve import Resolved
+from seqtune.tasks.summarize import TASK
+from seqtune.tasks.summarize.assets import restored_model, write_model_assets
 from seqtune.tasks.summarize.batches import build_data
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.decoding import greedy, write
-from seqtune.tasks.summarize.model import (
-    build_model,
-    open_speech,
-    restored_model,
-    settle,
-    weights_of,
-    write_model_assets,
-)
+from seqtune.tasks.summarize.model import build_model, open_speech, weights_of
 from seqtune.tasks.summarize.module import SummarizeModule, build_module
+from seqtune.tasks.summarize.params import PredictConfig
+from seqtune.tasks.summarize.rouge import rouge
+from seqtune.tasks.summarize.scorer import load_summarizer
+from seqtune.tasks.summarize.settle import settle
 from seqtune.text.pretrained import load_model
 
 from .examples import config_of, make_model, rows, write_split
+from .folders import write_checkpoint, write_ensemble
 
 LORA = {"enabled": True, "r": 4, "alpha": 16}
 NAMES = ("kobart", "llama", "qwen3")
@@ -166,3 +168,35 @@ def test_a_missing_library_is_said_before_anything_is_built(
         ConfigurationError, match=rf"summarize\.model\.{key} needs {library}.*pip install {library}"
     ):
         settle(Resolved(config, {}), split)
+
+
+def test_it_is_measured_weighed_and_predicts(
+    models: dict[str, Path], split: SummarizeData, tmp_path: Path
+) -> None:
+    """What is opened again and again is the base that it names, with its own adapters."""
+    config = config_of(
+        models["llama"], model={"lora": LORA}, generation={"beams": 1, "max_new_tokens": 8}
+    )
+    module = build_module(config, split)
+    trained(module, config, split, steps=20)
+    checkpoint = write_checkpoint(tmp_path / "c", module, config, split)
+    texts = load_summarizer(checkpoint).summarise(split.dialogues("valid"), batch_size=4).texts
+    assert all(texts)
+
+    measured = TASK.measure(checkpoint, split, config)  # type: ignore[misc]
+    scores = rouge(texts, split.references("valid"), tokenizer="words", combine="max")
+    assert measured["decoded_rouge_sum"] == pytest.approx(float(scores.sum(axis=1).mean()))
+
+    base = write_checkpoint(tmp_path / "b", build_module(config, split), config, split)
+    members = {"trained": checkpoint, "untrained": base}
+    pool = TASK.open_pool(members, split, EnsembleConfig(), seed=0)
+    first, second = pool.facts()["rouge_sum_of_each"]
+    assert first == pytest.approx(measured["decoded_rouge_sum"])
+    assert second != first
+
+    ensemble = write_ensemble(tmp_path / "e", {checkpoint: 1.0, base: 0.0})
+    for number, path in enumerate((checkpoint, ensemble)):
+        out = tmp_path / f"out{number}"
+        out.mkdir()
+        TASK.predict(path, split, PredictConfig(batch_size=4), new_rows=(), out=out)
+        assert pq.read_table(out / "predictions.parquet")["summary"].to_pylist() == texts

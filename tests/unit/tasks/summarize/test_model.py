@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,12 @@ from transformers import AutoConfig
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.contracts.resolve import Resolved
+from seqtune.tasks.summarize.assets import restored_model, write_model_assets
 from seqtune.tasks.summarize.data import SummarizeData
-from seqtune.tasks.summarize.model import (
-    build_model,
-    fill,
-    open_speech,
-    restored_model,
-    settle,
-    source,
-    weights_of,
-    write_model_assets,
-)
-from seqtune.tasks.summarize.params import SummarizeConfig
+from seqtune.tasks.summarize.decoder import Decoder, make_batches, pad_of
+from seqtune.tasks.summarize.model import build_model, fill, open_speech, source, weights_of
+from seqtune.tasks.summarize.params import GenerationConfig, SummarizeConfig
+from seqtune.tasks.summarize.settle import settle
 from seqtune.text.pretrained import identity, load_model, load_tokenizer
 from seqtune.text.tiny import make_kobart
 
@@ -78,14 +73,22 @@ def test_building_twice_gives_the_same_weights(
     assert all(first[name].equal(second[name]) for name in first)
 
 
-def test_a_summary_ends_with_the_true_end(kobart: Path, split: SummarizeData) -> None:
+def test_a_summary_ends_with_the_true_end(
+    kobart: Path, split: SummarizeData, tmp_path: Path
+) -> None:
     """KoBART's configuration forces <usr>, id 2, at the end of whatever is generated."""
     assert AutoConfig.from_pretrained(kobart).to_dict()["forced_eos_token_id"] == 2
-    model = build_model(config_of(kobart), split)
-    end = load_tokenizer(kobart).eos_token_id
-    assert model.generation_config.eos_token_id == end != 2
-    assert model.generation_config.forced_eos_token_id == end
-    assert model.generation_config.decoder_start_token_id == model.config.decoder_start_token_id
+    config = config_of(kobart)
+    model = build_model(config, split).eval()
+    write_model_assets(tmp_path, config, split)
+    restored, tokenizer, kind = restored_model(tmp_path, config, weights_of(model), device="cpu")
+    batch = make_batches([[5, 6, 7]], pad=pad_of(tokenizer), size=1, kind=kind, device="cpu")[0]
+    settings = GenerationConfig(beams=1, max_new_tokens=6, min_new_tokens=6)
+    for one in (model, restored.eval()):
+        written = Decoder.of(one, tokenizer, kind).tokens(batch, settings, seed=0)
+        assert written.shape == (1, 6)
+        assert 2 not in written
+    assert tokenizer.eos_token_id != 2
 
 
 def test_from_scratch_takes_no_weights(kobart: Path, split: SummarizeData) -> None:
@@ -195,3 +198,38 @@ def test_base_is_named_where_there_are_adapters(
     assert base["name"] == str(llama)
     assert base["revision"] == identity(llama)
     assert base["tokens"] == open_speech(config, split).tokens
+
+
+@pytest.mark.parametrize("asked", ["none", "both", "paraphrase"])
+def test_an_augmentation_that_the_split_holds(kobart: Path, tmp_path: Path, asked: str) -> None:
+    made = {"paraphrase": []}  # made, though nothing came of it
+    data = write_split(tmp_path / "s", rows(6), rows(4, start=6), made=made)
+    settled(config_of(kobart, preprocess={"augmentation": asked}), data)
+
+
+@pytest.mark.parametrize(
+    ("made", "holds"), [((), "none that were made up"), (("paraphrase",), "paraphrase")]
+)
+def test_an_augmentation_that_the_split_does_not_hold(
+    kobart: Path, tmp_path: Path, made: tuple[str, ...], holds: str
+) -> None:
+    data = write_split(
+        tmp_path / "s", rows(6), rows(4, start=6), made=dict.fromkeys(made, rows(2, start=10))
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        settled(config_of(kobart, preprocess={"augmentation": "backtranslation"}), data)
+    said = str(caught.value)
+    assert f"holds no rows made by backtranslation (it holds {holds})" in said
+    assert "Set summarize.split.augmentation=backtranslation or both" in said
+    assert "run split again" in said
+
+
+def test_from_scratch_needs_no_weights(kobart: Path, split: SummarizeData, tmp_path: Path) -> None:
+    copy = shutil.copytree(kobart, tmp_path / "copy")
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    with pytest.raises(ConfigurationError, match="its weights are pickled"):
+        settled(config_of(copy), split)
+    config = settled(config_of(copy, model={"from_scratch": True}), split).config
+    assert build_model(config, split).num_parameters() > 0
+    (copy / "pytorch_model.bin").unlink()
+    build_model(config_of(copy, model={"from_scratch": True}), split)

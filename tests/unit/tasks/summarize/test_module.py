@@ -145,7 +145,7 @@ def test_validation_is_exact_over_tokens_and_rows(
         return np.array([[number, 0.25, 0.5] for number in numbers], np.float64)
 
     split_refs = split.references("valid")
-    monkeypatch.setattr("seqtune.tasks.summarize.rouge.rouge", scores)
+    monkeypatch.setattr("seqtune.tasks.summarize.module.rouge", scores)
     long = {"max_target_length": 100}
     config = config_of(models[name], evaluation={"max_rows": 6, "batch_size": 4}, preprocess=long)
     of = build_module(config, split)

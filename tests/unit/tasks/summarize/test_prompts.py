@@ -43,14 +43,6 @@ def test_the_day_is_not_in_the_prompt(tokenizer: Any) -> None:
     assert text.startswith("26 Jul 2024 False")
 
 
-def test_only_the_dialogue_is_cut(tokenizer: Any) -> None:
-    prompt = prompt_of(tokenizer, ASKED)
-    dialogue = tokenizer.encode("a b c d e f g h i j")
-    cut = prompt.cut(dialogue, prompt.length + 3)
-    assert cut == [*prompt.before, *dialogue[:3], *prompt.after]
-    assert prompt.cut(dialogue, 1000) == prompt.around(dialogue)
-
-
 def test_a_model_without_template_gets_the_plain_one(tokenizer: Any, tmp_path: Path) -> None:
     base = plain(tokenizer, tmp_path)
     ids = prompt_of(base, ASKED).around(base.encode("milk"))

@@ -12,8 +12,8 @@ import torch
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.tasks.summarize import TASK
-from seqtune.tasks.summarize.batches import pairs
 from seqtune.tasks.summarize.data import SummarizeData
+from seqtune.tasks.summarize.encoding import pairs
 from seqtune.tasks.summarize.scorer import load_summarizer
 from seqtune.training import fit
 

@@ -1,0 +1,45 @@
+"""What is the same of every checkpoint of a task on text: where and how it computes."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.text.trained import Trained, place
+
+
+def test_the_device_that_is_named_comes_first() -> None:
+    assert place("meta", "cpu").type == "meta"
+    assert place(None, "cpu").type == "cpu"
+    with pytest.raises(ConfigurationError, match="device='nowhere' cannot be used on this machine"):
+        place("nowhere", "cpu")
+
+
+def test_what_was_trained_on_another_machine_computes_here(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with caplog.at_level(logging.WARNING):
+        assert place(None, "auto").type == "cpu"
+        assert not caplog.records
+        assert place(None, "cuda").type == "cpu"
+    assert "trained with accelerator=cuda; this machine has none, using cpu" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [("bf16", torch.bfloat16), ("fp32", torch.float32), ("fp16", torch.float32)],
+)
+def test_it_computes_in_the_precision_of_training(precision: str, dtype: torch.dtype) -> None:
+    """No CPU computes in fp16."""
+    config: Any = SimpleNamespace(training=SimpleNamespace(precision=precision))
+    checkpoint: Any = None
+    trained = Trained(checkpoint, "best", config, tokenizer=None, device=torch.device("cpu"))
+    with trained.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
