@@ -14,6 +14,7 @@ from kedro import KedroDeprecationWarning
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io.core import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
+from yaml import YAMLError
 
 from seqtune.contracts.errors import ConfigurationError, SeqtuneError, storage_error
 
@@ -54,9 +55,15 @@ def explain(error: BaseException) -> BaseException | None:
             return cause
         if isinstance(cause, OSError) and (known := storage_error(cause, cause.filename or "data")):
             return known
-    if isinstance(error, DatasetError | ParameterValidationError):
+    if isinstance(error, DatasetError | ParameterValidationError) or _is_of_yaml(error):
         return error
     return None
+
+
+def _is_of_yaml(error: BaseException) -> bool:
+    """Files of conf that cannot be read; Kedro's messages name them."""
+    text = str(error)
+    return isinstance(error, YAMLError) or text.startswith("Duplicate keys found")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

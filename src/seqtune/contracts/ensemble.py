@@ -110,7 +110,7 @@ def open_ensemble(path: Path) -> Ensemble:
 
 
 def require_weighable(member: str, path: Path, *, trained_on: str, content_hash: str) -> None:
-    """Refuse to weigh a member on rows that it may have been trained on: both are hashes of splits."""
+    """Refuse to weigh a member on rows that it may have been trained on (hashes of splits)."""
     if trained_on != content_hash:
         raise ArtifactError(
             f"member {member} ({path}) was trained on another split (content {trained_on[:12]}) "

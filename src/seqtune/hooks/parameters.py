@@ -22,6 +22,19 @@ from seqtune.tuning.parameters import TuningParameters, parse_tuning
 SectionT = TypeVar("SectionT", bound=Section)
 
 
+def _read(file: Path, origin: str) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] | None = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ConfigurationError(
+            f"{origin}{where}: this is no YAML ({getattr(error, 'problem', error)}); look for a "
+            "bracket, a quote or an indentation there"
+        ) from error
+    return values or {}
+
+
 class ParameterHooks:
     """Turns each task's YAML into typed, checked `TaskParameters` that know their origins.
 
@@ -41,7 +54,7 @@ class ParameterHooks:
         for environment in environments:
             for file in sorted((source / environment).rglob("parameters*.yml")):
                 origin = str(Path(source.name) / file.relative_to(source))
-                values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+                values = _read(file, origin)
                 self._origins.update({key: origin for key, _ in flatten(values)})
 
     @hook_impl(tryfirst=True)  # the other hooks read what is parsed here

@@ -45,6 +45,26 @@ def test_a_bug_is_not_explained_away(error: Exception) -> None:
     assert explain(error) is None
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"a": "recommend: {seed: ["}, "conf/local/parameters_a.yml, line 1: this is no YAML"),
+        ({"a": "recommend: {seed: 1}", "b": "recommend: {seed: 2}"}, "Duplicate keys found in"),
+    ],
+)
+def test_a_file_of_conf_that_cannot_be_read_is_named(
+    project: Path, kedro: Any, files: dict[str, str], said: str
+) -> None:
+    for name, text in files.items():
+        (project / "conf" / "local" / f"parameters_{name}.yml").write_text(text)
+
+    result = kedro("run", "--pipelines", "split")
+
+    assert result.returncode == 1
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_an_interrupted_run_exits_as_shells_expect() -> None:
     assert Interrupted("stopped", signal_number=15).exit_code == 143
 
