@@ -164,6 +164,7 @@ def trained(kedro: Kedro, project: Path, raw: Path) -> Path:
     return project / "data" / "06_models" / "recommend" / "checkpoint"
 
 
+@pytest.mark.slow
 def test_checkpoints_are_checked_before_they_are_used(
     kedro: Kedro, raw: Path, trained: Path
 ) -> None:

@@ -97,6 +97,7 @@ def test_predict_takes_the_checkpoint_where_that_is_asked_for(
     assert f"predicted with the checkpoint ({asked})" in output
 
 
+@pytest.mark.slow
 def test_seeds_are_trained_by_workers_and_a_second_ensemble_on_test_is_counted(
     shared_kedro: Kedro, data: Path
 ) -> None:

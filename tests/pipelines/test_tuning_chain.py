@@ -88,6 +88,7 @@ def test_a_person_is_told_what_each_stage_gave(tuned: str) -> None:
         assert f"\n{part} " in tuned
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tuned")
 def test_run_again_it_does_nothing_new_and_says_so(shared_kedro: Kedro, data: Path) -> None:
     before = num_trials(data), read(data, "06_models/recommend/best_config.yml")
@@ -109,6 +110,7 @@ def test_training_reproduces_the_best_trial_exactly(shared_kedro: Kedro, data: P
     assert manifest["epochs_planned"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tuned")
 def test_training_refuses_what_was_not_tuned_and_names_it(shared_kedro: Kedro) -> None:
     patience = "recommend.training.early_stopping.patience=4"
@@ -158,6 +160,7 @@ def test_an_edited_space_is_searched_and_the_old_study_stays(
     assert num_trials(data) > before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tuned")
 def test_one_stage_alone(shared_kedro: Kedro, data: Path) -> None:
     before = num_trials(data)
@@ -223,6 +226,7 @@ def test_all_faults_of_a_space_are_told_before_anything_runs(
         assert f"{root}.{key}" in message
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tuned")
 def test_a_searched_key_that_is_never_read_is_refused(
     shared_kedro: Kedro, shared_project: Path

@@ -91,7 +91,10 @@ def test_the_verb_that_strips_takes_outputs_away(tmp_path: Path) -> None:
     assert json.loads(file.read_text()) == notebook("01_data")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [*(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[:2]), *NAMES[2:]],
+)
 def test_a_notebook_runs_to_the_end(name: str, finished_project: Path, tmp_path: Path) -> None:
     ran = execute(name, copy_of(finished_project, tmp_path), tmp_path)
 

@@ -131,11 +131,14 @@ class ValidateConfig(Section):
 class EnsembleConfig(Section):
     """Who is in an ensemble, and how much each counts."""
 
-    members: Literal["auto", "trials", "seeds", "checkpoints"] = "auto"
-    """trials: the best of tuning; seeds: the final configuration with other seeds; checkpoints:
-    those named below; auto: trials where there was tuning, else seeds."""
+    members: Literal["auto", "trials", "seeds", "presets", "checkpoints"] = "auto"
+    """trials: the best of tuning; seeds: the final configuration with other seeds; presets: one
+    model after another; checkpoints: those named below; auto: trials where there was tuning, else
+    seeds."""
     top: PositiveInt = 5
-    """Members from trials or seeds; the trained checkpoint is the first of them."""
+    """Members from trials, seeds or presets; the trained checkpoint is the first of them."""
+    presets: tuple[str, ...] = ()
+    """Those that members=presets takes, by name; empty: all of the task's, in their order."""
     checkpoints: tuple[str, ...] = ()
     """Folders of checkpoints, or versions of the catalog's."""
     scale: str = "auto"

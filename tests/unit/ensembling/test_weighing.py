@@ -195,7 +195,7 @@ def test_weights_are_shares_and_never_do_worse_where_they_were_found(margins, se
     assert weigh(pool, config(folds=3, greedy_rounds=4), seed=seed) == found
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(MARGINS.filter(lambda margins: margins.shape[1] > 1), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter_where_the_folds_are_the_same(margins, random):
     shuffled = random.sample(range(margins.shape[1]), margins.shape[1])

@@ -1,4 +1,4 @@
-"""Who is in the ensemble: the best trials, other seeds, or checkpoints that somebody named."""
+"""Who is in the ensemble: the best trials, other seeds, presets, or checkpoints that were named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from pydantic import ValidationError
 
 from seqtune.contracts.checkpoint import MANIFEST, Checkpoint, open_checkpoint
 from seqtune.contracts.config import EnsembleConfig, RunConfig, VerifyConfig, fingerprint
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, SeqtuneError
+from seqtune.contracts.errors import (
+    ArtifactError,
+    ConfigurationError,
+    SeqtuneError,
+    did_you_mean,
+)
 from seqtune.contracts.parameters import IGNORE, RUNTIME, TaskParameters
 from seqtune.contracts.resolve import flatten
 from seqtune.contracts.seeds import derive_seed
@@ -46,7 +51,7 @@ class Chooser:
         )
         if kind == "checkpoints":
             return Plan(tuple(distinct([first, *self._named()])), kind, why)
-        others = self._trials() if kind == "trials" else self._seeds()
+        others = {"trials": self._trials, "presets": self._presets}.get(kind, self._seeds)()
         members = [first]
         for other in others:
             members = distinct([*members, other])
@@ -59,7 +64,7 @@ class Chooser:
 
     def _kind(self) -> tuple[str, str]:
         wanted, root = self.settings.members, "ensemble.members"
-        if wanted in ("seeds", "checkpoints"):
+        if wanted in ("seeds", "presets", "checkpoints"):
             return wanted, f"{root}={wanted}"
         unfit = self._why_no_trials()
         if not unfit:
@@ -106,6 +111,29 @@ class Chooser:
                 fingerprint=print_of_it,
                 config=resolved.config,
                 known_score=best.metrics.get(resolved.config.training.monitor),
+            )
+
+    def _presets(self) -> Iterator[Planned]:
+        """The task's configuration under its presets, without what tuning found."""
+        root = "ensemble.presets"
+        if not self.data.has_validation:
+            raise ConfigurationError(
+                "ensemble.members=presets needs something held out to find each one's best epoch "
+                "on, and split.use_full_data leaves nothing; choose seeds or checkpoints"
+            )
+        for name in self.settings.presets or self.parameters.presets:
+            if name not in self.parameters.presets:
+                raise ConfigurationError(
+                    f"{root}: {name!r} is no preset of {self.task.name}; "
+                    f"{did_you_mean(name, list(self.parameters.presets))}"
+                )
+            parameters = self.parameters._replace(preset=name)
+            config = resolve_run(self.task, parameters, self.data)[0].config
+            yield Planned(
+                name=f"preset-{name}",
+                origin=f"preset {name}",
+                fingerprint=fingerprint(config, data_hash=self.data.content_hash),
+                config=config,
             )
 
     def _seeds(self) -> Iterator[Planned]:

@@ -70,6 +70,33 @@ def test_auto_takes_seeds_where_there_was_no_tuning(choose: Choose) -> None:
     assert plan == choose(trials=[]).choose()
 
 
+def with_presets(parameters: TaskParameters) -> TaskParameters:
+    widths = {"narrow": 4, "wide": 16}
+    presets = {name: {"model": {"hidden_units": width}} for name, width in widths.items()}
+    free = Layer("conf", {"model": {"num_heads": 2, "num_layers": 1, "max_len": 8}})
+    return parameters._replace(presets=presets, files=free)
+
+
+def test_presets_are_one_configuration_each_in_their_order(
+    choose: Choose, small_parameters: TaskParameters
+) -> None:
+    plan = choose(members="presets", parameters=with_presets(small_parameters)).choose()
+
+    assert [member.origin for member in plan.members[1:]] == ["preset narrow", "preset wide"]
+    assert [m.config.model.hidden_units for m in plan.members[1:] if m.config] == [4, 16]
+
+
+def test_presets_can_be_named_and_must_exist(
+    choose: Choose, small_parameters: TaskParameters
+) -> None:
+    parameters = with_presets(small_parameters)
+    plan = choose(members="presets", presets=("wide",), parameters=parameters).choose()
+    assert [member.name for member in plan.members] == ["trained", "preset-wide"]
+
+    with pytest.raises(ConfigurationError, match="'wid' is no preset of recommend; did you mean"):
+        choose(members="presets", presets=("wid",), parameters=parameters).choose()
+
+
 def test_seeds_differ_from_the_trained_configuration_in_nothing_else(
     choose: Choose, trained: Path
 ) -> None:
