@@ -41,7 +41,7 @@ def untrained(data: SplitData, *, precision: str | None = None) -> LoadedModel:
     torch.manual_seed(0)
     network = build_model(config.model, num_items=data.num_items, sides={})
     nowhere: Checkpoint = None  # type: ignore[assignment]
-    return LoadedModel(nowhere, "best", config, network.to(device).eval(), torch.device(device))
+    return LoadedModel(nowhere, "best", config, torch.device(device), network.to(device).eval())
 
 
 def batches(

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from seqtune.opened import place
 from seqtune.text.split import Part
-from seqtune.text.trained import place
 
 from .data import ClassifyData, model_folder
 from .model import outline

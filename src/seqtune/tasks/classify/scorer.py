@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,10 @@ import torch
 from seqtune.batching import EvalOrder
 from seqtune.contracts.checkpoint import NEXT_STEP, Checkpoint, Which, open_checkpoint
 from seqtune.contracts.errors import ArtifactError
+from seqtune.opened import Trained, config_of, place, weights_of
 from seqtune.text.pretrained import load_tokenizer
 from seqtune.text.split import Part
 from seqtune.text.tokens import Tokens
-from seqtune.text.trained import Trained, config_of, place, weights_of
 
 from .data import ClassifyData, read_labels, write_texts
 from .model import TextClassifier, empty_encoder
@@ -33,6 +34,7 @@ Logits = npt.NDArray[np.float64]
 class Classifier(Trained[ClassifyConfig]):
     """Weights of a checkpoint in a model that no longer changes."""
 
+    tokenizer: Any
     labels: tuple[str, ...]
     model: TextClassifier
 

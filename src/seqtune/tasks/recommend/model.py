@@ -172,7 +172,6 @@ def build_model(config: ModelConfig, *, num_items: int, sides: Mapping[str, Side
 
 def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> Bert4Rec:
     """A model from the weights of a checkpoint alone: sizes and side tables are in them."""
-    weights = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
     sides = {
         name: SideEmbedding(
             num_values=len(weights[f"sides.{name}.embedding.weight"]) - 1,

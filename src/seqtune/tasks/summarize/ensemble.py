@@ -17,7 +17,7 @@ from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.ensemble import Ensemble, is_ensemble, open_ensemble
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.contracts.task import Report
-from seqtune.text.trained import Described, place
+from seqtune.opened import Described, place
 
 from .decoding import Written
 from .params import SummarizeConfig

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from seqtune.opened import place
 from seqtune.text.pretrained import empty_model, load_config
-from seqtune.text.trained import place
 
 from .data import SummarizeData
 from .encoding import pairs

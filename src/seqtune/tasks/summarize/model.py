@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.contracts.seeds import derive_seed
+from seqtune.opened import HALF, place
 from seqtune.text.pretrained import (
     empty_model,
     load_config,
@@ -22,7 +23,6 @@ from seqtune.text.pretrained import (
     load_tokenizer,
     locate,
 )
-from seqtune.text.trained import HALF, place
 
 from . import lora
 from .data import SummarizeData

@@ -13,7 +13,7 @@ import torch
 
 from seqtune.contracts.checkpoint import NEXT_STEP, Which, open_checkpoint
 from seqtune.contracts.errors import ArtifactError
-from seqtune.text.trained import Described, Trained, config_of, place, weights_of
+from seqtune.opened import Described, Trained, config_of, place, weights_of
 
 from .assets import restored_model
 from .decoder import Batch, make_batches, pad_of
@@ -33,6 +33,7 @@ SECONDS_BETWEEN_WORDS = 30.0
 class Summarizer(Trained[SummarizeConfig]):
     """Weights of a checkpoint in a model that no longer changes."""
 
+    tokenizer: Any
     kind: Kind
     model: Any
 

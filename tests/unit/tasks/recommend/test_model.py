@@ -217,7 +217,7 @@ class TestSides:
         config = ModelConfig(
             hidden_units=16, num_heads=2, num_layers=1, max_len=8, use_genre_emb=True
         )
-        saved = {f"model.{name}": value for name, value in model.state_dict().items()}
+        saved = model.state_dict()
         items = torch.tensor([[1, 2, 3, 9]])
         again = load_model(config, saved)
         assert not again.training

@@ -1,7 +1,4 @@
-"""A checkpoint of a task on text, opened: what is the same whatever the model computes.
-
-It needs neither a hub nor the folder that the model came from.
-"""
+"""What is the same of every opened checkpoint, whatever its model computes."""
 
 from __future__ import annotations
 
@@ -81,7 +78,6 @@ class Described(Generic[Config]):
 class Trained(Described[Config]):
     """The same ready to compute; a task adds its model."""
 
-    tokenizer: Any
     device: torch.device
 
     def autocast(self) -> AbstractContextManager[Any]:

@@ -1,4 +1,4 @@
-"""What is the same of every checkpoint of a task on text: where and how it computes."""
+"""What is the same of every opened checkpoint: where and how it computes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seqtune.contracts.errors import ConfigurationError
-from seqtune.text.trained import Trained, place
+from seqtune.opened import Trained, place
 
 
 def test_the_device_that_is_named_comes_first() -> None:
@@ -40,6 +40,6 @@ def test_it_computes_in_the_precision_of_training(precision: str, dtype: torch.d
     """No CPU computes in fp16."""
     config: Any = SimpleNamespace(training=SimpleNamespace(precision=precision))
     checkpoint: Any = None
-    trained = Trained(checkpoint, "best", config, tokenizer=None, device=torch.device("cpu"))
+    trained = Trained(checkpoint, "best", config, torch.device("cpu"))
     with trained.autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
