@@ -11,6 +11,7 @@ from test_page import EVIL, Structure, visible
 from text_facts import classify_facts, summarize_facts
 
 from seqtune.reporting.page import render
+from seqtune.run_report.answer import answer
 
 FACTS: dict[str, Callable[..., dict[str, Any]]] = {
     "classify": classify_facts,
@@ -118,6 +119,19 @@ def test_an_ensemble_that_chooses_is_not_said_to_add_up(pages: dict[str, str]) -
     assert "brought to one scale and added up" in classify
     assert "minimum Bayes risk" in summarize
     assert "added up" not in summarize
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [(("ingest_report", "split_report", "dry_run_report"), "29 rows"), (("ingest_report",), "29")],
+)
+def test_a_run_that_came_no_further_than_its_data_says_so(kept: tuple[str, ...], said: str) -> None:
+    facts = summarize_facts()
+    documents = {name: facts["documents"][name] for name in kept}
+    values = {name: one["value"] for name, one in documents.items()}
+    page = render({**facts, "documents": documents, "answer": answer(values), "tables": {}})
+
+    assert said in english(section(page, "answer"))
 
 
 def test_a_dry_run_has_its_section(pages: dict[str, str]) -> None:
