@@ -93,7 +93,7 @@ def write_report(
     *,
     minutes: float,
 ) -> None:
-    """A table of the curve, the metrics with their floors, and a few examples."""
+    """The curve and the metrics with their floors; no texts, which may not be passed on."""
     rows = result.history
     report = Report(name, title="DialogSum: a small BART from scratch beside its floors")
     report.text(
@@ -130,12 +130,6 @@ def add_metrics(report: Report, metrics: dict[str, Any]) -> None:
         report.table(
             ["metric", *names],
             [[metric, *(f"{own[name]:.4f}" for name in names)] for metric, own in groups.items()],
-        )
-    if examples := metrics["exhibits"].get("examples"):
-        report.text(f"## {examples['title']}")
-        report.table(
-            ["kind", "reference", "summary", "ROUGE sum"],
-            [[row[0], row[3], row[4], f"{row[5]:.2f}"] for row in examples["rows"]],
         )
 
 
