@@ -119,6 +119,12 @@ def require_weighable(member: str, path: Path, *, trained_on: str, content_hash:
         )
 
 
+def require_weights(weights: npt.NDArray[np.float64], num_members: int) -> None:
+    """Refuse what is no weighting: one number a member, none below 0 and some above."""
+    if weights.shape != (num_members,) or not (weights >= 0).all() or not weights.any():
+        raise ValueError(f"{weights!r} are not weights of {num_members} members, some above 0")
+
+
 def ensemble_fingerprint(
     shares: Mapping[str, float],
     *,

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import require_weighable
+from seqtune.contracts.ensemble import require_weighable, require_weights
 from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.contracts.seeds import derive_seed
 
@@ -110,10 +110,7 @@ class ClassifyPool:
 
     def _weighted(self, weights: Floats, scale: str) -> _Weighted:
         weights = np.asarray(weights, np.float64)
-        if weights.shape != (self.num_members,) or not (weights >= 0).all() or not weights.any():
-            raise ValueError(
-                f"{weights!r} are not weights of {self.num_members} members, some above 0"
-            )
+        require_weights(weights, self.num_members)
         key = (scale, weights.tobytes())
         if key in self._known:
             self._known.move_to_end(key)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 
 from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import require_weighable
+from seqtune.contracts.ensemble import require_weighable, require_weights
 from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.contracts.seeds import derive_seed
 
@@ -129,10 +129,7 @@ class RecommendPool:
 
     def _combined(self, scores: Mapping[str, Floats], weights: Floats, scale: str) -> Floats:
         """The weighted sum of members' scores [M, ...], in the very steps of an ensemble's."""
-        if weights.shape != (self.num_members,) or not (weights >= 0).all() or not weights.any():
-            raise ValueError(
-                f"{weights!r} are not weights of {self.num_members} members, some above 0"
-            )
+        require_weights(weights, self.num_members)
         total = np.zeros(scores[scale].shape[1:])
         for share, own in zip(weights, scores[scale], strict=True):
             if share > 0:

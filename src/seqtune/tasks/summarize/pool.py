@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import require_weighable
+from seqtune.contracts.ensemble import require_weighable, require_weights
 from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.contracts.seeds import derive_seed
 
@@ -85,10 +85,7 @@ class SummarizePool:
         }
 
     def _members(self, weights: Floats, scale: str) -> Int64:
-        if weights.shape != (self.num_members,) or not (weights >= 0).all() or not weights.any():
-            raise ValueError(
-                f"{weights!r} are not weights of {self.num_members} members, some above 0"
-            )
+        require_weights(weights, self.num_members)
         if scale != SCALE:
             raise ValueError(f"scale={scale!r} is none of {self.scales}")
         key = weights.tobytes()
