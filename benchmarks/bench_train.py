@@ -28,12 +28,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from _harness import CLOCKS, Clock, Report, Timing, interleaved, repeat, seconds_of, show
 from _movielens import ml1m_split
-from seqtune.contracts.seeds import derive_seed
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.batches import build_data
 from seqtune.tasks.recommend.data import SplitData
-from seqtune.tasks.recommend.masking import mask_batch
-from seqtune.tasks.recommend.module import RecommendModule, build_module
+from seqtune.tasks.recommend.module import build_module
 from seqtune.tasks.recommend.params import RecommendConfig
 from seqtune.training import fit
 from seqtune.training.optimizers import build_optimizer
@@ -179,7 +177,7 @@ class BareLoop:
         dtype = AUTOCAST.get(self.config.training.precision)
         self.optimizer.zero_grad()
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
-            loss = training_loss(self.module, items, number)
+            loss = self.module.training_step(items, number)
         loss.backward()
         clip = self.config.training.gradient_clip_val
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), clip)
@@ -189,19 +187,6 @@ class BareLoop:
         """All that is computed, and what of it is not padding."""
         sizes = [(batch.numel(), int((batch > 0).sum())) for batch in self.loader]
         return sum(size[0] for size in sizes), sum(size[1] for size in sizes)
-
-
-def training_loss(module: RecommendModule, items: Tensor, number: int) -> Tensor:
-    generator = torch.Generator(items.device).manual_seed(derive_seed(0, "mask", number))
-    model = module.config.model
-    batch = mask_batch(
-        items,
-        num_items=module.model.num_items,
-        mask_prob=model.random_mask_prob,
-        last_item_ratio=model.last_item_mask_ratio,
-        generator=generator,
-    )
-    return module.model.loss(batch.inputs, batch.positions, batch.targets)
 
 
 def step_timings(

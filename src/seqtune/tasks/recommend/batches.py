@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from seqtune.batching import EvalOrder, Rows
 
 from .data import Int32, Int64, SplitData
-from .params import RecommendConfig
+from .params import ModelConfig, RecommendConfig
 
 if TYPE_CHECKING:
     from .datamodule import RecommendData
@@ -112,12 +112,12 @@ def build_data(config: RecommendConfig, data: SplitData) -> RecommendData:
     return RecommendData(config, data)
 
 
-def training_spans(data: SplitData, *, max_len: int) -> Spans:
-    """The last max_len items that training sees of every user who has any."""
+def training_spans(data: SplitData, model: ModelConfig) -> Spans:
+    """The last max_len items that training sees of every user who has enough to learn from."""
     starts = np.asarray(data.offsets[:-1])
     ends = starts + data.train_end
-    some = data.train_end > 0
-    return Spans(np.asarray(data.items), starts[some], ends[some]).last(max_len)
+    some = data.train_end >= model.shortest_sequence
+    return Spans(np.asarray(data.items), starts[some], ends[some]).last(model.max_len)
 
 
 def evaluation(data: SplitData, part: Part, *, max_len: int) -> EvalBatches:

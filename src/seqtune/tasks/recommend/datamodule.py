@@ -30,7 +30,7 @@ class RecommendData(LightningDataModule):
         self._data = data
 
     def train_dataloader(self) -> Loader[Tensor]:
-        spans = training_spans(self._data, max_len=self._config.model.max_len)
+        spans = training_spans(self._data, self._config.model)
         rank, world_size = place_among_ranks()
         order = TrainOrder(
             spans.lengths,

@@ -37,8 +37,20 @@ class Wanted(NamedTuple):
         return cls(positions, rows * num_queries + ranks, num_queries)
 
 
+def causal_mask(keys: Tensor | None, *, time: int, device: torch.device) -> Tensor:
+    """Each position sees itself and what stands before it and is a key: bool [B, 1, T, T].
+
+    `keys` is bool [B, 1, 1, T], None where all are; B is 1 then. Itself is always among them: a
+    softmax over nothing would be NaN, and nobody asks a position of padding.
+    """
+    before = torch.ones(time, time, dtype=torch.bool, device=device).tril_()
+    if keys is None:
+        return before[None, None]
+    return (before & keys) | torch.eye(time, dtype=torch.bool, device=device)
+
+
 class SelfAttention(nn.Module):
-    """Bidirectional multi-head attention; padding is no key to anybody."""
+    """Multi-head attention; padding is no key to anybody."""
 
     def __init__(self, hidden: int, heads: int, *, dropout: float) -> None:
         super().__init__()
@@ -48,7 +60,8 @@ class SelfAttention(nn.Module):
         self.dropout = CheapDropout(dropout)
 
     def forward(self, x: Tensor, visible: Tensor | None, wanted: Wanted | None) -> Tensor:
-        """x [B, T, D], visible bool [B, 1, 1, T] or None for all -> [B * T, D] or [M, D]."""
+        """x [B, T, D], visible bool [B, 1, Q, T] (B and Q may be 1) or None for all
+        -> [B * T, D] or [M, D]."""
         batch, hidden = len(x), x.shape[-1]
         if wanted is None:
             query, key, value = self._split(self.inputs(x), 3)

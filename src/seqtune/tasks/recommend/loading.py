@@ -15,7 +15,7 @@ from seqtune.contracts.checkpoint import NEXT_STEP, Checkpoint, Which, open_chec
 from seqtune.contracts.errors import ArtifactError
 from seqtune.opened import Trained, config_of, place, weights_of
 
-from .model import Bert4Rec
+from .model import ItemTransformer
 from .model import load_model as model_of_weights
 from .params import RecommendConfig
 
@@ -24,7 +24,7 @@ from .params import RecommendConfig
 class LoadedModel(Trained[RecommendConfig]):
     """Weights of a checkpoint in a model that no longer changes."""
 
-    model: Bert4Rec
+    model: ItemTransformer
 
     @property
     def assets(self) -> Path:
@@ -64,7 +64,7 @@ def load_model(path: Path, which: Which = "best", *, device: str | None = None) 
     return LoadedModel(checkpoint, which, config, where, model.to(where).eval())
 
 
-def _model(checkpoint: Checkpoint, config: RecommendConfig, which: Which) -> Bert4Rec:
+def _model(checkpoint: Checkpoint, config: RecommendConfig, which: Which) -> ItemTransformer:
     weights = weights_of(checkpoint, which)
     try:
         return model_of_weights(config.model, weights)

@@ -1,4 +1,8 @@
-"""BERT4Rec: a bidirectional transformer that names the items behind [MASK].
+"""A transformer over sequences of items, with one of two objectives.
+
+- cloze (BERT4Rec): it looks at both sides and names the items behind [MASK].
+- causal (SASRec with a cross entropy over all items): each item sees those before it only, and
+  names the one that follows.
 
 Sequences are padded with 0 on the left and positions are counted from the end, so that the width
 of the padding never changes a score. Items are 1..V, [MASK] is V + 1.
@@ -8,7 +12,7 @@ embeddings of its values. With `share_embeddings` that same sum is the output pr
 never seen in training is then still placed by its side values); otherwise the output is a linear
 layer of its own. Either way each item has a bias.
 
-Shapes: B batch, T time, D hidden, V items, M masked positions.
+Shapes: B batch, T time, D hidden, V items, M positions that are asked for.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from torch.nn import functional
 
 from .data import Side
 from .dropout import CheapDropout
-from .layers import Block, Wanted
+from .layers import Block, Wanted, causal_mask
 from .loss import item_cross_entropy
 from .params import ModelConfig
 
@@ -57,7 +61,7 @@ class SideEmbedding(nn.Module):
         return functional.pad(means, (0, 0, 0, 1))
 
 
-class Bert4Rec(nn.Module):
+class ItemTransformer(nn.Module):
     """See the module's docstring."""
 
     def __init__(
@@ -68,6 +72,7 @@ class Bert4Rec(nn.Module):
         self.num_items = num_items
         self.mask_token = num_items + 1
         self.max_len = config.max_len
+        self.is_causal = config.objective == "causal"
         self.items = nn.Embedding(num_items + 2, hidden, padding_idx=PADDING)
         self.sides = nn.ModuleDict({name: sides[name] for name in config.sides})
         self.positions = nn.Parameter(torch.empty(config.max_len, hidden))
@@ -94,6 +99,8 @@ class Bert4Rec(nn.Module):
     def hidden_at(self, items: Tensor, positions: Tensor) -> Tensor:
         """Hidden states [M, D] at some positions only, ascending, into items.flatten()."""
         batch, time = items.shape
+        if self.is_causal:  # nearly all of them, and each has keys of its own
+            return self._encode(items, None).index_select(0, positions)
         return self._encode(items, Wanted.of(positions, batch=batch, time=time))
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -101,18 +108,21 @@ class Bert4Rec(nn.Module):
         return functional.linear(hidden, self._output_weight(), self.item_bias)
 
     def loss(self, items: Tensor, positions: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross entropy of the items [M] that stood at these positions."""
+        """Mean cross entropy of the items [M] that are to be named at these positions."""
         hidden = _in_autocast_type(self.hidden_at(items, positions))
         return item_cross_entropy(hidden, self._output_weight(), self.item_bias, targets - 1)
 
     def next_item_scores(self, items: Tensor) -> Tensor:
         """Scores fp32 [B, V] of the item that comes next; `items` [B, T] ends in [MASK].
 
-        The product is taken in fp32 whatever the precision: rounding would make ties.
+        A causal model has no use for [MASK]; its answer is where the last item is. The product is
+        taken in fp32 whatever the precision: rounding would make ties.
         """
+        if self.is_causal:
+            items = items[:, :-1] if items.shape[1] > 1 else torch.zeros_like(items)
         batch, time = items.shape
         ends = torch.arange(1, batch + 1, device=items.device) * time - 1
-        hidden = self.hidden_at(items, ends)  # [B, D]
+        hidden = self._encode(items, Wanted.of(ends, batch=batch, time=time))  # [B, D]
         with torch.autocast(hidden.device.type, enabled=False):
             weight = self._output_weight().float()
             return functional.linear(hidden.float(), weight, self.item_bias.float())
@@ -122,7 +132,8 @@ class Bert4Rec(nn.Module):
         return self._table()[1 : self.mask_token]
 
     def _encode(self, items: Tensor, wanted: Wanted | None) -> Tensor:
-        """[B * T, D], or [M, D] where only some positions are wanted."""
+        """[B * T, D], or [M, D] where only some positions are wanted: of a causal model, the last
+        ones, which may see everything."""
         time = items.shape[1]
         if time > self.max_len:
             raise ValueError(f"a sequence of {time} items is longer than max_len={self.max_len}")
@@ -131,11 +142,12 @@ class Bert4Rec(nn.Module):
         if x.device.type == "cpu":  # where norms run in what they get; on a GPU they run in fp32
             x = _in_autocast_type(x)
         x = self.dropout(self.norm(x))
-        visible = _visible_keys(items)
+        keys = _visible_keys(items)
+        visible = causal_mask(keys, time=time, device=items.device) if self.is_causal else keys
         *first, last = self.blocks
         for block in first:
             x = block(x, visible).view_as(x)
-        hidden: Tensor = last(x, visible, wanted)
+        hidden: Tensor = last(x, visible if wanted is None else keys, wanted)
         return hidden
 
     def _table(self) -> Tensor:
@@ -162,15 +174,17 @@ class Bert4Rec(nn.Module):
         self.positions.normal_(0.0, std)
 
 
-def build_model(config: ModelConfig, *, num_items: int, sides: Mapping[str, Side]) -> Bert4Rec:
+def build_model(
+    config: ModelConfig, *, num_items: int, sides: Mapping[str, Side]
+) -> ItemTransformer:
     """A fresh model for a catalogue and its side tables."""
     embeddings = {
         name: SideEmbedding.of(sides[name], hidden=config.hidden_units) for name in config.sides
     }
-    return Bert4Rec(config, num_items=num_items, sides=embeddings)
+    return ItemTransformer(config, num_items=num_items, sides=embeddings)
 
 
-def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> Bert4Rec:
+def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> ItemTransformer:
     """A model from the weights of a checkpoint alone: sizes and side tables are in them."""
     sides = {
         name: SideEmbedding(
@@ -181,7 +195,7 @@ def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> Bert4Rec:
         )
         for name in config.sides
     }
-    model = Bert4Rec(config, num_items=len(weights["item_bias"]), sides=sides)
+    model = ItemTransformer(config, num_items=len(weights["item_bias"]), sides=sides)
     model.load_state_dict(weights)
     return model.eval()
 

@@ -1,4 +1,4 @@
-"""BERT4Rec as a LightningModule: what one step of training and of validation computes.
+"""The model as a LightningModule: what one step of training and of validation computes.
 
 `training.fit` attaches the optimiser and keeps the mean loss of an epoch. Masks come from a
 generator seeded for each step, so that a run that stopped anywhere goes on with the masks it would
@@ -7,6 +7,7 @@ have had.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
@@ -16,9 +17,9 @@ from seqtune.contracts.seeds import derive_seed
 
 from .batches import EvalBatch
 from .data import SplitData
-from .masking import mask_batch
 from .metrics import mean_metrics, rank_counts, target_ranks
-from .model import Bert4Rec, build_model
+from .model import ItemTransformer, build_model
+from .objectives import Questions, masked_items, next_items
 from .params import RecommendConfig
 
 PREFIXES = ("val", "train")
@@ -26,13 +27,13 @@ PREFIXES = ("val", "train")
 
 
 class RecommendModule(LightningModule):
-    """Cross entropy over masked positions; full ranking in validation.
+    """Cross entropy over the positions that are asked for; full ranking in validation.
 
     The first validation loader holds what was held out, the second (where there is one) a sample
     of what was trained on.
     """
 
-    def __init__(self, config: RecommendConfig, model: Bert4Rec) -> None:
+    def __init__(self, config: RecommendConfig, model: ItemTransformer) -> None:
         super().__init__()
         self.config = config
         self.model = model
@@ -40,14 +41,20 @@ class RecommendModule(LightningModule):
 
     def training_step(self, items: Tensor, batch_idx: int) -> Tensor:
         """Mean loss of one batch of item sequences [B, T]."""
-        batch = mask_batch(
+        return self.model.loss(*self.questions(items, batch_idx))
+
+    def questions(self, items: Tensor, batch_idx: int) -> Questions:
+        """What this step asks; the same whenever it is asked again."""
+        model = self.config.model
+        if model.objective == "causal":
+            return next_items(items)
+        return masked_items(
             items,
             num_items=self.model.num_items,
-            mask_prob=self.config.model.random_mask_prob,
-            last_item_ratio=self.config.model.last_item_mask_ratio,
+            mask_prob=model.random_mask_prob,
+            last_item_ratio=model.last_item_mask_ratio,
             generator=self._mask_generator(batch_idx),
         )
-        return self.model.loss(batch.inputs, batch.positions, batch.targets)
 
     def on_validation_epoch_start(self) -> None:
         self._rank_counts = {}
@@ -99,6 +106,12 @@ def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
         for name in config.model.sides
         if name not in data.sides
     ]
+    if np.max(data.train_end, initial=0) < config.model.shortest_sequence:
+        faults.append(
+            f"recommend.model.objective={config.model.objective}, but no user of the split has "
+            f"{config.model.shortest_sequence} items to train on; give longer histories, hold out "
+            "fewer items (recommend.split), or use objective=cloze"
+        )
     if faults:
         raise ConfigurationError(faults)
     return RecommendModule(

@@ -98,8 +98,11 @@ class SplitConfig(Section):
 
 
 class ModelConfig(Section):
-    """BERT4Rec."""
+    """A transformer over items."""
 
+    objective: Literal["cloze", "causal"] = "cloze"
+    """cloze (BERT4Rec): name masked items, from both sides; causal (SASRec): name the next item
+    at every position, from those before it."""
     hidden_units: Annotated[int, Field(ge=2, le=4096)] = 256
     """Width of the model; num_heads must divide it."""
     num_heads: Annotated[int, Field(ge=1, le=64)] = 8
@@ -117,9 +120,9 @@ class ModelConfig(Section):
     init_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
     """Standard deviation of the weights at the start."""
     random_mask_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
-    """Share of a sequence's items that are masked in training."""
+    """cloze: share of a sequence's items that are masked in training."""
     last_item_mask_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
-    """Share of sequences of which only the last item is masked, as in prediction."""
+    """cloze: share of sequences of which only the last item is masked, as in prediction."""
     use_genre_emb: bool = False
     """Add embeddings of the side table genre.csv."""
     use_director_emb: bool = False
@@ -138,6 +141,11 @@ class ModelConfig(Section):
                 f"choose one of {', '.join(map(str, divisors))}"
             )
         return self
+
+    @property
+    def shortest_sequence(self) -> int:
+        """Items that a user must have in the training part to be learned from."""
+        return 2 if self.objective == "causal" else 1
 
     @property
     def sides(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from seqtune.contracts.checkpoint import (
 )
 from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
 from seqtune.tasks.recommend.data import ARRAYS, SplitData, SplitManifest, content_hash
-from seqtune.tasks.recommend.model import Bert4Rec, build_model
+from seqtune.tasks.recommend.model import ItemTransformer, build_model
 from seqtune.tasks.recommend.params import RecommendConfig
 
 
@@ -92,12 +92,12 @@ def tiny_config(**model: object) -> RecommendConfig:
     )
 
 
-def random_model(config: RecommendConfig, data: SplitData, *, seed: int = 0) -> Bert4Rec:
+def random_model(config: RecommendConfig, data: SplitData, *, seed: int = 0) -> ItemTransformer:
     torch.manual_seed(seed)
     return build_model(config.model, num_items=data.num_items, sides=data.sides).eval()
 
 
-def favouring(item: int, *others: int, data: SplitData, config: RecommendConfig) -> Bert4Rec:
+def favouring(item: int, *others: int, data: SplitData, config: RecommendConfig) -> ItemTransformer:
     """A model that ranks the given items first for everybody, and the rest by their number."""
     model = random_model(config, data)
     with torch.no_grad():
@@ -109,7 +109,9 @@ def favouring(item: int, *others: int, data: SplitData, config: RecommendConfig)
     return model
 
 
-def write_checkpoint(path: Path, model: Bert4Rec, config: RecommendConfig, data: SplitData) -> Path:
+def write_checkpoint(
+    path: Path, model: ItemTransformer, config: RecommendConfig, data: SplitData
+) -> Path:
     """A checkpoint folder whose best and last weights are this model's."""
     path.mkdir(parents=True)
     save_file({f"model.{k}": v for k, v in model.state_dict().items()}, path / "best.safetensors")

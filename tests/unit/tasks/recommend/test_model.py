@@ -10,14 +10,15 @@ from torch.nn import functional
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.dropout import CheapDropout
 from seqtune.tasks.recommend.loss import item_cross_entropy
-from seqtune.tasks.recommend.model import Bert4Rec, build_model, load_model
+from seqtune.tasks.recommend.model import ItemTransformer, build_model, load_model
+from seqtune.tasks.recommend.objectives import next_items
 from seqtune.tasks.recommend.params import ModelConfig
 
 NUM_ITEMS = 50
 MASK = NUM_ITEMS + 1
 
 
-def make(*, seed: int = 0, std: float = 0.2, **settings: object) -> Bert4Rec:
+def make(*, seed: int = 0, std: float = 0.2, **settings: object) -> ItemTransformer:
     """A model whose scores differ visibly (init_std 0.2) and that drops nothing."""
     values = {"hidden_units": 32, "num_heads": 4, "num_layers": 2, "max_len": 64}
     values |= {"dropout_rate": 0.0, "init_std": std}
@@ -31,19 +32,26 @@ def sequence(*items: int, width: int) -> Tensor:
     return row
 
 
+OBJECTIVES = pytest.mark.parametrize("objective", ["cloze", "causal"])
+
+
+@OBJECTIVES
 @pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize("width", [5, 17, 64])
-def test_scores_do_not_depend_on_the_width_of_the_padding(mode: str, width: int) -> None:
-    model = make().train(mode == "train")
+def test_scores_do_not_depend_on_the_width_of_the_padding(
+    mode: str, width: int, objective: str
+) -> None:
+    model = make(objective=objective).train(mode == "train")
     narrow = model.next_item_scores(sequence(7, 3, 9, MASK, width=4))
     wide = model.next_item_scores(sequence(7, 3, 9, MASK, width=width))
     torch.testing.assert_close(wide, narrow, atol=1e-5, rtol=0)
     assert narrow.std() > 0.1
 
 
+@OBJECTIVES
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_scores_do_not_depend_on_the_other_rows_of_the_batch(mode: str) -> None:
-    model = make().train(mode == "train")
+def test_scores_do_not_depend_on_the_other_rows_of_the_batch(mode: str, objective: str) -> None:
+    model = make(objective=objective).train(mode == "train")
     alone = model.next_item_scores(sequence(7, 3, 9, MASK, width=4))
     others = torch.randint(1, NUM_ITEMS + 1, (30, 64), dtype=torch.int32)
     batch = torch.cat([others[:13], sequence(7, 3, 9, MASK, width=64), others[13:]])
@@ -59,9 +67,39 @@ def test_order_matters_and_so_does_what_comes_after() -> None:
     assert not torch.allclose(hidden[0, 1], hidden[1, 1], atol=1e-3)  # bidirectional
 
 
+def test_a_causal_model_sees_nothing_that_comes_after() -> None:
+    model = make(objective="causal")
+    items = torch.randint(1, NUM_ITEMS + 1, (3, 9), dtype=torch.int32)
+    items[1, :4] = 0
+    changed = items.clone()
+    changed[:, 6:] = 1 + changed[:, 6:] % NUM_ITEMS
+    before, after = model(items), model(changed)
+    torch.testing.assert_close(after[:, :6], before[:, :6], atol=1e-6, rtol=0)
+    assert not torch.allclose(after[:, 6:], before[:, 6:], atol=1e-3)
+
+
+@pytest.mark.parametrize("attention_dropout", [False, True])
+def test_a_causal_model_predicts_what_it_was_trained_to(attention_dropout: bool) -> None:
+    """The item behind the last one: the same from the whole sequence and from its end alone."""
+    model = make(objective="causal", attention_dropout=attention_dropout)
+    items = torch.randint(1, NUM_ITEMS + 1, (4, 10), dtype=torch.int32)
+    items[2, :7] = 0
+    items[:, -1] = MASK
+    asked = next_items(items)
+    trained_on = model.logits(model.hidden_at(asked.inputs, torch.arange(8, 36, 9)))
+    torch.testing.assert_close(model.next_item_scores(items), trained_on, atol=1e-5, rtol=0)
+
+
+def test_a_causal_model_can_be_asked_for_users_without_history() -> None:
+    scores = make(objective="causal").eval().next_item_scores(torch.tensor([[MASK], [MASK]]))
+    assert scores.shape == (2, NUM_ITEMS)
+    assert bool(scores.isfinite().all())
+
+
+@OBJECTIVES
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_a_row_of_padding_only_gives_numbers_and_disturbs_nobody(mode: str) -> None:
-    model = make().train(mode == "train")
+def test_a_row_of_padding_only_gives_numbers_and_disturbs_nobody(mode: str, objective: str) -> None:
+    model = make(objective=objective).train(mode == "train")
     items = torch.cat([sequence(1, 2, MASK, width=6), torch.zeros(1, 6, dtype=torch.int32)])
     hidden = model(items)
     hidden.sum().backward()
@@ -70,9 +108,10 @@ def test_a_row_of_padding_only_gives_numbers_and_disturbs_nobody(mode: str) -> N
     torch.testing.assert_close(hidden[0, 3:], model(items[:1, 3:])[0], atol=1e-5, rtol=0)
 
 
+@OBJECTIVES
 @pytest.mark.parametrize("attention_dropout", [False, True])
-def test_wanted_positions_are_those_of_the_whole(attention_dropout: bool) -> None:
-    model = make(attention_dropout=attention_dropout)
+def test_wanted_positions_are_those_of_the_whole(attention_dropout: bool, objective: str) -> None:
+    model = make(objective=objective, attention_dropout=attention_dropout)
     items = torch.randint(1, NUM_ITEMS + 1, (5, 12), dtype=torch.int32)
     items[1, :9] = 0
     positions = torch.tensor([3, 7, 11, 23, 24, 25, 26, 59])  # none of row 3
@@ -167,7 +206,7 @@ def test_spelled_out_attention_is_that_of_sdpa(dtype: torch.dtype) -> None:
 
 
 class TestSides:
-    def model(self, split: SplitData, **settings: object) -> Bert4Rec:
+    def model(self, split: SplitData, **settings: object) -> ItemTransformer:
         torch.manual_seed(0)
         config = ModelConfig(
             hidden_units=16,

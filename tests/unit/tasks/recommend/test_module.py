@@ -74,9 +74,13 @@ def test_one_step_lowers_the_loss_of_its_batch(
     assert float(module.training_step(items, 0).detach()) < float(before.detach())
 
 
-def test_overfits_one_batch(tiny_config: RecommendConfig, tiny_split: SplitData) -> None:
+@pytest.mark.parametrize("objective", ["cloze", "causal"])
+def test_overfits_one_batch(
+    tiny_config: RecommendConfig, make_split: Callable[..., SplitData], objective: str
+) -> None:
     """Ratio 1 masks the last item: the same question and the same answer at every step."""
-    config = changed(tiny_config, "model", last_item_mask_ratio=1.0)
+    tiny_split = make_split([(1, 2, 3, 4, 5, 6, 7), (3, 1, 8, 2, 4, 5)])
+    config = changed(tiny_config, "model", last_item_mask_ratio=1.0, objective=objective)
     module = attached(config, tiny_split)
     optimizer = module.configure_optimizers()
     items = next(iter(build_data(config, tiny_split).train_dataloader()))
@@ -90,6 +94,15 @@ def test_overfits_one_batch(tiny_config: RecommendConfig, tiny_split: SplitData)
     asked[:, -1] = tiny_split.mask_token
     best = module.model.next_item_scores(asked).argmax(1) + 1
     assert best.tolist() == items[:, -1].tolist()
+
+
+def test_sequences_of_one_item_have_no_next_one(
+    tiny_config: RecommendConfig, make_split: Callable[..., SplitData]
+) -> None:
+    causal = changed(tiny_config, "model", objective="causal")
+    with pytest.raises(ConfigurationError, match="no user of the split has 2 items to train on"):
+        build_module(causal, make_split([(1, 2, 3), (3, 2, 1)]))
+    build_module(causal, make_split([(1, 2, 3), (3, 2, 1, 4)]))
 
 
 def test_masks_are_a_function_of_seed_epoch_and_step(

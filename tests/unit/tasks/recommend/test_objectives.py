@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqtune.tasks.recommend.masking import MaskedBatch, mask_batch
+from seqtune.tasks.recommend.objectives import Questions, masked_items, next_items
 
 NUM_ITEMS = 1000
 MASK = NUM_ITEMS + 1
 
 
 def masked(items: torch.Tensor, *, prob: float = 0.2, last: float = 0.0, seed: int = 0):
-    return mask_batch(
+    return masked_items(
         items,
         num_items=NUM_ITEMS,
         mask_prob=prob,
@@ -104,5 +104,13 @@ def test_nothing_is_drawn_from_the_global_generator() -> None:
     before = torch.get_rng_state()
     items = torch.ones(3, 4, dtype=torch.int32)
     result = masked(items)
-    assert isinstance(result, MaskedBatch)
+    assert isinstance(result, Questions)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_next_items_are_asked_for_behind_every_item_and_never_behind_padding() -> None:
+    items = torch.tensor([[0, 0, 5, 6, 7], [1, 2, 3, 4, 9], [0, 0, 0, 0, 8]], dtype=torch.int32)
+    asked = next_items(items)
+    assert asked.inputs.tolist() == [[0, 0, 5, 6], [1, 2, 3, 4], [0, 0, 0, 0]]
+    assert asked.positions.tolist() == [2, 3, 4, 5, 6, 7]
+    assert asked.targets.tolist() == [6, 7, 2, 3, 4, 9]

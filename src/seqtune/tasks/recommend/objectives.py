@@ -1,6 +1,8 @@
-"""Masking for training, vectorised over the batch.
+"""What training asks of a batch of sequences, vectorised over the batch.
 
-A sequence is treated in one of two ways.
+Causal: each item after the first, from those before it. Nothing is drawn.
+
+Cloze: a sequence is treated in one of two ways.
 - Each item is chosen with `mask_prob`; of the chosen ones 80 % become [MASK], 10 % a random item
   and 10 % stay as they are.
 - With probability `last_item_ratio`, and also where chance chose no item at all, only the last
@@ -8,7 +10,7 @@ A sequence is treated in one of two ways.
 
 So every sequence that has an item trains on at least one. Padding is never chosen.
 
-Shapes: B batch, T time, M masked positions.
+Shapes: B batch, T time, M positions that are asked for.
 """
 
 from __future__ import annotations
@@ -22,20 +24,27 @@ _SHARE_MASK = 0.8
 _SHARE_RANDOM = 0.1
 
 
-class MaskedBatch(NamedTuple):
+class Questions(NamedTuple):
     inputs: Tensor  # [B, T], as items
     positions: Tensor  # int64 [M], ascending, into inputs.flatten()
-    targets: Tensor  # int64 [M], the items that were there
+    targets: Tensor  # int64 [M], the items that are to be named there
 
 
-def mask_batch(
+def next_items(items: Tensor) -> Questions:
+    """Which item follows each one; `items` [B, T] are padded on the left."""
+    inputs = items[:, :-1].contiguous()
+    positions = inputs.flatten().nonzero().squeeze(1)
+    return Questions(inputs, positions, items[:, 1:].flatten()[positions].long())
+
+
+def masked_items(
     items: Tensor,  # [B, T], padded on the left
     *,
     num_items: int,
     mask_prob: float,
     last_item_ratio: float,
     generator: torch.Generator,
-) -> MaskedBatch:
+) -> Questions:
     """Choose positions and hide them; every draw comes from `generator`."""
     draws = torch.rand(items.shape, generator=generator, device=items.device)  # [B, T]
     chosen = (draws < mask_prob) & (items > 0)
@@ -50,7 +59,7 @@ def mask_batch(
     always = last_only[positions // items.shape[1]]  # [M]
     inputs = items.flatten().clone()
     inputs[positions] = torch.where(always, num_items + 1, hidden)
-    return MaskedBatch(inputs.view_as(items), positions, targets.long())
+    return Questions(inputs.view_as(items), positions, targets.long())
 
 
 def _replacements(targets: Tensor, *, num_items: int, generator: torch.Generator) -> Tensor:
