@@ -14,10 +14,10 @@ AT = $(if $(ENV),--env $(ENV))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all lint format bench viz viz-static dashboard mlflow notebook docs pictures lock clean
+.PHONY: help setup run test test-all lint format bench bench-peers viz viz-static dashboard mlflow notebook docs pictures lock clean
 
 help: ## List these verbs
-	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## Create .venv with every version that was tested (the other verbs do it too)
 
@@ -46,6 +46,9 @@ bench: $(READY) ## Run the benchmarks (minutes); reports go to benchmarks/report
 	@for script in benchmarks/bench_*.py; do \
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
+
+bench-peers: $(READY) ## Run BERT4Rec of other libraries beside ours (hours; ARGS="--users 300")
+	@PYTHONPATH=benchmarks $(BIN)/python -m peers $(ARGS)
 
 viz: $(READY) ## Show the graph in a browser, on this machine only
 	$(KEDRO) graph $(AT) $(if $(PORT),--port $(PORT))
