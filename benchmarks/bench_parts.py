@@ -9,6 +9,7 @@ items). Where torch's is the faster one, the model uses it.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 
 import torch
@@ -16,8 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from _harness import CLOCKS, Report, Timing, interleaved, show
+from seqtune.tasks.recommend.attention import attend_in_pieces
 from seqtune.tasks.recommend.dropout import CheapDropout
-from seqtune.tasks.recommend.layers import SelfAttention
+from seqtune.tasks.recommend.layers import causal_mask
 from seqtune.tasks.recommend.loss import item_cross_entropy
 
 BATCH, TIME, HIDDEN, HEADS, ITEMS, MASKED, RATE = 128, 200, 64, 2, 3416, 3840, 0.2
@@ -36,13 +38,14 @@ def main() -> None:
             timings = interleaved(pair, times=arguments.times, clock=CLOCKS[arguments.clock])
             rows.append([name, str(dtype).removeprefix("torch."), *cells(timings)])
     report.text(f"Seconds of the {arguments.clock} clock, forward and backward.")
-    report.table(["part", "type", "ours", "torch's", "torch's over ours"], rows)
+    report.table(["part", "type", "ours", "torch's", "torch's over ours", "by torch's steps"], rows)
     report.write()
 
 
 def cells(timings: dict[str, Timing]) -> list[str]:
     ours, torchs = timings["ours"], timings["torch"]
-    return [str(ours), str(torchs), show(torchs.median / ours.median)]
+    steps = str(timings["steps"]) if "steps" in timings else ""
+    return [str(ours), str(torchs), show(torchs.median / ours.median), steps]
 
 
 def parts(dtype: torch.dtype) -> dict[str, Pair]:
@@ -52,6 +55,8 @@ def parts(dtype: torch.dtype) -> dict[str, Pair]:
         "cross entropy with its projection": losses(dtype),
         "attention": attentions(dtype, rate=0.0),
         "attention with dropout": attentions(dtype, rate=RATE),
+        "causal attention": attentions(dtype, rate=0.0, causal=True),
+        "causal attention with dropout": attentions(dtype, rate=RATE, causal=True),
     }
 
 
@@ -80,18 +85,32 @@ def losses(dtype: torch.dtype) -> Pair:
     }
 
 
-def attentions(dtype: torch.dtype, *, rate: float) -> Pair:
-    """The spelled-out way (which the model takes where it is the faster) and SDPA."""
-    attention = SelfAttention(HIDDEN, HEADS, dropout=rate)
-    shape = (BATCH, TIME, HEADS, HIDDEN // HEADS)
-    inputs = [torch.randn(shape, dtype=dtype).transpose(1, 2) for _ in range(3)]
+def attentions(dtype: torch.dtype, *, rate: float, causal: bool = False) -> Pair:
+    """In pieces (which the model takes where that is the faster), SDPA, and step by step."""
+    dropout = CheapDropout(rate)
+    visible = causal_mask(None, time=TIME, device=torch.device("cpu")) if causal else None
+    packed = torch.randn(BATCH, TIME, 3, HEADS, HIDDEN // HEADS, dtype=dtype)
+    packed = packed.permute(2, 0, 3, 1, 4)
 
-    def torchs(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        return functional.scaled_dot_product_attention(query, key, value, dropout_p=rate)
+    def torchs(packed: Tensor) -> Tensor:
+        query, key, value = packed
+        return functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=visible, dropout_p=rate
+        )
+
+    def by_steps(packed: Tensor) -> Tensor:
+        query, key, value = packed
+        scores = query @ key.mT / math.sqrt(query.shape[-1])
+        if visible is not None:
+            scores = scores.masked_fill(~visible, -torch.inf)
+        return dropout(scores.softmax(dim=-1)) @ value
 
     return {
-        "ours": there_and_back(lambda q, k, v: attention.spelled_out(q, k, v, None), *inputs),
-        "torch": there_and_back(torchs, *inputs),
+        "ours": there_and_back(
+            lambda packed: attend_in_pieces(packed, None, visible, dropout.coin()), packed
+        ),
+        "torch": there_and_back(torchs, packed),
+        "steps": there_and_back(by_steps, packed),
     }
 
 

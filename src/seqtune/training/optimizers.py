@@ -15,6 +15,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from typing_extensions import override
 
 from seqtune.contracts.config import TrainingConfig
+from seqtune.contracts.errors import ConfigurationError
+
+from .lazy import LazyAdam, clip_norm, has_sparse_gradients
 
 logger = logging.getLogger(__name__)
 
@@ -110,22 +113,32 @@ def build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Op
     """The optimiser by its name, in one fused kernel where it has one.
 
     Except under fp16: a fused optimiser removes the scale of the gradients inside its step, too
-    late for clipping them by norm. Each reads what it has a use for and nothing else.
+    late for clipping them by norm. Each reads what it has a use for and nothing else. A module
+    with sparse embeddings gets the lazy variant of Adam or AdamW.
     """
     groups = parameter_groups(module.named_parameters(), weight_decay=config.weight_decay)
+    is_lazy = has_sparse_gradients(module)
+    if is_lazy and config.optimizer not in ("adamw", "adam"):
+        raise ConfigurationError(
+            f"training.optimizer={config.optimizer} cannot update the rows of an embedding "
+            "lazily; choose adamw or adam, or switch lazy embeddings off"
+        )
     if config.optimizer == "adafactor":
         return torch.optim.Adafactor(groups, lr=config.lr)
     fused = config.precision != "fp16"
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.beta1, fused=fused)
-    adam = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return adam(
+    adam: Any = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    if is_lazy:
+        adam = partial(LazyAdam, decoupled_weight_decay=config.optimizer == "adamw")
+    optimizer: torch.optim.Optimizer = adam(
         groups,
         lr=config.lr,
         betas=(config.beta1, config.beta2),
         eps=config.eps,
         fused=fused,
     )
+    return optimizer
 
 
 def configure_optimizers(
@@ -163,4 +176,4 @@ class ClipNorm(Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, self._max_norm)
+        clip_norm(parameters, self._max_norm)

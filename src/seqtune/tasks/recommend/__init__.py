@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from seqtune.contracts.task import Lazy, TaskSpec
 
-from .params import SIDES
-
 _HERE = __name__
 
 TASK = TaskSpec(
     name="recommend",
-    sources=("interactions", *SIDES),
+    sources=("interactions", "genre", "director", "writer", "title"),
     ingested="interactions",
     parse_parameters=Lazy(f"{_HERE}.params:parse"),
     ingest=Lazy(f"{_HERE}.ingest:ingest"),

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from .datamodule import RecommendData
 
 Part = Literal["valid", "test", "next"]
+SCORES_AT_ONCE = 6 << 20
+"""Of a batch: with more, the allocator fetches fresh pages for each batch, which takes as long as
+computing them."""
+FEWEST_USERS = 16
+
+
+def users_at_once(batch_size: int, *, num_items: int) -> int:
+    """Users that are scored together: `batch_size`, or fewer where the catalogue is large."""
+    return min(batch_size, max(SCORES_AT_ONCE // num_items, FEWEST_USERS))
 
 
 class EvalBatch(NamedTuple):
@@ -113,11 +122,19 @@ def build_data(config: RecommendConfig, data: SplitData) -> RecommendData:
 
 
 def training_spans(data: SplitData, model: ModelConfig) -> Spans:
-    """The last max_len items that training sees of every user who has enough to learn from."""
+    """What training sees of every user who has enough to learn from: the last max_len items, and
+    with `window_step` older windows too, the oldest of which may be shorter."""
     starts = np.asarray(data.offsets[:-1])
     ends = starts + data.train_end
     some = data.train_end >= model.shortest_sequence
-    return Spans(np.asarray(data.items), starts[some], ends[some]).last(model.max_len)
+    starts, ends = starts[some], ends[some]
+    if model.window_step:
+        beyond = np.maximum(ends - starts - model.max_len, 0)
+        windows = 1 + -(-beyond // model.window_step)  # of each user
+        back = np.arange(windows.sum()) - np.repeat(np.cumsum(windows) - windows, windows)
+        starts, ends = np.repeat(starts, windows), np.repeat(ends, windows)
+        ends = ends - back * model.window_step
+    return Spans(np.asarray(data.items), starts, ends).last(model.max_len)
 
 
 def evaluation(data: SplitData, part: Part, *, max_len: int) -> EvalBatches:
@@ -164,6 +181,7 @@ def eval_batches(
     data: SplitData, part: Part, *, max_len: int, batch_size: int
 ) -> Iterator[EvalBatch]:
     """All users of a part, longest histories first."""
+    batch_size = users_at_once(batch_size, num_items=data.num_items)
     yield from _in_order(evaluation(data, part, max_len=max_len), batch_size=batch_size)
 
 

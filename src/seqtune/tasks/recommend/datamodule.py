@@ -16,6 +16,7 @@ from .batches import (
     evaluation,
     training_sample,
     training_spans,
+    users_at_once,
 )
 from .data import SplitData
 from .params import RecommendConfig
@@ -61,7 +62,9 @@ class RecommendData(LightningDataModule):
         rank, world_size = place_among_ranks()
         order = EvalOrder(
             batches.histories.lengths,
-            batch_size=self._config.evaluation.batch_size,
+            batch_size=users_at_once(
+                self._config.evaluation.batch_size, num_items=self._data.num_items
+            ),
             rank=rank,
             world_size=world_size,
         )

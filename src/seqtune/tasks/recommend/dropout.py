@@ -21,6 +21,22 @@ _NUMBERS_PER_WORD = 4
 _BITS_OF_ELEMENT = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
+class Coin:
+    """Decides element by element what is kept; seeded from torch's global generator."""
+
+    def __init__(self, dropped_levels: int) -> None:
+        self._words = np.random.SFC64(int(torch.randint(2**62, ())))
+        self._threshold = dropped_levels - _LEVELS // 2
+        self.scale = 1.0 / (1.0 - dropped_levels / _LEVELS)
+        """What is kept is multiplied by it."""
+
+    def kept(self, shape: torch.Size) -> Tensor:
+        """int16: all bits set where an element is kept, none where it is dropped."""
+        words = self._words.random_raw(-(-shape.numel() // _NUMBERS_PER_WORD))
+        numbers = torch.from_numpy(words.view(np.int16))[: shape.numel()]  # -32768..32767
+        return numbers.ge_(self._threshold).neg_().view(shape)
+
+
 class CheapDropout(nn.Module):
     """Sets elements to zero with probability `rate`; nothing in evaluation."""
 
@@ -34,32 +50,29 @@ class CheapDropout(nn.Module):
         """What the CPU applies for `rate`."""
         return self._dropped_levels / _LEVELS
 
+    def coin(self) -> Coin | None:
+        """What decides in this step on the CPU; None where nothing is dropped."""
+        return Coin(self._dropped_levels) if self.training and self.rate > 0.0 else None
+
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.rate == 0.0:
-            return x
         if x.device.type != "cpu":
-            return functional.dropout(x, self.rate)
-        kept = _kept(x.shape, dropped_levels=self._dropped_levels)
-        scale = 1.0 / (1.0 - self.applied_rate)
-        result: Tensor = _Masked.apply(x, kept, scale)  # type: ignore[no-untyped-call]
+            return functional.dropout(x, self.rate, training=self.training)
+        coin = self.coin()
+        if coin is None:
+            return x
+        result: Tensor = _Masked.apply(  # type: ignore[no-untyped-call]
+            x, coin.kept(x.shape), coin.scale
+        )
         return result
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"
 
 
-def _kept(shape: torch.Size, *, dropped_levels: int) -> Tensor:
-    """int16: all bits set where an element is kept, none where it is dropped."""
-    seed = int(torch.randint(2**62, ()))
-    words = np.random.SFC64(seed).random_raw(-(-shape.numel() // _NUMBERS_PER_WORD))
-    numbers = torch.from_numpy(words.view(np.int16))[: shape.numel()]  # uniform, -32768..32767
-    return numbers.ge_(dropped_levels - _LEVELS // 2).neg_().view(shape)
-
-
-def _masked(x: Tensor, kept: Tensor, scale: float) -> Tensor:
-    """x * scale where kept, else 0: an AND on the bits is vectorised, a select is not."""
+def where_kept(x: Tensor, kept: Tensor) -> Tensor:
+    """x where kept, else 0: an AND on the bits is vectorised, a select is not."""
     bits = _BITS_OF_ELEMENT[x.element_size()]
-    return (x.contiguous().view(bits) & kept).view(x.dtype).mul_(scale)
+    return (x.contiguous().view(bits) & kept).view(x.dtype)
 
 
 class _Masked(torch.autograd.Function):
@@ -67,9 +80,9 @@ class _Masked(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, kept: Tensor, scale: float) -> Tensor:
         ctx.save_for_backward(kept)
         ctx.scale = scale
-        return _masked(x, kept, scale)
+        return where_kept(x, kept).mul_(scale)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (kept,) = ctx.saved_tensors
-        return _masked(gradients[0], kept, ctx.scale), None, None
+        return where_kept(gradients[0], kept).mul_(ctx.scale), None, None

@@ -1,6 +1,7 @@
 """Why these items: near items, where the model looked, and what happens without an item.
 
-Attention says where the [MASK] position took its input from, layer by layer and head by head. It
+Attention says where the position that answers took its input from, layer by layer and head by
+head: [MASK], or in a causal model, which has none, the last item of the history. It
 is not an explanation: later layers mix what earlier ones have moved, values may be small where
 weights are large, and other weights could have given the same list. What an item of the history
 has caused is seen by taking it away, so `explain` does that for every item and gives both.
@@ -95,9 +96,10 @@ class Explanation:
     """What it saw, oldest first: known items only, and no more of them than its max_len allows.
     Empty for a user who got popular items: then there is nothing to explain."""
     attention: tuple[tuple[tuple[float, ...], ...], ...]
-    """From [MASK] to each item of `history`, by layer and head."""
+    """From the position that answers to each item of `history`, by layer and head."""
     own_attention: tuple[tuple[float, ...], ...]
-    """From [MASK] to itself, by layer and head; with `attention` it adds up to 1."""
+    """From [MASK] to itself, by layer and head; with `attention` it adds up to 1. Zero in a causal
+    model."""
     reasons: tuple[Reason, ...]
     """One for each recommended item, in the order of the list."""
 
@@ -126,12 +128,13 @@ def nearest_items(loaded: LoadedModel, item: int, k: int) -> tuple[Int64, Floats
 
 
 def mask_attention(loaded: LoadedModel, history: Int32) -> Floats:
-    """Where the [MASK] after a history looks: [L, H, T], the last column being [MASK] itself."""
+    """Where the answer to a history looks: [L, H, T], the last column being [MASK] itself."""
     (batch,) = _batches(loaded, history, np.array([0, len(history)]))
     with _listening(loaded.model.blocks) as heard:
         loaded.scores(batch.inputs)
         weights = [attention_weights(*inputs)[0, :, -1] for inputs in heard]  # [H, T] each
-    return torch.stack(weights).cpu().numpy()
+    without_mask = 1 if loaded.model.is_causal else 0
+    return functional.pad(torch.stack(weights), (0, without_mask)).cpu().numpy()
 
 
 def attention_weights(layer: SelfAttention, x: Tensor, visible: Tensor | None) -> Tensor:
@@ -143,6 +146,8 @@ def attention_weights(layer: SelfAttention, x: Tensor, visible: Tensor | None) -
         projected = projected.view(batch, time, 2, layer.heads, -1)
         query, key = projected.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, T, D/H] each
         scores = query @ key.transpose(-2, -1) / sqrt(query.shape[-1])
+        if (distances := layer.bias(time, time)) is not None:
+            scores = scores + distances
         if visible is not None:
             scores = scores.masked_fill(~visible, -torch.inf)
         return scores.softmax(dim=-1)

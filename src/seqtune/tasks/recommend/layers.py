@@ -10,13 +10,13 @@ H heads, D hidden, M wanted positions.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .attention import attend_in_pieces
 from .dropout import CheapDropout
 
 
@@ -49,12 +49,30 @@ def causal_mask(keys: Tensor | None, *, time: int, device: torch.device) -> Tens
     return (before & keys) | torch.eye(time, dtype=torch.bool, device=device)
 
 
-class SelfAttention(nn.Module):
-    """Multi-head attention; padding is no key to anybody."""
+def by_distance(of_distances: Tensor, time: int) -> Tensor:
+    """[H, L] by how far back a key stands -> [H, T, T] by query and key; T at most L.
 
-    def __init__(self, hidden: int, heads: int, *, dropout: float) -> None:
+    A column of zeros stands for all keys that come after. Rows are copies that are cut one place
+    later each, which has a gradient that costs no more than the copies.
+    """
+    heads = len(of_distances)
+    backwards = functional.pad(of_distances[:, :time].flip(1), (0, time))  # [H, 2T]
+    copies = backwards[:, None].expand(-1, time, -1).reshape(heads, -1)[:, time - 1 :]
+    skewed = functional.pad(copies, (0, time))[:, : time * (2 * time - 1)]
+    return skewed.view(heads, time, 2 * time - 1)[:, :, :time]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention; padding is no key to anybody.
+
+    With `distances` there is a bias for each head and each distance of a key behind its query; the
+    queries are then all positions, or the last ones.
+    """
+
+    def __init__(self, hidden: int, heads: int, *, dropout: float, distances: int = 0) -> None:
         super().__init__()
         self.heads = heads
+        self.distances = nn.Parameter(torch.zeros(heads, distances)) if distances else None
         self.inputs = nn.Linear(hidden, 3 * hidden)
         self.output = nn.Linear(hidden, hidden)
         self.dropout = CheapDropout(dropout)
@@ -64,60 +82,77 @@ class SelfAttention(nn.Module):
         -> [B * T, D] or [M, D]."""
         batch, hidden = len(x), x.shape[-1]
         if wanted is None:
-            query, key, value = self._split(self.inputs(x), 3)
+            query, packed = None, self._split(self.inputs(x), 3)
         else:
             weight, bias = self.inputs.weight, self.inputs.bias
-            key, value = self._split(functional.linear(x, weight[hidden:], bias[hidden:]), 2)
+            packed = self._split(functional.linear(x, weight[hidden:], bias[hidden:]), 2)
             chosen = x.flatten(0, 1).index_select(0, wanted.positions)  # [M, D]
             asked = functional.linear(chosen, weight[:hidden], bias[:hidden])
             spread = asked.new_zeros(batch * wanted.num_queries, hidden)
             spread = spread.index_copy(0, wanted.slots, asked)
             (query,) = self._split(spread.view(batch, wanted.num_queries, hidden), 1)
-        mixed = self._attend(query, key, value, visible)  # [B, H, Q, D/H]
+        mixed = self._attend(packed, query, visible)  # [B, H, Q, D/H]
         mixed = mixed.transpose(1, 2).reshape(-1, hidden)
         if wanted is not None:
             mixed = mixed.index_select(0, wanted.slots)
         output: Tensor = self.output(mixed)
         return output
 
-    def _split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
-        """[B, T, parts * D] -> that many times [B, H, T, D/H]."""
+    def _split(self, x: Tensor, parts: int) -> Tensor:
+        """[B, T, parts * D] -> [parts, B, H, T, D/H]."""
         batch, time, _ = x.shape
-        return x.view(batch, time, parts, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        return x.view(batch, time, parts, self.heads, -1).permute(2, 0, 3, 1, 4)
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None) -> Tensor:
-        """[B, H, Q, D/H]. SDPA, but on the CPU it is the slow way to drop and to learn in bf16.
+    def bias(self, num_queries: int, time: int) -> Tensor | None:
+        """[H, Q, T], added to the scores of the last queries."""
+        if self.distances is None:
+            return None
+        return by_distance(self.distances, time)[:, time - num_queries :]
 
+    def _attend(self, packed: Tensor, query: Tensor | None, visible: Tensor | None) -> Tensor:
+        """[B, H, Q, D/H], of queries, keys and values or of `query` and the last two.
+
+        SDPA, but on the CPU it is the slow way to drop and to learn in bf16:
         benchmarks/bench_parts.py measures both.
         """
+        bias = self.bias((packed[0] if query is None else query).shape[2], packed.shape[3])
         rate = self.dropout.rate if self.training else 0.0
-        learns_in_bf16 = query.requires_grad and query.dtype == torch.bfloat16
-        if query.device.type == "cpu" and (rate > 0.0 or learns_in_bf16):
-            return self.spelled_out(query, key, value, visible)
+        learns_in_bf16 = packed.requires_grad and packed.dtype == torch.bfloat16
+        if packed.device.type == "cpu" and (rate > 0.0 or learns_in_bf16):
+            return attend_in_pieces(packed, query, visible, self.dropout.coin(), bias=bias)
         return functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=visible, dropout_p=rate
+            packed[0] if query is None else query,
+            packed[-2],
+            packed[-1],
+            attn_mask=_joined(visible, bias, packed.dtype),
+            dropout_p=rate,
         )
 
-    def spelled_out(
-        self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None
-    ) -> Tensor:
-        """The same as SDPA, step by step, with our own dropout."""
-        scores = (query * (1.0 / math.sqrt(query.shape[-1]))) @ key.transpose(-2, -1)
-        if visible is not None:
-            scores = scores + torch.where(visible, 0.0, -torch.inf).to(scores.dtype)
-        weights = self.dropout(scores.softmax(dim=-1))  # [B, H, Q, T]
-        mixed: Tensor = weights.to(value.dtype) @ value
-        return mixed
+
+def _joined(visible: Tensor | None, bias: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """Both as SDPA takes them: bool, or what is added to the scores."""
+    if bias is None:
+        return visible
+    bias = bias.to(dtype)[None]
+    return bias if visible is None else bias.masked_fill(~visible, -torch.inf)
 
 
 class Block(nn.Module):
     """Attention and a 4x GELU feed-forward, each with dropout, residual and LayerNorm after."""
 
     def __init__(
-        self, hidden: int, heads: int, *, dropout: float, attention_dropout: float
+        self,
+        hidden: int,
+        heads: int,
+        *,
+        dropout: float,
+        attention_dropout: float,
+        distances: int = 0,
     ) -> None:
         super().__init__()
-        self.attention = SelfAttention(hidden, heads, dropout=attention_dropout)
+        self.attention = SelfAttention(
+            hidden, heads, dropout=attention_dropout, distances=distances
+        )
         self.norm_attention = nn.LayerNorm(hidden)
         self.widen = nn.Linear(hidden, 4 * hidden)
         self.narrow = nn.Linear(4 * hidden, hidden)

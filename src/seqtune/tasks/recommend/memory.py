@@ -23,6 +23,8 @@ MIB = float(1 << 20)
 
 STATE_BYTES = 16
 """A parameter in fp32: itself, its gradient, two moments of Adam."""
+GRADIENT_BYTES = 4
+"""Of that the gradient, which lazy embeddings do not have."""
 FIXED_MIB = 36.0
 """What does not grow: kernels, threads, a batch under way."""
 LOSS_PIECE = {"cpu": 1 << 18}
@@ -48,13 +50,15 @@ def estimate_memory(config: RecommendConfig, data: SplitData) -> float:
     """MiB that one training takes at most on one device, beside what was in use before."""
     parameters = num_parameters(config.model, data)
     peak = max(_training(config, data), _validation(config, data))
-    return (STATE_BYTES * parameters + peak) / MIB + FIXED_MIB
+    state = STATE_BYTES * parameters - GRADIENT_BYTES * _num_lazy(config.model, data)
+    return (state + peak) / MIB + FIXED_MIB
 
 
 def num_parameters(model: ModelConfig, data: SplitData) -> int:
     """Trained numbers of the model."""
     hidden, items = model.hidden_units, data.num_items
     block = 12 * hidden**2 + 13 * hidden
+    block += model.num_heads * model.max_len if model.relative_positions else 0
     embeddings = (items + 2 + model.max_len) * hidden + 2 * hidden
     sides = sum((data.sides[name].num_values + 1) * hidden for name in model.sides)
     output = items + (0 if model.share_embeddings else items * hidden)
@@ -67,23 +71,44 @@ def _training(config: RecommendConfig, data: SplitData) -> float:
     longest = int(np.max(data.train_end, initial=0))
     time = min(model.max_len, longest)
     batch = min(config.training.batch_size, data.num_users)
-    tokens, masked = batch * time, _masked(time, model.random_mask_prob)
+    tokens = batch * time
+    masked = time if model.objective == "causal" else _masked(time, model.random_mask_prob)
     hidden = tokens * model.hidden_units
-    # the last block answers for the masked positions alone
+    # the last block answers only where it is asked
     blocks = model.num_layers - 1 + masked / max(time, 1)
     weights = batch * model.num_heads * time * time
     kept = costs.hidden * hidden * (blocks + 0.5) + costs.weight * weights * blocks
     once = costs.weight_once * weights * (1.0 if model.num_layers > 1 else masked / max(time, 1))
-    logits = min(_loss_piece(config), tokens * model.random_mask_prob * data.num_items)
-    items = costs.item * data.num_items * model.hidden_units
+    answers = model.num_negatives or data.num_items
+    logits = min(_loss_piece(config), batch * masked * answers)
+    items = _item_cost(model, costs) * data.num_items * model.hidden_units
     return max(kept + once, kept + items + costs.logit * logits)
+
+
+def _num_lazy(model: ModelConfig, data: SplitData) -> int:
+    """Trained numbers whose gradients are sparse."""
+    if not model.lazy_embeddings:
+        return 0
+    tables = 1 if model.share_embeddings else 2
+    return data.num_items * (tables * model.hidden_units + 1)
+
+
+def _item_cost(model: ModelConfig, costs: _Costs) -> float:
+    """Bytes for an element of the output weights in the loss, beside its state."""
+    if not model.num_negatives:
+        return costs.item
+    # what the input and the output do to one table is two gradients for a moment
+    return 0.0 if model.lazy_embeddings or not model.share_embeddings else float(GRADIENT_BYTES)
 
 
 def _validation(config: RecommendConfig, data: SplitData) -> float:
     """Bytes of the scores of all items for a batch of users, and of what they are computed from."""
+    from .batches import users_at_once
+
     longest = int(np.max(np.diff(data.offsets), initial=0))
     time = min(config.model.max_len, longest)
-    rows = min(config.evaluation.batch_size, data.num_users)
+    rows = users_at_once(config.evaluation.batch_size, num_items=data.num_items)
+    rows = min(rows, data.num_users)
     scores = 6.0 * rows * data.num_items  # fp32, and who outranks the target, twice
     history = 30.0 * rows * longest
     return scores + history + 44.0 * rows * time * config.model.hidden_units

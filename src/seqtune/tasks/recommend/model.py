@@ -28,6 +28,7 @@ from .dropout import CheapDropout
 from .layers import Block, Wanted, causal_mask
 from .loss import item_cross_entropy
 from .params import ModelConfig
+from .sampled import Drawn, Rows, sampled_cross_entropy
 
 PADDING = 0
 
@@ -73,7 +74,10 @@ class ItemTransformer(nn.Module):
         self.mask_token = num_items + 1
         self.max_len = config.max_len
         self.is_causal = config.objective == "causal"
-        self.items = nn.Embedding(num_items + 2, hidden, padding_idx=PADDING)
+        self.is_lazy = config.lazy_embeddings
+        self.items = nn.Embedding(
+            num_items + 2, hidden, padding_idx=PADDING, sparse=config.lazy_embeddings
+        )
         self.sides = nn.ModuleDict({name: sides[name] for name in config.sides})
         self.positions = nn.Parameter(torch.empty(config.max_len, hidden))
         self.norm = nn.LayerNorm(hidden)
@@ -85,6 +89,7 @@ class ItemTransformer(nn.Module):
                 config.num_heads,
                 dropout=config.dropout_rate,
                 attention_dropout=attention_dropout,
+                distances=config.max_len if config.relative_positions else 0,
             )
             for _ in range(config.num_layers)
         )
@@ -107,10 +112,16 @@ class ItemTransformer(nn.Module):
         """Scores [M, V] of all items for hidden states [M, D]; column j is item j + 1."""
         return functional.linear(hidden, self._output_weight(), self.item_bias)
 
-    def loss(self, items: Tensor, positions: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross entropy of the items [M] that are to be named at these positions."""
-        hidden = _in_autocast_type(self.hidden_at(items, positions))
-        return item_cross_entropy(hidden, self._output_weight(), self.item_bias, targets - 1)
+    def loss(
+        self, items: Tensor, positions: Tensor, targets: Tensor, drawn: Drawn | None = None
+    ) -> Tensor:
+        """Mean cross entropy of the items [M] that are to be named at these positions, against all
+        items or those `drawn`."""
+        hidden, columns = _in_autocast_type(self.hidden_at(items, positions)), targets - 1
+        if drawn is None:
+            return item_cross_entropy(hidden, self._output_weight(), self.item_bias, columns)
+        right, others = self._output_rows(columns, drawn.columns)
+        return sampled_cross_entropy(hidden, right, others, columns=columns, drawn=drawn)
 
     def next_item_scores(self, items: Tensor) -> Tensor:
         """Scores fp32 [B, V] of the item that comes next; `items` [B, T] ends in [MASK].
@@ -137,7 +148,9 @@ class ItemTransformer(nn.Module):
         time = items.shape[1]
         if time > self.max_len:
             raise ValueError(f"a sequence of {time} items is longer than max_len={self.max_len}")
-        x = functional.embedding(items, self._table(), padding_idx=PADDING)  # [B, T, D]
+        x = functional.embedding(
+            items, self._table(), padding_idx=PADDING, sparse=self.is_lazy
+        )  # [B, T, D]
         x = x + self.positions[self.max_len - time :]
         if x.device.type == "cpu":  # where norms run in what they get; on a GPU they run in fp32
             x = _in_autocast_type(x)
@@ -161,6 +174,17 @@ class ItemTransformer(nn.Module):
         if self.output is not None:
             return self.output.weight
         return self.item_vectors()
+
+    def _output_rows(self, *columns: Tensor) -> list[Rows]:
+        """Of some items each, looked up together: a dense gradient is as large as the table."""
+        chosen, sizes = torch.cat(columns), [len(part) for part in columns]
+        table, ids = self._table(), chosen + 1
+        if self.output is not None:
+            table, ids = self.output.weight, chosen
+        weight = functional.embedding(ids, table, sparse=self.is_lazy)
+        bias = self.item_bias.gather(0, chosen, sparse_grad=self.is_lazy)
+        parts = weight.split_with_sizes(sizes), bias.split_with_sizes(sizes)
+        return [Rows(*rows) for rows in zip(*parts, strict=True)]
 
     @torch.no_grad()
     def _initialise(self, std: float) -> None:

@@ -21,6 +21,7 @@ from .metrics import mean_metrics, rank_counts, target_ranks
 from .model import ItemTransformer, build_model
 from .objectives import Questions, masked_items, next_items
 from .params import RecommendConfig
+from .sampled import Drawn, draw_items
 
 PREFIXES = ("val", "train")
 """Of the metrics of each validation loader."""
@@ -41,7 +42,7 @@ class RecommendModule(LightningModule):
 
     def training_step(self, items: Tensor, batch_idx: int) -> Tensor:
         """Mean loss of one batch of item sequences [B, T]."""
-        return self.model.loss(*self.questions(items, batch_idx))
+        return self.model.loss(*self.questions(items, batch_idx), self.negatives(batch_idx))
 
     def questions(self, items: Tensor, batch_idx: int) -> Questions:
         """What this step asks; the same whenever it is asked again."""
@@ -53,7 +54,17 @@ class RecommendModule(LightningModule):
             num_items=self.model.num_items,
             mask_prob=model.random_mask_prob,
             last_item_ratio=model.last_item_mask_ratio,
-            generator=self._mask_generator(batch_idx),
+            generator=self._generator("mask", batch_idx),
+        )
+
+    def negatives(self, batch_idx: int) -> Drawn | None:
+        """The items that stand for the catalogue in this step; None for all of them."""
+        if not self.config.model.num_negatives:
+            return None
+        return draw_items(
+            self.model.num_items,
+            self.config.model.num_negatives,
+            generator=self._generator("negatives", batch_idx),
         )
 
     def on_validation_epoch_start(self) -> None:
@@ -89,8 +100,8 @@ class RecommendModule(LightningModule):
     def _ks(self) -> tuple[int, ...]:
         return self.config.evaluation.ks
 
-    def _mask_generator(self, batch_idx: int) -> torch.Generator:
-        place = ("mask", self.current_epoch, batch_idx, self.global_rank)
+    def _generator(self, use: str, batch_idx: int) -> torch.Generator:
+        place = (use, self.current_epoch, batch_idx, self.global_rank)
         return torch.Generator(self.device).manual_seed(derive_seed(self.config.seed, *place))
 
     def _no_ranks(self) -> Tensor:
@@ -111,6 +122,11 @@ def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
             f"recommend.model.objective={config.model.objective}, but no user of the split has "
             f"{config.model.shortest_sequence} items to train on; give longer histories, hold out "
             "fewer items (recommend.split), or use objective=cloze"
+        )
+    if config.model.num_negatives >= data.num_items:
+        faults.append(
+            f"recommend.model.num_negatives={config.model.num_negatives}, but the split has "
+            f"{data.num_items} items; choose fewer, or 0 for all of them"
         )
     if faults:
         raise ConfigurationError(faults)

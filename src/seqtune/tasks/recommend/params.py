@@ -111,6 +111,11 @@ class ModelConfig(Section):
     """Transformer layers."""
     max_len: Annotated[int, Field(ge=2, le=4096)] = 200
     """Longest sequence the model sees, [MASK] included; older interactions are cut off."""
+    relative_positions: bool = False
+    """causal: attention also learns how far back it looks, a bias for each head and distance."""
+    window_step: Annotated[int, Field(ge=0)] = 0
+    """Histories beyond max_len: training also reads windows of max_len items that end so many
+    items earlier, down to the oldest item; below max_len. 0: the last window alone."""
     dropout_rate: Probability = 0.2
     """Share of values set to 0 in training: the main regulariser."""
     attention_dropout: bool = True
@@ -119,6 +124,12 @@ class ModelConfig(Section):
     """Output projection tied to the item embedding; false: a separate linear layer."""
     init_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
     """Standard deviation of the weights at the start."""
+    num_negatives: Annotated[int, Field(ge=0)] = 0
+    """Items, drawn anew at each step, that stand for the whole catalogue in the loss; for
+    catalogues of 100,000 items and more. 0: all items."""
+    lazy_embeddings: bool = False
+    """Update only the items that a step has met, with adamw or adam; with num_negatives, a step
+    then costs the same however large the catalogue."""
     random_mask_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
     """cloze: share of a sequence's items that are masked in training."""
     last_item_mask_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
@@ -139,6 +150,38 @@ class ModelConfig(Section):
             raise ValueError(
                 f"num_heads={self.num_heads} does not divide hidden_units={self.hidden_units}; "
                 f"choose one of {', '.join(map(str, divisors))}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _distances_look_back(self) -> ModelConfig:
+        if self.relative_positions and self.objective != "causal":
+            raise ValueError(
+                f"relative_positions=true needs objective=causal, not {self.objective}; choose "
+                "that, or switch it off"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _windows_leave_no_gap(self) -> ModelConfig:
+        if self.window_step >= self.max_len:
+            raise ValueError(
+                f"window_step={self.window_step} would leave out items between windows of max_len="
+                f"{self.max_len}; choose at most {self.max_len - 1}, or 0 for the last window alone"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lazy_embeddings_are_met_rarely(self) -> ModelConfig:
+        if self.lazy_embeddings and not self.num_negatives:
+            raise ValueError(
+                "lazy_embeddings=true has no effect where the loss meets all items in every step; "
+                "set num_negatives (for example 1024), or switch it off"
+            )
+        if self.lazy_embeddings and self.sides:
+            raise ValueError(
+                f"lazy_embeddings=true cannot be had with the side tables {', '.join(self.sides)}: "
+                "their values belong to many items each; switch one or the other off"
             )
         return self
 
@@ -183,6 +226,21 @@ class RecommendConfig(RunConfig):
     model: ModelConfig = ModelConfig()
     training: RecommendTraining = RecommendTraining()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _what_can_be_lazy(self) -> RecommendConfig:
+        training = self.training
+        if self.model.lazy_embeddings and training.optimizer not in ("adamw", "adam"):
+            raise ValueError(
+                f"model.lazy_embeddings=true needs training.optimizer adamw or adam, not "
+                f"{training.optimizer}; choose one of them, or switch it off"
+            )
+        if self.model.lazy_embeddings and training.devices != 1:
+            raise ValueError(
+                f"model.lazy_embeddings=true works on one device, not on training.devices="
+                f"{training.devices}; choose 1, or switch it off"
+            )
+        return self
 
 
 class PredictConfig(Section):

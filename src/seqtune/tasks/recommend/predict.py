@@ -7,6 +7,8 @@ Shapes: U users of a chunk, K length of a list.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,10 +39,14 @@ from .scorer import Scorer, open_model
 from .sequences import Chunk, Recommendations, Sequences, Wanted, recommend
 from .vocabulary import item_ids, require_order
 
+logger = logging.getLogger(__name__)
+
 PREDICTIONS = "predictions.parquet"
 SUBMISSION = "submission.csv"
 CHUNK_BATCHES = 16
 """Batches whose users are bucketed by length together and then put back in order."""
+SECONDS_BETWEEN_LINES = 20.0
+"""How often a long prediction says how far it has got."""
 
 
 def predict(
@@ -89,9 +95,13 @@ def _write_all(
         exclude_seen=settings.exclude_seen,
         batch_size=settings.batch_size,
     )
+    start = said = time.monotonic()
     for chunk in chunks:
         lists = recommend(loaded, data.train_counts, chunk.sequences, wanted)
         writer.add(chunk.user_ids, lists)
+        if (now := time.monotonic()) - said >= SECONDS_BETWEEN_LINES:
+            said, users = now, writer.counts["users"]
+            logger.info("%d users so far, %.0f a second", users, users / (now - start))
 
 
 def known_users(data: SplitData, size: int) -> Iterator[Chunk]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from .batches import sequence_batches
+from .batches import sequence_batches, users_at_once
 from .data import Int32, Int64
 from .lists import Lists, most_popular, top_k
 from .scorer import Scorer
@@ -51,6 +51,7 @@ class Wanted:
     top_k: int
     exclude_seen: bool = True
     batch_size: int = 512
+    """Of users; fewer where the catalogue is large."""
     allowed: Bools | None = None  # [V], False for items that may not be recommended at all
 
 
@@ -86,7 +87,7 @@ def _by_model(
         sequences.offsets,
         mask_token=loaded.mask_token,
         max_len=loaded.max_len,
-        batch_size=wanted.batch_size,
+        batch_size=users_at_once(wanted.batch_size, num_items=loaded.num_items),
     ):
         seen = (batch.seen_rows.to(loaded.device), batch.seen_items.to(loaded.device))
         exclude = seen if wanted.exclude_seen else None

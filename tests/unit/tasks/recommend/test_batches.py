@@ -138,6 +138,21 @@ class TestTrainingData:
         split = make_split([(1, 2), (1, 2, 3)])
         assert len(training_spans(split, ModelConfig(max_len=4))) == 1
 
+    @pytest.mark.parametrize("step", [1, 2, 3])
+    def test_older_windows_reach_back_to_the_oldest_item(
+        self, make_split: Callable[..., SplitData], step: int
+    ) -> None:
+        split = make_split([range(1, 12), (5, 6, 7), range(1, 7)])  # 9, 1 and 4 to train on
+        spans = training_spans(split, ModelConfig(max_len=4, window_step=step))
+        rows = [
+            spans.items[slice(*ends)].tolist()
+            for ends in zip(spans.starts, spans.ends, strict=True)
+        ]
+        whole = list(range(1, 10))
+        windows = [whole[max(end - 4, 0) : end] for end in range(9, 4 - step, -step)]
+        assert rows == [*windows, [5], [1, 2, 3, 4]]
+        assert windows[-1][0] == 1
+
     def test_a_single_item_has_no_next_one(self, tiny_split: SplitData) -> None:
         spans = training_spans(tiny_split, ModelConfig(max_len=4, objective="causal"))
         assert spans.lengths.tolist() == [4, 2, 4, 3, 4]

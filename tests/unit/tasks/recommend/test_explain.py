@@ -88,6 +88,14 @@ def test_attention_is_a_share_for_each_layer_head_and_item(tmp_path, precision):
     np.testing.assert_allclose(found.mean_attention, shares.mean((0, 1)))
 
 
+def test_a_causal_model_answers_from_its_last_item(tmp_path):
+    explained = load(tmp_path, objective="causal").explain(HISTORY, k=2)
+    attention = np.asarray(explained.attention)  # [L, H, N]
+    assert attention.shape == (2, 2, len(HISTORY))
+    assert attention.sum(axis=2) == pytest.approx(1.0, abs=1e-5)
+    assert not np.any(explained.own_attention)
+
+
 def test_attention_follows_the_key_that_fits(recommender):
     """A first layer whose keys are one item's, and whose query is anybody's, looks there."""
     model = recommender.loaded.model

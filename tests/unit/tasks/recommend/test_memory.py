@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ print(json.dumps([TASK.estimate_memory(config, data), found.peak_memory_mib]))
 """
 
 
-def config_of(hidden: int, batch: int, max_len: int, **training: Any) -> RecommendConfig:
+def config_of(
+    hidden: int, batch: int, max_len: int, *, objective: str = "cloze", **training: Any
+) -> RecommendConfig:
     return RecommendConfig.model_validate(
         {
             "model": {
@@ -46,6 +49,7 @@ def config_of(hidden: int, batch: int, max_len: int, **training: Any) -> Recomme
                 "num_heads": 4,
                 "num_layers": 2,
                 "max_len": max_len,
+                "objective": objective,
             },
             "training": {
                 "batch_size": batch,
@@ -81,15 +85,22 @@ def test_it_is_near_what_a_training_takes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("objective", ["cloze", "causal"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
     ("hidden", "batch", "max_len", "items"),
     [(32, 64, 50, 500), (64, 128, 200, 500), (128, 64, 50, 20000), (128, 256, 100, 5000)],
 )
 def test_it_is_near_over_the_whole_range(
-    hidden: int, batch: int, max_len: int, items: int, precision: str, tmp_path: Path
+    hidden: int,
+    batch: int,
+    max_len: int,
+    items: int,
+    precision: str,
+    objective: str,
+    tmp_path: Path,
 ) -> None:
-    config = config_of(hidden, batch, max_len, precision=precision)
+    config = config_of(hidden, batch, max_len, precision=precision, objective=objective)
     assert LOWEST < ratio(config, items=items, folder=tmp_path) < HIGHEST
 
 
@@ -99,6 +110,7 @@ def test_it_is_near_over_the_whole_range(
         {},
         {"num_layers": 3, "hidden_units": 32},
         {"share_embeddings": False},
+        {"objective": "causal", "relative_positions": True},
         {"use_genre_emb": True, "max_len": 5},
     ],
 )
@@ -129,3 +141,28 @@ def test_sequences_are_no_longer_than_those_there_are(tiny_split: SplitData) -> 
     long, longer = (config_of(64, 4, max_len) for max_len in (100, 200))
     grown = estimate_memory(longer, tiny_split) - estimate_memory(long, tiny_split)
     assert grown == pytest.approx(100 * 64 * STATE_BYTES / MIB)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [{}, {"lazy_embeddings": True}, {"share_embeddings": False}])
+def test_it_is_near_with_a_few_drawn_items(model: dict[str, Any], tmp_path: Path) -> None:
+    config = config_of(64, 32, 50)
+    sampled = config.model.model_copy(update={"num_negatives": 512, **model})
+    config = config.model_copy(update={"model": sampled})
+    assert LOWEST < ratio(config, items=200_000, folder=tmp_path) < HIGHEST
+
+
+def test_drawn_items_and_lazy_embeddings_lower_the_estimate(
+    make_split: Callable[..., SplitData],
+) -> None:
+    data = make_split([(1, 2, 3, 4, 5)], num_items=1_000_000)
+    config = config_of(64, 1, 4)
+    found = [
+        estimate_memory(
+            config.model_copy(update={"model": config.model.model_copy(update=model)}), data
+        )
+        for model in ({}, {"num_negatives": 9}, {"num_negatives": 9, "lazy_embeddings": True})
+    ]
+    assert found[0] > found[1] > found[2]
+    two_gradients = 2 * 4 * 64e6 / MIB
+    assert found[1] - found[2] == pytest.approx(two_gradients, rel=0.05)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from seqtune.tasks.recommend import loss
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.dropout import CheapDropout
 from seqtune.tasks.recommend.loss import item_cross_entropy
@@ -22,8 +23,14 @@ def make(*, seed: int = 0, std: float = 0.2, **settings: object) -> ItemTransfor
     """A model whose scores differ visibly (init_std 0.2) and that drops nothing."""
     values = {"hidden_units": 32, "num_heads": 4, "num_layers": 2, "max_len": 64}
     values |= {"dropout_rate": 0.0, "init_std": std}
+    if settings.get("objective") == "causal with relative positions":
+        settings |= {"objective": "causal", "relative_positions": True}
     torch.manual_seed(seed)
-    return build_model(ModelConfig(**{**values, **settings}), num_items=NUM_ITEMS, sides={})
+    model = build_model(ModelConfig(**{**values, **settings}), num_items=NUM_ITEMS, sides={})
+    for name, parameter in model.named_parameters():
+        if name.endswith("distances"):
+            nn.init.normal_(parameter, std=2.0)
+    return model
 
 
 def sequence(*items: int, width: int) -> Tensor:
@@ -32,7 +39,9 @@ def sequence(*items: int, width: int) -> Tensor:
     return row
 
 
-OBJECTIVES = pytest.mark.parametrize("objective", ["cloze", "causal"])
+OBJECTIVES = pytest.mark.parametrize(
+    "objective", ["cloze", "causal", "causal with relative positions"]
+)
 
 
 @OBJECTIVES
@@ -67,8 +76,12 @@ def test_order_matters_and_so_does_what_comes_after() -> None:
     assert not torch.allclose(hidden[0, 1], hidden[1, 1], atol=1e-3)  # bidirectional
 
 
-def test_a_causal_model_sees_nothing_that_comes_after() -> None:
-    model = make(objective="causal")
+CAUSAL = pytest.mark.parametrize("relative", [False, True])
+
+
+@CAUSAL
+def test_a_causal_model_sees_nothing_that_comes_after(relative: bool) -> None:
+    model = make(objective="causal with relative positions" if relative else "causal")
     items = torch.randint(1, NUM_ITEMS + 1, (3, 9), dtype=torch.int32)
     items[1, :4] = 0
     changed = items.clone()
@@ -78,10 +91,14 @@ def test_a_causal_model_sees_nothing_that_comes_after() -> None:
     assert not torch.allclose(after[:, 6:], before[:, 6:], atol=1e-3)
 
 
+@CAUSAL
 @pytest.mark.parametrize("attention_dropout", [False, True])
-def test_a_causal_model_predicts_what_it_was_trained_to(attention_dropout: bool) -> None:
+def test_a_causal_model_predicts_what_it_was_trained_to(
+    attention_dropout: bool, relative: bool
+) -> None:
     """The item behind the last one: the same from the whole sequence and from its end alone."""
-    model = make(objective="causal", attention_dropout=attention_dropout)
+    objective = "causal with relative positions" if relative else "causal"
+    model = make(objective=objective, attention_dropout=attention_dropout)
     items = torch.randint(1, NUM_ITEMS + 1, (4, 10), dtype=torch.int32)
     items[2, :7] = 0
     items[:, -1] = MASK
@@ -190,8 +207,8 @@ def test_bf16_is_close_to_fp32_and_scores_come_back_in_fp32() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_spelled_out_attention_is_that_of_sdpa(dtype: torch.dtype) -> None:
-    """Dropout of a rate that drops nothing takes the spelled-out path."""
+def test_attention_in_pieces_is_that_of_sdpa(dtype: torch.dtype) -> None:
+    """Dropout of a rate that drops nothing takes the way in pieces."""
     model = make(attention_dropout=True)
     items = torch.randint(1, NUM_ITEMS + 1, (6, 20), dtype=torch.int32)
     items[2, :15] = 0
@@ -328,6 +345,22 @@ class TestItemCrossEntropy:
             results.append([loss.detach(), *(leaf.grad for leaf in leaves)])
         for ours, torchs in zip(*results, strict=True):
             torch.testing.assert_close(ours, torchs, atol=2e-6, rtol=1e-4)
+
+    def test_whether_the_largest_logit_is_looked_for_changes_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hidden, weight, bias = torch.randn(40, 8), torch.randn(30, 8), torch.randn(30)
+        assert loss._is_safe(hidden, weight, bias)
+        assert not loss._is_safe(9.0 * hidden, weight, bias)
+        assert not loss._is_safe(hidden, weight, bias - 100.0)
+        results = []
+        for is_safe in (True, False):
+            monkeypatch.setattr(loss, "_is_safe", lambda *_, answer=is_safe: answer)
+            leaves = [tensor.clone().requires_grad_() for tensor in (hidden, weight, bias)]
+            value = item_cross_entropy(*leaves, torch.arange(40) % 30)
+            results.append([value.detach(), *torch.autograd.grad(value, leaves)])
+        for one, other in zip(*results, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
     def test_large_logits_do_not_overflow(self) -> None:
         hidden = torch.full((2, 4), 500.0, requires_grad=True)

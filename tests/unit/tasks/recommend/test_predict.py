@@ -233,3 +233,21 @@ def test_bad_new_rows_are_refused(checkpoint, data, out, text, message):
     with pytest.raises(DataError, match=message):
         predict_for(text, checkpoint, data, out)
     assert list(out.iterdir()) == []
+
+
+def test_a_long_prediction_says_how_far_it_has_got(checkpoint, data, out, monkeypatch, caplog):
+    monkeypatch.setattr(predict_module, "CHUNK_BATCHES", 1)
+    monkeypatch.setattr(predict_module, "SECONDS_BETWEEN_LINES", 0.0)
+    with caplog.at_level("INFO"):
+        predict(checkpoint, data, PredictConfig(batch_size=2), new_rows=(), out=out)
+    assert [record.args[0] for record in caplog.records] == [2, 4]
+    assert "2 users so far" in caplog.text
+
+
+def test_a_large_catalogue_is_scored_for_fewer_users_at_once(checkpoint, data, out, monkeypatch):
+    report = predict(checkpoint, data, PredictConfig(), new_rows=(), out=out)
+    at_once = lists(out)
+    monkeypatch.setattr("seqtune.tasks.recommend.batches.SCORES_AT_ONCE", 0)
+    monkeypatch.setattr("seqtune.tasks.recommend.batches.FEWEST_USERS", 1)
+    assert predict(checkpoint, data, PredictConfig(), new_rows=(), out=out) == report
+    assert lists(out) == at_once

@@ -1,0 +1,134 @@
+"""Cross entropy over a few items that stand for the whole catalogue.
+
+The catalogue is cut into N slices of nearly equal length, and one item is drawn from each: it
+stands for its slice, so the log of the slice's length is added to its logit. The sum in the
+softmax's denominator is then right on average, and where every slice is one item long the loss
+is the cross entropy over all items. The draw looks neither at the batch nor at the model; all
+positions share it, and where it hits a position's own target, that position leaves it out.
+
+Products and memory of a step grow with N instead of V. As in `loss`, a piece of the positions is
+treated at a time, and its gradients at once.
+
+Shapes: M masked positions, P positions of a piece, D hidden, V items, N drawn items.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .loss import (
+    _ELEMENTS_ELSEWHERE,
+    _ELEMENTS_OF_A_PIECE,
+    _FEWEST_POSITIONS,
+    _softmax_less_target,
+)
+
+_MANY = 1 << 48
+
+
+class Drawn(NamedTuple):
+    """One item of each slice of the catalogue."""
+
+    columns: Tensor  # int64 [N], item - 1, ascending, each once
+    shifts: Tensor  # fp32 [N], log of the length of each slice
+
+
+def draw_items(num_items: int, num_drawn: int, *, generator: torch.Generator) -> Drawn:
+    """`num_drawn` of the items, no more than there are."""
+    device = generator.device
+    edges = torch.arange(num_drawn + 1, device=device) * num_items // num_drawn
+    lengths = edges.diff()
+    numbers = torch.randint(_MANY, (num_drawn,), generator=generator, device=device)
+    return Drawn(edges[:-1] + numbers % lengths, lengths.float().log())
+
+
+class Rows(NamedTuple):
+    """Output weights and biases of some items."""
+
+    weight: Tensor  # [., D]
+    bias: Tensor  # [.]
+
+
+def sampled_cross_entropy(
+    hidden: Tensor, right: Rows, others: Rows, *, columns: Tensor, drawn: Drawn
+) -> Tensor:
+    """Mean cross entropy, fp32, of each position's own item against the drawn ones.
+
+    hidden [M, D]; `right` the rows of the positions' own items, which are `columns` int64 [M];
+    `others` the rows of `drawn`. Products are taken in the type of `hidden`, the rest in fp32.
+    """
+    places = torch.searchsorted(drawn.columns, columns).clamp_(max=len(drawn.columns) - 1)
+    is_hit = drawn.columns[places] == columns
+    loss: Tensor = _SampledCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden, *right, *others, drawn.shifts, places, is_hit
+    )
+    return loss
+
+
+class _SampledCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, *rest: Tensor) -> Tensor:
+        *rows, shifts, places, is_hit = rest
+        with torch.autocast(hidden.device.type, enabled=False):
+            right, others = (
+                Rows(weight.detach().to(hidden.dtype), bias.detach().float())
+                for weight, bias in (rows[:2], rows[2:])
+            )
+            total, *gradients = _loss_and_gradients(
+                hidden, right, others._replace(bias=others.bias + shifts), places, is_hit
+            )
+        ctx.save_for_backward(*gradients)
+        ctx.dtypes = hidden.dtype, *(row.dtype for row in rows)
+        ctx.count = max(len(hidden), 1)
+        mean: Tensor = total / ctx.count
+        return mean
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        factor = gradients[0] / ctx.count
+        scaled = (g * factor for g in ctx.saved_tensors)
+        return (*(g.to(d) for g, d in zip(scaled, ctx.dtypes, strict=True)), None, None, None)
+
+
+def _loss_and_gradients(
+    hidden: Tensor, right: Rows, others: Rows, places: Tensor, is_hit: Tensor
+) -> tuple[Tensor, ...]:
+    """Sum of the losses, and its gradients by hidden and by the rows of both kinds."""
+    num_drawn = len(others.bias)
+    elements = _ELEMENTS_OF_A_PIECE.get(hidden.device.type, _ELEMENTS_ELSEWHERE)
+    piece = max(elements // (num_drawn + 1), _FEWEST_POSITIONS)
+    total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+    by_hidden, by_right = torch.empty_like(hidden), torch.empty_like(right.weight)
+    by_right_bias = torch.empty_like(right.bias)
+    by_others = torch.zeros(others.weight.shape, dtype=torch.float32, device=hidden.device)
+    by_others_bias = torch.zeros_like(others.bias)
+    for start in range(0, len(hidden), piece):
+        of = slice(start, start + piece)
+        part, own = hidden[of], right.weight[of]  # [P, D]
+        logits = _logits(part, Rows(own, right.bias[of]), others, places[of], is_hit[of])
+        last = torch.full_like(places[of], num_drawn)[:, None]
+        loss, wrong = _softmax_less_target(logits, last)  # [P, N + 1]
+        total += loss
+        by_others_bias += wrong[:, :num_drawn].sum(0)
+        by_right_bias[of] = wrong[:, num_drawn]
+        wrong = wrong.to(hidden.dtype)
+        wrong, wrong_own = wrong[:, :num_drawn], wrong[:, num_drawn:]
+        by_hidden[of] = torch.addmm(wrong_own * own, wrong, others.weight)
+        by_right[of] = wrong_own * part
+        by_others += wrong.t() @ part
+    return total, by_hidden, by_right, by_right_bias, by_others, by_others_bias
+
+
+def _logits(part: Tensor, right: Rows, others: Rows, places: Tensor, is_hit: Tensor) -> Tensor:
+    """fp32 [P, N + 1]: of the drawn items, minus infinity where they are the own one; then that."""
+    num_drawn = len(others.bias)
+    logits = torch.empty(len(part), num_drawn + 1, dtype=torch.float32, device=part.device)
+    among = logits[:, :num_drawn]
+    torch.add(part @ others.weight.t(), others.bias, out=among)
+    hits = places[:, None]
+    among.scatter_(1, hits, among.gather(1, hits).masked_fill_(is_hit[:, None], -torch.inf))
+    logits[:, num_drawn] = (part.float() * right.weight.float()).sum(1).add_(right.bias)
+    return logits
