@@ -1,10 +1,12 @@
-"""MovieLens-1M as a split under protocol P1, without DuckDB and Kedro.
+"""MovieLens-1M as a split under protocol P1, and ensembles of what was trained on it, made
+without DuckDB and Kedro.
 
 P1: the file's own order; test = last item, valid = the one before, train = the rest.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from _harness import shared_data
+from seqtune.contracts.checkpoint import open_checkpoint
 from seqtune.contracts.columns import COUNT, ITEM, ITEM_ID
+from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
 from seqtune.tasks.recommend.data import (
     ARRAYS,
     ITEMS_TABLE,
@@ -23,6 +27,7 @@ from seqtune.tasks.recommend.data import (
 )
 
 FILE = "recommend/ml-1m.txt"
+METRIC = "ndcg@10"
 Integers = npt.NDArray[np.integer[Any]]
 
 
@@ -84,3 +89,40 @@ def write_items_table(path: Path, raw_ids: Integers, counts: Integers) -> None:
         return
     numbers = np.arange(1, len(raw_ids) + 1, dtype=np.int32)
     parquet.write_table(pa.table({ITEM: numbers, ITEM_ID: raw_ids, COUNT: counts}), path)
+
+
+def write_ensemble(
+    path: Path, members: dict[str, Path], weights: Any, scale: str, data: Any
+) -> Path:
+    """An ensemble folder, as the pipeline `ensemble` writes it."""
+    described = []
+    for name, weight in zip(members, weights, strict=True):
+        manifest = open_checkpoint(members[name]).manifest
+        described.append(
+            Member(
+                name=name,
+                origin=name,
+                fingerprint=manifest.fingerprint,
+                weights_sha256=manifest.best.sha256,
+                weight=weight,
+                score=manifest.best.metrics[f"val_{METRIC}"],
+            )
+        )
+        if weight > 0:
+            shutil.copytree(members[name], path / "members" / name)
+    shares = {member.weights_sha256: member.weight for member in described}
+    made = EnsembleManifest(
+        task="recommend",
+        fingerprint=ensemble_fingerprint(shares, scale=scale, data_hash=data.content_hash),
+        data_hash=data.content_hash,
+        assets_hash=data.assets_hash,
+        reference=described[0].fingerprint,
+        scale=scale,
+        method="benchmark",
+        members=tuple(described),
+        metric=METRIC,
+        findings={},
+        versions={},
+    )
+    (path / "ensemble.json").write_text(made.model_dump_json())
+    return path

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
 import tempfile
 import time
@@ -20,10 +19,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from _harness import Report
+from _movielens import METRIC, write_ensemble
 from curves_movielens import FIXED, OUT, READ, ml100k_split
-from seqtune.contracts.checkpoint import open_checkpoint
 from seqtune.contracts.config import EnsembleConfig, fingerprint
-from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
 from seqtune.contracts.resolve import Layer, resolve, unflatten
 from seqtune.ensembling import Weighing, weigh
 from seqtune.tasks.recommend import TASK
@@ -35,7 +33,6 @@ EPOCHS = 120
 CONFIGURATIONS = (120, 52, 156, 32, 95)
 """Numbers in `reports/data/curves_movielens100k.jsonl`: the five with the highest valid NDCG@10 at
 any of 60 epochs, with seed 42, of the 157 that were drawn by Sobol."""
-METRIC = "ndcg@10"
 
 
 class Result(NamedTuple):
@@ -103,43 +100,6 @@ def train(params: dict[str, Any], data: Any, folder: Path, *, seed: int, epochs:
     run = fingerprint(config, data_hash=data.content_hash)
     result = fit(TASK, config, data, directory=folder / run, fingerprint=run, progress=False)
     return Path(result.checkpoint)
-
-
-def write_ensemble(
-    path: Path, members: dict[str, Path], weights: Any, scale: str, data: Any
-) -> Path:
-    """An ensemble folder, as the pipeline `ensemble` writes it."""
-    described = []
-    for name, weight in zip(members, weights, strict=True):
-        manifest = open_checkpoint(members[name]).manifest
-        described.append(
-            Member(
-                name=name,
-                origin=name,
-                fingerprint=manifest.fingerprint,
-                weights_sha256=manifest.best.sha256,
-                weight=weight,
-                score=manifest.best.metrics[f"val_{METRIC}"],
-            )
-        )
-        if weight > 0:
-            shutil.copytree(members[name], path / "members" / name)
-    shares = {member.weights_sha256: member.weight for member in described}
-    made = EnsembleManifest(
-        task="recommend",
-        fingerprint=ensemble_fingerprint(shares, scale=scale, data_hash=data.content_hash),
-        data_hash=data.content_hash,
-        assets_hash=data.assets_hash,
-        reference=described[0].fingerprint,
-        scale=scale,
-        method="benchmark",
-        members=tuple(described),
-        metric=METRIC,
-        findings={},
-        versions={},
-    )
-    (path / "ensemble.json").write_text(made.model_dump_json())
-    return path
 
 
 def values(report: dict[str, Any]) -> dict[str, float]:
