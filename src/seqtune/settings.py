@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
-from seqtune.hooks import ParameterHooks, ReportHooks, SummaryHooks, TrackingHooks
-from seqtune.plugins import leave_commands_to_us
-
-# The last one is called first at the end of a run: what TrackingHooks keeps must be written then.
-HOOKS = (ParameterHooks(), SummaryHooks(), TrackingHooks(), ReportHooks())
+from seqtune.hooks import Hooks
+from seqtune.plugins import leave_commands_to_us, leave_telemetry_out
 
 # Telemetry is off; Kedro-Viz would warn of every run that is not the whole chain. Names as the
 # distributions write them: others are ignored.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")
+
+# The names of their hooks: Kedro would import them before it disables them.
+NOT_IMPORTED = ("kedro-telemetry", "kedro-dataset-stats", "pipeline-run-hook")
+
+# The last one is called first at the end of a run: what TrackingHooks keeps must be written then.
+HOOKS = Hooks(
+    *("ParameterHooks", "SummaryHooks", "StartHooks", "TrackingHooks", "ReportHooks"),
+    instead_of=NOT_IMPORTED,
+)
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
@@ -22,3 +28,4 @@ CONFIG_LOADER_ARGS = {
 }
 
 leave_commands_to_us()
+leave_telemetry_out()

@@ -24,7 +24,16 @@ HEAVY = {
     "pandas",
     "pyarrow",
     "numpy",
+    "requests",
+    "kedro_telemetry",
 }
+NOT_FOR_A_LIST = {
+    "packaging.requirements",
+    "seqtune.hooks.parameters",
+    "seqtune.tuning.parameters",
+    "seqtune.workers",
+}
+"""What a run needs, and no list of pipelines."""
 STAGES = {
     "ingest",
     "split",
@@ -59,7 +68,7 @@ print(json.dumps(sorted(sys.modules)))
 
 @pytest.fixture(scope="module")
 def listing(repository: Path) -> tuple[set[str], set[str]]:
-    """Names that `kedro registry list` prints, and top-level modules that it imported."""
+    """Names that `kedro registry list` prints, and modules that it imported."""
     result = subprocess.run(
         [sys.executable, "-c", LIST_AND_REPORT],
         cwd=repository,
@@ -70,7 +79,7 @@ def listing(repository: Path) -> tuple[set[str], set[str]]:
     )
     *lines, modules = result.stdout.strip().splitlines()
     names = {line.removeprefix("- ").strip() for line in lines if line.startswith("- ")}
-    return names, {module.partition(".")[0] for module in json.loads(modules)}
+    return names, set(json.loads(modules))
 
 
 def test_pipelines_of_the_specification_are_registered(
@@ -84,8 +93,14 @@ def test_pipelines_of_the_specification_are_registered(
 def test_listing_imports_nothing_heavy(listing: tuple[set[str], set[str]]) -> None:
     _, modules = listing
 
-    assert "seqtune" in modules
-    assert modules & HEAVY == set()
+    assert "seqtune.pipelines.tune.nodes" in modules
+    assert {module.partition(".")[0] for module in modules} & HEAVY == set()
+
+
+def test_listing_imports_nothing_that_only_a_run_needs(listing: tuple[set[str], set[str]]) -> None:
+    _, modules = listing
+
+    assert modules & NOT_FOR_A_LIST == set()
 
 
 def test_package_switches_telemetry_off_before_anything_else(repository: Path) -> None:
@@ -102,7 +117,31 @@ def test_package_switches_telemetry_off_before_anything_else(repository: Path) -
 
 
 def test_plugins_that_are_switched_off_are_called_by_their_names() -> None:
-    from seqtune.settings import DISABLE_HOOKS_FOR_PLUGINS
+    from seqtune.plugins import SWITCHED_OFF
+    from seqtune.settings import DISABLE_HOOKS_FOR_PLUGINS, NOT_IMPORTED
 
+    disabled = set(DISABLE_HOOKS_FOR_PLUGINS)
     installed = {distribution.metadata["Name"] for distribution in metadata.distributions()}
-    assert set(DISABLE_HOOKS_FOR_PLUGINS) <= installed
+    assert disabled <= installed
+
+    hooks = metadata.entry_points(group="kedro.hooks")
+    assert {hook.name for hook in hooks if hook.dist and hook.dist.name in disabled} == set(
+        NOT_IMPORTED
+    )
+    assert SWITCHED_OFF in metadata.entry_points(group="kedro.cli_hooks").names
+
+
+def test_a_session_imports_none_of_the_plugins_that_are_switched_off(repository: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from kedro.framework.session import KedroSession;"
+        " from kedro.framework.startup import bootstrap_project;"
+        " bootstrap_project(Path.cwd()); KedroSession.create(Path.cwd());"
+        " print(sorted({name.partition('.')[0] for name in sys.modules}"
+        " & {'kedro_viz', 'kedro_telemetry', 'kedro_mlflow', 'mlflow'}),"
+        " 'seqtune.hooks.tracking' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
+    )
+
+    assert result.stdout.strip() == "[] True"

@@ -17,6 +17,7 @@ from kedro.validation.exceptions import ParameterValidationError
 from yaml import YAMLError
 
 from seqtune.contracts.errors import ConfigurationError, SeqtuneError, storage_error
+from seqtune.plugins import garbage_collection
 
 from .console import plain_outside_a_terminal
 
@@ -82,7 +83,11 @@ def run_or_rehearse(**options: Any) -> Any:
     asked = dry_runs(options.get("params") or {}, _named(options))
     if asked:
         options |= {"pipeline": None, "pipelines": asked}
-    return kedro_run.callback(**options)  # type: ignore[misc]
+    garbage_collection.put_off()  # until nodes run; see `hooks.start`
+    try:
+        return kedro_run.callback(**options)  # type: ignore[misc]
+    finally:
+        garbage_collection.resume()
 
 
 def dry_runs(params: Mapping[str, Any], named: Sequence[str]) -> list[str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from kedro.pipeline import Node
 
-from seqtune.contracts.metrics import EXHIBITS
 from seqtune.contracts.task import Report, TaskSpec
 
 MISSING = (
@@ -35,6 +34,7 @@ class ExhibitNodes:
 
     def draw(self, metrics: Report | None) -> list[Any]:
         """Figures, then tables, in the order of the task; where one is missing, that is said."""
+        from seqtune.contracts.metrics import EXHIBITS
         from seqtune.reporting.figures import draw_exhibit
 
         shown = (metrics or {}).get(EXHIBITS) or {}

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.task import Report, TaskSpec
-from seqtune.tuning.parameters import TuningParameters
 
 from .._processes import num_workers
-from .._resolution import resolve_run
 from .._scratch import storage_errors
-from .report import Costs, Memory, describe, planned_search
+
+if TYPE_CHECKING:
+    from seqtune.contracts.parameters import TaskParameters
+    from seqtune.tuning.parameters import TuningParameters
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ class DryRunNodes:
     ) -> Report:
         """Everything up to the first steps of training; then what all of them would take."""
         from seqtune.training import memory_here_mib, rehearse
+
+        from .._resolution import resolve_run
+        from .report import Costs, Memory, describe, planned_search
 
         data = self.task.open_data(split)
         resolved, preset = resolve_run(self.task, parameters, data)

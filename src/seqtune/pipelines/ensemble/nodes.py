@@ -5,23 +5,18 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.ensemble import open_ensemble
-from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.task import Report, TaskSpec
-from seqtune.tuning.parameters import TuningParameters
 
-from .._best_config import read_top_configs
 from .._processes import local_executor, num_workers
 from .._scratch import scratch_folder
-from .choice import Chooser
-from .members import Plan, Planned
-from .metrics import describe
-from .results import TestResults
-from .training import train_missing
-from .weighing import make_ensemble, refuse_unknown
+
+if TYPE_CHECKING:
+    from seqtune.contracts.parameters import TaskParameters
+    from seqtune.tuning.parameters import TuningParameters
+
+    from .members import Plan, Planned
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +34,12 @@ class EnsembleNodes:
         top_configs: list[dict[str, Any]] | None,
     ) -> Plan:
         """The trained checkpoint, then the best trials, other seeds, or those that were named."""
+        from seqtune.contracts.checkpoint import open_checkpoint
+
+        from .._best_config import read_top_configs
+        from .choice import Chooser
+        from .weighing import refuse_unknown
+
         data = self.task.open_data(split)
         refuse_unknown(self.task, tuning.ensemble, data)
         plan = Chooser(
@@ -63,6 +64,8 @@ class EnsembleNodes:
         store: Path,
     ) -> tuple[Planned, ...]:
         """Train the members that nobody has trained yet, several at once."""
+        from .training import train_missing
+
         threads = [m.config.training.num_threads for m in plan.members if m.config]
         most = max((number for number in threads if number != "auto"), default=1)
         return train_missing(
@@ -86,6 +89,8 @@ class EnsembleNodes:
         scratch: Path,
     ) -> tuple[Path, Report]:
         """Find on valid how much each counts, and put those that do into one folder."""
+        from .weighing import make_ensemble
+
         data = self.task.open_data(split)
         with scratch_folder(scratch, "ensemble") as out:
             return make_ensemble(
@@ -101,6 +106,11 @@ class EnsembleNodes:
         metrics: Report | None,
     ) -> Report:
         """Score it on what was held out: on test once, whatever is run again."""
+        from seqtune.contracts.ensemble import open_ensemble
+
+        from .metrics import describe
+        from .results import TestResults
+
         data = self.task.open_data(split)
         opened = open_ensemble(ensemble)
         known = TestResults(results, once=self.task.test_once, reopen=tuning.ensemble.reopen_test)

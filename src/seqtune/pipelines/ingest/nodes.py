@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.task import Report, TaskSpec
 
 from .._scratch import scratch_folder
+
+if TYPE_CHECKING:
+    from seqtune.contracts.parameters import TaskParameters
 
 
 @dataclass(frozen=True)

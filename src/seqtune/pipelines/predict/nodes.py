@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.task import Report, TaskSpec
 
 from .._scratch import scratch_folder
-from .model import choose_model
+
+if TYPE_CHECKING:
+    from seqtune.contracts.parameters import TaskParameters
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,8 @@ class PredictNodes:
         ensemble: Path | None,
     ) -> tuple[Path, Path, Report]:
         """Recommend for all users, or for those of the file of new rows."""
+        from .model import choose_model
+
         data, settings = self.task.open_data(split), parameters.predict
         chosen = choose_model(settings, checkpoint, ensemble, data, task=self.task.name)
         told = f"predicted with the {chosen.kind} ({chosen.why})"

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.config import fingerprint
-from seqtune.contracts.parameters import IGNORE, TaskParameters
-from seqtune.contracts.resolve import Resolved
 from seqtune.contracts.task import Report, TaskSpec
-from seqtune.tuning.parameters import TuningParameters
 
-from .._best_config import read_best_config, require_agreement
-from .._resolution import resolve_run
+if TYPE_CHECKING:
+    from seqtune.contracts.parameters import TaskParameters
+    from seqtune.contracts.resolve import Resolved
+    from seqtune.tuning.parameters import TuningParameters
 
 VALID = "valid"
 
@@ -35,7 +33,11 @@ class TrainNodes:
         _verified: Report,
     ) -> tuple[Resolved[Any], dict[str, Any]]:
         """Settle every value of the configuration, once, and write down where each came from."""
+        from seqtune.contracts.parameters import IGNORE
         from seqtune.training import epochs_for_full_data
+
+        from .._best_config import read_best_config, require_agreement
+        from .._resolution import resolve_run
 
         data = self.task.open_data(split)
         best = None
@@ -53,6 +55,7 @@ class TrainNodes:
 
     def fit(self, resolved: Resolved[Any], split: Path, scratch: Path) -> Path:
         """Train; the folder of the run becomes the checkpoint."""
+        from seqtune.contracts.config import fingerprint
         from seqtune.training import fit
 
         data = self.task.open_data(split)

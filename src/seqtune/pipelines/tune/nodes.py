@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.task import Report, TaskSpec
-from seqtune.tuning.parameters import TuningParameters
 
 from .._scratch import scratch_folder
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from seqtune.contracts.parameters import TaskParameters
+    from seqtune.tuning.parameters import TuningParameters
 
     from .stages import Search
 

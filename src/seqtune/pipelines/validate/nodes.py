@@ -7,17 +7,19 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.config import RunConfig, TrainingConfig, fingerprint
 from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.resolve import Resolved
 from seqtune.contracts.task import Report, TaskSpec, TrainingData
-from seqtune.tuning.parameters import TuningParameters
 
 from .._scratch import storage_errors
-from .runs import Done, Planned, plan_runs, read_done, write_done
-from .stability import summarise
+
+if TYPE_CHECKING:
+    from seqtune.contracts.config import RunConfig, TrainingConfig
+    from seqtune.contracts.resolve import Resolved
+    from seqtune.tuning.parameters import TuningParameters
+
+    from .runs import Done, Planned
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,11 @@ class ValidateNodes:
         self, resolved: Resolved[Any], split: Path, scratch: Path, tuning: TuningParameters
     ) -> Report:
         """Train the final configuration N times: mean, spread, and whether that is stable."""
+        from seqtune.contracts.config import fingerprint
+
+        from .runs import plan_runs
+        from .stability import summarise
+
         config, settings = resolved.config, tuning.validate
         data = self.task.open_data(split)
         _require_validation(data)
@@ -51,10 +58,13 @@ class ValidateNodes:
         self, run: Planned, config: RunConfig, data: TrainingData, folder: Path, *, of: int
     ) -> Done:
         """One training, from where it stopped; what was finished before is only read."""
+        from .runs import Done, read_done, write_done
+
         known = read_done(folder, run) if config.training.resume else None
         if known is not None:
             logger.info("%s: %.4f, from before", run.name, known.score)
             return known
+        from seqtune.contracts.config import fingerprint
         from seqtune.training import fit
 
         logger.info("%s, one of %d trainings, seed %d", run.name, of, run.seed)

@@ -8,22 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.parameters import IGNORE, TaskParameters
 from seqtune.contracts.task import Report, TaskSpec, TrainingData
 from seqtune.contracts.verification import Check, failures
-from seqtune.reporting.verify_page import verify_page
-from seqtune.tuning.parameters import TuningParameters
 
-from .._best_config import read_best_config
-from .._resolution import resolve_run
 from .._scratch import storage_errors
-from .best import check_best
-from .paths import TrainingPath, reference
-from .proof import Rehearse, in_worker
-from .verify import Place, Sides, verify
+
+if TYPE_CHECKING:
+    from seqtune.contracts.parameters import TaskParameters
+    from seqtune.tuning.parameters import TuningParameters
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +41,12 @@ class VerifyNodes:
         found: dict[str, Any] | None,
     ) -> tuple[Report, str]:
         """Compare tuning with training, statically and by running both; stop if they differ."""
+        from seqtune.reporting.verify_page import verify_page
+
+        from .paths import TrainingPath, reference
+        from .proof import Rehearse, in_worker
+        from .verify import Place, Sides, verify
+
         data = self.task.open_data(split)
         trial = reference(self.task, parameters, data, tuning.spaces[REFERENCE_STAGE])
         rehearse = Rehearse(self.task, split, scratch, tuning.verify.num_steps)
@@ -66,6 +67,12 @@ class VerifyNodes:
         self, parameters: TaskParameters, data: TrainingData, found: dict[str, Any] | None
     ) -> Sequence[Check]:
         """Nothing where there is no best configuration, or it is not asked for."""
+        from seqtune.contracts.parameters import IGNORE
+
+        from .._best_config import read_best_config
+        from .._resolution import resolve_run
+        from .best import check_best
+
         best = read_best_config(found, task=self.task.name)
         if best is None or parameters.best_config == IGNORE:
             return []
