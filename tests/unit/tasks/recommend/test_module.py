@@ -15,7 +15,7 @@ from seqtune.tasks.recommend.batches import build_data, eval_batches
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.metrics import ranking_metrics, target_ranks
 from seqtune.tasks.recommend.module import RecommendModule, build_module
-from seqtune.tasks.recommend.params import RecommendConfig
+from seqtune.tasks.recommend.params import ModelConfig, RecommendConfig
 
 
 class Attached(RecommendModule):
@@ -228,3 +228,19 @@ def test_a_side_table_that_the_split_lacks_is_an_error(
 def test_heads_that_do_not_divide_are_named_with_the_choices() -> None:
     with pytest.raises(ValueError, match=r"num_heads=3 does not divide hidden_units=16; choose"):
         RecommendConfig.model_validate({"model": {"hidden_units": 16, "num_heads": 3}})
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"window_step": 8, "max_len": 8}, r"window_step=8 would leave out items .* at most 7"),
+        (
+            {"relative_positions": True},
+            r"relative_positions=true needs objective=causal, not cloze",
+        ),
+        ({"lazy_embeddings": True}, r"lazy_embeddings=true has no effect .* set num_negatives"),
+    ],
+)
+def test_switches_that_do_not_go_together_are_refused(model: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ModelConfig(**model)
