@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from .dropout import Coin, where_kept
+from .loss import LOG2_E
 
 _ELEMENTS_OF_A_PIECE = 1 << 19
-_LOG2_E = math.log2(math.e)
 
 
 def attend_in_pieces(
@@ -59,8 +59,8 @@ class _Attention(torch.autograd.Function):
         mixed = torch.empty_like(queries.transpose(1, 2), memory_format=torch.contiguous_format)
         mixed = mixed.transpose(1, 2)  # heads of a position lie side by side, for what follows
         mask = None if visible is None else torch.where(visible[:, 0], 0.0, -torch.inf)
-        factor = _LOG2_E / math.sqrt(queries.shape[-1])
-        bias2 = None if bias is None else bias.float() * _LOG2_E
+        factor = LOG2_E / math.sqrt(queries.shape[-1])
+        bias2 = None if bias is None else bias.float() * LOG2_E
         scale = coin.scale if coin else 1.0
         saved: list[Tensor | None] = []
         for piece in _pieces(queries, keys):

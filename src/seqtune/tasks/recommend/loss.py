@@ -19,9 +19,15 @@ from torch import Tensor
 _ELEMENTS_OF_A_PIECE = {"cpu": 1 << 20}
 _ELEMENTS_ELSEWHERE = 1 << 27
 _FEWEST_POSITIONS = 16
-_LOG2_E = math.log2(math.e)
+LOG2_E = math.log2(math.e)
 _SAFE_EXPONENT = 60.0
 """Powers of 2 up to it can be added by the million in fp32, and their inverse does not vanish."""
+
+
+def positions_at_once(num_logits: int, device: torch.device) -> int:
+    """Positions of a piece, each with so many logits."""
+    elements = _ELEMENTS_OF_A_PIECE.get(device.type, _ELEMENTS_ELSEWHERE)
+    return max(elements // num_logits, _FEWEST_POSITIONS)
 
 
 def item_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor) -> Tensor:
@@ -42,8 +48,8 @@ class _ItemCrossEntropy(torch.autograd.Function):
         with torch.autocast(hidden.device.type, enabled=False):
             total, *gradients = _loss_and_gradients(
                 hidden,
-                (weight.detach() * _LOG2_E).to(hidden.dtype),
-                (bias.detach() * _LOG2_E).to(hidden.dtype),
+                (weight.detach() * LOG2_E).to(hidden.dtype),
+                (bias.detach() * LOG2_E).to(hidden.dtype),
                 columns,
             )
         ctx.save_for_backward(*gradients)
@@ -56,7 +62,7 @@ class _ItemCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         factor = gradients[0] / ctx.count
         by_hidden, by_weight, by_bias = ctx.saved_tensors
-        scaled = by_hidden * (factor / _LOG2_E), by_weight * factor, by_bias * factor
+        scaled = by_hidden * (factor / LOG2_E), by_weight * factor, by_bias * factor
         return *(g.to(dtype) for g, dtype in zip(scaled, ctx.dtypes, strict=True)), None
 
 
@@ -66,8 +72,7 @@ def _loss_and_gradients(
     """Sum of the losses, and its gradients by hidden, weight and bias, the last two of which are
     given to the base of 2; so is the gradient by hidden."""
     num_items = len(weight)
-    elements = _ELEMENTS_OF_A_PIECE.get(hidden.device.type, _ELEMENTS_ELSEWHERE)
-    piece = max(elements // num_items, _FEWEST_POSITIONS)
+    piece = positions_at_once(num_items, hidden.device)
     total = torch.zeros((), dtype=torch.float32, device=hidden.device)
     by_hidden = torch.empty_like(hidden)
     by_weight = torch.zeros(weight.shape, dtype=torch.float32, device=hidden.device)
@@ -77,7 +82,7 @@ def _loss_and_gradients(
         part = hidden[start : start + piece]  # [P, D]
         rows = columns[start : start + piece, None]  # [P, 1]
         logits = torch.addmm(bias, part, weight.t()).float()  # [P, V]
-        loss, wrong = _softmax2_less_target(logits, rows, is_safe=is_safe)
+        loss, wrong = softmax2_less_target(logits, rows, is_safe=is_safe)
         total += loss
         by_bias += wrong.sum(0)
         wrong = wrong.to(hidden.dtype)
@@ -99,7 +104,7 @@ def _is_safe(hidden: Tensor, weight: Tensor, bias: Tensor) -> bool:
     return float(math.prod(norms) + bias.abs().max()) <= _SAFE_EXPONENT
 
 
-def _softmax2_less_target(
+def softmax2_less_target(
     logits: Tensor, columns: Tensor, *, is_safe: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Sum of the losses of fp32 logits [P, V] to the base of 2, and softmax minus one-hot, which
@@ -109,9 +114,4 @@ def _softmax2_less_target(
     right = logits.gather(1, columns)
     sums = logits.exp2_().sum(1, keepdim=True)
     logits.mul_(sums.reciprocal()).scatter_add_(1, columns, -torch.ones_like(right))
-    return (sums.log2() - right).sum() / _LOG2_E, logits
-
-
-def _softmax_less_target(logits: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """The same of logits to the base of e."""
-    return _softmax2_less_target(logits.mul_(_LOG2_E), columns)
+    return (sums.log2() - right).sum() / LOG2_E, logits

@@ -27,8 +27,10 @@ GRADIENT_BYTES = 4
 """Of that the gradient, which lazy embeddings do not have."""
 FIXED_MIB = 36.0
 """What does not grow: kernels, threads, a batch under way."""
-LOSS_PIECE = {"cpu": 1 << 18}
+LOSS_PIECE = {"cpu": 1 << 20}
 LOSS_PIECE_ELSEWHERE = 1 << 27
+ATTENTION_PIECE = 8.0 * MIB
+"""What attention takes beside the weights that it keeps."""
 
 
 class _Costs(NamedTuple):
@@ -38,8 +40,6 @@ class _Costs(NamedTuple):
     """An element [B, T, D] of one whole block, kept for the way back."""
     weight: float
     """An element [B, H, Q, T] of the attention weights of one block."""
-    weight_once: float
-    """The same, but for one block at a time."""
     item: float
     """An element [V, D] of the output weights, beside its state."""
     logit: float
@@ -78,11 +78,10 @@ def _training(config: RecommendConfig, data: SplitData) -> float:
     blocks = model.num_layers - 1 + masked / max(time, 1)
     weights = batch * model.num_heads * time * time
     kept = costs.hidden * hidden * (blocks + 0.5) + costs.weight * weights * blocks
-    once = costs.weight_once * weights * (1.0 if model.num_layers > 1 else masked / max(time, 1))
     answers = model.num_negatives or data.num_items
     logits = min(_loss_piece(config), batch * masked * answers)
     items = _item_cost(model, costs) * data.num_items * model.hidden_units
-    return max(kept + once, kept + items + costs.logit * logits)
+    return kept + max(ATTENTION_PIECE, items + costs.logit * logits)
 
 
 def _num_lazy(model: ModelConfig, data: SplitData) -> int:
@@ -123,12 +122,12 @@ def _costs(config: RecommendConfig) -> _Costs:
     on_cpu = _on_cpu(config)
     half = config.training.precision in ("bf16", "fp16")
     drops = config.model.dropout_rate > 0.0
-    spelled_out = on_cpu and ((drops and config.model.attention_dropout) or half)
+    drops_weights = drops and config.model.attention_dropout
     hidden = (50.0 if half else 80.0) + (4.0 if drops else 0.0)
-    if not spelled_out:
-        return _Costs(hidden, 0.0, 0.0, 12.0, 10.0)
-    kept = 10.0 if drops and config.model.attention_dropout else 4.0
-    return _Costs(hidden, kept - (2.0 if half else 0.0), 12.0, 12.0, 10.0)
+    kept = 0.0
+    if on_cpu and (drops_weights or half):  # attention in pieces keeps its weights
+        kept = (2.0 if half else 4.0) + (2.0 if drops_weights else 0.0)
+    return _Costs(hidden, kept, 12.0, 10.0)
 
 
 def _on_cpu(config: RecommendConfig) -> bool:

@@ -19,12 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .loss import (
-    _ELEMENTS_ELSEWHERE,
-    _ELEMENTS_OF_A_PIECE,
-    _FEWEST_POSITIONS,
-    _softmax_less_target,
-)
+from .loss import LOG2_E, positions_at_once, softmax2_less_target
 
 _MANY = 1 << 48
 
@@ -98,8 +93,7 @@ def _loss_and_gradients(
 ) -> tuple[Tensor, ...]:
     """Sum of the losses, and its gradients by hidden and by the rows of both kinds."""
     num_drawn = len(others.bias)
-    elements = _ELEMENTS_OF_A_PIECE.get(hidden.device.type, _ELEMENTS_ELSEWHERE)
-    piece = max(elements // (num_drawn + 1), _FEWEST_POSITIONS)
+    piece = positions_at_once(num_drawn + 1, hidden.device)
     total = torch.zeros((), dtype=torch.float32, device=hidden.device)
     by_hidden, by_right = torch.empty_like(hidden), torch.empty_like(right.weight)
     by_right_bias = torch.empty_like(right.bias)
@@ -110,7 +104,7 @@ def _loss_and_gradients(
         part, own = hidden[of], right.weight[of]  # [P, D]
         logits = _logits(part, Rows(own, right.bias[of]), others, places[of], is_hit[of])
         last = torch.full_like(places[of], num_drawn)[:, None]
-        loss, wrong = _softmax_less_target(logits, last)  # [P, N + 1]
+        loss, wrong = softmax2_less_target(logits.mul_(LOG2_E), last)  # [P, N + 1]
         total += loss
         by_others_bias += wrong[:, :num_drawn].sum(0)
         by_right_bias[of] = wrong[:, num_drawn]

@@ -236,7 +236,7 @@ def test_heads_that_do_not_divide_are_named_with_the_choices() -> None:
         ({"window_step": 8, "max_len": 8}, r"window_step=8 would leave out items .* at most 7"),
         (
             {"relative_positions": True},
-            r"relative_positions=true needs objective=causal, not cloze",
+            r"relative_positions=true needs objective=causal",
         ),
         ({"lazy_embeddings": True}, r"lazy_embeddings=true has no effect .* set num_negatives"),
     ],
