@@ -2,8 +2,8 @@
 
 Counted in bytes of the tensors that are alive at the same time at the worst moment. The counts of
 each part were read off the model and then held against measured peaks: on a CPU the estimate was
-0.85 to 1.28 times the peak over 22 configurations (test_memory.py repeats some of them). On a GPU,
-where attention weights are never spelled out, it was not measured. What the interpreter and its
+0.79 to 1.27 times the peak over 16 configurations (test_memory.py repeats them). On a GPU, where no
+attention weights are kept, it was not measured. What the interpreter and its
 libraries take is not counted.
 
 B batch, T time (the longest sequence there is), D hidden, H heads, V items.
