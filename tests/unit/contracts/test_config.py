@@ -52,11 +52,18 @@ def other(key: str, value: Any) -> Any:
     return (value or 0) * 2 or 1
 
 
-def changed(key: str) -> RecommendConfig:
-    values = dict(flatten(RecommendConfig().model_dump()))
-    values[key] = other(key, values[key])
-    if key == "ingest.header":
-        values["ingest.file_columns"] = ("user", "item", "time")
+COMPANIONS: dict[str, dict[str, Any]] = {
+    "ingest.header": {"ingest.file_columns": ("user", "item", "time")},
+    "model.relative_positions": {"model.objective": "causal"},
+    "model.lazy_embeddings": {"model.num_negatives": 8},
+}
+"""What some parameters need of others to take another value."""
+
+
+def config_for(key: str, *, changed: bool) -> RecommendConfig:
+    values = dict(flatten(RecommendConfig().model_dump())) | COMPANIONS.get(key, {})
+    if changed:
+        values[key] = other(key, values[key])
     return RecommendConfig.model_validate(unflatten(values))
 
 
@@ -65,8 +72,10 @@ WITHOUT_EFFECT = {"training.resume", "training.save_state_every_minutes"}
 
 @pytest.mark.parametrize("key", dict(flatten(RecommendConfig().model_dump())))
 def test_fingerprint_changes_with_whatever_shapes_a_run(key: str) -> None:
-    before = fingerprint(RecommendConfig(), data_hash="d", versions=VERSIONS)
-    after = fingerprint(changed(key), data_hash="d", versions=VERSIONS)
+    before, after = (
+        fingerprint(config_for(key, changed=changed), data_hash="d", versions=VERSIONS)
+        for changed in (False, True)
+    )
 
     assert (after == before) == (key in WITHOUT_EFFECT)
 
