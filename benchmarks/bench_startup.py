@@ -60,9 +60,9 @@ def main() -> None:
         report.table(("command", "processor time", "wall clock"), rows_of(costs))
         for name in TRACED:
             report.text(f"## Imports of `{name}` by their own processor time")
-            report.table(
-                ("module", "own ms", "with what it imports, ms"), imports_of(name, project)
-            )
+            imports = imports_of(name, project)
+            report.table(("module", "own ms", "with what it imports, ms"), slowest(imports))
+            report.text(by_package(imports))
     report.write()
 
 
