@@ -164,7 +164,7 @@ def study(*, trials: int, clock: str) -> Found:
         environment={},
     )
 
-    def here(work: Any, _foreman: Any, *, num_workers: int) -> None:
+    def here(work: Any, _foreman: Any, *, num_workers: int, **_: Any) -> None:
         work(Place(0, num_workers, "here"))
 
     with tempfile.TemporaryDirectory() as folder:

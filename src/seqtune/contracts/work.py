@@ -1,14 +1,17 @@
 """Who runs a piece of work, and who looks after it: the seam between tuning and workers.
 
-An engine (`workers.local`, later Ray) runs the same `Work` in several places at once until each
-call has returned, and asks a `Foreman` how things stand. Neither side knows the other.
+An engine (`workers.local`, `workers.cluster`) runs the same `Work` in several places at once until
+each call has returned, and asks a `Foreman` how things stand. Neither side knows the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
+
+PartT = TypeVar("PartT")
+OpenedT = TypeVar("OpenedT", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,18 @@ class Work(Protocol):
     def __call__(self, place: Place) -> None: ...
 
 
+class Process(NamedTuple):
+    """A process, wherever it runs."""
+
+    pid: int
+    host: str
+
+
 class Verdict(NamedTuple):
     """What the foreman wants done."""
 
-    kill: Mapping[int, str] = {}
-    """Process ids to kill and replace, each with the reason."""
+    kill: Mapping[Process, str] = {}
+    """Processes to kill and replace, each with the reason."""
     stop: str = ""
     """Non-empty: end all workers (in good order) and return; the reason."""
 
@@ -43,11 +53,62 @@ class Foreman(Protocol):
     def look(self) -> Verdict:
         """Called about twice a second."""
 
-    def lost(self, process: int, exit_code: int, *, reason: str) -> None:
+    def lost(self, process: Process, exit_code: int, *, reason: str) -> None:
         """A worker ended without finishing; it is replaced after this returns."""
 
 
 class Executor(Protocol):
-    """Runs `work` in `num_workers` places until all have returned."""
+    """Runs `work` in `num_workers` places until all have returned.
 
-    def __call__(self, work: Work, foreman: Foreman, *, num_workers: int) -> None: ...
+    `most`: so many would still find something to do, where places come later.
+    """
+
+    def __call__(
+        self, work: Work, foreman: Foreman, *, num_workers: int, most: int | None = None
+    ) -> None: ...
+
+
+class Opener(Protocol[OpenedT]):
+    """Picklable; called once in every process that takes part."""
+
+    def __call__(self) -> Callable[[int], OpenedT]:
+        """What makes the part of that number. A part must not depend on which were made before."""
+
+
+class Spread(Protocol):
+    """Makes all parts of something, in one process or in many, and hands them over in order."""
+
+    def __call__(self, opener: Opener[PartT], num_parts: int) -> Iterator[PartT]: ...
+
+
+def one_after_another(opener: Opener[PartT], num_parts: int) -> Iterator[PartT]:
+    """The `Spread` of this process."""
+    make = opener()
+    return (make(number) for number in range(num_parts))
+
+
+def nobody_asked() -> int:
+    """Nobody wants an end."""
+    return 0
+
+
+@dataclass(frozen=True)
+class RankPlace:
+    """Which of the processes this is that share one training, where somebody else started them."""
+
+    rank: int
+    world_size: int
+    gpu: int = 0
+    """Number of its own among the GPUs that the process sees."""
+    asked: Callable[[], int] = nobody_asked
+    """The signal by which somebody asked for an end; 0: nobody did."""
+
+
+ALONE = RankPlace(rank=0, world_size=1)
+"""No training is shared."""
+
+
+class RankWork(Protocol):
+    """Called once in every rank, by all of them together; picklable."""
+
+    def __call__(self, place: RankPlace) -> None: ...

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import pickle
 import platform
 import signal
 import sys
@@ -31,6 +30,7 @@ from seqtune.contracts.errors import Interrupted, SeqtuneError
 from seqtune.contracts.work import Place, Work
 
 from .gpus import VARIABLE
+from .sealed import Sealed
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED_EXIT_CODE = 128 + signal.SIGTERM
@@ -51,15 +51,14 @@ class Ended(NamedTuple):
 class Assignment:
     """What a worker process is started with."""
 
-    work: bytes
-    """Pickled: opened when the process is ready for it, with a fault reported like any other."""
+    work: Sealed
     index: int
     num_workers: int
     gpu: str | None
     pin_gpu: bool
     """Make it the only one that the process sees."""
     environment: Mapping[str, str]
-    """The parent's of now; a fork server has that of its own start."""
+    """What differs here: the parent's of now, where a fork server has that of its own start."""
     log_level: int
 
 
@@ -92,7 +91,7 @@ def _attempt(assignment: Assignment, parent: Connection) -> Ended:
     try:
         if hasattr(signal, "pthread_sigmask"):  # blocked since the start
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-        work: Work = pickle.loads(assignment.work)  # noqa: S301 - from our own parent
+        work: Work = assignment.work.open()
         _log_to(parent, level=assignment.log_level)  # after imports that may configure logging
         work(_place(assignment))
     except Interrupted as error:

@@ -3,16 +3,17 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pytest
-from toy_studies import DEAD, begin, quadratic, run_one, toy_plan
+from toy_studies import DEAD, ELSEWHERE, begin, quadratic, run_one, toy_plan
 
 from seqtune.contracts.errors import InfeasibleError, Interrupted, TuningError
 from seqtune.contracts.trials import Params
-from seqtune.contracts.work import Foreman, Place, Work
+from seqtune.contracts.work import Foreman, Place, Process, Work
 from seqtune.tuning.config import GuardConfig
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
 from seqtune.tuning.search.foreman import StudyForeman, exit_text
@@ -29,9 +30,10 @@ from seqtune.tuning.studies.storage import StorageRef
 from seqtune.tuning.studies.study import open_study, study_name
 
 PLAN = toy_plan()
+HERE = Process(os.getpid(), socket.gethostname())
 
 
-def in_process(work: Work, foreman: Foreman, *, num_workers: int) -> None:
+def in_process(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
     """An executor without processes: one place after another."""
     for index in range(num_workers):
         foreman.look()
@@ -39,7 +41,7 @@ def in_process(work: Work, foreman: Foreman, *, num_workers: int) -> None:
     foreman.look()
 
 
-def refuse(work: Work, foreman: Foreman, *, num_workers: int) -> None:
+def refuse(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
     raise AssertionError("no worker was to be started")
 
 
@@ -73,7 +75,7 @@ def test_a_larger_total_runs_only_what_is_missing(sqlite: StorageRef):
     run(PLAN, sqlite)
     workers = []
 
-    def noting(work: Work, foreman: Foreman, *, num_workers: int) -> None:
+    def noting(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
         workers.append(num_workers)
         in_process(work, foreman, num_workers=num_workers)
 
@@ -167,7 +169,7 @@ def sleeping(params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, 
     return quadratic(params, report, name=name)
 
 
-def looking_often(work: Work, foreman: Foreman, *, num_workers: int) -> None:
+def looking_often(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
     """The foreman looks during trials, as from another process."""
     objective = work.objective
 
@@ -179,7 +181,7 @@ def looking_often(work: Work, foreman: Foreman, *, num_workers: int) -> None:
 
 
 def test_an_interruption_keeps_what_is_finished(sqlite: StorageRef):
-    def interrupted(work: Work, foreman: Foreman, *, num_workers: int) -> None:
+    def interrupted(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
         calls = []
 
         def objective(params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, float]:
@@ -198,7 +200,7 @@ def test_an_interruption_keeps_what_is_finished(sqlite: StorageRef):
 
 
 def test_workers_that_propose_nothing_end_it(sqlite: StorageRef):
-    def idle(work: Work, foreman: Foreman, *, num_workers: int) -> None:
+    def idle(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
         return
 
     result = run(PLAN, sqlite, executor=idle)
@@ -233,10 +235,10 @@ def test_a_trial_that_hangs_is_killed_and_fails(sqlite: StorageRef):
     clock.now += 121
     kill = foreman.look().kill
     reason = "took longer than 2 min 00 s (tuning.guards.trial_timeout_minutes=2)"
-    assert kill == {os.getpid(): reason}
+    assert kill == {HERE: reason}
 
-    foreman.lost(os.getpid(), -9, reason=reason)
-    foreman.lost(os.getpid(), -9, reason=reason)
+    foreman.lost(HERE, -9, reason=reason)
+    foreman.lost(HERE, -9, reason=reason)
     assert [(trial.state, trial.reason) for trial in read_trials(study)] == [("failed", reason)]
 
 
@@ -245,7 +247,7 @@ def test_the_trial_of_a_worker_that_died_waits_again_at_once(sqlite: StorageRef)
     study = open_study(sqlite, PLAN).study
     mine, other = begin(study, PLAN, {**worker_identity(), "pid": 4242}), begin(study, PLAN)
 
-    foreman.lost(4242, -9, reason="")
+    foreman.lost(HERE._replace(pid=4242), -9, reason="")
 
     lost, running, waiting = read_trials(study)
     assert (lost.number, lost.state, running.number) == (mine.number, "lost", other.number)
@@ -253,10 +255,30 @@ def test_the_trial_of_a_worker_that_died_waits_again_at_once(sqlite: StorageRef)
     assert waiting.params == lost.params
 
 
+def test_a_process_of_the_same_number_on_another_machine_keeps_its_trial(sqlite: StorageRef):
+    foreman = foreman_of(sqlite, PLAN, Clock())
+    study = open_study(sqlite, PLAN).study
+    begin(study, PLAN, ELSEWHERE), begin(study, PLAN)
+
+    foreman.lost(Process(os.getpid(), "another-machine"), -9, reason="")
+
+    assert [trial.state for trial in read_trials(study)] == ["lost", "running", "waiting"]
+
+
+def test_a_trial_of_another_machine_that_hangs_is_killed_too(sqlite: StorageRef):
+    clock = Clock()
+    plan = toy_plan(guards=GuardConfig(trial_timeout_minutes=2.0))
+    foreman = foreman_of(sqlite, plan, clock)
+    begin(open_study(sqlite, plan).study, plan, ELSEWHERE)
+    foreman.look()
+    clock.now += 121
+    assert list(foreman.look().kill) == [Process(os.getpid(), "another-machine")]
+
+
 def test_workers_that_die_one_after_another_stop_it(sqlite: StorageRef):
     foreman = foreman_of(sqlite, PLAN, Clock())
     for _ in range(4):
-        foreman.lost(4242, 1, reason="")
+        foreman.lost(HERE, 1, reason="")
     foreman.look()
     assert "4 workers died one after another" in str(foreman.failure)
     assert closing_reason(open_study(sqlite, PLAN).study)
@@ -297,7 +319,7 @@ def test_exit_codes_in_words(code, text):
 # ---- real processes -----------------------------------------------------------------------------
 
 
-def spawned(work: Work, foreman: Foreman, *, num_workers: int) -> None:
+def spawned(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
     """The least that an executor with processes must do."""
     context = multiprocessing.get_context("spawn")
     places = [Place(index, num_workers, f"worker {index}") for index in range(num_workers)]
@@ -315,7 +337,7 @@ def spawned(work: Work, foreman: Foreman, *, num_workers: int) -> None:
             del processes[place]
             if process.exitcode:
                 num_left -= 1
-                foreman.lost(process.pid, process.exitcode, reason="")
+                foreman.lost(HERE._replace(pid=process.pid), process.exitcode, reason="")
                 processes[place] = context.Process(target=work, args=(place,))
                 processes[place].start()
     for process in processes.values():

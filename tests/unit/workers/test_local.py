@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,13 +19,17 @@ import toy_works
 from toy_works import Toy, Watcher, is_alive, wait_until
 
 from seqtune.contracts.errors import ConfigurationError, SeqtuneError, TuningError
-from seqtune.contracts.work import Executor, Verdict
+from seqtune.contracts.work import Executor, Process, Verdict
 from seqtune.workers.local import run_local
 
 
 def traces(folder: Path, what: str) -> list[int]:
     """Process ids of the workers that have left this trace."""
     return [int(path.name.rsplit("-", 1)[1]) for path in sorted(folder.glob(f"{what}-*"))]
+
+
+def here(pid: int) -> Process:
+    return Process(pid, socket.gethostname())
 
 
 def test_every_place_is_worked_in_once_and_the_call_returns(tmp_path: Path) -> None:
@@ -43,7 +48,7 @@ def test_a_killed_worker_is_reported_and_replaced_with_the_same_index(tmp_path: 
     assert reason == (
         "its process was ended by signal 9 (Killed); the system does so when memory runs out"
     )
-    assert process in traces(tmp_path, "started-0")
+    assert process.pid in traces(tmp_path, "started-0")
     assert len(traces(tmp_path, "done-0")) == 1
 
 
@@ -58,7 +63,7 @@ def test_workers_that_die_at_once_end_the_search_with_an_explanation(tmp_path: P
 def test_the_foreman_has_a_worker_killed_and_replaced(tmp_path: Path) -> None:
     def decide() -> Verdict:
         started = traces(tmp_path, "started")
-        return Verdict(kill={started[0]: "took too long"} if len(started) == 1 else {})
+        return Verdict(kill={here(started[0]): "took too long"} if len(started) == 1 else {})
 
     foreman = Watcher(decide)
     run_local(Toy(tmp_path, toy_works.hang_once), foreman, num_workers=1)
@@ -214,7 +219,7 @@ def test_nothing_goes_on_when_the_parent_is_killed(tmp_path: Path, act: str) -> 
 def test_what_a_killed_worker_has_started_ends_with_it(tmp_path: Path) -> None:
     def decide() -> Verdict:
         if (tmp_path / "child").exists() and not foreman.losses:
-            return Verdict(kill={traces(tmp_path, "started")[0]: "too long"})
+            return Verdict(kill={here(traces(tmp_path, "started")[0]): "too long"})
         return Verdict(stop="done" if foreman.losses else "")
 
     foreman = Watcher(decide)

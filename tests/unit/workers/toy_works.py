@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from seqtune.contracts.errors import ConfigurationError, InfeasibleError, Interrupted
-from seqtune.contracts.work import Place, Verdict
+from seqtune.contracts.work import Place, Process, Verdict
 from seqtune.workers.local import run_local
 
 Act = Callable[[Path, Place], None]
@@ -126,14 +126,14 @@ class Watcher:
     """A foreman that remembers, and does as told."""
 
     decide: Callable[[], Verdict] = Verdict
-    losses: list[tuple[int, int, str]] = field(default_factory=list)
+    losses: list[tuple[Process, int, str]] = field(default_factory=list)
     num_looks: int = 0
 
     def look(self) -> Verdict:
         self.num_looks += 1
         return self.decide()
 
-    def lost(self, process: int, exit_code: int, *, reason: str) -> None:
+    def lost(self, process: Process, exit_code: int, *, reason: str) -> None:
         self.losses.append((process, exit_code, reason))
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.task import Report, TaskSpec
 
-from .._processes import local_executor, num_workers
+from .._processes import Engine
 from .._scratch import scratch_folder
 
 if TYPE_CHECKING:
+    from seqtune.contracts.config import ClusterConfig
     from seqtune.contracts.parameters import TaskParameters
     from seqtune.tuning.parameters import TuningParameters
 
@@ -62,12 +63,14 @@ class EnsembleNodes:
         checkpoint: Path,
         scratch: Path,
         store: Path,
+        cluster: ClusterConfig,
     ) -> tuple[Planned, ...]:
         """Train the members that nobody has trained yet, several at once."""
         from .training import train_missing
 
         threads = [m.config.training.num_threads for m in plan.members if m.config]
         most = max((number for number in threads if number != "auto"), default=1)
+        engine = Engine(cluster, reads=(split,), scratch=scratch).that_keeps_results()
         return train_missing(
             plan,
             self.task,
@@ -75,8 +78,8 @@ class EnsembleNodes:
             scratch=scratch,
             store=store,
             trained=checkpoint,
-            executor=local_executor(),
-            num_workers=num_workers(tuning.config.workers, num_threads=most),
+            executor=engine.executor(),
+            num_workers=engine.num_workers(tuning.config.workers, num_threads=most),
             max_retries=tuning.config.guards.max_retries,
         )
 

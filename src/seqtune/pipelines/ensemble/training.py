@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,13 +13,14 @@ from pathlib import Path
 from seqtune.contracts.checkpoint import open_checkpoint
 from seqtune.contracts.errors import Interrupted, SeqtuneError, TrainingError
 from seqtune.contracts.task import TaskSpec, TrainingData
-from seqtune.contracts.work import Executor, Place, Verdict
+from seqtune.contracts.work import Executor, Place, Process, Verdict
 
 from .members import Plan, Planned, publish, stored, trained_versions
 
 logger = logging.getLogger(__name__)
 
-PID = "worker.pid"
+MARKER = "worker"
+"""In the folder of a training: who is at it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class TrainMembers:
             raise TrainingError(f"{called}: {member.origin} has no configuration to be trained by")
         folder = self.folder(member)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / PID).write_text(str(os.getpid()), encoding="ascii")
+        (folder / MARKER).write_text(marker_of(Process(os.getpid(), socket.gethostname())))
         try:
             result = fit(
                 self.task,
@@ -83,7 +85,7 @@ class Watch:
     def look(self) -> Verdict:
         return Verdict(stop=self.hopeless)
 
-    def lost(self, process: int, _exit_code: int, *, reason: str) -> None:
+    def lost(self, process: Process, _exit_code: int, *, reason: str) -> None:
         whose = self._of(process)
         self.deaths[whose] += 1
         logger.warning("%s: %s; it is gone on with", whose, reason)
@@ -94,13 +96,17 @@ class Watch:
                 f"one, {reason}. Free memory, or run fewer workers (tuning.workers)"
             )
 
-    def _of(self, process: int) -> str:
+    def _of(self, process: Process) -> str:
         """The member that a worker was at."""
         for member, called in zip(self.work.members, self.work.places, strict=True):
-            marker = self.work.folder(member) / PID
-            if marker.is_file() and marker.read_text(encoding="ascii") == str(process):
+            marker = self.work.folder(member) / MARKER
+            if marker.is_file() and marker.read_text() == marker_of(process):
                 return f"{called} ({member.origin})"
         return "a worker"
+
+
+def marker_of(process: Process) -> str:
+    return f"{process.pid} {process.host}"
 
 
 def train_missing(

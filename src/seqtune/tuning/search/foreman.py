@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 
 from seqtune.contracts.errors import StorageError, TuningError
 from seqtune.contracts.trials import Trial, ranked
-from seqtune.contracts.work import Verdict
+from seqtune.contracts.work import Process, Verdict
 
 from ..plan import StudyPlan
 from ..studies.faults import PATIENCE_SECONDS, explained, is_away, with_retries
 from ..studies.records import (
-    WORKER,
     Counts,
     count,
-    is_here,
     is_imported,
     mark_failed,
     mark_lost,
+    process_of,
     set_closing,
     to_trial,
 )
@@ -107,7 +106,7 @@ class StudyForeman:
         # a failure ends the study in good order too: workers see that it is closing
         return Verdict(kill=self._overdue(trials))
 
-    def lost(self, process: int, exit_code: int, *, reason: str) -> None:
+    def lost(self, process: Process, exit_code: int, *, reason: str) -> None:
         """End the trial of that process: failed if it took too long, else to be run again."""
         if reason not in self._condemned.values():
             self._deaths.append(reason or exit_text(exit_code))
@@ -132,7 +131,7 @@ class StudyForeman:
         grace = self._ref.grace_seconds
         self._next_recovery = self._clock() + grace
         retries = self._plan.guards.max_retries
-        recover(self._study, max_retries=retries, grace_seconds=grace, but=self._condemned)
+        recover(self._study, max_retries=retries, grace_seconds=grace, condemned=self._condemned)
 
     # ---- what has happened -------------------------------------------------------------------
 
@@ -227,27 +226,29 @@ class StudyForeman:
             + f"\n{finished} of {self._plan.total} trials are finished and kept. {advice}"
         )
 
-    def _overdue(self, trials: Sequence[FrozenTrial]) -> dict[int, str]:
-        """Processes on this machine whose trial takes too long, each with the reason."""
+    def _overdue(self, trials: Sequence[FrozenTrial]) -> dict[Process, str]:
+        """Processes whose trial takes too long, each with the reason.
+
+        Some may belong to another run of the same study, whose own foreman finds the same.
+        """
         minutes = self._plan.guards.trial_timeout_minutes
         if minutes is None:
             return {}
         kill = {}
         for trial in trials:
-            worker = trial.user_attrs.get(WORKER, {})
+            worker = process_of(trial)
             since = self._running_since.get(trial.number)
-            if since is None or not is_here(worker) or self._clock() - since < 60 * minutes:
+            if since is None or worker is None or self._clock() - since < 60 * minutes:
                 continue
-            kill[int(worker["pid"])] = self._condemned[trial.number] = (
+            kill[worker] = self._condemned[trial.number] = (
                 f"took longer than {duration_text(60 * minutes)} "
                 f"(tuning.guards.trial_timeout_minutes={minutes:g})"
             )
         return kill
 
-    def _end_trials_of(self, process: int, exit_code: int, reason: str) -> None:
+    def _end_trials_of(self, process: Process, exit_code: int, reason: str) -> None:
         for trial in self._trials():
-            worker = trial.user_attrs.get(WORKER, {})
-            if trial.state.name != "RUNNING" or not is_here(worker) or worker["pid"] != process:
+            if trial.state.name != "RUNNING" or process_of(trial) != process:
                 continue
             if trial.number in self._condemned:
                 mark_failed(self._study, trial, self._condemned[trial.number])
@@ -255,7 +256,7 @@ class StudyForeman:
                 mark_lost(
                     self._study,
                     trial,
-                    reason or f"its process {process} {exit_text(exit_code)}",
+                    reason or f"its process {process.pid} {exit_text(exit_code)}",
                     max_retries=self._plan.guards.max_retries,
                 )
 

@@ -81,7 +81,7 @@ class EpochListener:
             self.is_taken_away = True
 
     def _judge(self) -> str:
-        if self._plan.scoring.is_multiple or self._plan.pruner.kind == "none":
+        if self._plan.scoring.is_multiple or not self._pruner.judges(max(self.curve)):
             return ""
         everyone = self._trial.study.get_trials(deepcopy=False)
         others = [one for one in everyone if one.number != self._trial.number]

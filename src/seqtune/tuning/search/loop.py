@@ -30,7 +30,12 @@ from ..plan import Objective, StudyPlan
 from ..sampling.samplers import build_sampler, check_sampler, num_configurations
 from ..sampling.strategies import adaptive_space
 from ..spaces.space import Space
-from ..studies.faults import explained, with_retries
+from ..studies.faults import (
+    FIRST_PATIENCE_SECONDS,
+    PATIENCE_SECONDS,
+    explained,
+    with_retries,
+)
 from ..studies.records import (
     WORKER,
     closing_reason,
@@ -58,6 +63,7 @@ logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.3
 """Between two looks at trials of others, on which it depends whether one more is needed."""
+EARLY_SECONDS = 120.0
 OUT_OF_MEMORY = "out of memory"
 
 
@@ -75,11 +81,21 @@ class SearchWork:
     def __call__(self, place: Place) -> None:
         num_goals = len(self.plan.scoring.all_goals)
         check_sampler(self.plan.sampler, self.plan.space, num_goals=num_goals)
-        study = with_retries(lambda: load_study(self.ref, self.study_name), self.ref)
+        study = with_retries(
+            lambda: load_study(self.ref, self.study_name),
+            self.ref,
+            patience_seconds=self._first_patience(),
+        )
         while self._may_begin(study):
             asked = self._ask(study, place)
             if asked is not None:
                 self._try(*asked)
+
+    def _first_patience(self) -> float:
+        """A worker that begins with the search may have a wrong address; a later one stands in
+        for a worker that was answered."""
+        is_early = time.time() - self.since < EARLY_SECONDS
+        return FIRST_PATIENCE_SECONDS if is_early else PATIENCE_SECONDS
 
     # ---- whether to begin --------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ def run_study(
     for note in notes:
         logger.info("%s", note)
     if num_before < plan.total:
-        work = SearchWork(ref=ref, study_name=session.name, plan=plan, objective=objective)
+        work = SearchWork(ref.for_workers(), session.name, plan, objective)
         stopped = session.run(work, executor, progress=progress)
     trials = with_retries(lambda: tuple(read_trials(opened.study)), ref)
     return StudyResult(
@@ -172,7 +172,7 @@ class _Session:
             if missing <= 0:
                 return
             num_ended = len(foreman.ended)
-            executor(work, foreman, num_workers=min(self.num_workers, missing))
+            executor(work, foreman, num_workers=min(self.num_workers, missing), most=missing)
             with_retries(self._recover, self.ref)
             foreman.take_stock()
             if len(foreman.ended) == num_ended or self._closing():

@@ -14,10 +14,16 @@ import pytest
 
 from seqtune.contracts.checkpoint import open_checkpoint
 from seqtune.contracts.errors import TrainingError
-from seqtune.contracts.work import Foreman, Place, Work
+from seqtune.contracts.work import Foreman, Place, Process, Work
 from seqtune.pipelines.ensemble.choice import Chooser
 from seqtune.pipelines.ensemble.members import Plan, Planned
-from seqtune.pipelines.ensemble.training import PID, TrainMembers, Watch, train_missing
+from seqtune.pipelines.ensemble.training import (
+    MARKER,
+    TrainMembers,
+    Watch,
+    marker_of,
+    train_missing,
+)
 from seqtune.tasks.recommend import TASK
 
 Train = Callable[..., tuple[Planned, ...]]
@@ -191,19 +197,21 @@ def test_a_worker_may_die_a_few_times_but_not_for_ever(
     work = TrainMembers(TASK, split_folder, scratch, store, plan.members[1:], ("one", "two"))
     folder = work.folder(plan.members[2])
     folder.mkdir(parents=True)
-    (folder / PID).write_text("4711")
+    (folder / MARKER).write_text(marker_of(Process(4711, "far-away")))
     watch = Watch(work, max_retries=1)
 
-    watch.lost(4711, -9, reason="its process was ended by signal 9")
+    watch.lost(Process(4711, "far-away"), -9, reason="its process was ended by signal 9")
     assert not watch.look().stop
-    watch.lost(4711, -9, reason="its process was ended by signal 9")
+    watch.lost(Process(4711, "near-by"), -9, reason="its process was ended by signal 9")
+    assert not watch.look().stop
+    watch.lost(Process(4711, "far-away"), -9, reason="its process was ended by signal 9")
     assert watch.look().stop.startswith("two (trial 3 of recommend-medium-1): its process died 2")
 
 
 def test_a_stage_whose_workers_keep_dying_ends_with_the_reason(train: Train, plan: Plan) -> None:
     def dying(work: Work, foreman: Foreman, *, num_workers: int) -> None:
         while not foreman.look().stop:
-            foreman.lost(os.getpid(), -9, reason="killed")
+            foreman.lost(Process(os.getpid(), "here"), -9, reason="killed")
 
     with pytest.raises(TrainingError, match=r"tuning\.guards\.max_retries=2 allows no further"):
         train(plan, executor=dying, max_retries=2)
