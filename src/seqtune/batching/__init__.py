@@ -1,14 +1,20 @@
 """Which rows make up which batch, and loaders that can stop and go on anywhere: for every task."""
 
-from .loader import Batches, Loader, place_among_ranks
+from .chunks import NO_CHUNKS, Chunks, kept
+from .loader import Batches, Loader
 from .order import EvalOrder, Order, Rows, TrainOrder
+from .ranks import mean_over_ranks, place_among_ranks
 
 __all__ = [
+    "NO_CHUNKS",
     "Batches",
+    "Chunks",
     "EvalOrder",
     "Loader",
     "Order",
     "Rows",
     "TrainOrder",
+    "kept",
+    "mean_over_ranks",
     "place_among_ranks",
 ]

@@ -67,10 +67,3 @@ class Loader(Generic[BatchT]):
                 generator=torch.Generator().manual_seed(0),
             )
         )
-
-
-def place_among_ranks() -> tuple[int, int]:
-    """Rank of this process and number of processes."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.seeds import derive_seed
 
 Rows = npt.NDArray[np.int64]
@@ -35,19 +36,21 @@ class Order(Protocol):
 class TrainOrder:
     """Length-bucketed batches in a random order, each row once an epoch.
 
-    Every rank gets equally many batches, and at one step batches of like length.
+    `batch_size` is that of the batch that all ranks share: it holds the same rows however many
+    they are, and each rank takes every `world_size`-th of them, so that they compute for equally
+    long.
     """
 
     def __init__(
         self, lengths: Lengths, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
     ) -> None:
         self._lengths = lengths
-        self._batch_size = batch_size
         self._seed = seed
         self._rank = rank
         self._world_size = world_size
-        self._steps = -(-len(lengths) // (batch_size * world_size))
+        self._steps = -(-len(lengths) // batch_size)
         self._epoch = 0
+        self._require_rows_for_all(batch_size)
 
     def __len__(self) -> int:
         return self._steps
@@ -56,23 +59,31 @@ class TrainOrder:
         self._epoch = epoch
 
     def batches(self) -> list[Rows]:
-        """This rank's batches of the epoch; sizes differ by at most one row."""
+        """This rank's rows of each batch of the epoch; sizes of batches differ by at most one."""
         random = np.random.default_rng(derive_seed(self._seed, "order", self._epoch))
-        total = self._steps * self._world_size
         rows = random.permutation(len(self._lengths))
-        if len(rows) < total:  # fewer rows than ranks: some are seen twice
-            rows = np.resize(rows, total)
-        cuts = np.arange(total + 1) * len(rows) // total
+        cuts = np.arange(self._steps + 1) * len(rows) // max(self._steps, 1)
         rows = self._sorted_in_pieces(rows, cuts, random)
-        steps = random.permutation(self._steps) * self._world_size + self._rank
-        return [rows[cuts[batch] : cuts[batch + 1]] for batch in steps]
+        steps = random.permutation(self._steps)
+        whole = (rows[cuts[step] : cuts[step + 1]] for step in steps)
+        return [batch[self._rank :: self._world_size] for batch in whole]
 
     def _sorted_in_pieces(self, rows: Rows, cuts: Rows, random: np.random.Generator) -> Rows:
         blurred = self._lengths[rows] * (1 + LENGTH_BLUR * random.random(len(rows)))
-        piece_cuts = cuts[:: BATCHES_PER_PIECE * self._world_size]
+        piece_cuts = cuts[::BATCHES_PER_PIECE]
         piece = np.searchsorted(piece_cuts, np.arange(len(rows)), side="right")
         ordered: Rows = rows[np.lexsort((blurred, piece))]
         return ordered
+
+    def _require_rows_for_all(self, batch_size: int) -> None:
+        smallest = len(self._lengths) // max(self._steps, 1)
+        if self._steps and smallest < self._world_size:
+            raise ConfigurationError(
+                f"{self._world_size} processes share a training whose smallest batch has "
+                f"{smallest} rows ({len(self._lengths)} rows, training.batch_size={batch_size}, "
+                "which counts the rows of all processes together); choose fewer processes "
+                "(cluster.training_workers, training.devices) or a larger training.batch_size"
+            )
 
 
 class EvalOrder:

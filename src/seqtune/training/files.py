@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from seqtune.contracts.errors import StorageError
 
 PARTIAL = ".partial"
+LOOK_SECONDS = 0.5
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -48,8 +51,11 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def only_user_of(directory: Path) -> Iterator[None]:
-    """Hold a lock on a folder, which ends with the process however that ends."""
+def only_user_of(directory: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold a lock on a folder, which ends with the process however that ends.
+
+    `wait_seconds` for whoever has it and is about to end.
+    """
     try:
         import fcntl
     except ImportError:  # not on Windows
@@ -57,16 +63,20 @@ def only_user_of(directory: Path) -> Iterator[None]:
         return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        _lock(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, directory)
+        lock = partial(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(lock, directory, wait_seconds)
         yield
     finally:
         os.close(descriptor)
 
 
-def _lock(flock: Callable[[int, int], None], descriptor: int, how: int, directory: Path) -> None:
+def _lock(lock: Callable[[], None], directory: Path, wait_seconds: float) -> None:
     try:
-        flock(descriptor, how)
+        lock()
     except BlockingIOError as error:
+        if wait_seconds > 0:
+            time.sleep(LOOK_SECONDS)
+            return _lock(lock, directory, wait_seconds - LOOK_SECONDS)
         raise StorageError(
             f"another process is training in {directory}; wait for it to end, or stop it"
         ) from error

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from seqtune.contracts.checkpoint import HISTORY, MANIFEST, open_checkpoint
 from seqtune.contracts.config import RunConfig
 from seqtune.contracts.task import TaskSpec, TrainingData
+from seqtune.contracts.work import ALONE, RankPlace
 
 from . import states
 from .checkpoints import FOLDER, write_checkpoint
+from .company import by_first, gathered
 from .files import only_user_of
 from .ledger import Ledger, Row
+from .precision import device_type
 from .progress import progress_callback
 from .recorder import Recorder, Report
 from .session import Session, loss_watch, refuse_what_has_no_effect
@@ -24,6 +29,9 @@ from .signals import StopRequest
 from .states import State
 
 logger = logging.getLogger(__name__)
+
+PREDECESSOR_SECONDS = 30.0
+"""How long the ranks of a training that was started again wait for the last of those before."""
 
 
 @dataclass(frozen=True)
@@ -55,30 +63,42 @@ def fit(
     fingerprint: str,
     report: Report = no_report,
     progress: bool = True,
+    launched: RankPlace = ALONE,
 ) -> FitResult:
     """Train into `directory`, going on with an unfinished run of the same fingerprint there.
+
+    `launched`: this process is one of several that call this together, and that somebody else has
+    started. They see the same `directory`; whatever `training.devices` says, each has one. Their
+    number changes nothing but sums in another order, and masks and dropout that each rank draws
+    for itself: a run may go on with another number of them.
 
     `report` may hear of an epoch twice: a run that is killed right after it repeats it.
     `train_loss` is our mean over the steps of an epoch; of what the module logs, names that
     start with `val` are kept, and `train_x` where there is a `val_x`. Raises InfeasibleError
     where memory does not suffice.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with only_user_of(directory):
+    with gathered(launched, device_type(config.training)), ExitStack() as held:
+        by_first(launched, partial(_enter, directory, held, launched))
         config = with_precision(config)
         refuse_what_has_no_effect(config, data)
-        if (finished := _finished(directory, config, fingerprint)) is not None:
+        finished = by_first(launched, partial(_finished, directory, config, fingerprint))
+        if finished is not None:
             return finished
-        state = _unfinished(directory, config, fingerprint)
+        state = by_first(launched, partial(_unfinished, directory, config, fingerprint))
         if state is None or not state.ledger.stopped:
             ledger = Ledger.start(
                 config.training, fingerprint=fingerprint, validated=data.has_validation
             )
-            session = Session(spec, config, data, directory)
+            session = Session(spec, config, data, directory, launched)
             _train(session, ledger, state, report=report, progress=progress)
-        write_checkpoint(directory, states.require(directory), config=config, data=data)
-        states.clear(directory)
-        return _result(directory, resumed_from=state.where if state else None)
+        return by_first(launched, partial(_conclude, directory, config, data, state))
+
+
+def _enter(directory: Path, held: ExitStack, place: RankPlace) -> None:
+    """Have the folder for oneself."""
+    directory.mkdir(parents=True, exist_ok=True)
+    patience = PREDECESSOR_SECONDS if place.world_size > 1 else 0.0
+    held.enter_context(only_user_of(directory, wait_seconds=patience))
 
 
 def _train(
@@ -86,7 +106,7 @@ def _train(
 ) -> None:
     """Train to the end, which leaves a state whose ledger says why it ended."""
     training = session.config.training
-    losses, request = loss_watch(training), StopRequest()
+    losses, request = loss_watch(training), StopRequest(session.place.asked)
     recorder = Recorder(
         ledger,
         config=training,
@@ -123,6 +143,15 @@ def _unfinished(directory: Path, config: RunConfig, fingerprint: str) -> State |
         )
     states.clear(directory)
     return None
+
+
+def _conclude(
+    directory: Path, config: RunConfig, data: TrainingData, state: State | None
+) -> FitResult:
+    """The checkpoint, in the place of the states."""
+    write_checkpoint(directory, states.require(directory), config=config, data=data)
+    states.clear(directory)
+    return _result(directory, resumed_from=state.where if state else None)
 
 
 def _result(directory: Path, *, resumed_from: str | None) -> FitResult:

@@ -76,14 +76,18 @@ class LossWatch(Callback):
                 "folder of the run, or take training.resume=false, and report this"
             )
 
+    def agree(self, trainer: Trainer) -> None:
+        """Take in what is still on the device, and bring all ranks to the sum that one process
+        would have: what is saved must not depend on how many they are."""
+        self.settle(trainer)
+        if trainer.world_size > 1:
+            own = torch.tensor(self._sum, dtype=torch.float64, device=trainer.strategy.root_device)
+            self._sum = float(trainer.strategy.reduce(own, reduce_op="mean"))
+
     def mean(self, trainer: Trainer) -> float:
         """The mean loss of the epoch's batches so far, over all ranks."""
-        self.settle(trainer)
-        mean = self._sum / max(self._count, 1)
-        if trainer.world_size == 1:
-            return mean
-        tensor = torch.tensor(mean, device=trainer.strategy.root_device)
-        return float(trainer.strategy.reduce(tensor, reduce_op="mean"))
+        self.agree(trainer)
+        return self._sum / max(self._count, 1)
 
     @override
     def state_dict(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Several devices: which strategies are allowed, and how ranks hear and tell what happens.
 
-Ranks are processes that Lightning spawns from this one. A strategy that starts the whole
-program again for every rank (plain `ddp`) would run all of Kedro once a device.
+Ranks are processes that Lightning spawns from this one, or that somebody else has started
+(`company`). A strategy that starts the whole program again for every rank (`ddp` by itself) would
+run all of Kedro once a device.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing_extensions import override
 from seqtune.contracts import errors
 from seqtune.contracts.config import TrainingConfig
 from seqtune.contracts.errors import ConfigurationError, SeqtuneError, TrainingError
+from seqtune.contracts.work import ALONE, RankPlace
 
 from .files import write_json
 from .memory import out_of_memory_is_infeasible
@@ -30,7 +32,9 @@ from .quiet import keep_quiet
 
 logger = logging.getLogger(__name__)
 
+AUTO = "auto"
 SPAWNED = ("ddp_spawn", "ddp_spawn_find_unused_parameters_true")
+LAUNCHED = ("ddp", "ddp_find_unused_parameters_true")
 ERROR_FILE = "error-{rank}.json"
 TOLD = ("signal_number", "constraint", "violation")
 """What errors carry beside their message, where they do."""
@@ -42,24 +46,40 @@ def num_ranks(config: TrainingConfig, device: Device) -> int:
     return config.devices
 
 
-def strategy_for(config: TrainingConfig, device: Device) -> str:
-    """Lightning's name of the strategy; refuses those that would start the program again."""
+def strategy_for(config: TrainingConfig, device: Device, place: RankPlace = ALONE) -> str:
+    """Lightning's name of the strategy; refuses those that would start the program again.
+
+    Those that cut a model into shards (fsdp, deepspeed) are refused as well: clipping, groups of
+    parameters and the states to go on from are those of whole models here.
+    """
     if config.num_nodes > 1:
         raise ConfigurationError(
-            f"training.num_nodes={config.num_nodes}: several machines are not supported yet; "
-            "choose 1"
+            f"training.num_nodes={config.num_nodes} has no effect: choose 1, and ask for several "
+            "machines by cluster.engine=ray and cluster.training_workers"
         )
-    if num_ranks(config, device) == 1 and config.strategy == "auto":
-        return "auto"
-    if config.strategy == "auto":
+    if place.world_size > 1:
+        return _launched(config, place)
+    if num_ranks(config, device) == 1 and config.strategy in (AUTO, *LAUNCHED):
+        return AUTO  # one process shares nothing
+    if config.strategy == AUTO:
         return SPAWNED[0]
     if config.strategy not in SPAWNED:
         raise ConfigurationError(
-            f"training.strategy={config.strategy!r} is not supported: only ranks spawned by this "
-            "process are, because others start the whole program, pipeline included, once for "
-            f"every device; choose auto or one of {', '.join(SPAWNED)}"
+            f"training.strategy={config.strategy!r} is not supported with training.devices="
+            f"{config.devices}: only ranks spawned by this process are, because others start the "
+            "whole program, pipeline included, once for every device; choose auto or one of "
+            f"{', '.join(SPAWNED)} ({', '.join(LAUNCHED)}: with cluster.training_workers)"
         )
     return config.strategy
+
+
+def _launched(config: TrainingConfig, place: RankPlace) -> str:
+    if config.strategy not in (AUTO, *LAUNCHED):
+        raise ConfigurationError(
+            f"training.strategy={config.strategy!r} is not supported for the {place.world_size} "
+            f"processes of a cluster; choose auto or one of {', '.join(LAUNCHED)}"
+        )
+    return LAUNCHED[0] if config.strategy == AUTO else config.strategy
 
 
 def launch(
@@ -72,7 +92,7 @@ def launch(
 ) -> None:
     """`trainer.fit`, with the errors of spawned ranks as our own."""
     _remove_errors(directory)
-    if trainer.world_size > 1:
+    if trainer.strategy.launcher is not None:
         _require_picklable(trainer)
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=state, weights_only=True)

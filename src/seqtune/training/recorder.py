@@ -33,6 +33,8 @@ TRAIN_SIDE = "train_"
 TWIN = (TRAIN_SIDE, "val_")
 AGREE_EVERY = 10
 """Batches between agreements of several ranks on whether to save or stop."""
+SAVE = 1
+"""Wish for a state; a higher one is for a state and an end, by the signal of the number above."""
 
 
 class Recorder(Callback):
@@ -113,12 +115,12 @@ class Recorder(Callback):
         done = batch_idx + 1
         if done % self._config.accumulate_grad_batches or done >= trainer.num_training_batches:
             return  # gradients are under way, or the epoch's own save comes next
-        asked = self._request.signal_number > 0
-        due = time.monotonic() - self._saved_at >= 60 * self._config.save_state_every_minutes
-        if self._agreed(trainer, asked or (due and self._can_save_within), done):
+        if trainer.world_size > 1 and done % AGREE_EVERY:
+            return
+        if wish := self._agreed(trainer, self._wish()):
             if self._can_save_within:
                 self._save(trainer)
-            self._leave_if_asked(trainer)
+            self._leave(trainer, wish)
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -138,7 +140,7 @@ class Recorder(Callback):
         self._save(trainer)
         trainer.should_stop = bool(self.ledger.stopped)
         if not self.ledger.stopped:
-            self._leave_if_asked(trainer)
+            self._leave(trainer, self._agreed(trainer, self._wish()))
 
     # parts
 
@@ -148,12 +150,18 @@ class Recorder(Callback):
             wish = bool(self.report(self.ledger.epoch, dict(self.ledger.history[-1])))
         return bool(trainer.strategy.reduce_boolean_decision(wish, all=False))
 
-    def _agreed(self, trainer: Trainer, wish: bool, done: int) -> bool:
+    def _wish(self) -> int:
+        if number := self._request.signal_number:
+            return SAVE + number
+        due = time.monotonic() - self._saved_at >= 60 * self._config.save_state_every_minutes
+        return SAVE if due and self._can_save_within else 0
+
+    def _agreed(self, trainer: Trainer, wish: int) -> int:
+        """The strongest wish of any rank: not all hear of a signal at the same time."""
         if trainer.world_size == 1:
             return wish
-        if done % AGREE_EVERY:
-            return False
-        return bool(trainer.strategy.reduce_boolean_decision(wish, all=False))
+        wishes = torch.tensor(wish, device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(wishes, reduce_op="max"))
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -162,7 +170,7 @@ class Recorder(Callback):
         self._clock = now
 
     def _save(self, trainer: Trainer) -> None:
-        self.losses.settle(trainer)
+        self.losses.agree(trainer)
         self._tick()
         trainer.save_checkpoint(states.partial_path(self._directory), weights_only=False)
         if trainer.is_global_zero:
@@ -178,9 +186,8 @@ class Recorder(Callback):
         if trainer.is_global_zero:
             write_weights(self._directory / self.ledger.best_file, weights)
 
-    def _leave_if_asked(self, trainer: Trainer) -> None:
-        number = self._request.signal_number
-        if number:
+    def _leave(self, trainer: Trainer, wish: int) -> None:
+        if (number := wish - SAVE) > 0:
             done = trainer.fit_loop.total_batch_idx + 1
             raise Interrupted(
                 f"stopped by signal {number} after {done} batches; the state is in "

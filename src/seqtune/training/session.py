@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningModule
 
 from seqtune.contracts.config import RunConfig, TrainingConfig
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.task import TaskSpec, TrainingData
+from seqtune.contracts.work import ALONE, RankPlace
 
+from .lazy import has_sparse_gradients
 from .loss_watch import LossWatch
 from .memory import out_of_memory_is_infeasible
 from .optimizers import ClipNorm, Schedule, StepCount, attach_optimizer
@@ -32,6 +35,7 @@ class Session:
     config: RunConfig
     data: TrainingData
     directory: Path
+    place: RankPlace = ALONE
 
     def run(
         self,
@@ -58,7 +62,7 @@ class Session:
         callbacks = [*self._callbacks(schedule, losses), *listeners]
         with (
             isolated(self.config.seed, device=device),
-            cpu_threads(training.num_threads),
+            cpu_threads(self._num_threads),
             quiet_lightning(),
             request.listening(),
         ):
@@ -68,8 +72,10 @@ class Session:
                 callbacks=callbacks,
                 directory=self.directory,
                 validate=self.data.has_validation,
+                place=self.place,
             )
             module = self.spec.build_module(self.config, self.data)
+            _refuse_lazy_ranks(module, trainer.world_size)
             module.train()  # pretrained parts arrive in eval mode, without dropout
             attach_optimizer(module, training, schedule)
             datamodule = self.spec.build_data(self.config, self.data)
@@ -81,6 +87,11 @@ class Session:
                 directory=self.directory,
                 state=state.path if state else None,
             )
+
+    @property
+    def _num_threads(self) -> int | Literal["auto"]:
+        """Ranks share the cores of a machine as whoever started them has said."""
+        return self.config.training.num_threads if self.place.world_size == 1 else "auto"
 
     def _callbacks(self, schedule: Schedule, losses: LossWatch) -> list[Callback]:
         training = self.config.training
@@ -98,6 +109,16 @@ class Session:
 def loss_watch(config: TrainingConfig) -> LossWatch:
     """What sums the losses of this configuration."""
     return LossWatch(accumulate=config.accumulate_grad_batches, precision=config.precision)
+
+
+def _refuse_lazy_ranks(module: LightningModule, world_size: int) -> None:
+    if world_size > 1 and has_sparse_gradients(module):
+        raise ConfigurationError(
+            f"{world_size} processes cannot share the training of a model with lazy embeddings: "
+            "strategies bring dense gradients together, not those of a few rows; switch lazy "
+            "embeddings off, or train in one process (training.devices=1, "
+            "cluster.training_workers=1)"
+        )
 
 
 def refuse_what_has_no_effect(config: RunConfig, data: TrainingData) -> None:

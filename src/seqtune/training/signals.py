@@ -5,25 +5,31 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.sharedctypes import RawValue
 from types import FrameType
+
+from seqtune.contracts.work import nobody_asked
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Remembers the first signal, also across the processes that a strategy starts."""
+    """Remembers the first signal, also across the processes that a strategy starts.
 
-    def __init__(self) -> None:
+    `elsewhere` is asked as well: processes that somebody else started hear of a signal from there.
+    """
+
+    def __init__(self, elsewhere: Callable[[], int] = nobody_asked) -> None:
         self._number = RawValue("i", 0)
         self._launcher = os.getpid()
+        self._elsewhere = elsewhere
 
     @property
     def signal_number(self) -> int:
         """0 while nobody asked to stop."""
-        return int(self._number.value)
+        return int(self._number.value) or self._elsewhere()
 
     def install(self) -> None:
         """Handle the signals from now on; in any thread but the main one, do nothing."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 
 from seqtune.contracts.config import TrainingConfig
 from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.work import ALONE, RankPlace
 
+from .company import Launched
 from .precision import LIGHTNING_NAMES, Device
 from .ranks import strategy_for
 
@@ -24,15 +27,17 @@ def build_trainer(
     callbacks: list[Callback],
     directory: Path,
     validate: bool,
+    place: RankPlace = ALONE,
 ) -> Trainer:
     """A Trainer that trains, and leaves logging, saving and showing to our callbacks."""
-    strategy = strategy_for(config, device)
+    strategy = strategy_for(config, device, place)
     try:
         return Trainer(
             accelerator=device,
-            devices=1 if device == "cpu" and config.devices == "auto" else config.devices,
+            devices=_devices(config, device, place),
+            num_nodes=place.world_size,
             strategy=strategy,
-            plugins=[LightningEnvironment()],  # a cluster's variables must not start ranks
+            plugins=[_environment(place)],
             precision=LIGHTNING_NAMES[config.precision],
             max_epochs=config.epochs,
             accumulate_grad_batches=config.accumulate_grad_batches,
@@ -53,6 +58,21 @@ def build_trainer(
             f"training.devices={config.devices}, training.accelerator={config.accelerator}, "
             f"training.precision={config.precision}: {error}"
         ) from error
+
+
+def _devices(
+    config: TrainingConfig, device: Device, place: RankPlace
+) -> int | list[int] | Literal["auto"]:
+    """A rank that somebody else started has one, whatever the configuration says."""
+    if place.world_size > 1:
+        return [place.gpu] if device == "cuda" else 1
+    return 1 if device == "cpu" and config.devices == "auto" else config.devices
+
+
+def _environment(place: RankPlace) -> ClusterEnvironment:
+    if place.world_size > 1:
+        return Launched(place)
+    return LightningEnvironment()  # a cluster's variables must not start ranks
 
 
 def start_at_epoch(datamodule: LightningDataModule, epoch: int) -> None:

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 from torch import nn
 
+from seqtune.batching import mean_over_ranks, place_among_ranks
 from seqtune.contracts.config import RunConfig, TrainingConfig
 from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import TaskSpec
@@ -31,6 +32,7 @@ class ToyData:
     arrives_in_eval: bool = False
     poison_at: tuple[int, int] | None = None
     """Epoch and batch, from 0, whose loss is made not a number."""
+    poisoned_rank: int = 0
     events: Path | None = None
     gradient_norms: list[float] = field(default_factory=list)
     x: torch.Tensor = field(init=False)
@@ -58,7 +60,10 @@ class EpochSampler:
 
 
 class ToyLoader:
-    """Shuffled by (seed, epoch); knows its position, as Lightning's Stateful protocol asks."""
+    """Shuffled by (seed, epoch); knows its position, as Lightning's Stateful protocol asks.
+
+    Ranks share what is trained on, and each validates everything.
+    """
 
     def __init__(self, data: ToyData, config: RunConfig, *, shuffle: bool) -> None:
         self.data, self.config, self.shuffle = data, config, shuffle
@@ -78,6 +83,9 @@ class ToyLoader:
         pieces = order.split(self.config.training.batch_size)
         for self.position in range(start + 1, len(pieces) + 1):
             rows = pieces[self.position - 1]
+            if self.shuffle:
+                rank, world_size = place_among_ranks()
+                rows = rows[rank::world_size]
             yield self.data.x[rows], self.data.y[rows]
 
     def state_dict(self) -> dict[str, int]:
@@ -121,10 +129,11 @@ class ToyModule(LightningModule):
         time.sleep(self.data.seconds_per_batch)
         x, y = batch
         loss = nn.functional.mse_loss(self.net(x).float(), y)
-        if tuple(self.data.poison_at or ()) == (self.current_epoch, batch_idx):
+        here = (self.current_epoch, batch_idx)
+        if self.global_rank == self.data.poisoned_rank and here == tuple(self.data.poison_at or ()):
             loss = loss * float("nan")
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(x))
-        return loss
+        return mean_over_ranks(loss, len(x))
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         x, y = batch

@@ -14,6 +14,8 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.nn import functional
 
+from seqtune.batching import mean_over_ranks
+
 from .batches import Batch
 from .data import ClassifyData
 from .model import TextClassifier, build_classifier
@@ -40,7 +42,8 @@ class ClassifyModule(LightningModule):
 
     def training_step(self, batch: Batch, _batch_idx: int) -> Tensor:
         """Mean loss of one batch."""
-        return self.loss(self.model(batch.ids, batch.real), batch.targets)
+        loss = self.loss(self.model(batch.ids, batch.real), batch.targets)
+        return mean_over_ranks(loss, len(batch.targets))
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over texts and labels of [B, L]."""

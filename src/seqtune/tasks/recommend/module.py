@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from seqtune.batching import mean_over_ranks
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.seeds import derive_seed
 
@@ -25,6 +26,8 @@ from .sampled import Drawn, draw_items
 
 PREFIXES = ("val", "train")
 """Of the metrics of each validation loader."""
+FIRST_RANK = 0
+"""The place of whatever all ranks draw alike."""
 
 
 class RecommendModule(LightningModule):
@@ -41,11 +44,16 @@ class RecommendModule(LightningModule):
         self._rank_counts: dict[int, Tensor] = {}
 
     def training_step(self, items: Tensor, batch_idx: int) -> Tensor:
-        """Mean loss of one batch of item sequences [B, T]."""
-        return self.model.loss(*self.questions(items, batch_idx), self.negatives(batch_idx))
+        """Mean loss of one batch of item sequences [B, T], over what it asks."""
+        asked = self.questions(items, batch_idx)
+        loss = self.model.loss(*asked, self.negatives(batch_idx))
+        return mean_over_ranks(loss, len(asked.positions))
 
     def questions(self, items: Tensor, batch_idx: int) -> Questions:
-        """What this step asks; the same whenever it is asked again."""
+        """What this step asks; the same whenever it is asked again.
+
+        Masks are drawn by each rank for its own rows: with another number of ranks they are others.
+        """
         model = self.config.model
         if model.objective == "causal":
             return next_items(items)
@@ -54,17 +62,18 @@ class RecommendModule(LightningModule):
             num_items=self.model.num_items,
             mask_prob=model.random_mask_prob,
             last_item_ratio=model.last_item_mask_ratio,
-            generator=self._generator("mask", batch_idx),
+            generator=self._generator("mask", batch_idx, self.global_rank),
         )
 
     def negatives(self, batch_idx: int) -> Drawn | None:
-        """The items that stand for the catalogue in this step; None for all of them."""
+        """The items that stand for the catalogue in this step, the same in every rank; None for all
+        of them."""
         if not self.config.model.num_negatives:
             return None
         return draw_items(
             self.model.num_items,
             self.config.model.num_negatives,
-            generator=self._generator("negatives", batch_idx),
+            generator=self._generator("negatives", batch_idx, FIRST_RANK),
         )
 
     def on_validation_epoch_start(self) -> None:
@@ -100,8 +109,8 @@ class RecommendModule(LightningModule):
     def _ks(self) -> tuple[int, ...]:
         return self.config.evaluation.ks
 
-    def _generator(self, use: str, batch_idx: int) -> torch.Generator:
-        place = (use, self.current_epoch, batch_idx, self.global_rank)
+    def _generator(self, use: str, batch_idx: int, rank: int) -> torch.Generator:
+        place = (use, self.current_epoch, batch_idx, rank)
         return torch.Generator(self.device).manual_seed(derive_seed(self.config.seed, *place))
 
     def _no_ranks(self) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
+from seqtune.batching import mean_over_ranks
 from seqtune.text.pretrained import load_config
 from seqtune.text.split import Part
 
@@ -72,9 +73,10 @@ class SummarizeModule(LightningModule):
     def training_step(self, batch: TrainBatch, _batch_idx: int = 0) -> Tensor:
         """Mean over the target tokens of one batch."""
         logits, labels = self._predicted(batch)
-        return functional.cross_entropy(
+        loss = functional.cross_entropy(
             logits, labels, ignore_index=IGNORED, label_smoothing=self.config.model.label_smoothing
         )
+        return mean_over_ranks(loss, (labels != IGNORED).sum())
 
     def on_validation_epoch_start(self) -> None:
         self._losses = torch.zeros(2, dtype=torch.float64)

@@ -83,30 +83,9 @@ class TestTrainOrder:
         assert max(sizes) <= 16
         assert max(sizes) - min(sizes) <= 1
 
-    @pytest.mark.parametrize("world_size", [2, 3])
-    def test_ranks_share_the_epoch_in_equally_many_batches_of_like_length(
-        self, world_size: int
-    ) -> None:
-        of_ranks = [order(rank=rank, world_size=world_size).batches() for rank in range(world_size)]
-        assert len({len(batches) for batches in of_ranks}) == 1
-        assert len(of_ranks[0]) == len(order(world_size=world_size))
-        assert sorted(ids([batch for batches in of_ranks for batch in batches])) == list(
-            range(1003)
-        )
-        means = [[LENGTHS[batch].mean() for batch in batches] for batches in of_ranks]
-        assert np.corrcoef(means[0], means[1])[0, 1] > 0.95
-
     def test_many_pieces(self) -> None:
         made = TrainOrder(LENGTHS, batch_size=2, seed=1)
         assert sorted(ids(made.batches())) == list(range(1003))
-
-    def test_fewer_sequences_than_ranks_still_gives_everyone_a_batch(self) -> None:
-        of_ranks = [
-            TrainOrder(LENGTHS[:3], batch_size=4, seed=0, rank=rank, world_size=5).batches()
-            for rank in range(5)
-        ]
-        assert [len(batches) for batches in of_ranks] == [1] * 5
-        assert all(len(batches[0]) == 1 for batches in of_ranks)
 
 
 class TestEvalOrder:

@@ -1,0 +1,152 @@
+"""What a training gains from being shared: one process against two that take turns at its rows.
+
+MovieLens-1M as in bench_train, batches of 128 that the processes share; seconds of the second epoch
+of `training.fit` with its state, in turns. On a CPU each of the two has half of the threads that
+one process may have, and one thread alone is a row of its own; on GPUs each has a device.
+
+    python benchmarks/bench_ranks.py [--device cuda] [--batches 40] [--times 3] [--ranks 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from _harness import Report, Timing
+from _movielens import ml1m_split
+from bench_train import BATCH, configuration, without_validation
+from seqtune.contracts.work import RankPlace
+from seqtune.tasks.recommend import TASK
+from seqtune.tasks.recommend.data import SplitData
+from seqtune.training import fit
+from seqtune.training.precision import best_precision
+
+FINGERPRINT = "0" * 16
+
+
+class Crew(NamedTuple):
+    """Processes that share a training."""
+
+    num_ranks: int
+    num_threads: int
+
+    def __str__(self) -> str:
+        return f"{self.num_ranks} x {self.num_threads} threads"
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    crews = crews_on(arguments.device, arguments.ranks)
+    report = Report("ranks", title="One training, shared by processes of this machine")
+    report.text(
+        f"{arguments.device}, {best_precision(arguments.device)[0]}, about {arguments.batches} "
+        f"batches of {BATCH} rows an epoch; seconds of an epoch, {arguments.times} runs in turns"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        split = Path(folder) / "split"
+        ml1m_split(split)
+        seconds: dict[Crew, list[float]] = {crew: [] for crew in crews}
+        losses: dict[Crew, float] = {}
+        for turn in range(arguments.times):
+            for crew in crews:
+                run = Path(folder) / f"{crew}-{turn}"
+                epoch, losses[crew] = train(crew, split, run, arguments)
+                seconds[crew].append(epoch)
+    report.table(("processes", "an epoch", "of one process", "train_loss"), rows(seconds, losses))
+    report.write()
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--batches", type=int, default=40, help="of an epoch, about")
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--times", type=int, default=3, help="repeats")
+    return parser.parse_args()
+
+
+def crews_on(device: str, ranks: int) -> list[Crew]:
+    """One process with all threads first: the others are compared with it."""
+    cores = len(os.sched_getaffinity(0))
+    if device == "cuda":
+        return [Crew(1, 1), Crew(ranks, 1)]
+    return [Crew(1, cores), Crew(1, 1), Crew(ranks, max(1, cores // ranks))]
+
+
+def rows(seconds: dict[Crew, list[float]], losses: dict[Crew, float]) -> list[list[str]]:
+    timings = {crew: Timing(tuple(found)) for crew, found in seconds.items()}
+    whole = next(iter(timings.values())).median
+    return [
+        [str(crew), str(timing), f"{timing.median / whole:.2f}", f"{losses[crew]:.4f}"]
+        for crew, timing in timings.items()
+    ]
+
+
+def train(
+    crew: Crew, split: Path, folder: Path, arguments: argparse.Namespace
+) -> tuple[float, float]:
+    """Seconds and loss of the last epoch, as the first rank says."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    answers = context.SimpleQueue()
+    ranks = [
+        context.Process(
+            target=train_rank,
+            args=(RankPlace(rank, crew.num_ranks, gpu=rank), port, crew.num_threads),
+            kwargs={
+                "split": split,
+                "folder": folder,
+                "device": arguments.device,
+                "batches": arguments.batches,
+                "answers": answers,
+            },
+        )
+        for rank in range(crew.num_ranks)
+    ]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join()
+        if process.exitcode:
+            raise RuntimeError(f"a rank of {crew} ended with {process.exitcode}")
+    answer: tuple[float, float] = answers.get()
+    return answer
+
+
+def train_rank(
+    place: RankPlace,
+    port: int,
+    num_threads: int,
+    *,
+    split: Path,
+    folder: Path,
+    device: str,
+    batches: int,
+    answers: multiprocessing.SimpleQueue[tuple[float, float]],
+) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(num_threads)
+    data = without_validation(SplitData.open(split), batches)
+    result = fit(
+        TASK,
+        configuration(device, best_precision(device)[0], attention_dropout=False),
+        data,
+        directory=folder,
+        fingerprint=FINGERPRINT,
+        progress=False,
+        launched=place,
+    )
+    if place.rank == 0:
+        answers.put((result.history[-1]["seconds"], result.history[-1]["train_loss"]))
+
+
+if __name__ == "__main__":
+    main()
