@@ -64,10 +64,12 @@ class Made:
 
 
 def saved_place(entry: Mapping[str, Any], save_version: str) -> Path | None:
-    """Where a run saves a dataset, from its entry in the catalog; None for one in memory."""
-    if not isinstance(entry.get("filepath"), str):
+    """Where on this machine a run saves a dataset, from its entry in the catalog; None for one in
+    memory or in object storage."""
+    filepath = entry.get("filepath")
+    if not isinstance(filepath, str) or "://" in filepath:
         return None
-    path = Path(entry["filepath"])
+    path = Path(filepath)
     return path / save_version / path.name if entry.get("versioned") else path
 
 

@@ -45,7 +45,7 @@ class ArtifactError(SeqtuneError):
 
 
 class StorageError(SeqtuneError):
-    """Nothing can be written: no space left, or no permission."""
+    """A disk is full or may not be written to; a database or a bucket does not answer."""
 
 
 class TrainingError(SeqtuneError):

@@ -1,4 +1,4 @@
-"""`Artifact`: a file or folder that a node finished in scratch, published by one rename.
+"""`Artifact`: a file or folder that a node finished in scratch, published whole or not at all.
 
 What is large (interactions, arrays, checkpoints, predictions) never passes through memory as
 one object: a node writes it below `Scratch` and returns the path; saving moves it to its version.
@@ -7,16 +7,17 @@ A version that exists is therefore complete.
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
-from glob import glob
-from os.path import exists
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kedro.io.core import AbstractVersionedDataset, Version, VersionNotFoundError
 
-from seqtune.contracts.errors import ArtifactError
+from seqtune.contracts.errors import ArtifactError, SeqtuneError
+
+from .cache import Cache
+from .object_storage import ObjectStorage, is_remote
+from .places import Bucket, Disk, Place
 
 if TYPE_CHECKING:
     from kedro_datasets._typing import TablePreview
@@ -28,9 +29,13 @@ class Artifact(AbstractVersionedDataset[Path, Path]):
     """A path to something complete. Loading gives the path; opening it is the reader's affair.
 
     Args:
-        filepath: Where it lives; with `versioned: true`, Kedro puts the version below it.
+        filepath: Where it lives, on this machine or in object storage (s3://, gs://, abfs://); with
+            `versioned: true`, Kedro puts the version below it.
         made_by: The pipeline that makes it, named in the error when there is none yet.
         optional: Load `None` instead of failing where there is none yet.
+        credentials: Of the object storage, by the names of its fsspec backend (`key`, `secret`).
+        fs_args: Further arguments of the backend (`endpoint_url`).
+        cache: The folder that object storage is fetched to, once for each version.
     """
 
     def __init__(
@@ -40,13 +45,22 @@ class Artifact(AbstractVersionedDataset[Path, Path]):
         made_by: str = "",
         optional: bool = False,
         version: Version | None = None,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+        cache: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
+        self._place: Place = Disk()
+        if is_remote(filepath):
+            storage, path = ObjectStorage.at(filepath, credentials=credentials, fs_args=fs_args)
+            fetched = Cache.named(cache, address=storage.address(path))
+            self._place = Bucket(storage, fetched, versioned=version is not None)
+            filepath = path
         super().__init__(
             filepath=PurePosixPath(filepath),
             version=version,
-            exists_function=exists,
-            glob_function=_sorted_glob,
+            exists_function=self._place.exists,
+            glob_function=self._place.glob,
         )
         self._made_by = made_by
         self._optional = optional
@@ -54,30 +68,26 @@ class Artifact(AbstractVersionedDataset[Path, Path]):
 
     def load(self) -> Path:
         path = self._newest()
-        if path.exists():
-            return path
+        if self._place.exists(path):
+            return self._place.open(path)
         wanted = self._version.load if self._version else None
         if self._optional and not wanted:
             return None  # type: ignore[return-value]
         hint = f"; run `kedro run --pipeline {self._made_by}` first" if self._made_by else ""
-        raise ArtifactError(f"there is no {path}{hint}")
+        raise ArtifactError(f"there is no {self._place.spelled(path)}{hint}")
 
-    def _newest(self) -> Path:
+    def _newest(self) -> str:
         """The version asked for, or the newest; the plain path where there is none."""
         try:
-            return Path(self._get_load_path())
-        except VersionNotFoundError:
-            return Path(self._filepath)
+            return str(self._get_load_path())
+        except VersionNotFoundError as error:
+            if isinstance(error.__cause__, SeqtuneError):  # nobody could look
+                raise error.__cause__ from None
+            return str(self._filepath)
 
     def save(self, data: Path) -> None:
-        target = Path(self._get_save_path())
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and self._version is None:
-            _remove(target)
-        staged = target.with_name(f".{target.name}.partial")
-        _remove(staged)
-        shutil.move(data, staged)  # a rename, or a copy where scratch is another file system
-        staged.rename(target)
+        target = str(self._get_save_path())
+        self._place.publish(Path(data), target, replace=self._version is None)
         with suppress(OSError):  # the node's folder in scratch, unless more is still in it
             Path(data).parent.rmdir()
 
@@ -97,15 +107,4 @@ class Artifact(AbstractVersionedDataset[Path, Path]):
         return TablePreview(frame.astype(str).to_dict(orient="split"))
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath, "version": self._version}
-
-
-def _sorted_glob(pattern: str) -> list[str]:
-    return sorted(glob(pattern))
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        return {"filepath": self._place.spelled(str(self._filepath)), "version": self._version}

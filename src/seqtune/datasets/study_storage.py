@@ -7,6 +7,13 @@ from typing import Any
 
 from kedro.io.core import AbstractDataset, DatasetError
 
+from .object_storage import require_local
+
+_INSTEAD = (
+    "name a database: SEQTUNE_STUDY_URL in the environment, or `url` of the credentials `study` in "
+    "conf/local/credentials.yml"
+)
+
 
 class StudyStorage(AbstractDataset[None, str]):
     """The URL of a database. Loading gives the URL; nothing logs or describes it.
@@ -24,21 +31,22 @@ class StudyStorage(AbstractDataset[None, str]):
         credentials: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._file = Path(filepath)
+        self._file = filepath
         self._url = str((credentials or {}).get("url") or "")
         self.metadata = metadata
 
     def load(self) -> str:
         if self._url:
             return self._url
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        return f"sqlite:///{self._file.resolve()}"
+        file = require_local(self._file, what="a SQLite file", instead=_INSTEAD)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{file.resolve()}"
 
     def save(self, _data: None) -> None:
         raise DatasetError("studies are written by tuning alone")
 
     def _exists(self) -> bool:
-        return bool(self._url) or self._file.exists()
+        return bool(self._url) or Path(self._file).exists()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": "a database of credentials" if self._url else str(self._file)}
+        return {"filepath": "a database of credentials" if self._url else self._file}

@@ -92,7 +92,7 @@ def _clear(folder: Path) -> None:
 
 
 def _write_plain(project: Path, folder: Path, env: str | None) -> None:
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     warnings.simplefilter("ignore")  # of Kedro-Viz about its own libraries, in a command of its own
     from kedro_viz.integrations.deployment.base_deployer import BaseDeployer

@@ -172,7 +172,7 @@ class TrackingHooks:
             if sink is not None:
                 sinks.append(sink)
                 self._mlflow_run = sink.run_id
-        folder, run = _data_folder(self._context) / FOLDER, self._save_version
+        folder, run = _tracking_folder(self._context), self._save_version
         if self._config.tensorboard:
             from seqtune.tracking.tensorboard_sink import TensorBoardSink
 
@@ -185,9 +185,10 @@ class TrackingHooks:
         return sinks
 
 
-def _data_folder(context: KedroContext) -> Path:
-    named = context.config_loader["globals"].get("data", "data")
-    return Path(context.project_path) / str(named)
+def _tracking_folder(context: KedroContext) -> Path:
+    named = context.config_loader["globals"]
+    folder = named.get("tracking") or f"{named.get('data', 'data')}/{FOLDER}"
+    return Path(context.project_path) / str(folder)
 
 
 def _read_config(run_params: Mapping[str, Any], catalog: DataCatalog) -> TrackingConfig:

@@ -11,6 +11,8 @@ from string import Template
 
 import duckdb
 
+from seqtune.contracts.errors import InfeasibleError
+
 MEMORY_LIMIT = "1800MiB"
 """What DuckDB may hold before it spills to disk; numpy's share comes on top (see ordering)."""
 
@@ -43,14 +45,27 @@ def connect(temporary: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Turn DuckDB's words for a full or read-only disk into the OSError that they are."""
+    """Turn DuckDB's words for a full or read-only disk, or too little memory, into ours."""
     try:
         yield
     except duckdb.Error as error:
         code = disk_error_code(error)
-        if code is None:
-            raise
-        raise OSError(code, f"{os.strerror(code)} ({gist(error)})") from error
+        if code is not None:
+            raise OSError(code, f"{os.strerror(code)} ({gist(error)})") from error
+        if is_shortage(error):
+            raise InfeasibleError(
+                f"reading the log takes more memory than the {MEMORY_LIMIT} that it may have, even "
+                f"with what can be spilled to disk ({gist(error)}). Nothing is wrong with the "
+                "files: write ids as whole numbers instead of text, or keep fewer users (all rows "
+                "of every tenth)",
+                constraint="memory",
+            ) from error
+        raise
+
+
+def is_shortage(error: duckdb.Error) -> bool:
+    """Whether the machine is at fault, and not the file that was read."""
+    return disk_error_code(error) is not None or isinstance(error, duckdb.OutOfMemoryException)
 
 
 def disk_error_code(error: duckdb.Error) -> int | None:

@@ -19,8 +19,8 @@ from seqtune.contracts.errors import DataError
 
 from ..params import IngestConfig
 from .diagnosis import line_numbers, why_unreadable
-from .engine import disk_error_code, fill, identifier, literal, path_literal
-from .sources import Source, head, listed, records, unreadable_parquet
+from .engine import fill, identifier, is_shortage, literal, path_literal
+from .sources import Source, head, listed, parquet_relation, records, unreadable_parquet
 
 TIME_RAW = "time_raw"
 TEXT = "VARCHAR"
@@ -105,7 +105,7 @@ def load(
         try:
             (num_rows,) = connection.execute(query).fetchall()[0]
         except duckdb.Error as error:
-            if plain or disk_error_code(error) is not None:
+            if plain or is_shortage(error):
                 raise
             raise _unreadable(source, error, config) from error
         starts.append(starts[-1] + num_rows)
@@ -132,7 +132,10 @@ def _types(sources: tuple[Source, ...], columns: Mapping[str, str]) -> dict[str,
 
 def _parquet_type(sources: tuple[Source, ...], name: str, column: str) -> str:
     """The type in the table of a column of Parquet files, which must agree on it."""
-    types = {source.types[source.position(name)] for source in sources}
+    values = [source.partitions[name] for source in sources if name in source.partitions]
+    types = {
+        source.types[source.position(name)] for source in sources if name not in source.partitions
+    } | ({_partition_type(values)} if values else set())
     stored = {_stored_type(kind, is_time=column == TIME_RAW) for kind in types}
     if None in stored:
         allowed = "numbers, dates, times or text" if column == TIME_RAW else "whole numbers or text"
@@ -146,6 +149,11 @@ def _parquet_type(sources: tuple[Source, ...], name: str, column: str) -> str:
             f"some of the files ({', '.join(sorted(types))}); write them with one type"
         )
     return stored.pop() or TEXT
+
+
+def _partition_type(values: Sequence[str | None]) -> str:
+    """Whole numbers where all are; dates stay text, as which a time is judged anyway."""
+    return INTEGER if all(value is None or _is_whole(value) for value in values) else TEXT
 
 
 def _stored_type(kind: str, *, is_time: bool) -> str | None:
@@ -163,13 +171,17 @@ def _stored_type(kind: str, *, is_time: bool) -> str | None:
 def _field(source: Source, name: str, kind: str) -> str:
     if source.format == "csv":
         return f"c{source.position(name)}"
-    return f"CAST({identifier(name)} AS {kind})"
+    value = identifier(name)
+    if name in source.partitions:
+        text = source.partitions[name]
+        value = "NULL" if text is None else literal(text)
+    return f"CAST({value} AS {kind})"
 
 
 def _relation(source: Source, types: Mapping[str, str]) -> str:
     """What to select from; columns that have no type in `types` are text."""
     if source.format == "parquet":
-        return fill("read_parquet($path)", path=path_literal(source.readable))
+        return parquet_relation(source.readable)
     columns = ", ".join(
         f"'c{position}': '{types.get(name, TEXT)}'" for position, name in enumerate(source.names)
     )

@@ -7,8 +7,8 @@ another encoding than UTF-8) is first rewritten as UTF-8 text below the temporar
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from seqtune.contracts.errors import DataError, did_you_mean
 from ..params import IngestConfig
 from .encodings import GZIP_MAGIC, as_utf8, bad_offset, wrong_encoding
 from .engine import fill, gist, path_literal
+from .partitions import partitions_of
 
 DELIMITERS = (",", "\t", ";", "|", " ")
 SAMPLE_LINES = 1000
@@ -44,13 +45,15 @@ class Source:
     """The same content as Parquet or UTF-8 text."""
     format: Literal["csv", "parquet"]
     names: tuple[str, ...]
-    """Columns in the file's order."""
+    """Columns in the file's order, then the wanted ones of its path."""
     types: tuple[str, ...] = ()
-    """parquet: DuckDB's types of them."""
+    """parquet: DuckDB's types of those in the file."""
     delimiter: str = ","
     header: bool = True
     num_blank: int = 0
     """Blank lines before the header."""
+    partitions: Mapping[str, str | None] = field(default_factory=dict)
+    """parquet: wanted columns that are not in the file but in its path, each with its value."""
 
     def position(self, name: str) -> int:
         return self.names.index(name)
@@ -68,7 +71,7 @@ def examine(
     """Look at one file; `settings` are the parameters that name the `wanted` columns."""
     magic = _magic(path)
     if _is_parquet(path, config, magic=magic):
-        source = _examine_parquet(path, connection)
+        source = _examine_parquet(path, connection, wanted=wanted)
     else:
         source = _examine_text(path, config, magic=magic, wanted=wanted, temporary=temporary)
     _require_columns(source, wanted, settings, config)
@@ -118,19 +121,33 @@ def _is_parquet(path: Path, config: IngestConfig, *, magic: bytes) -> bool:
     return config.format == "parquet"
 
 
-def _examine_parquet(path: Path, connection: duckdb.DuckDBPyConnection) -> Source:
-    query = fill("DESCRIBE SELECT * FROM read_parquet($path)", path=path_literal(path))
+def _examine_parquet(
+    path: Path, connection: duckdb.DuckDBPyConnection, *, wanted: Sequence[str]
+) -> Source:
+    query = fill("DESCRIBE SELECT * FROM $relation", relation=parquet_relation(path))
     try:
         columns = connection.execute(query).fetchall()
     except duckdb.Error as error:
         raise unreadable_parquet(path, error) from error
+    names = tuple(row[0] for row in columns)
+    partitions = {
+        name: value
+        for name, value in partitions_of(path).items()
+        if name in wanted and name not in names
+    }
     return Source(
         path=path,
         readable=path,
         format="parquet",
-        names=tuple(row[0] for row in columns),
+        names=(*names, *partitions),
         types=tuple(row[1] for row in columns),
+        partitions=partitions,
     )
+
+
+def parquet_relation(path: Path) -> str:
+    """What to select from; DuckDB's own columns from paths would hide those in the file."""
+    return fill("read_parquet($path, hive_partitioning=false)", path=path_literal(path))
 
 
 def unreadable_parquet(path: Path, error: duckdb.Error) -> DataError:

@@ -19,7 +19,7 @@ from seqtune.contracts.task import Report
 
 from ..params import SIDES, IngestConfig, RecommendConfig
 from .checks import Dropped, check_rows
-from .engine import connect, disk_error_code, fill, identifier, literal
+from .engine import connect, fill, identifier, is_shortage, literal
 from .ids import FIRST, Ids, number_ids
 from .loading import TIME_RAW, WHOLE, Loaded, is_exact, load, plain_types
 from .manifest import INTERACTIONS, ITEMS, USERS, InteractionsManifest
@@ -165,7 +165,7 @@ def _number_plain(
     except DataError:
         return None  # said again, in the file's own words, when it is read as text
     except duckdb.Error as error:
-        if disk_error_code(error) is not None:
+        if is_shortage(error):
             raise
         return None
     num_digits = log.users.num_digits + log.items.num_digits + _time_digits(connection, loaded)

@@ -1,0 +1,122 @@
+"""What was fetched from object storage, once, as files of this machine.
+
+    <cache>/<hash>/...        complete: it got its name by one rename
+    <cache>/.partial-*        under way, or left behind by a process that was killed
+
+The hash is one of the address and of what changes with the content, so nothing here is ever stale.
+Any of it may be deleted while nothing runs: it is fetched again.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqtune.contracts.errors import ConfigurationError, StorageError, storage_error
+
+from .object_storage import SCRATCH, require_local
+from .progress import spelled
+
+_HASH_LENGTH = 16
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of complete things, each under a name that says what it is."""
+
+    folder: Path
+
+    @classmethod
+    def named(cls, folder: str | None, *, address: str) -> Cache:
+        """The cache of a catalog entry, which has to name one if its address is remote."""
+        if not folder:
+            raise ConfigurationError(
+                f"{address} is fetched before it is read, and its catalog entry does not say to "
+                "where; name a folder of this machine there: `cache: data/00_scratch/remote`"
+            )
+        return cls(require_local(folder, what="a cache", instead=SCRATCH).absolute())
+
+    def folder_of(self, *identity: str) -> Path:
+        """A folder for one thing alone. What gets its name by a rename is complete: the folder
+        itself, or one in it."""
+        digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
+        return self.folder / digest[:_HASH_LENGTH]
+
+    def fill(self, folder: Path, fetch: Callable[[Path], None], *, num_bytes: int) -> None:
+        """Let `fetch` write the content of a folder, unless another process has done so."""
+        with self._alone():
+            if folder.exists():
+                return
+            self._require_space(num_bytes)
+            with self._partial() as partial:
+                fetch(partial)
+                folder.parent.mkdir(exist_ok=True)
+                partial.rename(folder)
+
+    def adopt(self, folder: Path, made: Path, *, name: str) -> None:
+        """Take what was just sent, so that this machine need not fetch it."""
+        with self._alone(), self._partial() as partial:
+            shutil.move(made, partial / name)
+            folder.parent.mkdir(exist_ok=True)
+            partial.rename(folder)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process writes at a time; the others wait, and find what they need."""
+        with self._disk_errors():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / ".lock").open("a") as lock:
+                if _locked(lock.fileno()):
+                    for left in self.folder.glob(".partial-*"):
+                        shutil.rmtree(left)
+                yield
+
+    @contextmanager
+    def _partial(self) -> Iterator[Path]:
+        """A folder to be renamed when it is complete; whatever is left of it goes."""
+        folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _require_space(self, num_bytes: int) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if free < num_bytes:
+            raise self._full(f"{spelled(num_bytes)} are needed, {spelled(free)} are free")
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                raise self._full(str(error)) from error
+            if explained := storage_error(error, self.folder):
+                raise explained from error
+            raise
+
+    def _full(self, reason: str) -> StorageError:
+        return StorageError(
+            f"cannot fetch to {self.folder}: no space is left on the disk ({reason}). Free space "
+            "(while nothing runs, anything in that folder may be deleted), or set `scratch` in "
+            "conf/local/globals.yml to another disk, and run again: complete files are kept"
+        )
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether the lock is held, after waiting for it; some file systems have none."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except (ImportError, OSError):  # not on Windows; not on every network drive
+        return False
+    return True
