@@ -9,6 +9,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .work import Spread, one_after_another
+
 if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule, LightningModule
 
@@ -130,8 +132,10 @@ class Predict(Protocol):
         *,
         new_rows: tuple[Path, ...],
         out: Path,
+        spread: Spread = one_after_another,
     ) -> Report:
-        """Predictions for everybody, below `out`; `checkpoint` may be an ensemble folder."""
+        """Predictions for everybody, below `out`; `checkpoint` may be an ensemble folder. Whoever
+        makes the parts of `spread`, the predictions are the same."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from seqtune.contracts.task import Report, TaskSpec
 
+from .._processes import Engine
 from .._scratch import scratch_folder
 
 if TYPE_CHECKING:
+    from seqtune.contracts.config import ClusterConfig
     from seqtune.contracts.parameters import TaskParameters
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ class PredictNodes:
         split: Path,
         new_rows: tuple[Path, ...],
         ensemble: Path | None,
+        cluster: ClusterConfig,
     ) -> tuple[Path, Path, Report]:
         """Recommend for all users, or for those of the file of new rows."""
         from .model import choose_model
@@ -38,7 +41,10 @@ class PredictNodes:
         told = f"predicted with the {chosen.kind} ({chosen.why})"
         logger.info("%s", told)
         with scratch_folder(scratch, "predict") as out:
-            report = self.task.predict(chosen.path, data, settings, new_rows=new_rows, out=out)
+            engine = Engine(cluster, reads=(chosen.path, split, out), scratch=scratch)
+            report = self.task.predict(
+                chosen.path, data, settings, new_rows=new_rows, out=out, spread=engine.spread()
+            )
         report = {
             **report,
             "headline": [*report.get("headline", ()), told],

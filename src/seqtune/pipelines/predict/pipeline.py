@@ -6,7 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from seqtune.contracts.task import TaskSpec
 
-from .._template import SCRATCH, of_task
+from .._template import CLUSTER, SCRATCH, of_task
 from .nodes import PredictNodes
 
 
@@ -24,6 +24,7 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
                     "split",
                     "raw_new_rows",
                     "ensemble",
+                    CLUSTER,
                 ],
                 outputs=["predictions", "submission", "predict_report"],
                 name="predict",

@@ -5,6 +5,7 @@ Shapes: N rows, L labels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from seqtune.text.split import Part
 
 from .data import ClassifyData
-from .ensemble import Opened
+from .ensemble import Told
 from .thresholds import Floats, best_thresholds, cross_fitted
 
 FOLD_SEED = 0
@@ -31,27 +32,34 @@ class Column(NamedTuple):
 class Decided:
     """A model's probabilities of a split, and how it decides."""
 
-    opened: Opened
+    told: Told
     data: ClassifyData
+    said: Callable[[Part], Floats]
+    """Its probabilities of a part, in its order [N, L]."""
 
     @cached_property
     def valid(self) -> Floats:
-        return self.opened.probabilities_of(self.data, "valid")
+        return self.said("valid")
 
     def probabilities(self, part: Part) -> Floats:
         """Of a part, in its order [N, L]."""
-        return self.valid if part == "valid" else self.opened.probabilities_of(self.data, part)
+        return self.valid if part == "valid" else self.said(part)
 
     @property
     def has_thresholds(self) -> bool:
         """Whether there is anything that they were found on."""
-        return self.opened.is_decided or self.data.has_validation
+        return self.told.is_decided or self.data.has_validation
+
+    @property
+    def finds_thresholds(self) -> bool:
+        """Whether they are found here, and not known already."""
+        return self.data.has_validation and not self.told.is_decided
 
     @cached_property
     def thresholds(self) -> Floats:
         """Of each label [L], found on the whole of valid; 0.5 where nothing is held out for it."""
-        if self.opened.is_decided or not self.data.has_validation:
-            return self.opened.thresholds
+        if not self.finds_thresholds:
+            return self.told.thresholds
         return best_thresholds(self.valid, self.data.targets("valid")).thresholds
 
     def column(self, part: Part) -> Column:

@@ -8,7 +8,7 @@ Shapes: N texts, L labels.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from seqtune.text.split import Part
 from .data import ClassifyData
 from .params import ClassifyConfig
 from .scales import PROBABILITIES, SCALES, combined, on_scale
-from .scorer import Classifier, load_classifier, require_labels
+from .scorer import Classifier, DescribedClassifier, describe, load_classifier, require_labels
 from .thresholds import HALF, Floats
 
 logger = logging.getLogger(__name__)
@@ -33,12 +33,12 @@ THRESHOLDS = "thresholds"
 
 
 @dataclass(frozen=True)
-class Opened:
-    """Weights that no longer change, and all that their users need to know of them."""
+class Told:
+    """Weights that no longer change, and all that is known of them while they lie on the disk."""
 
     path: Path
     """The folder that they were opened from."""
-    models: Mapping[str, Classifier]
+    models: Mapping[str, DescribedClassifier | Classifier]
     shares: Mapping[str, float]
     scale: str
     """What models' scores are brought to before they are added up."""
@@ -69,13 +69,10 @@ class Opened:
         found = {name: model.configuration()["config"] for name, model in self.models.items()}
         return {"configs": found}
 
-    def probabilities(self, texts: Sequence[str], *, batch_size: int) -> Floats:
-        """Of any texts [N, L]."""
-        return self._combined(lambda model: model.logits(texts, batch_size=batch_size))
-
-    def probabilities_of(self, data: ClassifyData, part: Part) -> Floats:
-        """Of a part of a split, in its order [N, L]."""
-        return self._combined(lambda model: model.logits_of(data, part))
+    def combined(self, logits: Mapping[str, Floats]) -> Floats:
+        """Probabilities of what each model said, by its name [N, L]."""
+        scaled = ((self.shares[name], on_scale(logits[name], self.scale)) for name in self.models)
+        return combined(scaled, self.scale)
 
     def require_labels(self, data: ClassifyData) -> None:
         """Refuse data with other labels than they were trained for; warn of another split."""
@@ -90,12 +87,33 @@ class Opened:
                 data.content_hash[:12],
             )
 
-    def _combined(self, logits: Callable[[Classifier], Floats]) -> Floats:
-        scaled = (
-            (self.shares[name], on_scale(logits(model), self.scale))
-            for name, model in self.models.items()
+
+@dataclass(frozen=True)
+class Opened(Told):
+    """The same ready to score."""
+
+    models: Mapping[str, Classifier]
+
+    def logits(self, texts: Sequence[str], *, batch_size: int) -> dict[str, Floats]:
+        """What each model says of any texts, by its name [N, L]."""
+        return {
+            name: model.logits(texts, batch_size=batch_size) for name, model in self.models.items()
+        }
+
+    def probabilities(self, texts: Sequence[str], *, batch_size: int) -> Floats:
+        """Of any texts [N, L]."""
+        return self.combined(self.logits(texts, batch_size=batch_size))
+
+    def probabilities_of(self, data: ClassifyData, part: Part) -> Floats:
+        """Of a part of a split, in its order [N, L]."""
+        return self.combined(
+            {name: model.logits_of(data, part) for name, model in self.models.items()}
         )
-        return combined(scaled, self.scale)
+
+
+def describe_model(path: Path, which: Which = "best") -> Told:
+    """Read what a checkpoint or an ensemble folder says of itself."""
+    return _told_ensemble(path, which) if is_ensemble(path) else _told_model(path, which)
 
 
 def open_model(path: Path, which: Which = "best", *, device: str | None = None) -> Opened:
@@ -103,10 +121,39 @@ def open_model(path: Path, which: Which = "best", *, device: str | None = None) 
 
     `device` is where to compute; without one, where it was trained.
     """
-    if is_ensemble(path):
-        return _open_ensemble(path, which, device=device)
-    model = load_classifier(path, which, device=device)
-    return Opened(
+    told = describe_model(path, which)
+    paths = {name: model.path for name, model in told.models.items()}
+    models = open_members(paths, which, device=device)
+    return Opened(**{**vars(told), "models": models})
+
+
+def open_members(
+    paths: Mapping[str, Path], which: Which = "best", *, device: str | None = None
+) -> dict[str, Classifier]:
+    """Checkpoints that can be combined, on the device of the first."""
+    members: dict[str, Classifier] = {}
+    for name, path in paths.items():
+        members[name] = load_classifier(path, which, device=device)
+        device = device or str(members[name].device)
+    _refuse_disagreement(members)
+    return members
+
+
+def _refuse_disagreement(members: Mapping[str, DescribedClassifier | Classifier]) -> None:
+    first = next(iter(members))
+    for name, member in members.items():
+        if member.labels != members[first].labels:
+            raise ArtifactError(
+                f"members {first} and {name} cannot be combined: the labels of one are "
+                f"{', '.join(members[first].labels)}, those of the other "
+                f"{', '.join(member.labels)}; combine checkpoints that were trained on the same "
+                "texts"
+            )
+
+
+def _told_model(path: Path, which: Which) -> Told:
+    model = describe(path, which)
+    return Told(
         path=path,
         models={"model": model},
         shares={"model": 1.0},
@@ -119,30 +166,13 @@ def open_model(path: Path, which: Which = "best", *, device: str | None = None) 
     )
 
 
-def open_members(paths: Mapping[str, Path], *, device: str | None = None) -> dict[str, Classifier]:
-    """Checkpoints that can be combined, on the device of the first."""
-    members: dict[str, Classifier] = {}
-    for name, path in paths.items():
-        members[name] = load_classifier(path, device=device)
-        device = device or str(members[name].device)
-    first = next(iter(members))
-    for name, member in members.items():
-        if member.labels != members[first].labels:
-            raise ArtifactError(
-                f"members {first} and {name} cannot be combined: the labels of one are "
-                f"{', '.join(members[first].labels)}, those of the other "
-                f"{', '.join(member.labels)}; combine checkpoints that were trained on the same "
-                "texts"
-            )
-    return members
-
-
-def _open_ensemble(path: Path, which: Which, *, device: str | None) -> Opened:
+def _told_ensemble(path: Path, which: Which) -> Told:
     ensemble = open_ensemble(path)
     _check(ensemble, which)
     ensemble.checkpoints()  # that they are those it was made with
     manifest = ensemble.manifest
-    models = open_members(ensemble.member_paths(), device=device)
+    models = {name: describe(folder) for name, folder in ensemble.member_paths().items()}
+    _refuse_disagreement(models)
     fields = {"name", "origin", "fingerprint", "weight", "score"}
     identity = {
         "ensemble": str(path),
@@ -152,7 +182,7 @@ def _open_ensemble(path: Path, which: Which, *, device: str | None) -> Opened:
         "method": manifest.method,
         "members": [member.model_dump(include=fields) for member in manifest.used],
     }
-    return Opened(
+    return Told(
         path=path,
         models=models,
         shares={member.name: member.weight for member in manifest.used},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -44,7 +45,8 @@ def evaluate(
     exist = [part for part in HELD_OUT if data.num_rows(part)]
     wanted = cast("list[Part]", wanted_parts(exist, parts))
     floors = open_floors(data, tfidf=opened.config.evaluation.floor) if wanted else []
-    decided, found, drawn = Decided(opened, data), {}, Report()
+    decided = Decided(opened, data, partial(opened.probabilities_of, data))
+    found, drawn = {}, Report()
     for part in wanted:
         own = decided.column(part)
         found[part] = _part(decided, own, floors, part)
@@ -73,7 +75,7 @@ def _part(decided: Decided, own: Column, floors: Sequence[Floor], part: Part) ->
     if not decided.has_thresholds:
         groups.pop(TUNED)
     first = next(iter(groups.values()))
-    verdict, is_sound = _verdict(first[MACRO_F1], f"{part} {MACRO_F1}", who=decided.opened.kind)
+    verdict, is_sound = _verdict(first[MACRO_F1], f"{part} {MACRO_F1}", who=decided.told.kind)
     logger.log(logging.INFO if is_sound else logging.WARNING, "%s", verdict)
     return {"rows": len(targets), "verdict": verdict, **groups}
 
@@ -134,7 +136,7 @@ def _verdict(values: Mapping[str, float], metric: str, *, who: str) -> tuple[str
 
 def _facts(decided: Decided) -> Report:
     """What was evaluated, on what, and how to read the numbers."""
-    data, opened = decided.data, decided.opened
+    data, opened = decided.data, decided.told
     return {
         **opened.identity,
         "data_hash": data.content_hash,
@@ -161,7 +163,7 @@ def _protocol(decided: Decided) -> str:
         "fit part, without augmented rows; their thresholds were found there too, on rows held "
         "out from them."
     )
-    if decided.opened.kind == "ensemble":
+    if decided.told.kind == "ensemble":
         text += (
             " The members' shares were found on the whole of valid: on valid the ensemble looks "
             "better than it is by what that is worth."

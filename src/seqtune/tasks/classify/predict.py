@@ -11,10 +11,9 @@ Shapes: N texts of a chunk, L labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -23,24 +22,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from seqtune.batching import NO_CHUNKS, kept
 from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report
-from seqtune.text.rows import Cleaner, Faults, says_something
+from seqtune.contracts.work import Spread, one_after_another
 from seqtune.text.split import Part
-from seqtune.text.tables import Row, read_rows
 
 from .data import ID, TEXT, ClassifyData
 from .deciding import HELD_OUT, Decided
-from .ensemble import open_model
-from .params import IngestConfig, PredictConfig
-from .reading import COLUMNS_KEY, is_text, require_named
+from .ensemble import describe_model
+from .new_texts import SCHEMA, NewTexts
+from .params import PredictConfig
+from .pieces import Asked, pieces_of, put_together
 from .thresholds import HALF, Anything, Floats
 
 PREDICTIONS = "predictions.parquet"
 SUBMISSION = "submission.csv"
 PART = "part"
 CHUNK_BATCHES = 16
-"""Batches of texts that are bucketed by length together and then put back in order."""
+"""Batches that are scored together; new texts are bucketed by length within them, and then put back
+in order."""
 
 
 @dataclass(frozen=True)
@@ -60,37 +61,49 @@ def predict(
     *,
     new_rows: tuple[Path, ...],
     out: Path,
+    spread: Spread = one_after_another,
 ) -> Report:
     """Labels for the texts of valid and test, or for those of the files of new rows instead.
 
     `checkpoint` may be the folder of an ensemble.
     """
-    opened = open_model(checkpoint, settings.weights)
-    opened.require_labels(data)
-    decided, reader = Decided(opened, data), NewTexts(opened.config.ingest)
-    thresholds, found_by = choose_thresholds(decided, settings)
-    with Writer(out, data.labels, thresholds) as writer:
+    told = describe_model(checkpoint, settings.weights)
+    told.require_labels(data)
+    reader, texts = NewTexts(told.config.ingest), NO_CHUNKS
+    probabilities: dict[Part, Floats] = {}
+    decided = Decided(told, data, probabilities.__getitem__)
+    parts = [] if new_rows else held_out(data)
+    with ExitStack() as stack:
         if new_rows:
-            for chunk in reader.chunks(new_rows, CHUNK_BATCHES * settings.batch_size):
-                found = opened.probabilities(chunk.texts, batch_size=settings.batch_size)
-                writer.add(chunk, found)
-        else:
-            for part in held_out(data):
-                writer.add(known_texts(data, part), decided.probabilities(part))
-    given = dict(zip(data.labels, writer.given.tolist(), strict=True))
+            chunks = reader.chunks(new_rows, CHUNK_BATCHES * settings.batch_size)
+            texts = stack.enter_context(kept(chunks, SCHEMA, scratch=out))
+        needed = parts or needed_to_decide(decided, settings)
+        pieces = pieces_of(told, data, needed, num_batches=CHUNK_BATCHES)
+        asked = Asked(checkpoint, data, settings, pieces, texts)
+        said = spread(asked, len(asked))
+        probabilities |= put_together(told, data, pieces, said)
+        thresholds, found_by = choose_thresholds(decided, settings)
+        writer = stack.enter_context(Writer(out, data.labels, thresholds))
+        for part in parts:
+            writer.add(known_texts(data, part), probabilities[part])
+        for chunk, answer in zip(texts, said, strict=True):
+            writer.add(new_texts(chunk), told.combined(answer.logits))
     return {
         "headline": [
-            f"{writer.num_rows} texts, {sum(given.values())} labels given ({found_by})",
+            f"{writer.num_rows} texts, {writer.given.sum()} labels given ({found_by})",
             *reader.warnings(),
         ],
-        **opened.identity,
+        **told.identity,
         "texts_from": [str(path) for path in new_rows or (data.path,)],
-        "rows": writer.num_rows,
-        "labels_given": given,
-        "without_labels": writer.num_without,
+        **writer.counts(),
         "thresholds": dict(zip(data.labels, thresholds.tolist(), strict=True)),
         "thresholds_from": found_by,
     }
+
+
+def needed_to_decide(decided: Decided, settings: PredictConfig) -> list[Part]:
+    """Parts of the split that thresholds are found on."""
+    return ["valid"] if settings.thresholds == "auto" and decided.finds_thresholds else []
 
 
 def choose_thresholds(decided: Decided, settings: PredictConfig) -> tuple[Floats, str]:
@@ -99,7 +112,7 @@ def choose_thresholds(decided: Decided, settings: PredictConfig) -> tuple[Floats
         return np.full(len(decided.data.labels), HALF), "threshold 0.5, as asked for"
     if not decided.has_thresholds:
         return decided.thresholds, "threshold 0.5: there is no valid part to find others on"
-    is_decided = decided.opened.is_decided
+    is_decided = decided.told.is_decided
     return decided.thresholds, f"thresholds {'of the ensemble' if is_decided else 'found on valid'}"
 
 
@@ -119,56 +132,8 @@ def known_texts(data: ClassifyData, part: Part) -> Chunk:
     return Chunk(table[ID].to_pylist(), table[TEXT].to_pylist(), part)
 
 
-@dataclass
-class NewTexts:
-    """Reads files of texts that need no labels, and counts what is odd about them."""
-
-    config: IngestConfig
-    clean: Cleaner = field(init=False)
-    num_rows: int = 0
-    num_empty: int = 0
-
-    def __post_init__(self) -> None:
-        self.clean = Cleaner("texts", self.config.max_characters)
-
-    def chunks(self, files: Sequence[Path], size: int) -> Iterator[Chunk]:
-        """All texts of the files; refuses the first chunk with a row that cannot be answered."""
-        rows = iter(read_rows(files, kind=self.config.format, encoding=self.config.encoding))
-        while some := list(islice(rows, size)):
-            yield self._chunk(some)
-
-    def warnings(self) -> list[str]:
-        found = self.clean.warnings()
-        if self.num_empty:
-            found.append(f"{self.num_empty} texts have no letter or digit and were scored as such")
-        return found
-
-    def _chunk(self, rows: Sequence[Row]) -> Chunk:
-        columns, faults = self.config.columns, Faults(self.config.max_examples)
-        for row in rows:
-            require_named(row, columns)
-            is_text(row, columns.text, faults)
-            if columns.id:
-                _require_id(row, columns.id, faults)
-        faults.raise_any()
-        texts = [self.clean(row.values[columns.text]) for row in rows]
-        self.num_empty += sum(not says_something(text) for text in texts)
-        first, self.num_rows = self.num_rows, self.num_rows + len(rows)
-        ids = (
-            [str(row.values[columns.id]) for row in rows]
-            if columns.id
-            else [str(number) for number in range(first, self.num_rows)]
-        )
-        return Chunk(ids, texts, None)
-
-
-def _require_id(row: Row, name: str, faults: Faults) -> None:
-    if row.values[name] in (None, ""):
-        faults.add(
-            f"column {name!r} must name each row",
-            f"{row.place} holds nothing",
-            next_step=f"Correct it, or set {COLUMNS_KEY}.id=null to number the rows",
-        )
+def new_texts(chunk: pa.RecordBatch) -> Chunk:
+    return Chunk(chunk[ID].to_pylist(), chunk[TEXT].to_pylist(), None)
 
 
 class Writer:
@@ -205,6 +170,13 @@ class Writer:
         self.num_rows += len(given)
         self.num_without += int((~given.any(axis=1)).sum())
         self.given += given.sum(axis=0)
+
+    def counts(self) -> Report:
+        return {
+            "rows": self.num_rows,
+            "labels_given": dict(zip(self._labels, self.given.tolist(), strict=True)),
+            "without_labels": self.num_without,
+        }
 
     def _open(
         self, predictions: pa.Schema, submission: pa.Schema

@@ -19,18 +19,20 @@ from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.ensemble import Ensemble, open_ensemble
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.contracts.task import Report
+from seqtune.opened import Described
 
-from .loading import LoadedModel, load_model
+from .loading import LoadedModel, describe, load_model
 from .params import RecommendConfig
 from .scales import SCALES, add_on_scale, exact_type, settle_ties
 
 
 @dataclass(frozen=True)
-class LoadedEnsemble:
-    """The members of an ensemble that count, all on one device."""
+class DescribedEnsemble:
+    """The members of an ensemble that count, and all that is known of them while they lie on the
+    disk."""
 
     ensemble: Ensemble
-    members: Mapping[str, LoadedModel]
+    members: Mapping[str, Described[RecommendConfig]]
     """In the order of the manifest, by name."""
 
     @property
@@ -38,30 +40,9 @@ class LoadedEnsemble:
         return self.ensemble.path
 
     @property
-    def assets(self) -> Path:
-        return self._first.assets
-
-    @property
     def config(self) -> RecommendConfig:
         """The first member's: what it says of reading and evaluating holds for all."""
-        return self._first.config
-
-    @property
-    def device(self) -> torch.device:
-        return self._first.device
-
-    @property
-    def num_items(self) -> int:
-        return self._first.num_items
-
-    @property
-    def mask_token(self) -> int:
-        return self._first.mask_token
-
-    @property
-    def max_len(self) -> int:
-        """The longest that any member sees."""
-        return max(member.max_len for member in self.members.values())
+        return next(iter(self.members.values())).config
 
     @property
     def data_hash(self) -> str:
@@ -70,24 +51,6 @@ class LoadedEnsemble:
     def require_assets(self, assets_hash: str, *, what: str) -> None:
         for member in self.members.values():
             member.require_assets(assets_hash, what=what)
-
-    def scores(self, inputs: Tensor) -> Tensor:
-        """Scores [B, V] of every item as the next one; `inputs` [B, T] end in [MASK].
-
-        A single member's own scores, as any scale keeps their order; else fp64, the weighted mean
-        over members on the ensemble's scale.
-        """
-        manifest = self.ensemble.manifest
-        if len(self.members) == 1:
-            return member_scores(self._first, inputs)
-        total = torch.zeros(
-            (len(inputs), self.num_items), dtype=exact_type(self.device), device=self.device
-        )
-        for member in manifest.used:
-            scores = member_scores(self.members[member.name], inputs)
-            add_on_scale(total, scores, manifest.scale, share=member.weight)
-            del scores  # before the next one's are made
-        return settle_ties(total, manifest.scale)
 
     def identity(self) -> Report:
         """Which ensemble it is, for reports."""
@@ -106,6 +69,52 @@ class LoadedEnsemble:
         """How each member was trained, for reports."""
         found = {name: member.configuration()["config"] for name, member in self.members.items()}
         return {"configs": found}
+
+
+@dataclass(frozen=True)
+class LoadedEnsemble(DescribedEnsemble):
+    """The same ready to score, all on one device."""
+
+    members: Mapping[str, LoadedModel]
+
+    @property
+    def assets(self) -> Path:
+        return self._first.assets
+
+    @property
+    def device(self) -> torch.device:
+        return self._first.device
+
+    @property
+    def num_items(self) -> int:
+        return self._first.num_items
+
+    @property
+    def mask_token(self) -> int:
+        return self._first.mask_token
+
+    @property
+    def max_len(self) -> int:
+        """The longest that any member sees."""
+        return max(member.max_len for member in self.members.values())
+
+    def scores(self, inputs: Tensor) -> Tensor:
+        """Scores [B, V] of every item as the next one; `inputs` [B, T] end in [MASK].
+
+        A single member's own scores, as any scale keeps their order; else fp64, the weighted mean
+        over members on the ensemble's scale.
+        """
+        manifest = self.ensemble.manifest
+        if len(self.members) == 1:
+            return member_scores(self._first, inputs)
+        total = torch.zeros(
+            (len(inputs), self.num_items), dtype=exact_type(self.device), device=self.device
+        )
+        for member in manifest.used:
+            scores = member_scores(self.members[member.name], inputs)
+            add_on_scale(total, scores, manifest.scale, share=member.weight)
+            del scores  # before the next one's are made
+        return settle_ties(total, manifest.scale)
 
     def heaviest(self) -> tuple[LoadedModel, str]:
         """The one model that counts most, to look into, and its name."""
@@ -128,13 +137,21 @@ def member_scores(member: LoadedModel, inputs: Tensor) -> Tensor:
     return member.scores(inputs[:, -member.max_len :])
 
 
+def describe_ensemble(path: Path, which: Which = "best") -> DescribedEnsemble:
+    """Read what an ensemble folder and its members say of themselves."""
+    ensemble = open_ensemble(path)
+    _check(ensemble, which)
+    ensemble.checkpoints()  # that they are those it was made with
+    members = {name: describe(folder) for name, folder in ensemble.member_paths().items()}
+    _refuse_disagreement(members)
+    return DescribedEnsemble(ensemble, members)
+
+
 def load_ensemble(
     path: Path, which: Which = "best", *, device: str | None = None
 ) -> LoadedEnsemble:
     """Open an ensemble folder with its members."""
-    ensemble = open_ensemble(path)
-    _check(ensemble, which)
-    ensemble.checkpoints()  # that they are those it was made with
+    ensemble = describe_ensemble(path, which).ensemble
     return LoadedEnsemble(ensemble, open_members(ensemble.member_paths(), device=device))
 
 
@@ -174,7 +191,7 @@ def _check(ensemble: Ensemble, which: Which) -> None:
         )
 
 
-def _refuse_disagreement(members: Mapping[str, LoadedModel]) -> None:
+def _refuse_disagreement(members: Mapping[str, Described[RecommendConfig]]) -> None:
     """Members must speak of the same items, ranked among the same candidates."""
     (reference, first), *others = members.items()
     known = first.checkpoint.manifest.assets_hash

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seqtune.contracts.checkpoint import NEXT_STEP, Checkpoint, Which, open_checkpoint
 from seqtune.contracts.errors import ArtifactError
-from seqtune.opened import Trained, config_of, place, weights_of
+from seqtune.opened import Described, Trained, config_of, place, weights_of
 
 from .model import ItemTransformer
 from .model import load_model as model_of_weights
@@ -55,13 +55,18 @@ class LoadedModel(Trained[RecommendConfig]):
         return self, f"the checkpoint {self.checkpoint.manifest.fingerprint}"
 
 
+def describe(path: Path, which: Which = "best") -> Described[RecommendConfig]:
+    """Read what a checkpoint says of itself; its model stays on the disk."""
+    checkpoint = open_checkpoint(path)
+    return Described(checkpoint, which, config_of(checkpoint, RecommendConfig, task="recommend"))
+
+
 def load_model(path: Path, which: Which = "best", *, device: str | None = None) -> LoadedModel:
     """Open a checkpoint. `device` is where to compute; without one, where it was trained."""
-    checkpoint = open_checkpoint(path)
-    config = config_of(checkpoint, RecommendConfig, task="recommend")
-    model = _model(checkpoint, config, which)
-    where = place(device, config.training.accelerator)
-    return LoadedModel(checkpoint, which, config, where, model.to(where).eval())
+    told = describe(path, which)
+    model = _model(told.checkpoint, told.config, which)
+    where = place(device, told.config.training.accelerator)
+    return LoadedModel(told.checkpoint, which, told.config, where, model.to(where).eval())
 
 
 def _model(checkpoint: Checkpoint, config: RecommendConfig, which: Which) -> ItemTransformer:

@@ -2,9 +2,7 @@
 
 The file is read as `ingest` reads its own, with the settings of the checkpoint's configuration; the
 column of times may be missing, then the order of rows counts. A row without an item stands for a
-user without history. DuckDB joins and orders out of core; one chunk of users comes out at a time.
-
-Shapes: U users of a chunk.
+user without history. DuckDB joins and orders out of core, and leaves a file of chunks of users.
 """
 
 from __future__ import annotations
@@ -12,12 +10,12 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
-import numpy as np
 
+from seqtune.batching import kept
 from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report
 
@@ -29,11 +27,18 @@ from .ingest.loading import TIME_RAW, Loaded, load
 from .ingest.sources import examine, same_columns
 from .ingest.times import detect_clock
 from .params import IngestConfig
-from .sequences import Chunk, Sequences
+from .users import NewUsers
 
 logger = logging.getLogger(__name__)
 
 NUM_EXAMPLES = 10
+USERS = """
+    SELECT any_value(id) AS user_id,
+           list(item ORDER BY time, row) FILTER (item IS NOT NULL) AS items
+    FROM rows JOIN users ON key = user_key
+    GROUP BY user_key ORDER BY min(row)
+"""
+"""In the order of their first rows, with their known items, oldest first."""
 
 _SETTINGS = "recommend.ingest.columns"
 _ITEM_TEXT = {  # as in the vocabulary; whole numbers with gaps are stored as DOUBLE
@@ -46,64 +51,46 @@ _ITEM_TEXT = {  # as in the vocabulary; whole numbers with gaps are stored as DO
 
 @contextmanager
 def open_new_users(
-    files: tuple[Path, ...], config: IngestConfig, vocabulary: Path, *, scratch: Path
-) -> Iterator[NewUsers]:
-    """Read and check the files; `vocabulary` is the folder of a table of items."""
+    files: tuple[Path, ...], config: IngestConfig, vocabulary: Path, *, scratch: Path, size: int
+) -> Iterator[tuple[NewUsers, Report]]:
+    """Read and check the files: users in the order of their first rows, `size` of them in a chunk,
+    and what was found. `vocabulary` is the folder of a table of items."""
     config = config.model_copy(
         update={"format": "auto", "delimiter": None if config.header else config.delimiter}
     )
-    with (
-        tempfile.TemporaryDirectory(prefix=".new-users-", dir=scratch) as temporary,
-        connect(Path(temporary)) as connection,
-    ):
-        with disk_errors():
+    with ExitStack() as stack:
+        with (
+            tempfile.TemporaryDirectory(prefix=".new-users-", dir=scratch) as temporary,
+            connect(Path(temporary)) as connection,
+            disk_errors(),
+        ):
             loaded = _load(connection, files, config, Path(temporary))
             _check_and_join(connection, loaded, config, vocabulary / ITEMS_TABLE)
-        yield NewUsers(connection, loaded)
+            report = _report(connection, loaded)
+            users = connection.sql(USERS).to_arrow_reader(size)
+            chunks = stack.enter_context(kept(users, users.schema, scratch=scratch))
+        yield NewUsers(chunks), report
 
 
-class NewUsers:
-    """Rows that were read, checked and joined to the items of a vocabulary."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> None:
-        self._connection = connection
-        self._loaded = loaded
-
-    def report(self) -> Report:
-        """Rows read, and the items among them that the model does not know."""
-        query = "SELECT item_text, count(*) FROM rows WHERE is_unknown GROUP BY 1 ORDER BY min(row)"
-        unknown = self._connection.execute(query).fetchall()
-        found = {
-            "rows": sum(count for _, count in unknown),
-            "items": len(unknown),
-            "first": [item for item, _ in unknown[:NUM_EXAMPLES]],
-        }
-        if unknown:
-            logger.warning(
-                "%s: %d items in %d of %d rows are unknown to the model and skipped (%s)",
-                self._loaded.paths,
-                found["items"],
-                found["rows"],
-                self._loaded.num_rows,
-                ", ".join(map(repr, found["first"])),
-            )
-        return {"new_rows": self._loaded.num_rows, "unknown_items": found}
-
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        """Users in the order of their first rows, with their known items, oldest first."""
-        query = """
-            SELECT any_value(id) AS user_id,
-                   list(item ORDER BY time, row) FILTER (item IS NOT NULL) AS items
-            FROM rows JOIN users ON key = user_key
-            GROUP BY user_key ORDER BY min(row)
-        """
-        with disk_errors():
-            for batch in self._connection.sql(query).to_arrow_reader(size):
-                lists = batch["items"]
-                lengths = np.asarray(lists.value_lengths().fill_null(0))
-                offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-                items = np.asarray(lists.flatten()).astype(np.int32)
-                yield Chunk(batch["user_id"], Sequences(items, offsets))
+def _report(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> Report:
+    """Rows read, and the items among them that the model does not know."""
+    query = "SELECT item_text, count(*) FROM rows WHERE is_unknown GROUP BY 1 ORDER BY min(row)"
+    unknown = connection.execute(query).fetchall()
+    found = {
+        "rows": sum(count for _, count in unknown),
+        "items": len(unknown),
+        "first": [item for item, _ in unknown[:NUM_EXAMPLES]],
+    }
+    if unknown:
+        logger.warning(
+            "%s: %d items in %d of %d rows are unknown to the model and skipped (%s)",
+            loaded.paths,
+            found["items"],
+            found["rows"],
+            loaded.num_rows,
+            ", ".join(map(repr, found["first"])),
+        )
+    return {"new_rows": loaded.num_rows, "unknown_items": found}
 
 
 def _load(

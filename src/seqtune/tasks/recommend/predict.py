@@ -1,6 +1,7 @@
 """Top-K recommendations for everyone, written as they are made.
 
-Users keep their order. Memory is bounded by a chunk of users, whatever their number.
+Users keep their order. Memory is bounded by a chunk of users, whatever their number. Chunks do not
+depend on one another: any process can make the lists of one.
 
 Shapes: U users of a chunk, K length of a list.
 """
@@ -9,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -27,17 +29,17 @@ from seqtune.contracts.columns import (
     SOURCE_MODEL,
     SOURCE_POPULAR,
     USER,
-    USER_ID,
 )
-from seqtune.contracts.errors import ArtifactError
 from seqtune.contracts.task import Report
+from seqtune.contracts.work import Spread, one_after_another
 
-from .data import USERS_TABLE, SplitData
+from .data import SplitData
 from .new_users import open_new_users
 from .params import PredictConfig
-from .scorer import Scorer, open_model
-from .sequences import Chunk, Recommendations, Sequences, Wanted, recommend
-from .vocabulary import item_ids, require_order
+from .scorer import Told, describe_model, open_model
+from .sequences import Recommendations, Wanted, recommend
+from .users import KnownUsers, Users
+from .vocabulary import item_ids
 
 logger = logging.getLogger(__name__)
 
@@ -56,70 +58,67 @@ def predict(
     *,
     new_rows: tuple[Path, ...],
     out: Path,
+    spread: Spread = one_after_another,
 ) -> Report:
     """Recommend to all users of the split, or to those of the files of new rows instead.
 
     `checkpoint` may be the folder of an ensemble.
     """
-    loaded = open_model(checkpoint, settings.weights)
-    loaded.require_assets(data.assets_hash, what=str(data.path))
+    told = describe_model(checkpoint, settings.weights)
+    told.require_assets(data.assets_hash, what=str(data.path))
     size = CHUNK_BATCHES * settings.batch_size
     with ExitStack() as stack:
+        users: Users = KnownUsers(data, size)
         found: Report = {}
-        chunks = known_users(data, size)
         if new_rows:
-            new_users = stack.enter_context(
-                open_new_users(new_rows, loaded.config.ingest, data.path, scratch=out)
+            reading = open_new_users(
+                new_rows, told.config.ingest, data.path, scratch=out, size=size
             )
-            found, chunks = new_users.report(), new_users.chunks(size)
+            users, found = stack.enter_context(reading)
         writer = stack.enter_context(Writer(out, item_ids(data.path), top_k=settings.top_k))
-        _write_all(loaded, data, settings, chunks, writer)
+        lists = spread(Lists(checkpoint, data, settings, users), users.num_chunks)
+        _write_all(users, lists, writer)
     return {
         "headline": _headline(settings, writer.counts),
-        **_facts(loaded, settings),
+        **_facts(told, settings),
         "users_from": [str(path) for path in new_rows or (data.path,)],
         **writer.counts,
         **found,
     }
 
 
-def _write_all(
-    loaded: Scorer,
-    data: SplitData,
-    settings: PredictConfig,
-    chunks: Iterator[Chunk],
-    writer: Writer,
-) -> None:
-    wanted = Wanted(
-        top_k=settings.top_k,
-        exclude_seen=settings.exclude_seen,
-        batch_size=settings.batch_size,
-    )
+@dataclass(frozen=True)
+class Lists:
+    """Makes the lists of a chunk of users, in any process."""
+
+    checkpoint: Path
+    data: SplitData
+    settings: PredictConfig
+    users: Users
+
+    def __call__(self) -> Callable[[int], Recommendations]:
+        loaded, settings = open_model(self.checkpoint, self.settings.weights), self.settings
+        wanted = Wanted(
+            top_k=settings.top_k,
+            exclude_seen=settings.exclude_seen,
+            batch_size=settings.batch_size,
+        )
+
+        def make(number: int) -> Recommendations:
+            histories = self.users.histories(number)
+            return recommend(loaded, self.data.train_counts, histories, wanted)
+
+        return make
+
+
+def _write_all(users: Users, lists: Iterable[Recommendations], writer: Writer) -> None:
+    """Chunk by chunk; now and then it says how far it is."""
     start = said = time.monotonic()
-    for chunk in chunks:
-        lists = recommend(loaded, data.train_counts, chunk.sequences, wanted)
-        writer.add(chunk.user_ids, lists)
+    for user_ids, found in zip(users.ids(), lists, strict=True):
+        writer.add(user_ids, found)
         if (now := time.monotonic()) - said >= SECONDS_BETWEEN_LINES:
-            said, users = now, writer.counts["users"]
-            logger.info("%d users so far, %.0f a second", users, users / (now - start))
-
-
-def known_users(data: SplitData, size: int) -> Iterator[Chunk]:
-    """The users of a split with their whole sequences, in order."""
-    path = data.path / USERS_TABLE
-    start = 0
-    try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise ArtifactError(
-            f"{path} is missing or damaged ({error}); run `kedro run --pipeline split` again"
-        ) from error
-    for batch in file.iter_batches(batch_size=size, columns=[USER, USER_ID]):
-        require_order(batch[USER], start=start, path=path)
-        offsets = np.asarray(data.offsets[start : start + len(batch) + 1])
-        items = np.asarray(data.items[offsets[0] : offsets[-1]])
-        yield Chunk(batch[USER_ID], Sequences(items, offsets - offsets[0]))
-        start += len(batch)
+            said, num_users = now, writer.counts["users"]
+            logger.info("%d users so far, %.0f a second", num_users, num_users / (now - start))
 
 
 class Writer:
@@ -179,9 +178,9 @@ def _headline(settings: PredictConfig, counts: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def _facts(loaded: Scorer, settings: PredictConfig) -> Report:
+def _facts(told: Told, settings: PredictConfig) -> Report:
     return {
-        **loaded.identity(),
+        **told.identity(),
         "top_k": settings.top_k,
         "exclude_seen": settings.exclude_seen,
     }

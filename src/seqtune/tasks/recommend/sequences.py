@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import torch
 
 from .batches import sequence_batches, users_at_once
@@ -27,13 +26,6 @@ class Sequences(NamedTuple):
 
     items: Int32  # [N]
     offsets: Int64  # [U + 1]
-
-
-class Chunk(NamedTuple):
-    """Some users, by their own ids, with their histories."""
-
-    user_ids: pa.Array  # [U]
-    sequences: Sequences
 
 
 class Recommendations(NamedTuple):

@@ -98,6 +98,10 @@ class LoadedEnsemble:
     ) -> Iterator[Written]:
         """A member writes of all lists before the next one is opened."""
         by_member = [self._written(name, lists, batch_size=batch_size) for name in self.members]
+        return self.choose_each(by_member)
+
+    def choose_each(self, by_member: Sequence[Sequence[Written]]) -> Iterator[Written]:
+        """One summary of each dialogue, of what all members have written of several lists."""
         shares = np.array([member.weight for member in self.ensemble.manifest.used])
         for written in zip(*by_member, strict=True):
             yield chosen(written, shares, tokenizer=self.config.evaluation.tokenizer)
@@ -135,6 +139,10 @@ class LoadedEnsemble:
         return load_summarizer(self.members[name].path, device=self.device)
 
 
+Told = Described[SummarizeConfig] | LoadedEnsemble
+"""What a folder says of itself, while its models lie on the disk."""
+
+
 def chosen(written: Sequence[Written], shares: np.ndarray, *, tokenizer: str) -> Written:
     """Of what several wrote, one summary of each row; it takes the time of all."""
     if len(written) == 1:
@@ -147,6 +155,11 @@ def chosen(written: Sequence[Written], shares: np.ndarray, *, tokenizer: str) ->
         np.array([is_cut[member][row] for row, member in enumerate(rows)], np.bool_),
         sum(one.seconds_per_row for one in written),
     )
+
+
+def describe_model(path: Path, which: Which = "best") -> Told:
+    """Read what a checkpoint or an ensemble folder says of itself; models stay on the disk."""
+    return load_ensemble(path, which) if is_ensemble(path) else describe(path, which)
 
 
 def open_model(path: Path, which: Which = "best", *, device: str | None = None) -> Writer:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow as pa
 
 from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report
 from seqtune.text.rows import Cleaner, Faults, check_ids, id_of, not_text, says_something
 from seqtune.text.tables import Row, read_rows, require_columns
 
+from .data import DIALOGUE, ID
 from .params import IngestConfig
 from .reading import COLUMNS_KEY, USUAL_ID
 
 ON_EMPTY = "summarize.ingest.on_empty"
+SCHEMA = pa.schema([(ID, pa.string()), (DIALOGUE, pa.string())])
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class NewDialogues:
     dialogues: list[str]
     num_empty: int
     warnings: list[str]
+
+    def chunks(self, size: int) -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(self.ids), size):
+            some = slice(start, start + size)
+            yield pa.record_batch([self.ids[some], self.dialogues[some]], schema=SCHEMA)
 
     def report(self) -> Report:
         return {"rows_empty": self.num_empty, "warnings": self.warnings}

@@ -8,24 +8,31 @@ Rows keep their order. Dialogues are not repeated: the id leads to them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from seqtune.batching import kept
+from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report
+from seqtune.contracts.work import Spread, one_after_another
+from seqtune.opened import place
 from seqtune.text.split import Part
 
-from .data import ID, SummarizeData
-from .ensemble import Writer, open_model
+from .data import DIALOGUE, ID, SummarizeData
+from .decoding import Written
+from .ensemble import LoadedEnsemble, Told, describe_model
+from .new_dialogues import SCHEMA as SCHEMA_OF_NEW
 from .new_dialogues import read_new_dialogues
 from .params import ColumnNames, PredictConfig
+from .scorer import load_summarizer, telling
 
 PREDICTIONS = "predictions.parquet"
 SUBMISSION = "submission.csv"
@@ -36,14 +43,58 @@ CHUNK_BATCHES = 16
 SCHEMA = pa.schema([(ID, pa.string()), (PART, pa.string()), (SUMMARY, pa.string())])
 
 
+class Rows(Protocol):
+    """Tables of ids and dialogues, by number; picklable."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> pa.Table | pa.RecordBatch: ...
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A part of a split, some rows at a time."""
+
+    data: SummarizeData
+    part: Part
+    size: int
+
+    def __len__(self) -> int:
+        return -(-self.data.num_rows(self.part) // self.size)
+
+    def __getitem__(self, number: int) -> pa.Table:
+        return self.data.table(self.part).slice(number * self.size, self.size)
+
+
 @dataclass(frozen=True)
 class Asked:
     """What is to be summarised."""
 
     part: str
-    ids: Sequence[str]
-    dialogues: Sequence[str]
+    rows: Rows
+    num_rows: int
     found: Report
+
+
+@dataclass(frozen=True)
+class Summaries:
+    """Written by one model, chunk by chunk, in any process."""
+
+    checkpoint: Path
+    which: Which
+    accelerator: str
+    rows: Rows
+    batch_size: int
+
+    def __call__(self) -> Callable[[int], Written]:
+        device = str(place(None, self.accelerator))
+        model = load_summarizer(self.checkpoint, self.which, device=device)
+
+        def make(number: int) -> Written:
+            dialogues = self.rows[number][DIALOGUE].to_pylist()
+            return model.summarise(dialogues, batch_size=self.batch_size)
+
+        return make
 
 
 def predict(
@@ -53,20 +104,28 @@ def predict(
     *,
     new_rows: tuple[Path, ...],
     out: Path,
+    spread: Spread = one_after_another,
 ) -> Report:
     """Summarise the test part (valid where there is none), or the files of new rows instead.
 
     `checkpoint` may be the folder of an ensemble.
     """
-    loaded = open_model(checkpoint, settings.weights)
-    loaded.require_assets(data.assets_hash, what=str(data.path))
-    asked = _asked(loaded, data, new_rows)
-    with Files(out, loaded.config.ingest.columns) as files:
-        _summarise(loaded, asked, files, batch_size=settings.batch_size)
+    told = describe_model(checkpoint, settings.weights)
+    told.require_assets(data.assets_hash, what=str(data.path))
+    size = CHUNK_BATCHES * settings.batch_size
+    with ExitStack() as stack:
+        asked = (
+            stack.enter_context(_new(told, new_rows, scratch=out, size=size))
+            if new_rows
+            else _held_out(data, size)
+        )
+        files = stack.enter_context(Files(out, told.config.ingest.columns))
+        for number, written in enumerate(_written(told, asked, settings, spread)):
+            files.add(asked.rows[number][ID].to_pylist(), asked.part, written)
     counts = {"rows": files.num_rows, "empty_summaries": files.num_empty, "cut": files.num_cut}
     return {
         "headline": _headline(asked, counts),
-        **loaded.identity(),
+        **told.identity(),
         "part": asked.part,
         "rows_from": [str(path) for path in new_rows or (data.path,)],
         **counts,
@@ -74,10 +133,14 @@ def predict(
     }
 
 
-def _asked(loaded: Writer, data: SummarizeData, new_rows: tuple[Path, ...]) -> Asked:
-    if new_rows:
-        read = read_new_dialogues(new_rows, loaded.config.ingest)
-        return Asked(NEW, read.ids, read.dialogues, read.report())
+@contextmanager
+def _new(told: Told, new_rows: tuple[Path, ...], *, scratch: Path, size: int) -> Iterator[Asked]:
+    read = read_new_dialogues(new_rows, told.config.ingest)
+    with kept(read.chunks(size), SCHEMA_OF_NEW, scratch=scratch) as rows:
+        yield Asked(NEW, rows, len(read.ids), read.report())
+
+
+def _held_out(data: SummarizeData, size: int) -> Asked:
     part: Part = "test" if data.has_test else "valid"
     if not data.num_rows(part):
         raise DataError(
@@ -85,18 +148,24 @@ def _asked(loaded: Writer, data: SummarizeData, new_rows: tuple[Path, ...]) -> A
             "trained on. Name files of new dialogues, or split with summarize.split.test_share "
             "above 0"
         )
-    return Asked(part, data.ids(part), data.dialogues(part), {})
+    return Asked(part, HeldOut(data, part, size), data.num_rows(part), {})
 
 
-def _summarise(loaded: Writer, asked: Asked, files: Files, *, batch_size: int) -> None:
-    size = CHUNK_BATCHES * batch_size
-    chunks = [slice(start, start + size) for start in range(0, len(asked.ids), size)]
-    each = loaded.summarise_each(
-        [asked.dialogues[chunk] for chunk in chunks], batch_size=batch_size
-    )
-    for chunk, written in zip(chunks, each, strict=True):
-        files.add(asked.ids[chunk], asked.part, written.texts)
-        files.num_cut += int(written.is_cut.sum())
+def _written(
+    told: Told, asked: Asked, settings: PredictConfig, spread: Spread
+) -> Iterator[Written]:
+    """The summaries of all chunks; those of an ensemble when its last member is done."""
+
+    def by(checkpoint: Path) -> Iterator[Written]:
+        accelerator = told.config.training.accelerator
+        opener = Summaries(
+            checkpoint, settings.weights, accelerator, asked.rows, settings.batch_size
+        )
+        return telling(spread(opener, len(asked.rows)), asked.num_rows)
+
+    if not isinstance(told, LoadedEnsemble):
+        return by(told.path)
+    return told.choose_each([list(by(member.path)) for member in told.members.values()])
 
 
 class Files:
@@ -116,13 +185,13 @@ class Files:
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
-    def add(self, ids: Sequence[str], part: str, summaries: Sequence[str]) -> None:
-        parts = [part] * len(ids)
-        table = pa.table([list(ids), parts, list(summaries)], schema=SCHEMA)
+    def add(self, ids: Sequence[str], part: str, written: Written) -> None:
+        table = pa.table([list(ids), [part] * len(ids), written.texts], schema=SCHEMA)
         self._parquet.write_table(table)
         self._csv.write_table(table.select([ID, SUMMARY]).rename_columns(self._names))
         self.num_rows += len(ids)
-        self.num_empty += sum(not text for text in summaries)
+        self.num_empty += sum(not text for text in written.texts)
+        self.num_cut += int(written.is_cut.sum())
 
 
 def _headline(asked: Asked, counts: dict[str, int]) -> list[str]:

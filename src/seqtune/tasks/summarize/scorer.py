@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,16 +70,22 @@ class Summarizer(Trained[SummarizeConfig]):
         self, lists: Sequence[Sequence[str]], *, batch_size: int
     ) -> Iterator[Written]:
         """The same of several lists one after another; now and then it says how far it is."""
-        total, done = sum(map(len, lists)), 0
-        told = started = time.monotonic()
-        for dialogues in lists:
-            yield self.summarise(dialogues, batch_size=batch_size)
-            done += len(dialogues)
-            now = time.monotonic()
-            if now - told >= SECONDS_BETWEEN_WORDS:
-                left = (now - started) / done * (total - done)
-                logger.info("%d of %d dialogues summarised, about %.0f s left", done, total, left)
-                told = now
+        each = (self.summarise(dialogues, batch_size=batch_size) for dialogues in lists)
+        return telling(each, sum(map(len, lists)))
+
+
+def telling(each: Iterable[Written], total: int) -> Iterator[Written]:
+    """The same summaries; now and then it is said how many of all there are already."""
+    done, told = 0, time.monotonic()
+    started = told
+    for written in each:
+        yield written
+        done += len(written.texts)
+        now = time.monotonic()
+        if now - told >= SECONDS_BETWEEN_WORDS:
+            left = (now - started) / done * (total - done)
+            logger.info("%d of %d dialogues summarised, about %.0f s left", done, total, left)
+            told = now
 
 
 def describe(path: Path, which: Which = "best") -> Described[SummarizeConfig]:

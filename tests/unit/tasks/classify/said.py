@@ -48,10 +48,13 @@ class Said:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return tuple(json.loads((self.path / "labels.json").read_text()))
+        return tuple(json.loads((self.path / "assets" / "labels.json").read_text()))
 
     def logits_of(self, data: ClassifyData, part: str) -> np.ndarray:
         return np.load(self.path / f"{part}.npy")
+
+    def batches_of(self, data: ClassifyData, part: str) -> SaidBatches:
+        return SaidBatches(self.logits_of(data, part), self.config.evaluation.batch_size)
 
     def logits(self, texts: Sequence[str], *, batch_size: int) -> np.ndarray:
         """A text's length decides."""
@@ -65,6 +68,18 @@ class Said:
         return {"config": {"seed": self.config.seed}}
 
 
+@dataclass(frozen=True)
+class SaidBatches:
+    """Batches of rows as they come."""
+
+    logits: np.ndarray
+    size: int
+
+    def some(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.arange(len(self.logits))[first * self.size : (first + count) * self.size]
+        return rows, self.logits[rows]
+
+
 def load_said(path: Path, which: str = "best", *, device: str | None = None) -> Any:
     open_checkpoint(path)
     return Said(path, which, device or "cpu")
@@ -74,10 +89,10 @@ def write_said(
     path: Path, data: ClassifyData, *, fingerprint: str = "f" * 16, **logits: np.ndarray
 ) -> Path:
     """A checkpoint of this split that says `logits` (by part)."""
-    path.mkdir(parents=True)
+    (path / "assets").mkdir(parents=True)
     for part, values in logits.items():
         np.save(path / f"{part}.npy", np.asarray(values, np.float64))
-    (path / "labels.json").write_text(json.dumps(data.labels))
+    (path / "assets" / "labels.json").write_text(json.dumps(data.labels))
     (path / "best.safetensors").write_text(str({p: v.tolist() for p, v in logits.items()}))
     weights = Weights(
         file="best.safetensors",

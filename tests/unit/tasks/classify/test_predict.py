@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import unicodedata
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from seqtune.contracts.errors import ArtifactError, DataError
 from seqtune.tasks.classify import ensemble
 from seqtune.tasks.classify import predict as predict_module
+from seqtune.tasks.classify.deciding import HELD_OUT
 from seqtune.tasks.classify.ensemble import open_model
 from seqtune.tasks.classify.evaluate import evaluate
 from seqtune.tasks.classify.params import PredictConfig
@@ -239,3 +241,28 @@ def test_a_trained_checkpoint_predicts_texts_of_all_lengths(small_checkpoint, sm
     thresholds = np.array(list(report["thresholds"].values()))
     assert [[row[label] for label in LABELS] for row in rows] == (found >= thresholds).tolist()
     assert "1 texts were longer than max_characters and were cut" in report["headline"]
+
+
+def backwards(opener, num_parts):
+    """Each part made by another process, as it were, the last one first."""
+    made = [pickle.loads(pickle.dumps(opener))()(n) for n in reversed(range(num_parts))]
+    return reversed(made)
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_any_process_can_make_any_piece(small_checkpoint, small_data, out, monkeypatch, is_new):
+    monkeypatch.setattr(predict_module, "CHUNK_BATCHES", 1)
+    path = out.parent / "new.csv"
+    path.write_text(NEW)
+    settings, new = PredictConfig(batch_size=2), (path,) if is_new else ()
+    whole = predict(small_checkpoint, small_data, settings, new_rows=new, out=out)
+    before = pq.read_table(out / "predictions.parquet")
+    again = predict(small_checkpoint, small_data, settings, new_rows=new, out=out, spread=backwards)
+    assert again == whole
+    assert pq.read_table(out / "predictions.parquet").equals(before)
+    if not is_new:
+        known = np.concatenate(
+            [open_model(small_checkpoint).probabilities_of(small_data, p) for p in HELD_OUT]
+        )
+        found = np.array([before[f"p({label})"] for label in small_data.labels]).T
+        assert np.array_equal(found, known)  # as evaluate scores them

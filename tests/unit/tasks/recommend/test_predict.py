@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -251,3 +252,23 @@ def test_a_large_catalogue_is_scored_for_fewer_users_at_once(checkpoint, data, o
     monkeypatch.setattr("seqtune.tasks.recommend.batches.FEWEST_USERS", 1)
     assert predict(checkpoint, data, PredictConfig(), new_rows=(), out=out) == report
     assert lists(out) == at_once
+
+
+def backwards(opener, num_parts):
+    """Each part made by another process, as it were, the last one first."""
+    made = [pickle.loads(pickle.dumps(opener))()(n) for n in reversed(range(num_parts))]
+    return reversed(made)
+
+
+@pytest.mark.parametrize("text", ["", NEW.replace("n3,\n", "n3,,\n")])
+def test_any_process_can_make_any_chunk(checkpoint, data, out, monkeypatch, text):
+    monkeypatch.setattr(predict_module, "CHUNK_BATCHES", 1)
+    settings = PredictConfig(top_k=2, batch_size=1)
+    path = out.parent / "new.csv"
+    path.write_text(text, encoding="utf-8")
+    new = (path,) if text else ()
+    whole = predict(checkpoint, data, settings, new_rows=new, out=out)
+    before = pq.read_table(out / "predictions.parquet")
+    assert predict(checkpoint, data, settings, new_rows=new, out=out, spread=backwards) == whole
+    assert pq.read_table(out / "predictions.parquet").equals(before)
+    assert whole["users"] == 4

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import pickle
 
 import pyarrow.parquet as pq
 import pytest
@@ -74,6 +75,24 @@ def test_an_ensemble_predicts(tmp_path, three, food, out):
     report = predict(ensemble, food, SETTINGS, new_rows=(), out=out)
     assert report["ensemble"] == str(ensemble)
     assert report["rows"] == 8
+
+
+def backwards(opener, num_parts):
+    """Each part made by another process, as it were, the last one first."""
+    made = [pickle.loads(pickle.dumps(opener))()(n) for n in reversed(range(num_parts))]
+    return reversed(made)
+
+
+@pytest.mark.parametrize("is_ensemble", [False, True])
+def test_any_process_can_write_any_chunk(tmp_path, three, food, out, monkeypatch, is_ensemble):
+    monkeypatch.setattr(predict_module, "CHUNK_BATCHES", 1)
+    path = three["m3"]
+    if is_ensemble:
+        path = write_ensemble(tmp_path / "e", {three["m1"]: 0.4, three["m3"]: 0.6})
+    whole = predict(path, food, SETTINGS, new_rows=(), out=out)
+    before = pq.read_table(out / "predictions.parquet")
+    assert predict(path, food, SETTINGS, new_rows=(), out=out, spread=backwards) == whole
+    assert pq.read_table(out / "predictions.parquet").equals(before)
 
 
 # ---- new rows ------------------------------------------------------------------------------------

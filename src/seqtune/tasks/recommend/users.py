@@ -1,0 +1,90 @@
+"""Whose lists are made, in chunks: ids for whoever writes them, histories for whoever makes them.
+
+Shapes: U users of a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seqtune.batching import Chunks
+from seqtune.contracts.columns import USER, USER_ID
+from seqtune.contracts.errors import ArtifactError
+
+from .data import USERS_TABLE, SplitData
+from .sequences import Sequences
+from .vocabulary import require_order
+
+ITEMS = "items"
+
+
+class Users(Protocol):
+    """Picklable: goes to every process that makes lists."""
+
+    @property
+    def num_chunks(self) -> int: ...
+
+    def ids(self) -> Iterator[pa.Array]:
+        """Their own ids, chunk by chunk [U]."""
+
+    def histories(self, number: int) -> Sequences:
+        """Of the users of a chunk."""
+
+
+@dataclass(frozen=True)
+class KnownUsers:
+    """All users of a split with their whole sequences, in order."""
+
+    data: SplitData
+    size: int
+    """Of a chunk."""
+
+    @property
+    def num_chunks(self) -> int:
+        return -(-self.data.num_users // self.size)
+
+    def ids(self) -> Iterator[pa.Array]:
+        path = self.data.path / USERS_TABLE
+        try:
+            file = pq.ParquetFile(path)
+        except (OSError, pa.ArrowException) as error:
+            raise ArtifactError(
+                f"{path} is missing or damaged ({error}); run `kedro run --pipeline split` again"
+            ) from error
+        batches = file.iter_batches(batch_size=self.size, columns=[USER, USER_ID])
+        for number, batch in enumerate(batches):
+            require_order(batch[USER], start=number * self.size, path=path)
+            yield batch[USER_ID]
+
+    def histories(self, number: int) -> Sequences:
+        start = number * self.size
+        offsets = np.asarray(self.data.offsets[start : start + self.size + 1])
+        items = np.asarray(self.data.items[offsets[0] : offsets[-1]])
+        return Sequences(items, offsets - offsets[0])
+
+
+@dataclass(frozen=True)
+class NewUsers:
+    """Users with their items in order."""
+
+    chunks: Chunks
+    """Of ids and lists of items."""
+
+    @property
+    def num_chunks(self) -> int:
+        return len(self.chunks)
+
+    def ids(self) -> Iterator[pa.Array]:
+        return (chunk[USER_ID] for chunk in self.chunks)
+
+    def histories(self, number: int) -> Sequences:
+        lists = self.chunks[number][ITEMS]
+        lengths = np.asarray(lists.value_lengths().fill_null(0))  # of nobody's items, null
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return Sequences(np.asarray(lists.flatten()).astype(np.int32), offsets)
