@@ -112,11 +112,13 @@ def storage(folder: Path) -> StorageRef:
     return StorageRef(f"sqlite:///{folder}/studies.db", heartbeat_seconds=1, grace_seconds=5)
 
 
-def run(folder: Path, plan: StudyPlan, toy: Toy, *, num_workers: int) -> StudyResult:
+def run(
+    folder: Path, plan: StudyPlan, toy: Toy, *, num_workers: int, ref: StorageRef | None = None
+) -> StudyResult:
     return run_study(
         plan,
         toy,
-        ref=storage(folder),
+        ref=ref or storage(folder),
         executor=run_local,
         num_workers=num_workers,
         progress=False,

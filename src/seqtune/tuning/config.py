@@ -216,6 +216,9 @@ class StorageConfig(Section):
     """How often a worker says that it is alive."""
     grace_seconds: PositiveInt = 60
     """Without a sign of life for so long, a trial of another machine counts as lost."""
+    proxy: Annotated[str, Field(pattern=r"^[^\s/@]+:\d{1,5}$")] | None = None
+    """host:port of `python -m seqtune.tuning.studies.proxy`, which workers ask in the place of the
+    database; they are not told its password then. null: they ask the database."""
 
 
 class TuningConfig(Section):

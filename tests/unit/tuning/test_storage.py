@@ -9,19 +9,24 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
-from toy_servers import PASSWORD, QUOTED_PASSWORD, Server, free_port
+from sqlalchemy import event, make_url, text
+from toy_servers import PASSWORD, Server, free_port
 from toy_studies import begin, finish, run_one, toy_plan
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError, StorageError
+from seqtune.tuning.studies.faults import FIRST_PATIENCE_SECONDS
 from seqtune.tuning.studies.records import count, read_trials
 from seqtune.tuning.studies.storage import (
     StorageRef,
     backup,
     beating,
+    explained,
     open_storage,
+    rdb,
     silent_trials,
     snapshot,
     with_retries,
@@ -88,11 +93,42 @@ def test_a_server_that_is_not_there_is_named_without_its_password(scheme):
     assert "credentials.yml" in str(caught.value)
 
 
-def test_a_wrong_password_is_not_repeated(postgresql: Server):
-    url = postgresql.new_database().replace(QUOTED_PASSWORD, "guess-123")
-    with pytest.raises(StorageError, match="password authentication failed") as caught:
-        open_storage(StorageRef(url))
+@pytest.mark.parametrize("part", ["host", "port", "password", "database"])
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_what_is_wrong_in_a_url_is_said_within_seconds(request, kind: str, part: str):
+    server: Server = request.getfixturevalue(kind)
+    url = make_url(server.new_database())
+    wrong = {"host": "no-such-host.invalid", "port": free_port(), "password": "guess-123"}
+    url = url.set(**{part: wrong.get(part, "no_such_database")})
+    ref = StorageRef(url.render_as_string(hide_password=False))
+
+    began = time.monotonic()
+    with pytest.raises(StorageError, match="does not answer: ") as caught:
+        open_study(ref, PLAN)
+
+    assert time.monotonic() - began < 30
+    assert f"at {url.host}:{url.port}, database {url.database}" in str(caught.value)
+    assert PASSWORD not in str(caught.value)
     assert "guess-123" not in str(caught.value)
+
+
+@pytest.mark.slow  # it waits for a time limit
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql", "proxy"])
+def test_a_server_that_accepts_and_says_nothing_is_given_up(scheme: str):
+    pytest.importorskip({"postgresql": "psycopg", "mysql": "pymysql", "proxy": "grpc"}[scheme])
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        ref = StorageRef(f"{scheme}://u:{SECRET}@{address}/d")
+        if scheme == "proxy":
+            ref = StorageRef("sqlite:///any.db", proxy=address).for_workers()
+        began = time.monotonic()
+        with pytest.raises(StorageError, match="does not answer"):
+            with_retries(
+                lambda: load_study(ref, "any"), ref, patience_seconds=FIRST_PATIENCE_SECONDS
+            )
+        assert time.monotonic() - began < 30
 
 
 # ---- the same on every storage ------------------------------------------------------------------
@@ -191,6 +227,46 @@ def test_a_large_study_is_copied_in_seconds(sqlite: StorageRef, tmp_path: Path):
     assert len(copy.trials) == 301
 
 
+# ---- connections --------------------------------------------------------------------------------
+
+
+def test_a_worker_at_rest_holds_one_connection(postgresql: Server):
+    ref = StorageRef(postgresql.new_database(), heartbeat_seconds=1)
+    study = open_study(ref, PLAN).study
+    worker = load_study(ref, study.study_name)
+    trial = begin(worker, PLAN)
+    with beating(worker, trial, ref=ref):
+        finish(worker, trial)
+        time.sleep(1.5)
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    assert execute(study, query) == [2]  # the worker's, and that of who asks
+
+
+def test_one_connection_too_many_is_said_and_waited_for(postgresql: Server):
+    """One is held at rest, and a second for a moment while a storage is opened."""
+    ref = StorageRef(postgresql.new_database())
+    study = open_study(ref, PLAN).study
+    execute(study, f"CREATE ROLE few LOGIN CONNECTION LIMIT 2 PASSWORD '{PASSWORD}'")
+    execute(study, "GRANT ALL ON ALL TABLES IN SCHEMA public TO few")
+    execute(study, "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO few")
+    limited = make_url(ref.url).set(username="few").render_as_string(hide_password=False)
+    few = StorageRef(limited)
+    first = load_study(few, study.study_name)
+
+    with pytest.raises(StorageError, match=r"too many connections .* room for one more"):
+        load_study(few, study.study_name)
+
+    threading.Timer(1.0, rdb(first._storage).engine.dispose).start()
+    second = with_retries(lambda: load_study(few, study.study_name), few)
+    assert second.study_name == study.study_name
+
+
+def execute(study: optuna.Study, statement: str) -> list[Any]:
+    with rdb(study._storage).engine.begin() as connection:
+        result = connection.execute(text(statement))
+        return list(result.scalars()) if result.returns_rows else []
+
+
 # ---- a server that goes away --------------------------------------------------------------------
 
 
@@ -215,6 +291,35 @@ def test_a_search_goes_on_when_its_server_is_back(postgresql: Server, caplog):
 def _start_after(server: Server, seconds: float) -> None:
     time.sleep(seconds)
     server.start()
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_connection_lost_between_two_queries_is_a_server_away(request, kind: str):
+    """Optuna tries another query on the same connection, and another error comes of that."""
+    server: Server = request.getfixturevalue(kind)
+    ref = StorageRef(server.new_database())
+    other, study = open_study(ref, PLAN).study, open_study(ref, PLAN).study
+    run_one(study, PLAN)
+    cut: list[bool] = []
+
+    def on_query(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM trial_params" in statement and not cut:
+            cut.append(True)
+            execute(other, CUT[kind].format(own(connection, kind)))
+
+    event.listen(rdb(study._storage).engine, "before_cursor_execute", on_query)
+    with pytest.raises(StorageError, match="does not answer"), explained(ref):
+        study.get_trials()
+    cut.clear()
+    assert len(with_retries(study.get_trials, ref)) == 1
+
+
+CUT = {"postgresql": "SELECT pg_terminate_backend({})", "mariadb": "KILL {}"}
+
+
+def own(connection: Any, kind: str) -> int:
+    driver = connection.connection.dbapi_connection
+    return int(driver.info.backend_pid if kind == "postgresql" else driver.thread_id())
 
 
 def test_patience_with_a_server_ends():

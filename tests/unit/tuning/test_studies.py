@@ -134,6 +134,13 @@ def test_trials_of_dead_processes_wait_again_and_finished_ones_stay(ref: Storage
     assert recover(study, max_retries=3, grace_seconds=60) == 0
 
 
+def test_what_was_killed_for_a_reason_has_failed_whoever_finds_it(sqlite: StorageRef):
+    study = open_study(sqlite, PLAN).study
+    begin(study, PLAN, DEAD)
+    recover(study, max_retries=3, grace_seconds=60, condemned={0: "took too long"})
+    assert [(one.state, one.reason) for one in read_trials(study)] == [("failed", "took too long")]
+
+
 def test_a_trial_of_another_machine_is_lost_when_it_falls_silent(sqlite: StorageRef):
     study = open_study(sqlite, PLAN).study
     silent, beats = begin(study, PLAN, ELSEWHERE), begin(study, PLAN, ELSEWHERE)

@@ -186,7 +186,7 @@ class PostgreSQL(_Folder):
 
 
 class MariaDB(_Folder):
-    """One with a password."""
+    """One with a password, which keeps what it has committed when it is killed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -229,7 +229,7 @@ class MariaDB(_Folder):
             *(str(self.daemon), "--no-defaults", f"--datadir={self.folder}/data"),
             *(f"--port={self.port}", "--bind-address=127.0.0.1"),
             *(f"--socket={self.folder}/socket", f"--init-file={self.folder}/init.sql"),
-            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-log-at-trx-commit=2",
         )
         self.wait_for_port()
 

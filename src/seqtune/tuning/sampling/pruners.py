@@ -40,13 +40,17 @@ class Pruner:
         """Epochs that every trial gets."""
         return max(self.config.warmup_epochs, math.ceil(self.config.warmup_share * self.epochs))
 
+    def judges(self, epoch: int) -> bool:
+        """Whether a trial may be stopped there: neither in the warm-up nor where it ends anyway."""
+        return self.config.kind != "none" and self.warmup < epoch < self.epochs
+
     def reason(self, curve: Curve, others: Sequence[FrozenTrial], *, root: int) -> str:
         """Why the trial with this curve should stop now; empty: it goes on.
 
         `others` are the other trials of the study, `root` the number that the trial had at first.
         """
         epoch = max(curve, default=0)
-        if epoch <= self.warmup or epoch >= self.epochs:
+        if not self.judges(epoch):
             return ""
         why = _KINDS[self.config.kind](_Case(self, curve, others, root))
         return why and f"epoch {epoch}: {why}"

@@ -28,6 +28,8 @@ LOCK_SECONDS = 60
 """How long a writer waits for another one's lock on the SQLite file."""
 PATIENCE_SECONDS = 300.0
 """How long a server may be away before a worker gives up."""
+FIRST_PATIENCE_SECONDS = 15.0
+"""The same for one that has never answered: its address is wrong, rather."""
 
 
 def check_header(file: Path) -> None:
@@ -115,6 +117,12 @@ def explanation(error: BaseException, ref: StorageRef) -> SeqtuneError | None:
     for cause in _chain(error):
         if isinstance(cause, ImportError):
             return _missing_driver(ref)
+        if ref.is_proxied:
+            from .proxied import proxy_fault
+
+            fault = proxy_fault(cause)
+            if fault is not None:
+                return StorageError(f"{ref.place} {fault.text}")
         if isinstance(cause, sqlite3.Error) and ref.file is not None:
             return _of_sqlite(cause, ref.file)
         if isinstance(cause, OSError):
@@ -125,19 +133,27 @@ def explanation(error: BaseException, ref: StorageRef) -> SeqtuneError | None:
         if _is_of_a_driver(cause):
             return StorageError(
                 f"{ref.place} does not answer: {_without_password(str(cause), ref)}. Is it "
-                f"running, and are address, user and password in {CREDENTIALS} right?"
+                "running, with room for one more connection, and are address, user and password "
+                f"in {CREDENTIALS} right?"
             )
     return None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it was raised from; the driver's own comes before SQLAlchemy's."""
+    """An error and what it was raised from; the driver's own comes before SQLAlchemy's.
+
+    Where a connection is lost, Optuna tries another query on it: what is raised then says nothing
+    of the loss that it happened under.
+    """
+    from sqlalchemy.exc import PendingRollbackError
+
     while error is not None:
         original = getattr(error, "orig", None)
         if isinstance(original, BaseException):
             yield original
         yield error
-        error = error.__cause__
+        is_sequel = isinstance(error, PendingRollbackError)
+        error = error.__context__ if is_sequel else error.__cause__
 
 
 def _is_of_a_driver(error: BaseException) -> bool:
@@ -153,7 +169,7 @@ def _without_password(text: str, ref: StorageRef) -> str:
 
 
 def _missing_driver(ref: StorageRef) -> ConfigurationError:
-    driver = ref.parsed().drivername
+    driver = "a proxy (gRPC)" if ref.is_proxied else ref.parsed().drivername
     return ConfigurationError(
         f"the driver for {driver} is not installed. Run: pip install 'seqtune[cluster]'"
     )
@@ -189,8 +205,13 @@ def is_away(error: BaseException, ref: StorageRef) -> bool:
     """Whether a server did not answer, so that the same call may succeed later."""
     from sqlalchemy.exc import InterfaceError, OperationalError
 
-    if ref.file is not None:
+    if ref.file is not None or isinstance(error, ConfigurationError):
         return False
+    if ref.is_proxied:
+        from .proxied import proxy_fault
+
+        faults = (proxy_fault(cause) for cause in _chain(error))
+        return any(fault is not None and fault.passes for fault in faults)
     return any(isinstance(cause, OperationalError | InterfaceError) for cause in _chain(error))
 
 

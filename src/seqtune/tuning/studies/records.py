@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.trials import FINISHED, State, Trial
+from seqtune.contracts.work import Process
 
-from .processes import is_alive, is_here, worker_identity, worker_name
+from .processes import is_alive, worker_identity, worker_name
 
 if TYPE_CHECKING:
     import optuna
@@ -44,12 +45,12 @@ __all__ = [
     "closing_reason",
     "count",
     "is_alive",
-    "is_here",
     "is_imported",
     "mark_failed",
     "mark_infeasible",
     "mark_lost",
     "num_finished",
+    "process_of",
     "queue_again",
     "read_trials",
     "root_number",
@@ -131,6 +132,12 @@ def is_imported(frozen: FrozenTrial) -> bool:
 def root_number(frozen: FrozenTrial | optuna.Trial) -> int:
     """The number under which it was first run: names its folder, whoever runs it again."""
     return int(frozen.user_attrs.get(ROOT, frozen.number))
+
+
+def process_of(frozen: FrozenTrial) -> Process | None:
+    """The process that runs it, or ran it; None where none has set its name to it yet."""
+    worker = frozen.user_attrs.get(WORKER)
+    return Process(int(worker["pid"]), str(worker["host"])) if worker else None
 
 
 def to_trial(frozen: FrozenTrial) -> Trial:

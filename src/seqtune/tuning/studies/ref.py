@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ DRIVERS = {
 }
 SERVERS = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MySQL"}
 CREDENTIALS = "conf/local/credentials.yml"
+PROXY_SCHEME = "grpc://"
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,33 @@ class StorageRef:
     url: str = field(repr=False)
     heartbeat_seconds: int = 15
     grace_seconds: int = 60
+    proxy: str = ""
+    """host:port of a proxy that workers go through; empty: they go to the database themselves."""
+
+    def for_workers(self) -> StorageRef:
+        """Where workers find the studies; with a proxy they are not told the password."""
+        if not self.proxy:
+            return self
+        return replace(self, url=f"{PROXY_SCHEME}{self.proxy}", proxy="")
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether this is the address of a proxy and not of a database."""
+        return self.url.startswith(PROXY_SCHEME)
 
     @property
     def file(self) -> Path | None:
         """The SQLite file; None for a server."""
+        if self.is_proxied:
+            return None
         url = self.parsed()
         return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
 
     @property
     def place(self) -> str:
         """Where it is, for people, without user and password."""
+        if self.is_proxied:
+            return f"the proxy of the studies at {self.url.removeprefix(PROXY_SCHEME)}"
         url = self.parsed()
         if url.get_backend_name() == "sqlite":
             return str(url.database)

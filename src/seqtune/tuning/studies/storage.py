@@ -18,7 +18,7 @@ from seqtune.contracts.errors import ArtifactError
 
 from .copies import backup, snapshot
 from .faults import LOCK_SECONDS, check_header, explained, with_retries
-from .ref import StorageRef
+from .ref import PROXY_SCHEME, StorageRef
 
 if TYPE_CHECKING:
     import optuna
@@ -34,6 +34,7 @@ __all__ = [
     "open_storage",
     "quiet_optuna",
     "rdb",
+    "reach",
     "silent_trials",
     "snapshot",
     "with_retries",
@@ -43,44 +44,73 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10
 ATTEMPTS = 3
+VANISHED: dict[str, dict[str, int]] = {
+    "postgresql+psycopg": {
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+    },
+    "mysql+pymysql": {"read_timeout": 25, "write_timeout": 25},
+}
+"""A server whose machine vanished never says so; by these it is away after a minute, not hours."""
 
 
-def open_storage(ref: StorageRef) -> RDBStorage:
-    """A connection to the studies; tables are made where there are none yet."""
+def reach(ref: StorageRef) -> BaseStorage:
+    """The studies as a worker reaches them: the database, or a proxy before it."""
+    if not ref.is_proxied:
+        return open_storage(ref)
+    with explained(ref), quiet_optuna():
+        from .proxied import open_proxied
+
+        return open_proxied(ref.url.removeprefix(PROXY_SCHEME))
+
+
+def open_storage(ref: StorageRef, *, num_threads: int = 1) -> RDBStorage:
+    """A connection to the studies; tables are made where there are none yet.
+
+    At rest it holds one connection for each of `num_threads`. One more comes and goes where a
+    heartbeat falls into a transaction.
+    """
     with explained(ref):
         if ref.file is not None:
             check_header(ref.file)
             ref.file.parent.mkdir(parents=True, exist_ok=True)
-        storage = _connect(ref)
+        storage = _connect(ref, num_threads)
     if ref.file is not None:
         _tame_sqlite(storage.engine)
     return storage
 
 
-def _connect(ref: StorageRef) -> RDBStorage:
+def _connect(ref: StorageRef, num_threads: int) -> RDBStorage:
     from sqlalchemy.exc import DBAPIError
 
+    began = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
-            return _connect_once(ref)
+            return _connect_once(ref, num_threads)
         except DBAPIError:
-            # of two processes that make the tables at the same time, one finds them there
-            if attempt + 1 == ATTEMPTS:
+            # of two processes that make the tables at the same time, one finds them there; what
+            # takes long is a server that does not answer
+            if attempt + 1 == ATTEMPTS or time.monotonic() - began > CONNECT_SECONDS / 2:
                 raise
             time.sleep(0.2 * (attempt + 1))
     raise AssertionError("unreachable")
 
 
-def _connect_once(ref: StorageRef) -> RDBStorage:
+def _connect_once(ref: StorageRef, num_threads: int) -> RDBStorage:
     from optuna.storages import RDBStorage
 
-    url = ref.parsed().render_as_string(hide_password=False)
-    connect_args = {"connect_timeout": CONNECT_SECONDS}
+    parsed = ref.parsed()
+    url = parsed.render_as_string(hide_password=False)
+    connect_args = {"connect_timeout": CONNECT_SECONDS, **VANISHED.get(parsed.drivername, {})}
     if ref.file is not None:
         connect_args = {"timeout": LOCK_SECONDS}
     pools: list[Pool] = []
     settings = {
         "connect_args": connect_args,
+        "pool_size": num_threads,
+        "max_overflow": 1,
         "pool_pre_ping": ref.file is None,
         "poolclass": _noted_in(pools),
     }

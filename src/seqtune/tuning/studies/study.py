@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.config import canonical_json
@@ -25,13 +26,14 @@ from .records import (
     WORKER,
     count,
     is_alive,
+    mark_failed,
     mark_lost,
     queue_again,
     state_of,
     worker_name,
 )
 from .ref import StorageRef
-from .storage import open_storage, quiet_optuna, silent_trials
+from .storage import open_storage, quiet_optuna, reach, silent_trials
 
 if TYPE_CHECKING:
     import optuna
@@ -82,7 +84,7 @@ def load_study(
     """A study that exists, through a connection of its own: what each worker calls."""
     import optuna
 
-    storage = open_storage(ref)
+    storage = reach(ref)
     try:
         with explained(ref), quiet_optuna():
             return optuna.load_study(
@@ -98,7 +100,7 @@ def load_study(
 
 def names(ref: StorageRef) -> list[str]:
     """Names of all studies there."""
-    storage = open_storage(ref)
+    storage = reach(ref)
     with explained(ref):
         return sorted(frozen.study_name for frozen in storage.get_all_studies())
 
@@ -191,22 +193,28 @@ def _short(values: Mapping[str, Any], key: str) -> str:
 
 
 def recover(
-    study: optuna.Study, *, max_retries: int, grace_seconds: int, but: Collection[int] = ()
+    study: optuna.Study,
+    *,
+    max_retries: int,
+    grace_seconds: int,
+    condemned: Mapping[int, str] = MappingProxyType({}),
 ) -> int:
     """Trials whose process is gone become lost and are queued again; how many.
 
     A process of this machine is looked up; one of another machine is gone when its heartbeat
-    is older than `grace_seconds`. `but`: numbers of trials that somebody else sees to.
+    is older than `grace_seconds`. `condemned`: trials by number whose process was killed for
+    that reason: they have failed.
     """
     from optuna.trial import TrialState
 
-    trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    running = [trial for trial in trials if trial.number not in but]
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     silent = silent_trials(study, grace_seconds=grace_seconds) if running else set()
     num_lost = 0
     for trial in running:
         reason = _gone(trial, is_silent=trial._trial_id in silent, grace_seconds=grace_seconds)
-        if reason:
+        if reason and trial.number in condemned:
+            mark_failed(study, trial, condemned[trial.number])
+        elif reason:
             num_lost += mark_lost(study, trial, reason, max_retries=max_retries)
     return num_lost + _queue_orphans(study, grace_seconds=grace_seconds)
 
