@@ -19,7 +19,13 @@ from typing import Any, get_args
 
 import yaml
 
-from seqtune.contracts.config import EnsembleConfig, Section, ValidateConfig, VerifyConfig
+from seqtune.contracts.config import (
+    ClusterConfig,
+    EnsembleConfig,
+    Section,
+    ValidateConfig,
+    VerifyConfig,
+)
 from seqtune.contracts.resolve import flatten
 from seqtune.pipelines.sample.params import SampleParameters
 from seqtune.run_report.config import ReportConfig
@@ -64,6 +70,7 @@ GROUPS = (
     Group("ensemble", EnsembleConfig),
     Group("report", ReportConfig),
     Group("tracking", TrackingConfig),
+    Group("cluster", ClusterConfig),
     Group("sample", SampleParameters),
 )
 """Every class whose values stand in conf/base; a group there that is not listed fails a test."""

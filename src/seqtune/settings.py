@@ -1,5 +1,6 @@
 """Project settings, read by Kedro. https://docs.kedro.org/en/stable/configure/"""
 
+import os
 from pathlib import Path
 
 from seqtune.hooks import Hooks
@@ -24,7 +25,11 @@ CONFIG_LOADER_ARGS = {
     # Without this an environment's file replaces a whole top-level key.
     "merge_strategy": {"parameters": "soft", "mlflow": "soft"},
     "config_patterns": {"mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"]},
-    "custom_resolvers": {"root": lambda: str(Path(__file__).resolve().parents[2])},
+    "custom_resolvers": {
+        "root": lambda: str(Path(__file__).resolve().parents[2]),
+        # ${env:NAME,default}; Kedro's own oc.env is for credentials alone.
+        "env": lambda name, default=None: os.environ.get(name, default),
+    },
 }
 
 leave_commands_to_us()

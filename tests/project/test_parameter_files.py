@@ -12,6 +12,7 @@ import yaml
 from kedro.config import OmegaConfigLoader
 
 from seqtune.contracts.config import (
+    ClusterConfig,
     EnsembleConfig,
     Section,
     ValidateConfig,
@@ -366,12 +367,13 @@ def ranges(space: Space, *, places: int = 1) -> dict[str, Any]:
         ("validate", ValidateConfig),
         ("ensemble", EnsembleConfig),
         ("tracking", TrackingConfig),
+        ("cluster", ClusterConfig),
     ],
 )
 def test_file_and_classes_of_the_engine_have_the_same_defaults(
     repository: Path, group: str, section: type[Section]
 ) -> None:
-    file = group if group in ("ensemble", "tracking") else "tuning"
+    file = group if group in ("ensemble", "tracking", "cluster") else "tuning"
     written = dict(flatten(read(repository / f"conf/base/parameters_{file}.yml")[group]))
 
     assert written == leaves(section())

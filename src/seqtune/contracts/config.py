@@ -46,7 +46,7 @@ class TrainingConfig(Section):
     epochs: PositiveInt = 100
     """An upper limit; early stopping may end before it."""
     batch_size: PositiveInt = 256
-    """Sequences in a batch, on each device."""
+    """Sequences in a batch, which several devices share."""
     accumulate_grad_batches: PositiveInt = 1
     """Batches to one step of the optimiser."""
     optimizer: Literal["adamw", "adam", "adafactor", "sgd"] = "adamw"
@@ -99,7 +99,7 @@ class TrainingConfig(Section):
     devices: PositiveInt | Literal["auto"] = 1
     """How many GPUs one training uses."""
     num_nodes: PositiveInt = 1
-    """Machines for one training; only 1 is supported so far."""
+    """1; several machines are asked for by cluster.training_workers."""
     strategy: str = "auto"
     """Of Lightning, for several devices; one that does not start `kedro run` again."""
     save_state_every_minutes: Annotated[float, Field(gt=0.0)] = 10.0
@@ -168,6 +168,39 @@ class EnsembleConfig(Section):
             raise ValueError(
                 "members=checkpoints needs at least one in checkpoints: the folder of a "
                 "checkpoint, or a version of the catalog's"
+            )
+        return self
+
+
+class ClusterConfig(Section):
+    """Where work runs. Nothing here changes a result, so it is part of no fingerprint."""
+
+    engine: Literal["local", "ray"] = "local"
+    """local: processes of this machine; ray: those of the Ray cluster that it belongs to."""
+    address: str = "auto"
+    """host:port of the cluster's head; auto: what RAY_ADDRESS says, or the cluster that was started
+    on this machine."""
+    data: Literal["shared", "copy"] = "shared"
+    """shared: every node sees the data folder under the same path; copy: each node is sent the
+    split once and works below its own temporary folder."""
+    cpus_per_worker: PositiveInt = 1
+    """Cores that Ray keeps for each trial, and for each process of a training or a prediction."""
+    gpus_per_worker: Annotated[float, Field(ge=0.0)] | Literal["auto"] = "auto"
+    """GPUs for each; below 1 several share one. auto: 1 where the cluster has any, else none."""
+    training_workers: PositiveInt = 1
+    """Processes that the stage `train` shares one training among."""
+    prediction_workers: PositiveInt | Literal["auto"] = "auto"
+    """Processes of `predict`; auto: as many as the cluster has room for."""
+    wait_seconds: Annotated[float, Field(gt=0.0)] = 25.0
+    """How long to wait for the cluster to answer, and for the first free place."""
+
+    @model_validator(mode="after")
+    def _whole_or_a_share(self) -> ClusterConfig:
+        gpus = self.gpus_per_worker
+        if gpus != "auto" and gpus > 1 and gpus != int(gpus):
+            raise ValueError(
+                f"gpus_per_worker={gpus} is neither a whole number nor a share of one GPU; choose "
+                "0.5 for two workers on a GPU, or 1, 2, ..."
             )
         return self
 

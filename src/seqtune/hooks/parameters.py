@@ -12,11 +12,18 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from seqtune.contracts.config import EnsembleConfig, Section, ValidateConfig, VerifyConfig
+from seqtune.contracts.config import (
+    ClusterConfig,
+    EnsembleConfig,
+    Section,
+    ValidateConfig,
+    VerifyConfig,
+)
 from seqtune.contracts.errors import ConfigurationError, did_you_mean
 from seqtune.contracts.parameters import RUNTIME, TaskParameters
 from seqtune.contracts.resolve import Layer, flatten, resolve
 from seqtune.pipeline_registry import TASKS
+from seqtune.pipelines._template import CLUSTER
 from seqtune.tuning.parameters import TuningParameters, parse_tuning
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -75,6 +82,8 @@ class ParameterHooks:
         runtime: dict[str, Any] = run_params.get("runtime_params") or {}
         self._refuse_unknown_tops(runtime)
         wanted = {name for name in pipeline.inputs() if name.startswith("params:")}
+        if CLUSTER in wanted:
+            catalog[CLUSTER].save(self._section(ClusterConfig, "cluster", values, runtime))
         for task in TASKS:
             engine_wanted = f"params:{task.name}.tuning" in wanted
             if engine_wanted or f"params:{task.name}" in wanted:

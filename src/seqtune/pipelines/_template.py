@@ -7,25 +7,23 @@ from collections.abc import Iterable
 from kedro.pipeline import Node, Pipeline
 
 SCRATCH = "scratch"
+CLUSTER = "params:cluster"
 
 
 def of_task(task: str, nodes: Iterable[Node], *, stage: str) -> Pipeline:
     """Put the nodes of a stage under `<task>.<stage>`, and its datasets under `<task>`.
 
     Stages meet in datasets, so these do not belong to any of them. `params:task` stands for the
-    task's checked parameters as a whole, `scratch` is one for all.
+    task's checked parameters as a whole, `scratch` and `cluster` are one for all.
     """
     template = Pipeline(
         list(nodes), namespace=stage, prefix_datasets_with_namespace=False, tags=[stage]
     )
     shared = {SCRATCH} & template.inputs()
+    parameters = {"params:task": f"params:{task}", CLUSTER: CLUSTER}
     return Pipeline(
         template,
         namespace=task,
         inputs=shared,
-        parameters={"params:task": f"params:{task}"} if _reads_parameters(template) else None,
+        parameters={name: parameters[name] for name in parameters.keys() & template.inputs()},
     )
-
-
-def _reads_parameters(pipeline: Pipeline) -> bool:
-    return "params:task" in pipeline.inputs()

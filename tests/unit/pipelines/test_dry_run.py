@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.config import TrainingConfig
+from seqtune.contracts.config import ClusterConfig, TrainingConfig
 from seqtune.contracts.parameters import TaskParameters
 from seqtune.pipeline_registry import register_pipelines
 from seqtune.pipelines.dry_run.nodes import DryRunNodes
@@ -83,7 +83,12 @@ def test_of_a_task_everything_is_told_and_nothing_is_left(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     report = DryRunNodes(task).dry_run(
-        small_parameters, small_tuning, split_folder, {"headline": ["12 users"]}, scratch
+        small_parameters,
+        small_tuning,
+        split_folder,
+        {"headline": ["12 users"]},
+        scratch,
+        ClusterConfig(),
     )
     json.dumps(report)
     assert report["costs"]["batches_per_epoch"] == 3

@@ -9,7 +9,7 @@ from kedro.pipeline import Node, Pipeline
 
 from seqtune.contracts.task import TaskSpec
 from seqtune.pipeline_registry import STAGES, TASKS, register_pipelines
-from seqtune.pipelines._template import SCRATCH, of_task
+from seqtune.pipelines._template import CLUSTER, SCRATCH, of_task
 
 
 def join(*parts: object) -> object:
@@ -38,11 +38,11 @@ def test_stage_without_parameters_is_wired_too() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_tasks_share_nothing_but_scratch(stage: str) -> None:
+def test_tasks_share_nothing_but_where_they_work(stage: str) -> None:
     one, two = (STAGES[stage](task) for task in (TASKS[0], other_task()))
     shared = one.datasets() & two.datasets()
 
-    assert shared <= {SCRATCH}
+    assert shared <= {SCRATCH, CLUSTER}
     assert {node.name for node in one.nodes}.isdisjoint(node.name for node in two.nodes)
 
 
@@ -54,6 +54,7 @@ def test_chain_feeds_itself_from_raw_files() -> None:
         "params:recommend",
         "params:recommend.tuning",
         SCRATCH,
+        CLUSTER,
         "recommend.study_storage",
         "recommend.earlier_best_config",
         "recommend.members",

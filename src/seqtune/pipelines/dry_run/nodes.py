@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from seqtune.contracts.task import Report, TaskSpec
 
-from .._processes import num_workers
+from .._processes import Engine
 from .._scratch import storage_errors
 
 if TYPE_CHECKING:
+    from seqtune.contracts.config import ClusterConfig
     from seqtune.contracts.parameters import TaskParameters
     from seqtune.tuning.parameters import TuningParameters
 
@@ -33,6 +34,7 @@ class DryRunNodes:
         split: Path,
         split_report: Report,
         scratch: Path,
+        cluster: ClusterConfig,
     ) -> Report:
         """Everything up to the first steps of training; then what all of them would take."""
         from seqtune.training import memory_here_mib, rehearse
@@ -53,7 +55,8 @@ class DryRunNodes:
             measured_mib=rehearsal.peak_memory_mib,
             here_mib=memory_here_mib(config.training),
         )
-        workers = num_workers(tuning.config.workers)
+        engine = Engine(cluster, reads=(split,), scratch=scratch)
+        workers = engine.num_workers(tuning.config.workers)
         report: Report = describe(self.task.name, costs, memory, audits) | {
             "preset": preset,
             "data_hash": data.content_hash,

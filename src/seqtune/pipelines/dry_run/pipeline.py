@@ -6,7 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from seqtune.contracts.task import TaskSpec
 
-from .._template import SCRATCH, of_task
+from .._template import CLUSTER, SCRATCH, of_task
 from .nodes import DryRunNodes
 
 
@@ -17,7 +17,7 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
         [
             Node(
                 nodes.dry_run,
-                inputs=["params:task", "params:tuning", "split", "split_report", SCRATCH],
+                inputs=["params:task", "params:tuning", "split", "split_report", SCRATCH, CLUSTER],
                 outputs="dry_run_report",
                 name="dry_run",
             )

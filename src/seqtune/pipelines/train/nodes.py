@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.task import Report, TaskSpec
+from seqtune.contracts.work import ALONE, RankPlace
+
+from .._processes import Engine
 
 if TYPE_CHECKING:
+    from seqtune.contracts.config import ClusterConfig, RunConfig
     from seqtune.contracts.parameters import TaskParameters
     from seqtune.contracts.resolve import Resolved
     from seqtune.tuning.parameters import TuningParameters
@@ -17,6 +21,29 @@ if TYPE_CHECKING:
 VALID = "valid"
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitTogether:
+    """One training, by whichever processes call this at the same time; picklable."""
+
+    task: TaskSpec
+    config: RunConfig
+    split: Path
+    directory: Path
+    fingerprint: str
+
+    def __call__(self, place: RankPlace) -> None:
+        from seqtune.training import fit
+
+        fit(
+            self.task,
+            self.config,
+            self.task.open_data(self.split),
+            directory=self.directory,
+            fingerprint=self.fingerprint,
+            launched=place,
+        )
 
 
 @dataclass(frozen=True)
@@ -53,17 +80,24 @@ class TrainNodes:
             logger.info("training the %s", best.layer.name)
         return resolved, {"preset": preset, "values": resolved.table()}
 
-    def fit(self, resolved: Resolved[Any], split: Path, scratch: Path) -> Path:
-        """Train; the folder of the run becomes the checkpoint."""
+    def fit(
+        self, resolved: Resolved[Any], split: Path, scratch: Path, cluster: ClusterConfig
+    ) -> Path:
+        """Train, in this process or shared among several; the folder of the run becomes the
+        checkpoint."""
         from seqtune.contracts.config import fingerprint
-        from seqtune.training import fit
+        from seqtune.training.checkpoints import FOLDER
 
         data = self.task.open_data(split)
         run = fingerprint(resolved.config, data_hash=data.content_hash)
-        result = fit(
-            self.task, resolved.config, data, directory=scratch / f"train-{run}", fingerprint=run
-        )
-        return result.checkpoint
+        folder = scratch / f"train-{run}"
+        training = FitTogether(self.task, resolved.config, split, folder, run)
+        engine = Engine(cluster, reads=(split,), scratch=scratch)
+        if engine.shares_trainings:
+            engine.run_ranks(training)
+        else:
+            training(ALONE)
+        return folder / FOLDER
 
     def evaluate(self, checkpoint: Path, split: Path) -> Report:
         """Score the checkpoint on what was held out, beside the floors; where test is for one

@@ -7,7 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from seqtune.contracts.task import TaskSpec
 
 from .._exhibits import exhibit_nodes
-from .._template import SCRATCH, of_task
+from .._template import CLUSTER, SCRATCH, of_task
 from .nodes import TrainNodes
 
 
@@ -31,7 +31,7 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
             ),
             Node(
                 nodes.fit,
-                inputs=["resolved_config", "split", SCRATCH],
+                inputs=["resolved_config", "split", SCRATCH, CLUSTER],
                 outputs="checkpoint",
                 name="train",
             ),

@@ -13,6 +13,7 @@ from .._scratch import scratch_folder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from seqtune.contracts.config import ClusterConfig
     from seqtune.contracts.parameters import TaskParameters
     from seqtune.tuning.parameters import TuningParameters
 
@@ -32,12 +33,13 @@ class TuneNodes:
         split: Path,
         storage: str,
         scratch: Path,
+        cluster: ClusterConfig,
         _verified: Report,
     ) -> tuple[pd.DataFrame, Report]:
         """Two short trials: the chain works, each searched key is read, an epoch is timed."""
         from .run_stage import run_test
 
-        return run_test(self._search(parameters, tuning, split, storage, scratch))
+        return run_test(self._search(parameters, tuning, split, storage, scratch, cluster))
 
     def quick(
         self,
@@ -46,12 +48,13 @@ class TuneNodes:
         split: Path,
         storage: str,
         scratch: Path,
+        cluster: ClusterConfig,
         tests: pd.DataFrame,
     ) -> tuple[pd.DataFrame, Path, Report]:
         """Wide and short: where is it worth looking?"""
         from .run_stage import run_quick
 
-        search = self._search(parameters, tuning, split, storage, scratch)
+        search = self._search(parameters, tuning, split, storage, scratch, cluster)
         with scratch_folder(scratch, "quick") as out:
             return run_quick(search, tests, out=out / "quick_study.db")
 
@@ -62,13 +65,14 @@ class TuneNodes:
         split: Path,
         storage: str,
         scratch: Path,
+        cluster: ClusterConfig,
         tests: pd.DataFrame,
         narrowed: dict[str, Any],
     ) -> tuple[pd.DataFrame, Path, Report]:
         """Precise and long, in the narrowed space."""
         from .run_stage import run_medium
 
-        search = self._search(parameters, tuning, split, storage, scratch)
+        search = self._search(parameters, tuning, split, storage, scratch, cluster)
         with scratch_folder(scratch, "medium") as out:
             return run_medium(search, tests, narrowed, out=out / "medium_study.db")
 
@@ -79,6 +83,7 @@ class TuneNodes:
         split: Path,
         storage: str,
         scratch: Path,
+        cluster: ClusterConfig,
         quick: pd.DataFrame,
         medium: pd.DataFrame,
         tests: pd.DataFrame,
@@ -86,7 +91,7 @@ class TuneNodes:
         """The best few again over fresh seeds that they share: which one is not just lucky?"""
         from .run_stage import run_rerank
 
-        search = self._search(parameters, tuning, split, storage, scratch)
+        search = self._search(parameters, tuning, split, storage, scratch, cluster)
         return run_rerank(search, tests=tests, quick=quick, medium=medium)
 
     def choose(
@@ -96,6 +101,7 @@ class TuneNodes:
         split: Path,
         storage: str,
         scratch: Path,
+        cluster: ClusterConfig,
         quick: pd.DataFrame,
         medium: pd.DataFrame,
         tests: pd.DataFrame,
@@ -106,7 +112,7 @@ class TuneNodes:
         """The configuration that training takes over, the robust one, and the best ten."""
         from .run_stage import choose_best
 
-        search = self._search(parameters, tuning, split, storage, scratch)
+        search = self._search(parameters, tuning, split, storage, scratch, cluster)
         analyses = {"quick": quick_analysis, "medium": medium_analysis}
         return choose_best(
             search, tests=tests, quick=quick, medium=medium, reranked=reranked, analyses=analyses
@@ -119,13 +125,14 @@ class TuneNodes:
         split: Path,
         storage: str,
         scratch: Path,
+        cluster: ClusterConfig,
         best: dict[str, Any],
         tests: pd.DataFrame,
     ) -> tuple[pd.DataFrame, Report]:
         """The best configuration over many seeds: how far luck goes. Off unless asked for."""
         from .run_stage import run_seed
 
-        search = self._search(parameters, tuning, split, storage, scratch)
+        search = self._search(parameters, tuning, split, storage, scratch, cluster)
         return run_seed(search, best, tests)
 
     def analyse_quick(
@@ -198,7 +205,8 @@ class TuneNodes:
         split: Path,
         storage: str,
         scratch: Path,
+        cluster: ClusterConfig,
     ) -> Search:
         from .stages import Search
 
-        return Search(self.task, parameters, tuning, split, storage, scratch)
+        return Search(self.task, parameters, tuning, split, storage, scratch, cluster)

@@ -9,11 +9,11 @@ from kedro.pipeline import Node, Pipeline
 
 from seqtune.contracts.task import TaskSpec
 
-from .._template import SCRATCH, of_task
+from .._template import CLUSTER, SCRATCH, of_task
 from .nodes import TuneNodes
 
 PARAMETERS = ["params:task", "params:tuning"]
-WORKPLACE = [*PARAMETERS, "split", "study_storage", SCRATCH]
+WORKPLACE = [*PARAMETERS, "split", "study_storage", SCRATCH, CLUSTER]
 FIGURES = ("history", "importance", "parallel", "slices", "curves", "timeline", "pareto")
 
 

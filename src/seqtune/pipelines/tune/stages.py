@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.config import WITHOUT_EFFECT, library_versions
+from seqtune.contracts.config import WITHOUT_EFFECT, ClusterConfig, library_versions
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.parameters import RUNTIME, TaskParameters
 from seqtune.contracts.resolve import flatten
@@ -22,7 +22,7 @@ from seqtune.tuning.search.stage import StudyResult, run_study
 from seqtune.tuning.spaces.space import Space
 from seqtune.tuning.studies.storage import StorageRef, backup
 
-from .._processes import local_executor, num_workers
+from .._processes import Engine
 from .._resolution import EPOCHS, resolve_trial
 from .objective import TrainTrial
 from .trained import forget_trained
@@ -38,10 +38,15 @@ class Search:
     split: Path
     storage_url: str
     scratch: Path
+    cluster: ClusterConfig
 
     @property
     def num_workers(self) -> int:
-        return num_workers(self.tuning.config.workers)
+        return self._engine.num_workers(self.tuning.config.workers)
+
+    @property
+    def _engine(self) -> Engine:
+        return Engine(self.cluster, reads=(self.split,), scratch=self.scratch)
 
     def scoring(self) -> Scoring:
         return scoring_of(self.parameters, self.tuning)
@@ -146,13 +151,14 @@ class Search:
         return here
 
     def run(self, plan: StudyPlan, objective: Objective) -> StudyResult:
-        """Run a study to its total, with the workers of this machine."""
+        """Run a study to its total."""
+        self._require_a_database()
         back_up_once(self.storage(), self.tuning.config.storage.backups)
         result = run_study(
             plan,
             objective,
             ref=self.storage(),
-            executor=local_executor(),
+            executor=self._engine.executor(elastic=self.tuning.config.workers == "auto"),
             num_workers=self.num_workers,
         )
         trials = tuple(
@@ -160,6 +166,16 @@ class Search:
             for trial in result.trials
         )
         return replace(result, trials=trials)
+
+    def _require_a_database(self) -> None:
+        """Refuse one SQLite file for several machines."""
+        file = self.storage().file
+        if file is not None and self._engine.spans_machines():
+            raise ConfigurationError(
+                f"studies are kept in {file}, but the nodes of the cluster are several machines, "
+                "which one SQLite file does not serve; name a PostgreSQL or MySQL database in "
+                "SEQTUNE_STUDY_URL (postgresql://<user>:<password>@<host>/<database>)"
+            )
 
     def forget_trained(self, stage: str) -> None:
         """Free the disk of weights that only trials of a stage share, which is over."""
@@ -171,6 +187,7 @@ class Search:
             self.storage_url,
             heartbeat_seconds=kept.heartbeat_seconds,
             grace_seconds=kept.grace_seconds,
+            proxy=kept.proxy or "",
         )
 
 

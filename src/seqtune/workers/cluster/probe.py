@@ -1,0 +1,118 @@
+"""`python -m seqtune.workers.cluster.probe`: whether a cluster answers, and what its nodes have.
+
+Connecting to a head that is not there, is another program, or has lost its node can take minutes
+and cannot be interrupted. Therefore it is tried in a process of its own, which can be killed.
+
+Reads a `Question` as JSON from its input and writes an `Answer` to its output.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import socket
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypedDict
+
+COMPARED = ("seqtune", "torch", "lightning", "numpy", "optuna")
+"""What must be the same everywhere; Python and Ray itself are compared by Ray."""
+
+
+class Question(TypedDict):
+    address: str
+    token: str
+    """A file that every node should see; empty: none."""
+    known: list[str]
+    """Nodes that were asked before."""
+    until: float
+    """Seconds since the epoch: what has not answered then is silent."""
+
+
+class Node(TypedDict):
+    """What a node says about itself."""
+
+    id: str
+    host: str
+    versions: dict[str, str]
+    sees_token: bool
+
+
+class Answer(TypedDict):
+    nodes: list[Node]
+    silent: list[str]
+    """Addresses of nodes that did not answer in time."""
+    error: str
+
+
+def main() -> None:
+    question: Question = json.load(sys.stdin)
+    try:
+        join(question["address"])
+        answer = ask_nodes(question)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent explains it
+        answer = Answer(nodes=[], silent=[], error=f"{type(error).__name__}: {error}")
+    json.dump(answer, sys.stdout)
+
+
+def versions_here() -> dict[str, str]:
+    """Of what must be the same everywhere."""
+    found = {"python": platform.python_version()}
+    for name in COMPARED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def join(address: str) -> None:
+    """Become part of a cluster, without a word."""
+    import ray
+
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+
+
+def nodes_alive() -> list[dict[str, Any]]:
+    """What Ray knows of every node that is there."""
+    import ray
+
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node for node in nodes if node["Alive"]]
+
+
+def ask_nodes(question: Question) -> Answer:
+    """What every node says that was not asked before; this process must have joined."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ask = ray.remote(num_cpus=0, max_retries=0)(_tell)
+    asked: dict[Any, str] = {}
+    for node in nodes_alive():
+        if node["NodeID"] not in question["known"]:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            told = ask.options(scheduling_strategy=there).remote(question["token"])
+            asked[told] = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+    if not asked:
+        return Answer(nodes=[], silent=[], error="")
+    left = max(0.0, question["until"] - time.time())
+    done, silent = ray.wait(list(asked), num_returns=len(asked), timeout=left)
+    return Answer(nodes=ray.get(done), silent=[asked[one] for one in silent], error="")
+
+
+def _tell(token: str) -> Node:
+    import ray
+
+    return Node(
+        id=ray.get_runtime_context().get_node_id(),
+        host=socket.gethostname(),
+        versions=versions_here(),
+        sees_token=not token or Path(token).is_file(),
+    )
+
+
+if __name__ == "__main__":
+    main()

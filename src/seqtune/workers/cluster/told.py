@@ -1,0 +1,24 @@
+"""Errors of other processes, dug out of what Ray wraps them in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from seqtune.contracts.errors import SeqtuneError
+
+
+def as_ours(error: BaseException) -> BaseException:
+    """The error of ours that stands behind one of Ray's; the same error where there is none."""
+    return next((one for one in _behind(error) if isinstance(one, SeqtuneError)), error)
+
+
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what Ray says its cause is, and what it was raised from."""
+    if error is None:
+        return
+    yield error
+    yield from _behind(getattr(error, "cause", None))
+    failures = getattr(error, "worker_failures", None) or {}
+    for failure in failures.values():
+        yield from _behind(failure)
+    yield from _behind(error.__cause__)
