@@ -69,7 +69,7 @@ def main() -> None:
                     )
                     found[workers].append(Predicted(*run.result))
             tell(report, num_users, found)
-    report.write()
+        report.write()
 
 
 def parse_arguments() -> argparse.Namespace:

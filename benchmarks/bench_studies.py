@@ -413,6 +413,7 @@ def row(num_workers: int, cost: Cost) -> list[str]:
 
 def one_run(database: Database, way: str, num_workers: int) -> Cost:
     seconds = max(LEAST_SECONDS, SECONDS_PER_WORKER * num_workers)
+    print(f"{num_workers} workers, {way}", file=sys.stderr, flush=True)
     if way == DIRECTLY:
         return measure(database, DIRECT, num_workers=num_workers, seconds=seconds)
     with proxy_before(database) as proxy:

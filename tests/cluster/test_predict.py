@@ -19,10 +19,8 @@ from seqtune.pipeline_registry import TASKS
 from seqtune.workers.cluster.carried import Carried
 from seqtune.workers.cluster.spread import spread_over
 
-HERE = Path(__file__).resolve()
-for folder in (HERE.parents[1] / "contract", HERE.parents[1] / "unit" / "tasks" / "classify"):
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+sys.path.append(str(Path(__file__).parents[1] / "contract"))
+sys.path.append(str(Path(__file__).parents[1] / "unit" / "tasks" / "classify"))
 
 from prepared import Prepared, example_of
 from said import write_ensemble

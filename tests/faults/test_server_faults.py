@@ -22,11 +22,13 @@ from toy_servers import MariaDB, PostgreSQL, Server, free_port
 from seqtune.contracts.trials import Trial
 from seqtune.tuning.studies.storage import StorageRef
 
+pytestmark = pytest.mark.slow  # one connection, one restart: tests/unit/tuning/test_{storage,proxy}
+
 TOTAL, NUM_WORKERS = 12, 3
 SECONDS = 120.0
 
 
-@pytest.fixture(params=[PostgreSQL, pytest.param(MariaDB, marks=pytest.mark.slow)])
+@pytest.fixture(params=[PostgreSQL, MariaDB])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     server: Server = request.param()
     try:
@@ -111,7 +113,6 @@ def test_a_proxy_that_is_killed_and_started_again_costs_no_trial(tmp_path: Path)
     assert_exact(result.trials, toy)
 
 
-@pytest.mark.slow
 def test_a_worker_killed_while_its_proxy_and_database_are_away_is_replaced(
     server: Server, tmp_path: Path
 ) -> None:

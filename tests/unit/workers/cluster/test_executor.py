@@ -82,6 +82,7 @@ def test_errors_and_log_lines_are_those_of_one_machine(
     assert len(traces(tmp_path, "interrupted-1")) == 1
 
 
+@pytest.mark.slow
 def test_the_foreman_ends_all_in_good_order(cluster: ToyCluster, tmp_path: Path) -> None:
     foreman = Watcher(lambda: Verdict(stop="enough" if traces(tmp_path, "started") else ""))
     run(cluster, tmp_path, toy_works.wait_for_ever, foreman)
@@ -89,6 +90,7 @@ def test_the_foreman_ends_all_in_good_order(cluster: ToyCluster, tmp_path: Path)
     assert foreman.losses == []
 
 
+@pytest.mark.slow
 def test_a_lost_node_is_a_lost_worker_and_a_new_one_is_taken_into_use(
     cluster: ToyCluster, tmp_path: Path
 ) -> None:
@@ -116,6 +118,7 @@ def test_a_lost_node_is_a_lost_worker_and_a_new_one_is_taken_into_use(
     wait_until(lambda: not any(map(is_alive, traces(tmp_path, "started"))))
 
 
+@pytest.mark.slow
 def test_an_elastic_crew_grows_with_the_cluster(cluster: ToyCluster, tmp_path: Path) -> None:
     extra: list[Any] = []
 

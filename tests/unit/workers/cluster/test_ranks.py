@@ -34,6 +34,7 @@ def run(cluster: ToyCluster, folder: Path, act: Act, *, copy: bool = False, **op
         )
 
 
+@pytest.mark.slow
 def test_all_ranks_work_and_the_first_one_speaks(
     cluster: ToyCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -45,6 +46,7 @@ def test_all_ranks_work_and_the_first_one_speaks(
     assert not list(tmp_path.glob("ranks-*")), "what Ray Train keeps is gone"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", [toy_ranks.die_once, toy_ranks.lose_the_other])
 def test_a_lost_rank_has_all_of_them_started_again(
     cluster: ToyCluster, tmp_path: Path, act: Act
@@ -54,11 +56,13 @@ def test_a_lost_rank_has_all_of_them_started_again(
     assert len(names(tmp_path, "begun")) == 4
 
 
+@pytest.mark.slow
 def test_ranks_that_are_lost_too_often_end_the_run(cluster: ToyCluster, tmp_path: Path) -> None:
     with pytest.raises(SeqtuneError, match=r"lost, or found no room, more often .* goes on from"):
         run(cluster, tmp_path, toy_ranks.always_die, retries=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("retries", [0, 2])
 def test_an_error_of_ours_is_raised_at_once_whichever_rank_meets_it(
     cluster: ToyCluster, tmp_path: Path, retries: int
@@ -69,11 +73,13 @@ def test_an_error_of_ours_is_raised_at_once_whichever_rank_meets_it(
     assert names(tmp_path, "done") == []
 
 
+@pytest.mark.slow
 def test_a_bug_is_shown_with_its_traceback(cluster: ToyCluster, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"(?s)failed.*in stumble.*KeyError: 'a bug'"):
         run(cluster, tmp_path, toy_ranks.stumble)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_all_ranks_save_and_ends_them(
     cluster: ToyCluster, tmp_path: Path, number: signal.Signals
@@ -85,6 +91,7 @@ def test_a_signal_lets_all_ranks_save_and_ends_them(
     assert names(tmp_path, "saved") == ["saved-0", "saved-1"]
 
 
+@pytest.mark.slow
 def test_a_second_signal_waits_for_nobody(cluster: ToyCluster, tmp_path: Path) -> None:
     sent = [signal.SIGTERM, signal.SIGTERM]
     threading.Thread(target=_signal_when_begun, args=(tmp_path, sent)).start()
