@@ -10,6 +10,7 @@
 #SBATCH --job-name=seqtune
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
+#SBATCH --exclusive
 #SBATCH --cpus-per-task=8
 #SBATCH --time=24:00:00
 #SBATCH --signal=B:TERM@120
@@ -32,7 +33,7 @@ export RAY_USAGE_STATS_ENABLED=0 RAY_ADDRESS="$address"
 export RAY_TMPDIR="/tmp/ray-$SLURM_JOB_ID"
 
 # symmetric-run starts Ray everywhere, runs the command on the head once all machines are there, and
-# takes everything down. The dashboard is bound to loopback: see docs/guide/cluster.md.
+# takes everything down: every Ray of yours on these machines, therefore --exclusive. The dashboard is bound to loopback: see docs/guide/cluster.md.
 srun --kill-on-bad-exit=1 ray symmetric-run \
 	--address "$address" \
 	--min-nodes "$SLURM_JOB_NUM_NODES" \
