@@ -168,14 +168,16 @@ class Search:
         return replace(result, trials=trials)
 
     def _require_a_database(self) -> None:
-        """Refuse one SQLite file for several machines."""
-        file = self.storage().file
-        if file is not None and self._engine.spans_machines():
-            raise ConfigurationError(
-                f"studies are kept in {file}, but the nodes of the cluster are several machines, "
-                "which one SQLite file does not serve; name a PostgreSQL or MySQL database in "
-                "SEQTUNE_STUDY_URL (postgresql://<user>:<password>@<host>/<database>)"
-            )
+        """Refuse one SQLite file for several machines, unless they ask a proxy."""
+        storage = self.storage()
+        if storage.file is None or storage.proxy or not self._engine.spans_machines():
+            return
+        raise ConfigurationError(
+            f"studies are kept in {storage.file}, but the nodes of the cluster are several "
+            "machines, which one SQLite file does not serve; name a PostgreSQL or MySQL database "
+            "in SEQTUNE_STUDY_URL (postgresql://<user>:<password>@<host>/<database>), or put a "
+            "proxy before the file (tuning.storage.proxy)"
+        )
 
     def forget_trained(self, stage: str) -> None:
         """Free the disk of weights that only trials of a stage share, which is over."""

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.storages._cached_storage import _CachedStorage
