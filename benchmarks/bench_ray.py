@@ -165,7 +165,7 @@ def _run(executor: Executor, folder: Path, *, trials: int, seconds: float, worke
     plan = StudyPlan(
         task="toy",
         stage="quick",
-        space=parse_space({"x": {"low": 0.0, "high": 1.0}}),
+        space=parse_space({"x": {"type": "float", "low": 0.0, "high": 1.0}}, root="toy"),
         total=trials,
         epochs=EPOCHS,
         scoring=Scoring("val_score", "max"),
