@@ -13,11 +13,14 @@ def as_ours(error: BaseException) -> BaseException:
 
 
 def _behind(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what Ray says its cause is, and what it was raised from."""
+    """What Ray says its cause is, the error, and what it was raised from.
+
+    The cause comes first: Ray's own is of the class of ours too, with a traceback for a message.
+    """
     if error is None:
         return
-    yield error
     yield from _behind(getattr(error, "cause", None))
+    yield error
     failures = getattr(error, "worker_failures", None) or {}
     for failure in failures.values():
         yield from _behind(failure)
