@@ -40,8 +40,7 @@ class Carried:
         """The thing, ready to be given to Ray; its copies live as long as what this returns."""
         if not self.copy:
             return Packed(seal(thing), ())
-        folders = self.reads, (self.scratch,)
-        sealed = seal(thing, *folders[0], *folders[1])
+        sealed = seal(thing, *self.reads, self.scratch)
         return Packed(Sealed(sealed.data), tuple(_sent(folder) for folder in self.reads))
 
 
@@ -107,7 +106,7 @@ def node_folder() -> Path:
 
 
 def _sent(folder: Path) -> Copy:
-    """Put a folder, or a single file as a folder of one, into the object store."""
+    """Put a folder into the object store."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     facts = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
     told = repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in facts])
