@@ -32,10 +32,13 @@ class StopRequest:
         return int(self._number.value) or self._elsewhere()
 
     def install(self) -> None:
-        """Handle the signals from now on; in any thread but the main one, do nothing."""
+        """Handle the signals from now on, also where whoever started this process had blocked them;
+        in any thread but the main one, do nothing."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self._handle)
+            if hasattr(signal, "pthread_sigmask"):
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     @contextmanager
     def listening(self) -> Iterator[None]:

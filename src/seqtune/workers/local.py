@@ -173,7 +173,11 @@ class _ThisMachine(Yard):
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """A new process starts with the signals blocked, until it has handlers of its own."""
+    """A new process starts with the signals blocked, until it has handlers of its own.
+
+    So does a fork server that is started here, and what anybody starts from it: a signal to all
+    processes of a job (`scancel`) does not end it while workers still have to tell how they ended.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -66,6 +66,18 @@ def test_a_second_signal_kills_at_once(tmp_path: Path) -> None:
     assert process.exitcode == -signal.SIGTERM
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be blocked")
+def test_signals_that_were_blocked_before_are_heard() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    request = StopRequest()
+    try:
+        with request.listening():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert request.signal_number == signal.SIGTERM
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def test_handlers_are_given_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     request = StopRequest()
