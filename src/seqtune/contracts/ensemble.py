@@ -8,7 +8,7 @@ Nothing in it can execute code when it is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import Field
 
-from .checkpoint import NEXT_STEP, Checkpoint, Manifest, open_checkpoint, read_manifest
+from .checkpoint import NEXT_STEP, Checkpoint, Manifest, Which, open_checkpoint, read_manifest
 from .config import Section, canonical_json
-from .errors import ArtifactError
+from .errors import ArtifactError, ConfigurationError
+from .task import Report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +95,44 @@ class Ensemble:
                     f"(weights {found[:12]}, not {member.weights_sha256[:12]}); {NEXT_STEP}"
                 )
         return opened
+
+    def require_usable(self, task: str, which: Which, *, scales: Collection[str]) -> None:
+        """Refuse what a task, which knows such scales, cannot open as those weights."""
+        manifest = self.manifest
+        again = f"make it again (kedro run --pipeline {task}.ensemble)"
+        if manifest.task != task:
+            raise ArtifactError(
+                f"ensemble {self.path} belongs to the task {manifest.task}, not to {task}; "
+                "choose another version with --load-versions"
+            )
+        if not manifest.used:
+            raise ArtifactError(
+                f"ensemble {self.path} has no member with a weight above 0; {again}"
+            )
+        if manifest.scale not in scales:
+            raise ArtifactError(
+                f"ensemble {self.path} combines on the scale {manifest.scale!r}; this version of "
+                f"seqtune knows {', '.join(scales)}; {again}"
+            )
+        if which != "best":
+            raise ConfigurationError(
+                f"weights={which!r} was asked of the ensemble {self.path}, whose members are "
+                "weighed by their best weights and used with them; give weights='best' "
+                f"({task}.predict.weights), or name a checkpoint"
+            )
+
+    def identity(self) -> Report:
+        """Which ensemble it is, for reports."""
+        manifest = self.manifest
+        fields = {"name", "origin", "fingerprint", "weight", "score"}
+        return {
+            "ensemble": str(self.path),
+            "weights": "best",
+            "fingerprint": manifest.fingerprint,
+            "scale": manifest.scale,
+            "method": manifest.method,
+            "members": [member.model_dump(include=fields) for member in manifest.used],
+        }
 
 
 def is_ensemble(path: Path) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.ensemble import Ensemble, is_ensemble, open_ensemble
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
+from seqtune.contracts.errors import ArtifactError
 from seqtune.contracts.task import Report
 from seqtune.text.split import Part
 
@@ -168,20 +168,11 @@ def _told_model(path: Path, which: Which) -> Told:
 
 def _told_ensemble(path: Path, which: Which) -> Told:
     ensemble = open_ensemble(path)
-    _check(ensemble, which)
+    ensemble.require_usable("classify", which, scales=SCALES)
     ensemble.checkpoints()  # that they are those it was made with
     manifest = ensemble.manifest
     models = {name: describe(folder) for name, folder in ensemble.member_paths().items()}
     _refuse_disagreement(models)
-    fields = {"name", "origin", "fingerprint", "weight", "score"}
-    identity = {
-        "ensemble": str(path),
-        "weights": "best",
-        "fingerprint": manifest.fingerprint,
-        "scale": manifest.scale,
-        "method": manifest.method,
-        "members": [member.model_dump(include=fields) for member in manifest.used],
-    }
     return Told(
         path=path,
         models=models,
@@ -190,34 +181,9 @@ def _told_ensemble(path: Path, which: Which) -> Told:
         thresholds=_thresholds(ensemble, next(iter(models.values())).labels),
         is_decided=THRESHOLDS in manifest.decision,
         data_hash=manifest.data_hash,
-        identity=identity,
+        identity=ensemble.identity(),
         kind="ensemble",
     )
-
-
-def _check(ensemble: Ensemble, which: Which) -> None:
-    manifest = ensemble.manifest
-    again = "make it again (kedro run --pipeline classify.ensemble)"
-    if manifest.task != "classify":
-        raise ArtifactError(
-            f"ensemble {ensemble.path} belongs to the task {manifest.task}, not to classify; "
-            "choose another version with --load-versions"
-        )
-    if not manifest.used:
-        raise ArtifactError(
-            f"ensemble {ensemble.path} has no member with a weight above 0; {again}"
-        )
-    if manifest.scale not in SCALES:
-        raise ArtifactError(
-            f"ensemble {ensemble.path} combines on the scale {manifest.scale!r}; this version of "
-            f"seqtune knows {', '.join(SCALES)}; {again}"
-        )
-    if which != "best":
-        raise ConfigurationError(
-            f"weights={which!r} was asked of the ensemble {ensemble.path}, whose members are "
-            "weighed by their best weights and used with them; give weights='best' "
-            "(classify.predict.weights), or name a checkpoint"
-        )
 
 
 def _thresholds(ensemble: Ensemble, labels: Sequence[str]) -> Floats:

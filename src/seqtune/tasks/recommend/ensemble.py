@@ -53,17 +53,7 @@ class DescribedEnsemble:
             member.require_assets(assets_hash, what=what)
 
     def identity(self) -> Report:
-        """Which ensemble it is, for reports."""
-        manifest = self.ensemble.manifest
-        fields = {"name", "origin", "fingerprint", "weight", "score"}
-        return {
-            "ensemble": str(self.path),
-            "weights": "best",
-            "fingerprint": manifest.fingerprint,
-            "scale": manifest.scale,
-            "method": manifest.method,
-            "members": [member.model_dump(include=fields) for member in manifest.used],
-        }
+        return self.ensemble.identity()
 
     def configuration(self) -> Report:
         """How each member was trained, for reports."""
@@ -140,7 +130,7 @@ def member_scores(member: LoadedModel, inputs: Tensor) -> Tensor:
 def describe_ensemble(path: Path, which: Which = "best") -> DescribedEnsemble:
     """Read what an ensemble folder and its members say of themselves."""
     ensemble = open_ensemble(path)
-    _check(ensemble, which)
+    ensemble.require_usable("recommend", which, scales=SCALES)
     ensemble.checkpoints()  # that they are those it was made with
     members = {name: describe(folder) for name, folder in ensemble.member_paths().items()}
     _refuse_disagreement(members)
@@ -163,32 +153,6 @@ def open_members(paths: Mapping[str, Path], *, device: str | None = None) -> dic
         device = device or str(members[name].device)
     _refuse_disagreement(members)
     return members
-
-
-def _check(ensemble: Ensemble, which: Which) -> None:
-    manifest = ensemble.manifest
-    if manifest.task != "recommend":
-        raise ArtifactError(
-            f"ensemble {ensemble.path} belongs to the task {manifest.task}, not to recommend; "
-            "choose another version with --load-versions"
-        )
-    if not manifest.used:
-        raise ArtifactError(
-            f"ensemble {ensemble.path} has no member with a weight above 0; make it again "
-            "(kedro run --pipeline ensemble)"
-        )
-    if manifest.scale not in SCALES:
-        raise ArtifactError(
-            f"ensemble {ensemble.path} combines on the scale {manifest.scale!r}; this version of "
-            f"seqtune knows {', '.join(SCALES)}; make it again "
-            "(kedro run --pipeline ensemble)"
-        )
-    if which != "best":
-        raise ConfigurationError(
-            f"weights={which!r} was asked of the ensemble {ensemble.path}, whose members are "
-            "weighed by their best weights and used with them; give weights='best' "
-            "(recommend.predict.weights), or name a checkpoint"
-        )
 
 
 def _refuse_disagreement(members: Mapping[str, Described[RecommendConfig]]) -> None:

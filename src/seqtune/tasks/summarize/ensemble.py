@@ -15,7 +15,7 @@ import numpy as np
 
 from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.ensemble import Ensemble, is_ensemble, open_ensemble
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
+from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.task import Report
 from seqtune.opened import Described, place
 
@@ -111,17 +111,7 @@ class LoadedEnsemble:
         return replace(self, kept={name: self._open(name) for name in self.members})
 
     def identity(self) -> Report:
-        """Which ensemble it is, for reports."""
-        manifest = self.ensemble.manifest
-        fields = {"name", "origin", "fingerprint", "weight", "score"}
-        return {
-            "ensemble": str(self.path),
-            "weights": "best",
-            "fingerprint": manifest.fingerprint,
-            "scale": manifest.scale,
-            "method": manifest.method,
-            "members": [member.model_dump(include=fields) for member in manifest.used],
-        }
+        return self.ensemble.identity()
 
     def configuration(self) -> Report:
         """How each member was trained, for reports."""
@@ -177,7 +167,7 @@ def load_ensemble(
 ) -> LoadedEnsemble:
     """Open an ensemble folder; its members wait on the disk."""
     ensemble = open_ensemble(path)
-    _check(ensemble, which)
+    ensemble.require_usable("summarize", which, scales=(SCALE,))
     ensemble.checkpoints()  # that they are those it was made with
     members = {name: describe(folder) for name, folder in ensemble.member_paths().items()}
     configs = {name: member.config for name, member in members.items()}
@@ -197,28 +187,3 @@ def refuse_disagreement(configs: Mapping[str, SummarizeConfig]) -> None:
                     f"members {reference} and {name} cannot be combined: evaluation.{key} is "
                     f"{ours} in one and {theirs} in the other; train both with the same"
                 )
-
-
-def _check(ensemble: Ensemble, which: Which) -> None:
-    manifest = ensemble.manifest
-    if manifest.task != "summarize":
-        raise ArtifactError(
-            f"ensemble {ensemble.path} belongs to the task {manifest.task}, not to summarize; "
-            "choose another version with --load-versions"
-        )
-    if not manifest.used:
-        raise ArtifactError(
-            f"ensemble {ensemble.path} has no member with a weight above 0; make it again "
-            "(kedro run --pipeline summarize.ensemble)"
-        )
-    if manifest.scale != SCALE:
-        raise ArtifactError(
-            f"ensemble {ensemble.path} combines on the scale {manifest.scale!r}; this version of "
-            f"seqtune knows {SCALE}; make it again (kedro run --pipeline summarize.ensemble)"
-        )
-    if which != "best":
-        raise ConfigurationError(
-            f"weights={which!r} was asked of the ensemble {ensemble.path}, whose members are "
-            "weighed by their best weights and used with them; give weights='best' "
-            "(summarize.predict.weights), or name a checkpoint"
-        )
