@@ -46,6 +46,12 @@ class Ended(NamedTuple):
     """Name of the class in contracts.errors."""
     message: str = ""
 
+    @classmethod
+    def refused(cls, error: SeqtuneError) -> Ended:
+        """By the nearest class that another process can name: a subclass may be the work's own."""
+        kinds = (kind.__name__ for kind in type(error).__mro__ if hasattr(errors, kind.__name__))
+        return cls("refused", next(kinds), str(error))
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -97,7 +103,7 @@ def _attempt(assignment: Assignment, parent: Connection) -> Ended:
     except Interrupted as error:
         return Ended("interrupted", message=str(error))
     except SeqtuneError as error:
-        return Ended("refused", _public_name(error), str(error))
+        return Ended.refused(error)
     except Exception:  # noqa: BLE001 - reported to the parent, which raises it
         return Ended("failed", message=traceback.format_exc())
     finally:
@@ -134,11 +140,6 @@ def kill_group(leader: int) -> None:
             os.killpg(leader, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             return  # nothing is left (PermissionError: of zombies on macOS)
-
-
-def _public_name(error: SeqtuneError) -> str:
-    """The nearest class that the parent can name: a subclass may be the work's own."""
-    return next(kind.__name__ for kind in type(error).__mro__ if hasattr(errors, kind.__name__))
 
 
 class _ToParent(QueueHandler):

@@ -84,6 +84,15 @@ class Connection:
             "nodes"
         )
 
+    def no_room(self, what: str, seconds: float) -> ConfigurationError:
+        """Why something has waited so long for nothing: others have what it needs."""
+        return ConfigurationError(
+            f"{what} on the cluster within {seconds:g} s: each needs {self.needs()}, and "
+            f"{self.describe_nodes()}. Wait for others to end (ray status), ask for fewer workers, "
+            "lower cluster.cpus_per_worker or cluster.gpus_per_worker, add nodes, or wait longer "
+            "(cluster.wait_seconds)"
+        )
+
     def needs(self) -> str:
         gpus = self.gpus_per_worker
         share = f" and {gpus:g} GPU" if gpus else ""

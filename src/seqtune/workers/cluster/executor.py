@@ -14,7 +14,6 @@ from typing import Any
 
 from typing_extensions import override
 
-from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.work import Foreman, Process, Work
 
 from ..crew import Crew, Hand, Yard
@@ -211,9 +210,4 @@ class _Cluster(Yard):
         if self._placed_at is not None:
             patience = max(patience, LATER_SECONDS)
         if now - self._waiting_since > patience:
-            raise ConfigurationError(
-                f"no worker found a place on the cluster within {patience:g} s: each needs "
-                f"{self._connection.needs()}, and {self._connection.describe_nodes()}. Wait for "
-                "others to end (ray status), lower cluster.cpus_per_worker or "
-                "cluster.gpus_per_worker, add nodes, or wait longer (cluster.wait_seconds)"
-            )
+            raise self._connection.no_room("no worker found a place", patience)

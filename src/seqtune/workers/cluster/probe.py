@@ -14,6 +14,7 @@ import platform
 import socket
 import sys
 import time
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypedDict
@@ -90,17 +91,27 @@ def ask_nodes(question: Question) -> Answer:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     ask = ray.remote(num_cpus=0, max_retries=0)(_tell)
-    asked: dict[Any, str] = {}
+    asked: dict[Any, dict[str, Any]] = {}
     for node in nodes_alive():
         if node["NodeID"] not in question["known"]:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            told = ask.options(scheduling_strategy=there).remote(question["token"])
-            asked[told] = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+            asked[ask.options(scheduling_strategy=there).remote(question["token"])] = node
     if not asked:
         return Answer(nodes=[], silent=[], error="")
     left = max(0.0, question["until"] - time.time())
-    done, silent = ray.wait(list(asked), num_returns=len(asked), timeout=left)
-    return Answer(nodes=ray.get(done), silent=[asked[one] for one in silent], error="")
+    done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=left)
+    nodes: list[Node] = []
+    for one in done:
+        with suppress(ray.exceptions.RayError):  # lost on the way: silent, unless it is gone
+            nodes.append(ray.get(one))
+    heard = {node["id"] for node in nodes}
+    there_still = {node["NodeID"] for node in nodes_alive()}
+    silent = [
+        f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+        for node in asked.values()
+        if node["NodeID"] in there_still - heard
+    ]
+    return Answer(nodes=nodes, silent=silent, error="")
 
 
 def _tell(token: str) -> Node:

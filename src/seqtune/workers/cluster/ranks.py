@@ -26,7 +26,6 @@ from typing import Any
 
 from typing_extensions import override
 
-from seqtune.contracts import errors
 from seqtune.contracts.errors import ConfigurationError, Interrupted, SeqtuneError
 from seqtune.contracts.work import Process, RankPlace, RankWork, Verdict
 
@@ -99,12 +98,7 @@ def _require_free_room(connection: Connection, num_ranks: int) -> None:
             return
     finally:
         remove_placement_group(group)
-    raise ConfigurationError(
-        f"cluster.training_workers={num_ranks} did not find room on the cluster within "
-        f"{patience:g} s: each needs {connection.needs()}, and {connection.describe_nodes()}. Wait "
-        "for others to end (ray status), ask for fewer, lower cluster.cpus_per_worker or "
-        "cluster.gpus_per_worker, or wait longer (cluster.wait_seconds)"
-    )
+    raise connection.no_room(f"cluster.training_workers={num_ranks} did not find room", patience)
 
 
 def _resources(connection: Connection) -> dict[str, float]:
@@ -298,7 +292,7 @@ def _verdict(failure: Exception | None) -> Ended:
         return Ended("done")
     ours = as_ours(failure)
     if isinstance(ours, SeqtuneError):
-        return _refused(ours)
+        return Ended.refused(ours)
     if (loss := _loss(failure)) is None:
         return Ended("failed", message="".join(traceback.format_exception(failure)))
     return Ended(
@@ -317,11 +311,6 @@ def _loss(failure: Exception) -> str | None:
     found = [getattr(one, "health_check_failure", None) for one in of_ranks.values()]
     found.append(getattr(failure, "controller_failure", None))
     return next((str(one).partition("\n")[0] for one in found if one is not None), None)
-
-
-def _refused(error: SeqtuneError) -> Ended:
-    kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
-    return Ended("refused", next(kinds), str(error))
 
 
 # in a rank
@@ -376,7 +365,7 @@ def _attempt(packed: Packed, place: RankPlace) -> Ended | None:
     except Interrupted as error:
         return Ended("interrupted", message=str(error))
     except SeqtuneError as error:
-        return _refused(error)
+        return Ended.refused(error)
     except RuntimeError:
         raise  # another rank was lost, as torch says it
     except Exception:  # noqa: BLE001 - reported to the driver, which raises it

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from seqtune.contracts import errors
 from seqtune.contracts.config import ClusterConfig
-from seqtune.contracts.errors import ConfigurationError, SeqtuneError
+from seqtune.contracts.errors import SeqtuneError
 from seqtune.contracts.work import Opener, Spread
 
 from ..child import Ended
@@ -109,10 +108,7 @@ class _Maker:
                 self._make = self._packed.open()()
             return Ended("done"), self._make(number)
         except SeqtuneError as error:
-            kinds = (
-                kind.__name__ for kind in type(error).__mro__ if hasattr(errors, kind.__name__)
-            )
-            return Ended("refused", next(kinds), str(error)), None
+            return Ended.refused(error), None
         except Exception:  # noqa: BLE001 - reported to the driver, which raises it
             return Ended("failed", message=traceback.format_exc()), None
 
@@ -187,12 +183,7 @@ def _require_free_place(connection: Connection) -> None:
         ray.get(place, timeout=seconds)
     except ray.exceptions.GetTimeoutError:
         ray.cancel(place)
-        raise ConfigurationError(
-            f"no process found a place on the cluster within {seconds:g} s: each needs "
-            f"{connection.needs()}, and {connection.describe_nodes()}. Wait for others to end (ray "
-            "status), lower cluster.cpus_per_worker or cluster.gpus_per_worker, add nodes, or wait "
-            "longer (cluster.wait_seconds)"
-        ) from None
+        raise connection.no_room("no process found a place", seconds) from None
 
 
 def _nothing() -> None:
