@@ -3,7 +3,7 @@
 from .chunks import NO_CHUNKS, Chunks, kept
 from .loader import Batches, Loader
 from .order import EvalOrder, Order, Rows, TrainOrder
-from .ranks import mean_over_ranks, place_among_ranks
+from .ranks import is_cut, mean_over_ranks, place_among_ranks
 
 __all__ = [
     "NO_CHUNKS",
@@ -14,6 +14,7 @@ __all__ = [
     "Order",
     "Rows",
     "TrainOrder",
+    "is_cut",
     "kept",
     "mean_over_ranks",
     "place_among_ranks",

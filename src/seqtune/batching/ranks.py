@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 
 def place_among_ranks() -> tuple[int, int]:
@@ -11,6 +11,15 @@ def place_among_ranks() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
+
+
+def is_cut(model: nn.Module) -> bool:
+    """Whether ranks hold shards of it: all of them must call it equally often then."""
+    if place_among_ranks()[1] == 1:
+        return False
+    from torch.distributed.fsdp import FSDPModule
+
+    return isinstance(model, FSDPModule)
 
 
 def mean_over_ranks(mean: Tensor, count: int | Tensor) -> Tensor:

@@ -101,7 +101,8 @@ class TrainingConfig(Section):
     num_nodes: PositiveInt = 1
     """1; several machines are asked for by cluster.training_workers."""
     strategy: str = "auto"
-    """Of Lightning, for several devices; one that does not start `kedro run` again."""
+    """How devices share a training: auto (DDP); fsdp, which cuts the weights that adapters leave
+    frozen, so that no device holds all of them; or one of Lightning's ddp_..."""
     save_state_every_minutes: Annotated[float, Field(gt=0.0)] = 10.0
     """How much work a kill -9 can cost at most; the state is also saved after every epoch."""
     resume: bool = True

@@ -29,10 +29,13 @@ from .files import write_json
 from .memory import out_of_memory_is_infeasible
 from .precision import Device, num_devices_here
 from .quiet import keep_quiet
+from .shards import FSDP
 
 logger = logging.getLogger(__name__)
 
 AUTO = "auto"
+OURS = (AUTO, FSDP)
+"""Names that hold for ranks of both kinds."""
 SPAWNED = ("ddp_spawn", "ddp_spawn_find_unused_parameters_true")
 LAUNCHED = ("ddp", "ddp_find_unused_parameters_true")
 ERROR_FILE = "error-{rank}.json"
@@ -49,8 +52,8 @@ def num_ranks(config: TrainingConfig, device: Device) -> int:
 def strategy_for(config: TrainingConfig, device: Device, place: RankPlace = ALONE) -> str:
     """Lightning's name of the strategy; refuses those that would start the program again.
 
-    Those that cut a model into shards (fsdp, deepspeed) are refused as well: clipping, groups of
-    parameters and the states to go on from are those of whole models here.
+    `fsdp` is ours (`shards`): to Lightning it is DDP. Its own, and DeepSpeed, cut what is trained
+    too, and clipping, groups of parameters and the states to go on from are those of whole ones.
     """
     if config.num_nodes > 1:
         raise ConfigurationError(
@@ -59,27 +62,27 @@ def strategy_for(config: TrainingConfig, device: Device, place: RankPlace = ALON
         )
     if place.world_size > 1:
         return _launched(config, place)
-    if num_ranks(config, device) == 1 and config.strategy in (AUTO, *LAUNCHED):
+    if num_ranks(config, device) == 1 and config.strategy in (*OURS, *LAUNCHED):
         return AUTO  # one process shares nothing
-    if config.strategy == AUTO:
+    if config.strategy in OURS:
         return SPAWNED[0]
     if config.strategy not in SPAWNED:
         raise ConfigurationError(
             f"training.strategy={config.strategy!r} is not supported with training.devices="
             f"{config.devices}: only ranks spawned by this process are, because others start the "
-            "whole program, pipeline included, once for every device; choose auto or one of "
-            f"{', '.join(SPAWNED)} ({', '.join(LAUNCHED)}: with cluster.training_workers)"
+            "whole program, pipeline included, once for every device; choose one of "
+            f"{', '.join((*OURS, *SPAWNED))} ({', '.join(LAUNCHED)}: with cluster.training_workers)"
         )
     return config.strategy
 
 
 def _launched(config: TrainingConfig, place: RankPlace) -> str:
-    if config.strategy not in (AUTO, *LAUNCHED):
+    if config.strategy not in (*OURS, *LAUNCHED):
         raise ConfigurationError(
             f"training.strategy={config.strategy!r} is not supported for the {place.world_size} "
-            f"processes of a cluster; choose auto or one of {', '.join(LAUNCHED)}"
+            f"processes of a cluster; choose one of {', '.join((*OURS, *LAUNCHED))}"
         )
-    return LAUNCHED[0] if config.strategy == AUTO else config.strategy
+    return LAUNCHED[0] if config.strategy in OURS else config.strategy
 
 
 def launch(
@@ -92,7 +95,7 @@ def launch(
 ) -> None:
     """`trainer.fit`, with the errors of spawned ranks as our own."""
     _remove_errors(directory)
-    if trainer.strategy.launcher is not None:
+    if _spawns(trainer):
         _require_picklable(trainer)
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=state, weights_only=True)
@@ -142,6 +145,14 @@ def _write_down_errors(run: Callable[[], None], error_file: Path, config: Traini
         told |= {name: getattr(error, name) for name in TOLD if hasattr(error, name)}
         write_json(error_file, told)
         raise
+
+
+def _spawns(trainer: Trainer) -> bool:
+    """Whether Lightning starts the ranks, and sends them what they are made of."""
+    strategy: Any = trainer.strategy
+    if strategy.launcher is None:
+        return False
+    return not strategy.cluster_environment.creates_processes_externally
 
 
 def _require_picklable(trainer: Trainer) -> None:

@@ -216,7 +216,7 @@ def is_kept(name: str, logged: Mapping[str, Any]) -> bool:
 
 
 def _refuse_broken_weights(trainer: Trainer, pl_module: LightningModule) -> None:
-    tensors = [p for p in pl_module.parameters() if p.is_floating_point()]
+    tensors = [p for p in pl_module.parameters() if p.requires_grad]  # others never change
     if tensors and not torch.stack([p.detach().isfinite().all() for p in tensors]).all():
         raise TrainingError(
             f"the weights hold values that are no numbers after epoch {trainer.current_epoch + 1}; "

@@ -22,6 +22,7 @@ from .precision import device_type
 from .quiet import quiet_lightning
 from .randomness import StepSeeds, cpu_threads, isolated
 from .ranks import Ranks, launch
+from .shards import prepare_shards
 from .signals import StopRequest
 from .states import State
 from .trainer import build_trainer, start_at_epoch
@@ -75,7 +76,9 @@ class Session:
                 place=self.place,
             )
             module = self.spec.build_module(self.config, self.data)
-            _refuse_lazy_ranks(module, trainer.world_size)
+            if trainer.world_size > 1:
+                _refuse_lazy_ranks(module, trainer.world_size)
+                prepare_shards(module, training)
             module.train()  # pretrained parts arrive in eval mode, without dropout
             attach_optimizer(module, training, schedule)
             datamodule = self.spec.build_data(self.config, self.data)
@@ -112,7 +115,7 @@ def loss_watch(config: TrainingConfig) -> LossWatch:
 
 
 def _refuse_lazy_ranks(module: LightningModule, world_size: int) -> None:
-    if world_size > 1 and has_sparse_gradients(module):
+    if has_sparse_gradients(module):
         raise ConfigurationError(
             f"{world_size} processes cannot share the training of a model with lazy embeddings: "
             "strategies bring dense gradients together, not those of a few rows; switch lazy "

@@ -137,11 +137,11 @@ def test_the_configuration_is_that_of_one_process() -> None:
 
 
 def test_a_strategy_for_ranks_means_nothing_to_one_process() -> None:
-    for name in ("ddp", "ddp_find_unused_parameters_true"):
+    for name in ("ddp", "ddp_find_unused_parameters_true", "fsdp"):
         assert strategy_for(TrainingConfig(strategy=name), "cpu") == "auto"
 
 
-@pytest.mark.parametrize("strategy", ["fsdp", "ddp_spawn", "deepspeed", "nonsense"])
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "deepspeed", "nonsense"])
 def test_what_ranks_cannot_share_a_training_by_is_refused(strategy: str) -> None:
     with pytest.raises(ConfigurationError, match=r"not supported for the 2 processes .*; choose"):
         strategy_for(TrainingConfig(strategy=strategy), "cpu", SECOND)

@@ -300,10 +300,15 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     assert not (tmp_path / "checkpoint").exists()
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp", "deepspeed", "nonsense"])
+@pytest.mark.parametrize("strategy", ["ddp", "deepspeed", "nonsense"])
 def test_strategies_that_start_the_program_again_are_refused(tmp_path: Path, strategy: str) -> None:
     with pytest.raises(ConfigurationError, match="start the whole program"):
         train(tmp_path, strategy=strategy, devices=2)
+
+
+def test_a_model_that_trains_all_of_its_weights_is_not_cut(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="the models of this task have none; choose auto"):
+        train(tmp_path, strategy="fsdp", devices=2)
 
 
 def test_several_machines_are_refused(tmp_path: Path) -> None:

@@ -48,6 +48,15 @@ class WriteBatch(NamedTuple):
     mask: Tensor  # bool [B, T]
 
 
+def stand_in(batch: TrainBatch | WriteBatch) -> TrainBatch | WriteBatch:
+    """One row in the place of none, which counts nowhere: no label, and nobody's text."""
+    ids = batch.ids.new_zeros((1, 2))
+    mask = batch.mask.new_ones((1, 2))
+    if isinstance(batch, WriteBatch):
+        return WriteBatch(batch.rows, ids, mask)
+    return TrainBatch(ids, mask, torch.full_like(ids, IGNORED), first=1)
+
+
 def build_data(config: SummarizeConfig, data: SummarizeData) -> DialogueLoaders:
     """Loaders for training, once it is clear that the dialogues fit."""
     from .datamodule import DialogueLoaders

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from seqtune.batching import is_cut
 from seqtune.contracts.errors import ConfigurationError
 
 from .params import GenerationConfig
@@ -79,7 +80,9 @@ class Decoder:
         _refuse_more_than_there_are(settings, num)
         given, said = self._given(batch, settings), self._all_said(settings, num)
         with _nothing_left_over(self.model), _seeded(settings, seed, batch.ids.device):
-            tokens: Tensor = self.model.generate(**given, generation_config=said)
+            tokens: Tensor = self.model.generate(
+                **given, generation_config=said, synced_gpus=is_cut(self.model)
+            )
         return tokens[:, self._started(batch) :]
 
     def texts(self, tokens: Tensor) -> list[str]:

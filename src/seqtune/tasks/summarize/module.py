@@ -18,11 +18,12 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
-from seqtune.batching import mean_over_ranks
+from seqtune.batching import is_cut, mean_over_ranks
+from seqtune.contracts.errors import ConfigurationError
 from seqtune.text.pretrained import load_config
 from seqtune.text.split import Part
 
-from .batches import IGNORED, TrainBatch, WriteBatch
+from .batches import IGNORED, TrainBatch, WriteBatch, stand_in
 from .data import SummarizeData
 from .decoding import greedy, write
 from .encoding import require_fit
@@ -70,6 +71,26 @@ class SummarizeModule(LightningModule):
     def load_state_dict(self, state_dict: Mapping[str, Any], *_args: Any, **_options: Any) -> Any:
         fill(self.model, {name.removeprefix(PREFIX): value for name, value in state_dict.items()})
 
+    def model_to_shard(self) -> Any:
+        """What `training.strategy=fsdp` cuts."""
+        model = self.config.model
+        faults = []
+        if not model.lora.enabled:
+            faults.append("summarize.model.lora.enabled=false trains every weight")
+        if model.quantisation != "none":
+            faults.append(
+                f"summarize.model.quantisation={model.quantisation} packs weights, and is small as "
+                "it is"
+            )
+        if self.kind != "causal":
+            faults.append("the encoder of an encoder-decoder is called by itself")
+        if faults:
+            raise ConfigurationError(
+                "training.strategy=fsdp cuts frozen weights of causal language models with "
+                f"adapters: {'; '.join(faults)}. Choose training.strategy=auto"
+            )
+        return self.model
+
     def training_step(self, batch: TrainBatch, _batch_idx: int = 0) -> Tensor:
         """Mean over the target tokens of one batch."""
         logits, labels = self._predicted(batch)
@@ -86,13 +107,15 @@ class SummarizeModule(LightningModule):
         self, batch: TrainBatch | WriteBatch, _batch_idx: int = 0, dataloader_idx: int = 0
     ) -> None:
         """A rank with fewer rows than others gets an empty batch."""
+        if not len(batch.ids) and is_cut(self.model):
+            batch = stand_in(batch)
         if isinstance(batch, TrainBatch):
             if len(batch.ids):
                 self._add_losses(batch)
             return
         part = WRITTEN[dataloader_idx][1]
         sums = self._scores.setdefault(dataloader_idx, torch.zeros(4, dtype=torch.float64))
-        if len(batch.rows):
+        if len(batch.ids):
             sums += self._rouge(batch, part)
 
     def on_validation_epoch_end(self) -> None:
@@ -139,11 +162,11 @@ class SummarizeModule(LightningModule):
                 greedy(evaluation.max_new_tokens),
                 kind=self.kind,
             )
-        written = [restore(text, self.config.preprocess) for text in texts]
-        wanted = self._wanted(part)
+        wanted, rows = self._wanted(part), batch.rows.tolist()
+        written = [restore(text, self.config.preprocess) for text in texts[: len(rows)]]
         scores = rouge(
             written,
-            [wanted[row] for row in batch.rows.tolist()],
+            [wanted[row] for row in rows],
             tokenizer=evaluation.tokenizer,
             combine=evaluation.references,
         )
