@@ -10,15 +10,14 @@ one process may have, and one thread alone is a row of its own; on GPUs each has
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
-import socket
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from _crew import first_rank_says
 from _harness import Report, Timing
 from _movielens import ml1m_split
 from bench_train import BATCH, configuration, without_validation
@@ -57,7 +56,15 @@ def main() -> None:
         for turn in range(arguments.times):
             for crew in crews:
                 run = Path(folder) / f"{crew}-{turn}"
-                epoch, losses[crew] = train(crew, split, run, arguments)
+                epoch, losses[crew] = first_rank_says(
+                    train,
+                    crew.num_ranks,
+                    num_threads=crew.num_threads,
+                    split=split,
+                    folder=run,
+                    device=arguments.device,
+                    batches=arguments.batches,
+                )
                 seconds[crew].append(epoch)
     report.table(("processes", "an epoch", "of one process", "train_loss"), rows(seconds, losses))
     report.write()
@@ -90,49 +97,9 @@ def rows(seconds: dict[Crew, list[float]], losses: dict[Crew, float]) -> list[li
 
 
 def train(
-    crew: Crew, split: Path, folder: Path, arguments: argparse.Namespace
+    place: RankPlace, *, num_threads: int, split: Path, folder: Path, device: str, batches: int
 ) -> tuple[float, float]:
-    """Seconds and loss of the last epoch, as the first rank says."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    answers = context.SimpleQueue()
-    ranks = [
-        context.Process(
-            target=train_rank,
-            args=(RankPlace(rank, crew.num_ranks, gpu=rank), port, crew.num_threads),
-            kwargs={
-                "split": split,
-                "folder": folder,
-                "device": arguments.device,
-                "batches": arguments.batches,
-                "answers": answers,
-            },
-        )
-        for rank in range(crew.num_ranks)
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-        if process.exitcode:
-            raise RuntimeError(f"a rank of {crew} ended with {process.exitcode}")
-    answer: tuple[float, float] = answers.get()
-    return answer
-
-
-def train_rank(
-    place: RankPlace,
-    port: int,
-    num_threads: int,
-    *,
-    split: Path,
-    folder: Path,
-    device: str,
-    batches: int,
-    answers: multiprocessing.SimpleQueue[tuple[float, float]],
-) -> None:
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    """What a rank does; seconds and loss of the last epoch."""
     torch.set_num_threads(num_threads)
     data = without_validation(SplitData.open(split), batches)
     result = fit(
@@ -144,8 +111,7 @@ def train_rank(
         progress=False,
         launched=place,
     )
-    if place.rank == 0:
-        answers.put((result.history[-1]["seconds"], result.history[-1]["train_loss"]))
+    return result.history[-1]["seconds"], result.history[-1]["train_loss"]
 
 
 if __name__ == "__main__":
