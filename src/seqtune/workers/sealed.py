@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -18,11 +20,16 @@ class Sealed:
     other."""
 
     data: bytes
+    start: Path
+    """Where relative paths begin that the object names as words, such as the folder of a model."""
     folders: Mapping[int, Path] = field(default_factory=dict)
     """Where each folder of `seal` is, for whoever opens this."""
 
     def open(self) -> Any:
-        """The object, which names its folders as they are here."""
+        """The object, which names its folders as they are here; the process goes where it was
+        sealed, if there is such a folder on this machine."""
+        with suppress(OSError):
+            os.chdir(self.start)
         return _Unpickler(io.BytesIO(self.data), self.folders).load()
 
 
@@ -30,7 +37,7 @@ def seal(thing: Any, *folders: Path) -> Sealed:
     """Pickle it; any path in it that is one of `folders`, or below one, is left open."""
     buffer = io.BytesIO()
     _Pickler(buffer, folders).dump(thing)
-    return Sealed(buffer.getvalue(), dict(enumerate(folders)))
+    return Sealed(buffer.getvalue(), Path.cwd(), dict(enumerate(folders)))
 
 
 class _Pickler(pickle.Pickler):

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ class Carried:
         if not self.copy:
             return Packed(seal(thing), ())
         sealed = seal(thing, *self.reads, self.scratch)
-        return Packed(Sealed(sealed.data), tuple(_sent(folder) for folder in self.reads))
+        bare = replace(sealed, folders={})  # each node has its own
+        return Packed(bare, tuple(_sent(folder) for folder in self.reads))
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Packed:
         folders = [copy.unpack() for copy in self.copies]
         own = node_folder() / SCRATCH
         own.mkdir(parents=True, exist_ok=True)
-        return Sealed(self.sealed.data, dict(enumerate([*folders, own])))
+        return replace(self.sealed, folders=dict(enumerate([*folders, own])))
 
     def open(self) -> Any:
         """The thing itself."""
