@@ -39,7 +39,7 @@ class Carried:
     def pack(self, thing: Any) -> Packed:
         """The thing, ready to be given to Ray; its copies live as long as what this returns."""
         if not self.copy:
-            return Packed(seal(thing), ())
+            return Packed(seal(thing), None)
         sealed = seal(thing, *self.reads, self.scratch)
         bare = replace(sealed, folders={})  # each node has its own
         return Packed(bare, tuple(_sent(folder) for folder in self.reads))
@@ -50,12 +50,12 @@ class Packed:
     """Something on its way to a node; only Ray may pickle it."""
 
     sealed: Sealed
-    copies: tuple[Copy, ...]
-    """Of the folders that are read; none where they are shared."""
+    copies: tuple[Copy, ...] | None
+    """Of the folders that are read; None where all are shared."""
 
     def settle(self) -> Sealed:
         """With every folder in its place on this node."""
-        if not self.copies:
+        if self.copies is None:
             return self.sealed
         folders = [copy.unpack() for copy in self.copies]
         own = node_folder() / SCRATCH
