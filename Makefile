@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 KEDRO := $(BIN)/kedro
-WORKERS ?= 2
+# Of pytest: one more than the two cores that it is measured on, as tests also wait.
+WORKERS ?= 3
 # What is looked at: your own results, or those of the sample data as long as there are no others.
 ENV ?= $(if $(wildcard data/08_reporting),,$(if $(wildcard data/sample/08_reporting),sample))
 AT = $(if $(ENV),--env $(ENV))

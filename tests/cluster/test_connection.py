@@ -84,6 +84,7 @@ def test_a_cluster_of_another_version_is_explained() -> None:
 # ---- a real cluster ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_folder_that_nodes_do_not_see(
     cluster: ToyCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_folder_that_nodes_do_not_see(
         pass
 
 
+@pytest.mark.slow
 def test_what_no_node_could_hold_is_refused_at_once(cluster: ToyCluster) -> None:
     def require_place(**values: object) -> None:
         with connected(cluster.config(**values)) as connection:
@@ -117,6 +119,7 @@ def test_what_no_node_could_hold_is_refused_at_once(cluster: ToyCluster) -> None
         require_place(gpus_per_worker=1)
 
 
+@pytest.mark.slow
 def test_places_are_counted_node_by_node(cluster: ToyCluster) -> None:
     with connected(cluster.config()) as connection:
         assert connection.num_places() == 6

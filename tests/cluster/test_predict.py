@@ -28,6 +28,8 @@ from toy_predicting import MortalSpread
 
 from toy_cluster import ToyCluster
 
+pytestmark = pytest.mark.slow
+
 SCALES = {"recommend": "log_softmax", "classify": "logits", "summarize": "minimum_bayes_risk"}
 FILES = ("predictions.parquet", "submission.csv")
 
@@ -90,19 +92,16 @@ def contents(out: Path) -> list[bytes]:
     return [(out / name).read_bytes() for name in FILES]
 
 
-slow = pytest.mark.slow
-
-
 @pytest.mark.parametrize(
     ("name", "kind", "of_whom", "data"),
     [
         ("recommend", "checkpoint", "known", "shared"),
-        pytest.param("recommend", "ensemble", "known", "shared", marks=slow),
-        pytest.param("recommend", "checkpoint", "new", "copy", marks=slow),
-        pytest.param("classify", "checkpoint", "known", "shared", marks=slow),
-        pytest.param("classify", "ensemble", "new", "copy", marks=slow),
-        pytest.param("summarize", "checkpoint", "known", "shared", marks=slow),
-        pytest.param("summarize", "ensemble", "new", "copy", marks=slow),
+        ("recommend", "ensemble", "known", "shared"),
+        ("recommend", "checkpoint", "new", "copy"),
+        ("classify", "checkpoint", "known", "shared"),
+        ("classify", "ensemble", "new", "copy"),
+        ("summarize", "checkpoint", "known", "shared"),
+        ("summarize", "ensemble", "new", "copy"),
     ],
 )
 def test_a_cluster_predicts_what_one_process_predicts(

@@ -131,6 +131,7 @@ def test_a_bad_parameter_is_refused_before_anything_runs(
     assert_nothing_made(project)
 
 
+@pytest.mark.slow
 def test_strange_ids_come_back_as_they_went_in(kedro: Kedro, project: Path, raw: Path) -> None:
     import csv
 

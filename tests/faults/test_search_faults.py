@@ -150,6 +150,7 @@ def test_a_run_that_is_asked_to_stop_keeps_what_is_done_and_goes_on(tmp_path: Pa
     assert all(trial.reason.startswith("stopped") for trial in result.trials if trial.reason)
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_study_at_the_same_time_reach_the_total_together(tmp_path: Path) -> None:
     toy = Toy(tmp_path)
     processes = [start(tmp_path, total=9, num_workers=2, seconds=0.05) for _ in range(2)]

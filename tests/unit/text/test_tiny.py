@@ -76,6 +76,7 @@ def test_the_seed_is_all_the_randomness(tmp_path: Path) -> None:
     assert identity(folders[0]) == identity(folders[2]) != identity(folders[1])
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same(models: dict[str, Path], tmp_path: Path) -> None:
     """Tokenisers that are trained with a table in random order are not."""
     script = (

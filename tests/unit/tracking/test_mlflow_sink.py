@@ -191,6 +191,7 @@ def test_failed_stage_is_failed_and_the_others_are_not(run: Run) -> None:
     assert run.whole().info.status == "KILLED"
 
 
+@pytest.mark.slow
 def test_database_that_goes_away_in_mid_run_costs_one_warning(
     uri: str, client: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

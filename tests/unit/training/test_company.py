@@ -80,6 +80,7 @@ def test_batches_that_ranks_share_unevenly_count_by_their_rows(tmp_path: Path) -
     assert_same(said(tmp_path / "two" / "run")["history"], one.history)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_ranks(tmp_path: Path) -> None:
     """Two ranks, then one process, then two: each is broken off in the middle of an epoch."""
     expected = alone(tmp_path / "whole", batch_size=2)

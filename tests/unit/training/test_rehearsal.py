@@ -175,6 +175,7 @@ print(len(rehearse(spec, config, data, directory=folder).losses))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS")
 def test_memory_that_really_runs_out_is_infeasible_and_given_back(tmp_path: Path) -> None:
     told = subprocess.run(

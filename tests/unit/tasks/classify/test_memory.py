@@ -45,6 +45,7 @@ def ratio(folder: Path, **options: Any) -> float:
     return float(estimate / peak)
 
 
+@pytest.mark.slow
 def test_it_is_near_what_a_training_takes(tmp_path: Path) -> None:
     found = ratio(tmp_path, hidden=128, layers=2, batch=16, time=64)
     assert LOWEST < found < HIGHEST

@@ -79,6 +79,7 @@ def ratio(config: RecommendConfig, *, items: int, folder: Path) -> float:
     return float(estimate / peak)
 
 
+@pytest.mark.slow
 def test_it_is_near_what_a_training_takes(tmp_path: Path) -> None:
     found = ratio(config_of(64, 64, 100), items=5000, folder=tmp_path)
     assert LOWEST < found < HIGHEST

@@ -66,6 +66,7 @@ def test_two_that_hold_half_each_come_to_what_one_comes_to(
     assert all(weights[0][key].allclose(weights[1][key], atol=1e-4) for key in weights[0])
 
 
+@pytest.mark.slow
 def test_processes_that_this_one_starts_may_do_the_same(
     models: dict[str, Path], split: Path, tmp_path: Path
 ) -> None:

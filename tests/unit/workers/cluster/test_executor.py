@@ -57,6 +57,7 @@ def test_every_place_is_worked_in_once(cluster: ToyCluster, tmp_path: Path) -> N
     assert names == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_reported_and_replaced(cluster: ToyCluster, tmp_path: Path) -> None:
     foreman = run(cluster, tmp_path, toy_works.die_once)
     (process, exit_code, reason) = foreman.losses[0]
@@ -133,6 +134,7 @@ def test_an_elastic_crew_grows_with_the_cluster(cluster: ToyCluster, tmp_path: P
     assert len(traces(tmp_path, "interrupted")) == 8
 
 
+@pytest.mark.slow
 def test_copies_are_made_once_a_node_and_scratch_is_the_nodes_own(
     cluster: ToyCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,8 @@ from seqtune.workers.cluster.probe import nodes_alive
 from seqtune.workers.cluster.spread import spread_over, spread_over_cluster
 from toy_cluster import PATIENCE, ToyCluster
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def spreading(
@@ -67,7 +69,6 @@ def test_no_parts_need_no_process(cluster: ToyCluster, tmp_path: Path) -> None:
     assert numbers(cluster, tmp_path, toy_parts.at_once, 0) == []
 
 
-@pytest.mark.slow
 def test_parts_are_not_made_long_before_they_are_taken(
     cluster: ToyCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,7 +89,6 @@ def settle(folder: Path) -> None:
         time.sleep(3.0)
 
 
-@pytest.mark.slow
 def test_what_a_killed_process_had_in_hand_is_made_again(
     cluster: ToyCluster, tmp_path: Path
 ) -> None:
@@ -96,13 +96,11 @@ def test_what_a_killed_process_had_in_hand_is_made_again(
     assert (tmp_path / "died").exists()
 
 
-@pytest.mark.slow
 def test_a_part_that_kills_every_process_is_an_error(cluster: ToyCluster, tmp_path: Path) -> None:
     with pytest.raises(SeqtuneError, match="9 processes died one after another"):
         numbers(cluster, tmp_path, toy_parts.always_die, 4)
 
 
-@pytest.mark.slow
 def test_parts_that_lay_on_a_lost_node_are_made_again(cluster: ToyCluster, tmp_path: Path) -> None:
     toy = ToyOpener(tmp_path, toy_parts.slowly, size=2**20)
     carried = Carried(reads=(), scratch=tmp_path, copy=False)
@@ -134,13 +132,11 @@ def test_errors_of_work_are_ours_and_come_without_a_page_of_ray(
     assert "ray.data" not in said.out + said.err
 
 
-@pytest.mark.slow
 def test_other_errors_are_told_with_their_traceback(cluster: ToyCluster, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"(?s)toy_parts.*ZeroDivisionError: a fault of ours"):
         numbers(cluster, tmp_path, toy_parts.fail, 4)
 
 
-@pytest.mark.slow
 def test_whoever_closes_early_ends_the_processes(cluster: ToyCluster, tmp_path: Path) -> None:
     toy, carried = ToyOpener(tmp_path, toy_parts.slowly), Carried((), tmp_path, copy=False)
     with connected(cluster.config(), carried=carried) as connection:
@@ -153,7 +149,6 @@ def test_whoever_closes_early_ends_the_processes(cluster: ToyCluster, tmp_path: 
     assert len(pids(tmp_path, "made")) < 100
 
 
-@pytest.mark.slow
 def test_no_free_place_is_an_error(cluster: ToyCluster, tmp_path: Path) -> None:
     import ray
 
@@ -177,7 +172,6 @@ class Holds:
     def here(self) -> None: ...
 
 
-@pytest.mark.slow
 def test_folders_are_carried_where_nodes_do_not_share_them(
     cluster: ToyCluster, tmp_path: Path
 ) -> None:
@@ -191,7 +185,6 @@ def test_folders_are_carried_where_nodes_do_not_share_them(
     assert place.is_relative_to(node_folder())
 
 
-@pytest.mark.slow
 def test_a_spread_takes_its_processes_from_the_configuration(
     cluster: ToyCluster, tmp_path: Path
 ) -> None:
@@ -201,7 +194,6 @@ def test_a_spread_takes_its_processes_from_the_configuration(
     assert len(pids(tmp_path, "opened")) == 1
 
 
-@pytest.mark.slow
 def test_more_processes_than_there_is_room_for_are_not_waited_for(
     cluster: ToyCluster, tmp_path: Path
 ) -> None:
