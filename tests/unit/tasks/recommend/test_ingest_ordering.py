@@ -1,8 +1,10 @@
-"""Both ways to sort a piece give what a plain stable sort gives."""
+"""All ways to sort a piece give what a plain stable sort gives."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import numpy as np
@@ -11,18 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqtune.tasks.recommend.ingest import scatter
 from seqtune.tasks.recommend.ingest.ordering import (
-    Layout,
     Rules,
     Sorted,
-    UserRange,
     cut_users,
-    find_layout,
     leave_out,
     sort_rows,
+    sort_scattered,
     sort_words,
     user_ranges,
 )
+from seqtune.tasks.recommend.ingest.scatter import Scattered
+from seqtune.tasks.recommend.ingest.words import Layout, UserRange, find_layout
 
 Row = tuple[int, int, int]
 """user, item, time; the position in a list is the row of the file."""
@@ -34,7 +37,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def both_ways(
+def all_ways(
     connection: duckdb.DuckDBPyConnection, rows: list[Row], rules: Rules, *, kind: str = "integer"
 ) -> list[Sorted]:
     columns = [np.array(column) for column in zip(*rows, strict=True)]
@@ -50,8 +53,14 @@ def both_ways(
     connection.register("numbered", mixed)
     users = UserRange(int(columns[0].min()), int(columns[0].max()), len(rows), "true")
     layout = find_layout(connection, "numbered", num_items=int(columns[1].max()), kind=kind)
-    ways = [sort_words, sort_rows] if layout.fits(users) else [sort_rows]
-    return [way(connection, users, layout, rules) for way in ways]
+    found = [sort_rows(connection, users, layout, rules)]
+    if layout.fits(users):
+        found.append(sort_words(connection, users, layout, rules))
+        with TemporaryDirectory() as folder:
+            scattered = Scattered(Path(folder))
+            scattered.write(connection, [users], layout)
+            found.append(sort_scattered(scattered, users, layout, rules))
+    return found
 
 
 def plain(rows: list[Row], *, drop: bool) -> list[Row]:
@@ -74,7 +83,7 @@ def test_like_a_stable_sort(
     rules = Rules(min_interactions=1, find_duplicates=True, drop_duplicates=drop)
     expected = plain(rows, drop=drop)
     first = min(user for user, _, _ in rows)
-    for found in both_ways(connection, rows, rules):
+    for found in all_ways(connection, rows, rules):
         users = np.repeat(np.arange(first, first + len(found.lengths)), found.lengths)
         columns = (users, found.items, found.times)
         assert list(zip(*(column.tolist() for column in columns), strict=True)) == expected
@@ -84,7 +93,7 @@ def test_like_a_stable_sort(
 def test_whole_seconds_take_fewer_bits(connection: duckdb.DuckDBPyConnection) -> None:
     rows = [(0, 1, 5_000_000), (0, 2, 3_000_000), (1, 1, 4_000_000)]
     rules = Rules(min_interactions=1, find_duplicates=True, drop_duplicates=True)
-    for found in both_ways(connection, rows, rules, kind="timestamp"):
+    for found in all_ways(connection, rows, rules, kind="timestamp"):
         assert found.times.tolist() == [3_000_000, 5_000_000, 4_000_000]
     layout = find_layout(connection, "numbered", num_items=2, kind="timestamp")
     assert layout == Layout(first_time=3_000_000, time_unit=1_000_000, time_bits=2, item_bits=2)
@@ -135,3 +144,32 @@ def test_ranges_cover_every_user_once(piece_rows: int) -> None:
     assert [user for first, last in ranges for user in range(first, last + 1)] == list(range(8))
     sizes = [rows[first : last + 1].sum() for first, last in ranges]
     assert all(size < piece_rows + rows.max() for size in sizes)
+
+
+@pytest.mark.parametrize("files_at_once", [1, 2, 256])
+def test_every_row_is_laid_into_its_piece(
+    connection: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files_at_once: int,
+) -> None:
+    monkeypatch.setattr(scatter, "FILES_AT_ONCE", files_at_once)
+    monkeypatch.setattr(scatter, "ROWS_AT_ONCE", 7)
+    random = np.random.default_rng(1)
+    user = random.integers(0, 9, 100).astype(np.int32)
+    item, time = random.integers(1, 5, 100).astype(np.int32), random.integers(50, 60, 100)
+    table = {"user": user, "item": item, "time": time, "row": np.arange(100)}
+    connection.register("numbered", pa.table(table))
+    layout = find_layout(connection, "numbered", num_items=4, kind="integer")
+    pieces = [UserRange(first, last, 0, "") for first, last in ((0, 1), (2, 2), (3, 8))]
+    scattered = Scattered(tmp_path)
+    scattered.write(connection, pieces, layout)
+    for piece in pieces:
+        own = np.flatnonzero((user >= piece.first) & (user <= piece.last))
+        word = (user[own].astype(np.int64) - piece.first) << layout.user_shift
+        word |= ((time[own] - layout.first_time) << layout.item_bits) | item[own]
+        order = np.argsort(scattered.places(piece))
+        assert scattered.places(piece)[order].tolist() == own.tolist()
+        assert scattered.words(piece)[order].tolist() == word.tolist()
+        scattered.forget(piece)
+    assert not list(tmp_path.iterdir())

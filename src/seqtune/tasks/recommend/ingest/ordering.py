@@ -4,17 +4,20 @@ Users are numbered by now, so a range of users is a piece that fits in memory; t
 sorted while one is written. Where user, time and item fit in 63 bits, which is nearly always, a
 row is one 64-bit word: the database packs the words, numpy sorts them (many times faster than a
 sort of rows), and everything is read off the sorted words. Only rows of one user and one time are
-then still to be put in file order. Where they do not fit, the database sorts.
+then still to be put in file order. Where they do not fit, the database sorts. Of many pieces, the
+rows are laid apart first (scatter).
 
 Legend: R rows of a piece, U users of it.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self, cast
@@ -28,50 +31,22 @@ import pyarrow.parquet as pq
 from seqtune.contracts.columns import ITEM, TIME, USER
 
 from .engine import disk_errors, fill
+from .scatter import Scattered
+from .words import Int64, Layout, UserRange
 
 PIECE_ROWS = 1 << 22
 MIN_PIECE_ROWS = 1 << 20
 ROW_GROUP = 1 << 20
 NUM_WORKERS = 2
-WORD_BITS = 63
 MANY = 1000
 """Users with ties, from which on it is no use to name them one by one."""
+MANY_PIECES = 12
+"""From which on rows are laid apart once, and not looked for by each piece."""
 
 Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 
 SCHEMA = pa.schema([(USER, pa.int32()), (ITEM, pa.int32()), (TIME, pa.int64())])
-
-
-@dataclass(frozen=True)
-class UserRange:
-    """A piece of the table `numbered`: users first..last."""
-
-    first: int
-    last: int
-    num_rows: int
-    condition: str
-    """SQL that chooses them."""
-
-    @property
-    def num(self) -> int:
-        return self.last - self.first + 1
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where user, time and item lie in a word."""
-
-    first_time: int
-    time_unit: int
-    """All times are `first_time` plus a multiple of it."""
-    time_bits: int
-    item_bits: int
-
-    def fits(self, users: UserRange) -> bool:
-        user_bits = (users.last - users.first).bit_length()
-        return user_bits + self.time_bits + self.item_bits <= WORD_BITS
 
 
 @dataclass(frozen=True)
@@ -106,36 +81,44 @@ class Piece:
     num_duplicates: int
 
 
-def find_layout(
-    connection: duckdb.DuckDBPyConnection, table: str, *, num_items: int, kind: str
-) -> Layout:
-    """The fewest bits that hold all times and items."""
-    second = 1_000_000 if kind == "timestamp" else 1
-    first, last, whole = connection.execute(
-        fill(
-            "SELECT min(time), max(time), $whole FROM $table",
-            table=table,
-            whole=f"bool_and(time % {second} = 0)" if second > 1 else "true",
-        )
-    ).fetchall()[0]
-    unit = second if whole else 1
-    return Layout(first, unit, ((last - first) // unit).bit_length(), num_items.bit_length())
-
-
 def pieces(
     connection: duckdb.DuckDBPyConnection,
     ranges: Sequence[UserRange],
     layout: Layout,
     rules: Rules,
+    *,
+    temporary: Path,
 ) -> Iterator[Piece]:
     """The pieces in order, each worked on while those before it are in use."""
+    scattered = _scattered(connection, ranges, layout, temporary)
 
     def make(users: UserRange) -> Piece:
         with disk_errors(), connection.cursor() as cursor:
-            sort = sort_words if layout.fits(users) else sort_rows
-            return leave_out(sort(cursor, users, layout, rules), users, rules)
+            if scattered is not None:
+                rows = sort_scattered(scattered, users, layout, rules)
+                scattered.forget(users)
+            elif layout.fits(users):
+                rows = sort_words(cursor, users, layout, rules)
+            else:
+                rows = sort_rows(cursor, users, layout, rules)
+            return leave_out(rows, users, rules)
 
     return _ahead(make, ranges)
+
+
+def _scattered(
+    connection: duckdb.DuckDBPyConnection,
+    ranges: Sequence[UserRange],
+    layout: Layout,
+    temporary: Path,
+) -> Scattered | None:
+    """The rows laid apart, where there are many pieces."""
+    if len(ranges) < MANY_PIECES or not all(map(layout.fits, ranges)):
+        return None
+    scattered = Scattered(Path(tempfile.mkdtemp(prefix="pieces-", dir=temporary)))
+    with disk_errors():
+        scattered.write(connection, ranges, layout)
+    return scattered
 
 
 def _ahead(make: Callable[[UserRange], Piece], ranges: Sequence[UserRange]) -> Iterator[Piece]:
@@ -152,18 +135,49 @@ def _ahead(make: Callable[[UserRange], Piece], ranges: Sequence[UserRange]) -> I
 def sort_words(
     cursor: duckdb.DuckDBPyConnection, users: UserRange, layout: Layout, rules: Rules
 ) -> Sorted:
-    """Sort one word a row."""
+    """Sort one word a row, which the database finds and packs."""
     query = fill(
-        "SELECT (CAST(user - ($user) AS BIGINT) << $user_shift) "
-        "| (((time - ($time)) // $unit) << $time_shift) | item AS word FROM numbered WHERE $range",
+        "SELECT (CAST(user - ($user) AS BIGINT) << $shift) | $rest AS word "
+        "FROM numbered WHERE $range",
         user=users.first,
-        user_shift=layout.time_bits + layout.item_bits,
-        time=layout.first_time,
-        unit=layout.time_unit,
-        time_shift=layout.item_bits,
+        shift=layout.user_shift,
+        rest=layout.rest,
         range=users.condition,
     )
-    word = _fetch_words(cursor, query, users.num_rows)
+    words = _fetch_words(cursor, query, users.num_rows)
+    ask = partial(_items_in_file_order, cursor, users, layout, rules)
+    return _sorted(words, users, layout, rules, items_in_file_order=ask)
+
+
+def sort_scattered(scattered: Scattered, users: UserRange, layout: Layout, rules: Rules) -> Sorted:
+    """The same with words that were laid apart before."""
+
+    def look(tied: Int64) -> Int32:
+        words = scattered.words(users)
+        found = _places_of(words, tied, shift=layout.item_bits)
+        words, places = words[found], scattered.places(users)[found]
+        if rules.drop_duplicates:
+            order = np.lexsort((places, words))
+            words, places = words[order], places[order]
+            first = np.concatenate([[True], words[1:] != words[:-1]])
+            words, places = words[first], places[first]
+        order = np.lexsort((places, words >> layout.item_bits))
+        return _items(words[order], layout)
+
+    words = scattered.words(users)
+    return _sorted(words, users, layout, rules, items_in_file_order=look)
+
+
+def _sorted(
+    word: Int64,
+    users: UserRange,
+    layout: Layout,
+    rules: Rules,
+    *,
+    items_in_file_order: Callable[[Int64], Int32],
+) -> Sorted:
+    """`items_in_file_order`: of the rows that have one of these users and times (words without
+    their items, sorted), by user, time and row."""
     word.sort()
     num_duplicates = 0
     if rules.find_duplicates:
@@ -171,19 +185,31 @@ def sort_words(
         num_duplicates = int(np.count_nonzero(again))
         if num_duplicates and rules.drop_duplicates:
             word = word[np.concatenate([[True], ~again])]
-    first_words = np.arange(users.num) << (layout.time_bits + layout.item_bits)
+    first_words = np.arange(users.num) << layout.user_shift
     lengths = np.diff(np.searchsorted(word, first_words), append=len(word))
-    items = (word & ((1 << layout.item_bits) - 1)).astype(np.int32)
+    items = _items(word, layout)
     word >>= layout.item_bits
     tied = _neighbours(word[1:] == word[:-1])
-    tied_users = (word[tied] >> layout.time_bits) + users.first
+    if len(tied):
+        items[tied] = items_in_file_order(np.unique(word[tied]))
     word &= (1 << layout.time_bits) - 1
     word *= layout.time_unit
     word += layout.first_time
-    times = word
-    if len(tied):
-        items[tied] = _items_in_file_order(cursor, users, tied_users, times[tied], rules=rules)
-    return Sorted(lengths, items, times, num_duplicates)
+    return Sorted(lengths, items, word, num_duplicates)
+
+
+def _places_of(words: Int64, keys: Int64, *, shift: int) -> Int64:
+    """Where one of the keys (sorted) stands, looked for in a part of the words at a time."""
+    found = []
+    for begin in range(0, len(words), MIN_PIECE_ROWS):
+        part = words[begin : begin + MIN_PIECE_ROWS] >> shift
+        nearest = np.searchsorted(keys, part).clip(max=len(keys) - 1)
+        found.append(begin + np.flatnonzero(keys[nearest] == part))
+    return np.concatenate(found)
+
+
+def _items(word: Int64, layout: Layout) -> Int32:
+    return (word & ((1 << layout.item_bits) - 1)).astype(np.int32)
 
 
 def _fetch_words(cursor: duckdb.DuckDBPyConnection, query: str, num_rows: int) -> Int64:
@@ -206,9 +232,11 @@ def _neighbours(same: Bool) -> Int64:
 
 
 def _items_in_file_order(
-    cursor: duckdb.DuckDBPyConnection, users: UserRange, user: Int64, time: Int64, *, rules: Rules
+    cursor: duckdb.DuckDBPyConnection, users: UserRange, layout: Layout, rules: Rules, tied: Int64
 ) -> Int32:
-    """Items of the rows of some users at some times, by user, time and file."""
+    """Ask the database for the rows of some users at some times."""
+    user = (tied >> layout.time_bits) + users.first
+    time = (tied & ((1 << layout.time_bits) - 1)) * layout.time_unit + layout.first_time
     cursor.register("tied", pa.table({"user": user, "time": time}))
     names = np.unique(user)
     query = fill(

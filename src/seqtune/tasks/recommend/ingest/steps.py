@@ -26,13 +26,10 @@ from .manifest import INTERACTIONS, ITEMS, USERS, InteractionsManifest
 from .ordering import (
     PIECE_ROWS,
     InteractionsWriter,
-    Layout,
     Rules,
-    UserRange,
     arrays,
     count_items,
     cut_users,
-    find_layout,
     pieces,
     renumber_items,
 )
@@ -40,6 +37,7 @@ from .report import Tally, build_report, length_summary
 from .sides import ingest_side
 from .sources import Source, examine, same_columns
 from .times import Clock, detect_clock
+from .words import Layout, UserRange, find_layout
 
 logger = logging.getLogger(__name__)
 
@@ -240,7 +238,8 @@ def _write_log(
     tally = Tally()
     path = out / INTERACTIONS
     with InteractionsWriter(path) as writer:
-        for piece in pieces(connection, _ranges(connection, log), log.layout, rules):
+        ranges = _ranges(connection, log)
+        for piece in pieces(connection, ranges, log.layout, rules, temporary=temporary):
             writer.write(piece)
             tally.add(piece, min_interactions=config.min_interactions)
     _require_rows(connection, log, tally, config)
