@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any, Protocol, cast, runtime_checkable
 
 from lightning.pytorch import LightningModule
-from torch import nn
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch import distributed, nn
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
@@ -54,8 +54,9 @@ def prepare_shards(module: LightningModule, config: TrainingConfig) -> None:
 
 def _cut(module: LightningModule) -> None:
     """Called by Lightning in every rank, before it shares what is trained."""
+    everybody: Any = distributed.group.WORLD
     device = module.trainer.strategy.root_device.type
-    mesh = init_device_mesh(device, (module.trainer.world_size,))
+    mesh = DeviceMesh.from_group(everybody, device)  # devices stay as they were set
     model: nn.Module = cast(Shardable, module).model_to_shard()
     whole = {parameter for parameter in model.parameters() if not _is_cut(parameter)}
     for layer in _layers(model):
