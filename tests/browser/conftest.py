@@ -31,7 +31,8 @@ from web_servers import Server, Servers
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 HERE = {"127.0.0.1", "localhost"}
 WITHOUT_NETWORK = {"file", "data", "blob", "about"}
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
+"""Two cores run all of this beside other tests."""
 
 
 @dataclass
