@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import platform
 import socket
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypedDict
 
+STDERR = 2
 COMPARED = ("seqtune", "torch", "lightning", "numpy", "optuna")
 """What must be the same everywhere; Python and Ray itself are compared by Ray."""
 
@@ -71,10 +74,26 @@ def versions_here() -> dict[str, str]:
 
 
 def join(address: str) -> None:
-    """Become part of a cluster, without a word."""
+    """Become part of a cluster, without a word: what goes wrong there is raised, and logged by Ray
+    in its own files."""
     import ray
 
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    with _nothing_said():
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+
+
+@contextmanager
+def _nothing_said() -> Iterator[None]:
+    """Ray's core writes that its level was set, past every logger of Python."""
+    before, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDERR)
+    try:
+        yield
+    finally:
+        os.dup2(before, STDERR)
+        os.close(before)
+        os.close(nowhere)
 
 
 def nodes_alive() -> list[dict[str, Any]]:
