@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from seqtune.contracts.config import RunConfig, fingerprint
@@ -17,6 +18,7 @@ from seqtune.contracts.trials import Params
 
 NUM_THREADS = "training.num_threads"
 EPOCHS = "training.epochs"
+SEED = "seed"
 THREADS_OF_A_WORKER = 1
 
 logger = logging.getLogger(__name__)
@@ -47,7 +49,12 @@ def resolve_trial(
     epochs: int,
     origin: str = "tuning",
 ) -> Resolved[Any]:
-    """The configuration of a trial: one thread for each worker unless something else was set."""
+    """The configuration of a trial: one thread for each worker unless something else was set.
+
+    A trial that is there for its seed has that one, though the command line names another.
+    """
+    if SEED in params:
+        parameters = _with_open_seed(parameters)
     layer = _layer(parameters, params, epochs=epochs, origin=origin)
     return resolve_run(task, parameters, data, layer=layer)[0]
 
@@ -75,6 +82,12 @@ def _layer(parameters: TaskParameters, params: Params, *, epochs: int, origin: s
     if _threads_are_open(parameters):
         values[NUM_THREADS] = THREADS_OF_A_WORKER
     return Layer(origin, unflatten(values))
+
+
+def _with_open_seed(parameters: TaskParameters) -> TaskParameters:
+    runtime = parameters.runtime
+    kept = {key: value for key, value, _ in runtime.leaves() if key != SEED}
+    return parameters._replace(runtime=replace(runtime, values=unflatten(kept)))
 
 
 def _threads_are_open(parameters: TaskParameters) -> bool:

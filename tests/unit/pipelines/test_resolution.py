@@ -140,3 +140,12 @@ def test_a_task_settles_what_it_leaves_open_before_anything_is_compared() -> Non
     assert resolved.table()["model.num_layers"] == {"value": 4, "origin": "what was there"}
     assert seen == [(resolved.config.training.precision, DATA)]
     assert seen[0][0] != "auto"
+
+
+def test_the_seed_of_a_trial_that_is_there_for_it_wins_over_the_command_line() -> None:
+    """Fresh seeds would all be the same one otherwise."""
+    typed = parameters({"seed": 7, "training": {"lr": 0.1}})
+    assert trial(typed).config.seed == 7
+    again = resolve_trial(TASK, typed, DATA, params={**PARAMS, "seed": 8}, epochs=7)
+    assert again.config.seed == 8
+    assert again.config.training.lr == 0.1
