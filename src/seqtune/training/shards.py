@@ -59,9 +59,8 @@ def _cut(module: LightningModule) -> None:
     mesh = DeviceMesh.from_group(everybody, device)  # devices stay as they were set
     model: nn.Module = cast(Shardable, module).model_to_shard()
     whole = {parameter for parameter in model.parameters() if not _is_cut(parameter)}
-    for layer in _layers(model):
-        _shard(layer, mesh, whole)
-    _shard(model, mesh, whole)
+    for part in (*_layers(model), model):
+        fully_shard(part, mesh=mesh, ignored_params=whole)
     gc.collect()  # what was whole
     frozen = [name for name, value in module.named_parameters() if not value.requires_grad]
     leave_alone: Any = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
@@ -80,7 +79,3 @@ def _layers(module: nn.Module) -> Iterator[nn.Module]:
             yield from child
         else:
             yield from _layers(child)
-
-
-def _shard(part: nn.Module, mesh: DeviceMesh, whole: set[nn.Parameter]) -> None:
-    fully_shard(part, mesh=mesh, ignored_params=whole)
