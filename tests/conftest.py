@@ -16,6 +16,8 @@ sys.path.append(str(Path(__file__).parent))
 
 from toy_cluster import cluster  # noqa: F401
 
+pytest_plugins = ["fixed_draws"]
+
 # Before torch is imported: tests run one to a core, and threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # MLflow takes seconds of every run; tests of tracking, and `finished_project`, switch it on.
