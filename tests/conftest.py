@@ -15,8 +15,10 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 
 from toy_cluster import cluster  # noqa: F401
+from toy_processes import preload_for_all
 
 pytest_plugins = ["fixed_draws"]
+preload_for_all()
 
 # Before torch is imported: tests run one to a core, and threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

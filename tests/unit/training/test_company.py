@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_run import start_ranks, wait_for_steps
+from toy_run import start_together, wait_for_steps
 from toy_task import ToyData, toy_config, toy_spec
 
 from seqtune.contracts.checkpoint import open_checkpoint
@@ -18,21 +18,21 @@ from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.work import RankPlace
 from seqtune.training import FitResult, fit
 from seqtune.training.ranks import strategy_for
+from toy_processes import exit_codes
 
 EXACT = {"dropout": 0.0}
 OPTIONS = {"epochs": 3, "lr": 0.02, "scheduler": "linear", "save_state_every_minutes": 1e-9}
 TOLERANCE = 1e-4
 """Relative; ranks add up in another order."""
 SECOND = RankPlace(rank=1, world_size=2)
-SECONDS = 120
 
 
-def together(folder: Path, *, world_size: int = 2, toy: Any = EXACT, **options: Any) -> list[int]:
+def together(
+    folder: Path, *, world_size: int = 2, toy: Any = EXACT, **options: Any
+) -> list[int | None]:
     """Exit codes of ranks that train."""
-    ranks = start_ranks(folder, {**OPTIONS, **options, "toy": toy}, world_size=world_size)
-    for process in ranks:
-        process.join(SECONDS)
-    return [process.exitcode for process in ranks]
+    given = {**OPTIONS, **options, "toy": toy}
+    return exit_codes(start_together(folder, given, world_size=world_size))
 
 
 def alone(folder: Path, **options: Any) -> FitResult:
@@ -120,12 +120,10 @@ def test_what_the_first_rank_finds_wrong_is_the_error_of_all(tmp_path: Path) -> 
 def test_a_signal_to_any_rank_stops_all_with_a_state(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     options = {"epochs": 500, "batch_size": 2, "toy": {**EXACT, "seconds_per_batch": 0.01}}
-    ranks = start_ranks(folder, options, world_size=2)
+    ranks = start_together(folder, options, world_size=2)
     wait_for_steps(folder, 4, ranks[1])
     os.kill(ranks[1].pid or 0, signal.SIGTERM)
-    for process in ranks:
-        process.join(SECONDS)
-    assert [process.exitcode for process in ranks] == [128 + signal.SIGTERM] * 2
+    assert exit_codes(ranks) == [128 + signal.SIGTERM] * 2
     assert "Interrupted: stopped by signal 15" in (tmp_path / "error.txt").read_text()
     assert list(folder.glob("state-*.ckpt"))
 

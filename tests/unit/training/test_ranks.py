@@ -18,12 +18,14 @@ from seqtune.contracts.config import TrainingConfig
 from seqtune.training.ranks import strategy_for
 
 RUN = Path(__file__).parent / "toy_run.py"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def run(folder: Path, options: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     folder.parent.mkdir(exist_ok=True)
     return subprocess.run(
         [sys.executable, str(RUN), str(folder), json.dumps(options)],
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=120,
@@ -67,7 +69,8 @@ def test_two_ranks_make_one_checkpoint_and_resume(tmp_path: Path) -> None:
 def test_a_signal_to_the_launching_process_stops_all_ranks_with_a_state(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     options = {"devices": 2, "epochs": 500, "toy": {"seconds_per_batch": 0.02}}
-    process = subprocess.Popen([sys.executable, str(RUN), str(folder), json.dumps(options)])
+    command = [sys.executable, str(RUN), str(folder), json.dumps(options)]
+    process = subprocess.Popen(command, env=ENVIRONMENT)
     deadline = time.monotonic() + 60
     while num_steps(folder) < 4 and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -1,21 +1,17 @@
 """Trains the toy task in a process of its own, to be killed.
 
-`python toy_run.py FOLDER '{"epochs": 3}'`, or `start` from a test: that forks a process which
-has torch imported already, so that a test does not wait for it; `start_ranks` forks several that
-train together. Beside FOLDER, `events` gets a line for every training step begun, `result.json`
-what it ended with, `error.txt` why it did not (`error-1.txt`: that of the second rank).
+`python toy_run.py FOLDER '{"epochs": 3}'` starts anew; `start` forks one that has torch imported
+already, so that a test does not wait for it, and `start_together` several that train together.
+Beside FOLDER, `events` gets a line for every training step begun, `result.json` what it ended with,
+`error.txt` why it did not (`error-1.txt`: that of the second rank).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
-import os
-import socket
 import sys
 import time
-from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -25,6 +21,8 @@ from toy_task import ToyData, toy_config, toy_spec
 from seqtune.contracts.errors import SeqtuneError
 from seqtune.contracts.work import ALONE, RankPlace
 from seqtune.training import fit
+from toy_processes import start as start_process
+from toy_processes import start_ranks
 
 
 def main(folder: Path, options: dict[str, Any], place: RankPlace = ALONE) -> None:
@@ -48,34 +46,18 @@ def main(folder: Path, options: dict[str, Any], place: RankPlace = ALONE) -> Non
     (folder.parent / f"result{rank}.json").write_text(json.dumps(said), encoding="utf-8")
 
 
-def main_of_rank(folder: Path, options: dict[str, Any], place: RankPlace, port: int) -> None:
-    """Train with others, which meet at a port of this machine."""
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    main(folder, options, place)
-
-
 def start(folder: Path, options: dict[str, Any]) -> ForkServerProcess:
     """A process that trains."""
-    return _started(main, folder, options)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return start_process(main, folder, options)
 
 
-def start_ranks(
+def start_together(
     folder: Path, options: dict[str, Any], *, world_size: int
 ) -> list[ForkServerProcess]:
     """Processes that train together."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    places = [RankPlace(rank, world_size) for rank in range(world_size)]
-    return [_started(main_of_rank, folder, options, place, port) for place in places]
-
-
-def _started(target: Callable[..., None], folder: Path, *rest: Any) -> ForkServerProcess:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["seqtune.training"])
-    process = context.Process(target=target, args=(folder, *rest))
-    process.start()
-    return process
+    return start_ranks(main, folder, options, world_size=world_size)
 
 
 def finish(folder: Path, options: dict[str, Any]) -> dict[str, Any]:

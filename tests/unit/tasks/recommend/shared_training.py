@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.params import RecommendConfig
 from seqtune.training import fit
+from toy_processes import exit_codes, start_ranks
 
 TIGHT = 1e-4
 """Relative: sums in another order."""
@@ -73,28 +71,15 @@ def train(
 
 def train_as_two(folder: Path, split: Path) -> dict[str, Rows]:
     """What two processes come to, by case; both of them say it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["seqtune.training", "seqtune.tasks.recommend.module"])
-    places = [RankPlace(rank, 2) for rank in range(2)]
-    ranks = [
-        context.Process(target=train_all, args=(folder, split, place, port)) for place in places
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(300)
-    assert [process.exitcode for process in ranks] == [0, 0]
-    told = [json.loads((folder / f"histories-{place.rank}.json").read_text()) for place in places]
+    assert exit_codes(start_ranks(train_all, folder, split)) == [0, 0]
+    told = [json.loads((folder / f"histories-{rank}.json").read_text()) for rank in range(2)]
     assert told[0] == told[1]
     found: dict[str, Rows] = told[0]
     return found
 
 
-def train_all(folder: Path, split: Path, place: RankPlace, port: int) -> None:
+def train_all(folder: Path, split: Path, place: RankPlace) -> None:
     """What a rank does; connected before, as Ray Train does it."""
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     distributed.init_process_group("gloo", rank=place.rank, world_size=place.world_size)
     data = SplitData.open(split)
     with pytest.raises(ConfigurationError, match=r"2 processes cannot share .* lazy"):

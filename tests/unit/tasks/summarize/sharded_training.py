@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
-import socket
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -20,9 +18,7 @@ from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.module import SummarizeModule, build_module
 from seqtune.tasks.summarize.params import SummarizeConfig
 from seqtune.training import fit
-
-TOGETHER = 2
-SECONDS = 120
+from toy_processes import exit_codes, start_ranks
 
 
 def train(
@@ -72,27 +68,15 @@ def train_together(
 ) -> list[dict[str, Any]]:
     """What each of two processes says."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    context = multiprocessing.get_context("forkserver")
-    ranks = [
-        context.Process(target=_rank, args=(config, split, folder, rank, port, stop_after))
-        for rank in range(TOGETHER)
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(SECONDS)
-    assert [process.exitcode for process in ranks] == [0] * TOGETHER
-    return [json.loads(_told(folder, rank).read_text()) for rank in range(TOGETHER)]
+    assert exit_codes(start_ranks(_rank, config, split, folder, stop_after)) == [0, 0]
+    return [json.loads(_told(folder, rank).read_text()) for rank in range(2)]
 
 
 def _rank(
-    config: SummarizeConfig, split: Path, folder: Path, rank: int, port: int, stop_after: int
+    config: SummarizeConfig, split: Path, folder: Path, stop_after: int, place: RankPlace
 ) -> None:
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    said = train(config, split, folder, RankPlace(rank, TOGETHER), stop_after=stop_after)
-    _told(folder, rank).write_text(json.dumps(said))
+    said = train(config, split, folder, place, stop_after=stop_after)
+    _told(folder, place.rank).write_text(json.dumps(said))
 
 
 def _told(folder: Path, rank: int) -> Path:

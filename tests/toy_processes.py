@@ -1,0 +1,60 @@
+"""Processes that tests start: forked from one that has imported what they need.
+
+There is one such fork server in a process, and whoever starts it decides what it has imported:
+without this, a test that needs nothing left all those after it to import torch for themselves.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable, Sequence
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerProcess
+from typing import Any
+
+from seqtune.contracts.work import RankPlace
+
+PRELOAD = [
+    "seqtune.training",
+    "seqtune.tasks.recommend.module",
+    "seqtune.tasks.summarize.module",
+    "optuna",
+]
+SECONDS = 120
+
+
+def preload_for_all() -> None:
+    """Have every fork server of this process import the same, whatever it is asked for."""
+    forkserver.set_forkserver_preload(PRELOAD)
+    forkserver.set_forkserver_preload = lambda _modules: None
+
+
+def start(target: Callable[..., None], *given: Any) -> ForkServerProcess:
+    """A process that runs `target(*given)`, which it imports by name."""
+    process = multiprocessing.get_context("forkserver").Process(target=target, args=given)
+    process.start()
+    return process
+
+
+def start_ranks(
+    target: Callable[..., None], *given: Any, world_size: int = 2
+) -> list[ForkServerProcess]:
+    """Processes that run `target(*given, place)`, and know where to meet."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    places = [RankPlace(rank, world_size) for rank in range(world_size)]
+    return [start(_meet, port, target, *given, place) for place in places]
+
+
+def exit_codes(processes: Sequence[ForkServerProcess]) -> list[int | None]:
+    """How they ended; None for one that has not."""
+    for process in processes:
+        process.join(SECONDS)
+    return [process.exitcode for process in processes]
+
+
+def _meet(port: int, target: Callable[..., None], *given: Any) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    target(*given)
