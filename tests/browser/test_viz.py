@@ -16,6 +16,8 @@ from screens import DESKTOP
 
 STAGES = ["ingest", "split", "verify_env", "tune", "train", "ensemble", "predict"]
 PATIENCE = 50
+TRIES_MS = (10_000, 20_000, 40_000)
+"""On a machine that is too busy Viz does not come back to its address, and is opened again."""
 LAYERS = [
     "raw",
     "intermediate",
@@ -69,11 +71,14 @@ def in_chart(page: Page, name: str) -> Locator:
 def select(graph: Any, page_at: Callable[..., Any], screen: Any, dataset: str) -> Any:
     visit = page_at(f"{graph.url}/?sn=recommend.{dataset}", screen)
     panel = visit.page.locator(".pipeline-metadata--visible")
-    try:
-        panel.wait_for()
-    except TooLate:  # a machine that is too busy: Viz does not come back to its address
-        visit.page.reload()
-        panel.wait_for()
+    *tries, last = TRIES_MS
+    for patience in tries:
+        try:
+            panel.wait_for(timeout=patience)
+            return visit
+        except TooLate:
+            visit.page.reload()
+    panel.wait_for(timeout=last)
     return visit
 
 
