@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from seqtune.contracts.config import ClusterConfig
 CPUS_PER_NODE = 2
 PATIENCE = 100.0
 """Two cores run all of this beside other tests."""
+TRIES = 3
 
 
 class ToyCluster:
@@ -26,7 +27,7 @@ class ToyCluster:
 
         head = {"num_cpus": CPUS_PER_NODE, "num_gpus": 0, "include_dashboard": False}
         with _environment_of_nodes():
-            self._cluster = Cluster(initialize_head=True, head_node_args=head)
+            self._cluster = _patiently(Cluster, initialize_head=True, head_node_args=head)
         self.nodes = [self.add_node(), self.add_node()]
 
     @property
@@ -44,7 +45,8 @@ class ToyCluster:
 
     def add_node(self, **values: Any) -> Any:
         with _environment_of_nodes():
-            return self._cluster.add_node(**{"num_cpus": CPUS_PER_NODE, "num_gpus": 0, **values})
+            given = {"num_cpus": CPUS_PER_NODE, "num_gpus": 0, **values}
+            return _patiently(self._cluster.add_node, **given)
 
     def kill_node(self, node: Any) -> None:
         """As if its power had failed: Ray there, and all that it has started."""
@@ -59,6 +61,17 @@ class ToyCluster:
 
     def shut_down(self) -> None:
         self._cluster.shutdown()
+
+
+def _patiently(start: Callable[..., Any], **given: Any) -> Any:
+    """Ray gives a node 30 seconds to be there, which others may use up."""
+    for _ in range(TRIES - 1):
+        try:
+            return start(**given)
+        except Exception as error:  # noqa: BLE001 - Ray has no class for it
+            if "timed out during startup" not in str(error):
+                raise
+    return start(**given)
 
 
 @contextmanager
