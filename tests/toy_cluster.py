@@ -68,7 +68,7 @@ def _patiently(start: Callable[..., Any], **given: Any) -> Any:
     for _ in range(TRIES - 1):
         try:
             return start(**given)
-        except Exception as error:  # noqa: BLE001 - Ray has no class for it
+        except Exception as error:  # Ray has no class for it
             if "timed out during startup" not in str(error):
                 raise
     return start(**given)
