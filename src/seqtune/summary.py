@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from seqtune.datasets.remote_path import AnyPath, path_of
+
 PAGE = "run_report"
 OPENED_BY_HAND = (
     "verify_page",
@@ -63,24 +65,22 @@ class Made:
         return name
 
 
-def saved_place(entry: Mapping[str, Any], save_version: str) -> Path | None:
-    """Where on this machine a run saves a dataset, from its entry in the catalog; None for one in
-    memory or in object storage."""
-    filepath = entry.get("filepath")
-    if not isinstance(filepath, str) or "://" in filepath:
+def saved_place(entry: Mapping[str, Any], save_version: str) -> AnyPath | None:
+    """Where a run saves a dataset, from its entry in the catalog; None for one in memory."""
+    if not isinstance(entry.get("filepath"), str):
         return None
-    path = Path(filepath)
+    path = path_of(entry)
     return path / save_version / path.name if entry.get("versioned") else path
 
 
 def print_summary(
     made: Sequence[Made],
-    places: Mapping[str, Path],
+    places: Mapping[str, AnyPath],
     *,
     load: Callable[[str], Any],
     env: str | None = None,
     seconds: float | None = None,
-    page: Path | None = None,
+    page: AnyPath | None = None,
 ) -> None:
     """Print what a run found and wrote (`made`, in order), and the next step.
 
@@ -96,7 +96,7 @@ def print_summary(
     took = "" if seconds is None else f" in {_duration(seconds)}"
     console.print(f"Done{took}.", style="bold")
     if page is not None:
-        _print_lines(console, [("report", f"{_short(page)} (open it in a browser)")])
+        _print_lines(console, [("report", f"{_short(page)} ({_how_to_open(page)})")])
     _print_rows(console, *_findings(made, places, load))
     console.print("\nMade", style="bold")
     _print_lines(console, _files(saved, places))
@@ -129,7 +129,7 @@ def _width(rows: Sequence[tuple[str, str]]) -> int:
 
 
 def _findings(
-    made: Sequence[Made], places: Mapping[str, Path], load: Callable[[str], Any]
+    made: Sequence[Made], places: Mapping[str, AnyPath], load: Callable[[str], Any]
 ) -> Iterator[list[tuple[str, str]]]:
     """What each part of the method wants said: the `headline` of its reports."""
     lines: dict[str, list[str]] = {}
@@ -152,7 +152,7 @@ def _headline(name: str, load: Callable[[str], Any]) -> Sequence[str]:
     return lines
 
 
-def _files(saved: Sequence[str], places: Mapping[str, Path]) -> list[tuple[str, str]]:
+def _files(saved: Sequence[str], places: Mapping[str, AnyPath]) -> list[tuple[str, str]]:
     """The few files that people go on with, and how many others there are."""
     opened = [name for name in saved if _last(name) in OPENED_BY_HAND]
     opened = opened or [name for name in saved if not name.endswith("_figure")]
@@ -179,10 +179,10 @@ def _next_step(made: Sequence[str], env: str | None, *, task: str) -> str | None
     )
 
 
-def _task(saved: Sequence[str], places: Mapping[str, Path]) -> str:
+def _task(saved: Sequence[str], places: Mapping[str, AnyPath]) -> str:
     """Whose results these are: by their names, and for a sample by the folder it is put in."""
     named = [name.partition(".")[0] for name in saved if "." in name]
-    parts = [places[name].parts for name in saved]
+    parts = [str(places[name]).split("/") for name in saved]
     named += [one[one.index(RAW) + 1] for one in parts if RAW in one[:-1]]
     return next(iter(named), DEFAULT_TASK)
 
@@ -191,9 +191,9 @@ def _last(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _common_folder(places: Sequence[Path]) -> Path:
+def _common_folder(places: Sequence[AnyPath]) -> AnyPath:
     folder = places[0].parent
-    while not all(place.is_relative_to(folder) for place in places):
+    while not all(str(place).startswith(f"{folder}/") for place in places):
         folder = folder.parent
     return folder
 
@@ -206,5 +206,9 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _short(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+def _short(path: AnyPath) -> str:
+    return str(path).removeprefix(f"{Path.cwd()}/")
+
+
+def _how_to_open(page: AnyPath) -> str:
+    return "open it in a browser" if isinstance(page, Path) else "fetch it, open it in a browser"

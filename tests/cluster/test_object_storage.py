@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import shutil
@@ -25,6 +26,7 @@ from seqtune.contracts.errors import (
     StorageError,
 )
 from seqtune.datasets import Artifact, OptionalJSON, OptionalYAML, RawFiles
+from seqtune.datasets.remote_path import RemotePath, path_of
 from seqtune.tasks.recommend.ingest import ingest
 from seqtune.tasks.recommend.params import RecommendConfig
 
@@ -382,6 +384,46 @@ def test_optional_files_of_ours_live_there_too(s3: ToyS3, bucket: str) -> None:
         assert dataset().load() == {"두": [1, 2]}
 
 
+# ---- paths -------------------------------------------------------------------------------------
+
+
+def test_a_path_finds_versions_that_are_complete(
+    artifact: Callable[..., Artifact], s3: ToyS3, bucket: str, tmp_path: Path
+) -> None:
+    for version in ("2025", "2026"):
+        artifact(save=version).save(made(tmp_path / version, version))
+    s3.files.pipe(f"{bucket}/data/folder/2027/folder/a.txt", b"half")
+    entry = {"filepath": f"s3://{bucket}/data/folder", "credentials": s3.credentials}
+    path = path_of({**entry, "type": "seqtune.datasets.Artifact"})
+    found = list(path.glob(f"*/{path.name}"))
+    assert [each.parent.name for each in found] == ["2025", "2026"]
+    assert [(each / "a.txt").read_text() for each in found] == ["2025", "2026"]
+    assert (found[0].exists(), found[0].is_dir(), found[0].is_file()) == (True, True, False)
+    assert not (path / "2027" / "folder").exists()
+    assert str(found[0]) == f"s3://{bucket}/data/folder/2025/folder"
+    assert SECRET not in repr(path)
+
+
+def test_a_path_of_a_file_is_read_written_and_fetched(
+    s3: ToyS3, bucket: str, tmp_path: Path
+) -> None:
+    entry = {"filepath": f"s3://{bucket}/a[1]/x.json", "credentials": s3.credentials}
+    path = path_of({**entry, "type": "json.JSONDataset"})
+    assert isinstance(path, RemotePath)
+    assert not path.exists()
+    path.write_text("한")
+    assert (path.exists(), path.is_file(), path.read_text()) == (True, True, "한")
+    assert [each.name for each in path.parent.glob(f"*{path.suffix}")] == ["x.json"]
+    with path.open("rb") as file:
+        assert file.read().decode() == "한"
+    assert path.fetch(tmp_path / "here") == tmp_path / "here" / "x.json"
+    assert (tmp_path / "here" / "x.json").read_text("utf-8") == "한"
+
+
+def test_a_path_of_this_machine_is_an_ordinary_one() -> None:
+    assert path_of({"filepath": "data/x.json"}) == Path("data/x.json")
+
+
 # ---- whole runs --------------------------------------------------------------------------------
 
 
@@ -408,17 +450,33 @@ def test_all_data_of_a_project_in_a_bucket(
 ) -> None:
     parts(s3, f"{bucket}/seqtune/01_raw/recommend/interactions.csv")
     local = project / "conf" / "local"
-    (local / "globals.yml").write_text(f"data: s3://{bucket}/seqtune\nscratch: scratch\n")
+    (local / "globals.yml").write_text(
+        f"data: s3://{bucket}/seqtune\nscratch: scratch\ntracking: tracking\n"
+    )
     (local / "parameters_recommend.yml").write_text(
         "recommend: {ingest: {columns: {time: date}}}\n"
     )
-    kedro = kedro_with(project, **s3.environment)
-    for pipeline in ("ingest", "split"):
+    kedro = kedro_with(project, tracking="on", **s3.environment)
+    reports = f"{bucket}/seqtune/08_reporting"
+    for number, pipeline in enumerate(("ingest", "split"), start=1):
         result = kedro("run", "--pipeline", pipeline)
         assert result.returncode == 0, result.stdout + result.stderr
+        assert "could not" not in result.stdout + result.stderr
         assert SECRET not in result.stdout + result.stderr
+        assert f" s3://{reports}/recommend/{pipeline}_report.json/" in result.stdout
         shutil.rmtree(project / "scratch")  # another machine goes on
-    there = {file.partition("/seqtune/")[2].split("/")[2] for file in s3.files.find(bucket)}
+
+        pages = sorted(s3.files.glob(f"{reports}/recommend/run_report.html/*/run_report.html"))
+        assert len(pages) == number
+        index = s3.files.cat_file(f"{reports}/index.html").decode()
+        links = [page.removeprefix(f"{reports}/") for page in pages]
+        assert all(link in index for link in links)
+        said = json.loads(s3.files.cat_file(f"{pages[-1].rpartition('/')[0]}/entry.json"))
+        assert f"{pipeline}_report" in said["made"]
+    tracked = {path.name for path in (project / "tracking").rglob("*.json")}
+    assert {"ingest_report.json", "split_report.json"} <= tracked
+    found = s3.files.glob(f"{bucket}/seqtune/*/recommend/*")
+    there = {path.rpartition("/")[2] for path in found}
     assert {"interactions", "ingest_report.json", "split", "split_report.json"} <= there
     assert not (project / "data").exists()
     assert not (project / "s3:").exists()

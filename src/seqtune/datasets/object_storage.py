@@ -118,7 +118,7 @@ class ObjectStorage:
         if not has_magic(pattern):
             return []
         with self._explained(pattern):
-            matching = self._filesystem().glob(pattern, detail=True)
+            matching = self.filesystem().glob(pattern, detail=True)
         return self._parts(sorted(matching.values(), key=_name))
 
     def exists(self, path: str) -> bool:
@@ -129,26 +129,26 @@ class ObjectStorage:
         self._look_anew(pattern)
         self._look(pattern)  # whose answer comes in time, or not at all
         with self._explained(pattern):
-            return sorted(self._filesystem().glob(pattern))
+            return sorted(self.filesystem().glob(pattern))
 
     def read(self, path: str) -> bytes:
         with self._explained(path):
-            content: bytes = self._filesystem().cat_file(path)
+            content: bytes = self.filesystem().cat_file(path)
         return content
 
     def write(self, path: str, content: bytes) -> None:
         with self._explained(path):
-            self._filesystem().pipe_file(path, content)
+            self.filesystem().pipe_file(path, content)
 
     def remove(self, path: str) -> None:
         with self._explained(path):
-            self._filesystem().rm_file(path)
+            self.filesystem().rm_file(path)
 
     def fetch(self, path: str, to: Path, progress: Progress, *, num_bytes: int) -> None:
         """Write an object to a file, and see that it is all there."""
         to.parent.mkdir(parents=True, exist_ok=True)
         with self._explained(path):
-            self._filesystem().get_file(path, str(to), callback=progress.callback())
+            self.filesystem().get_file(path, str(to), callback=progress.callback())
         if (arrived := to.stat().st_size) != num_bytes:
             raise StorageError(
                 f"{self.address(path)}: {arrived} bytes arrived where {num_bytes} were expected; "
@@ -157,9 +157,10 @@ class ObjectStorage:
 
     def send(self, file: Path, path: str, progress: Progress) -> None:
         with self._explained(path):
-            self._filesystem().put_file(str(file), path, callback=progress.callback())
+            self.filesystem().put_file(str(file), path, callback=progress.callback())
 
-    def _filesystem(self) -> Any:
+    def filesystem(self) -> Any:
+        """That of fsspec, whose errors are those of its backend."""
         import fsspec
 
         return fsspec.filesystem(self.protocol, **self.options)
@@ -167,13 +168,13 @@ class ObjectStorage:
     def _look_anew(self, path: str) -> None:
         """Forget what was listed before: others write there too."""
         with self._explained(path):
-            _in_time(lambda: self._filesystem().invalidate_cache())
+            _in_time(lambda: self.filesystem().invalidate_cache())
 
     def _look(self, path: str) -> Mapping[str, Any] | None:
         """What is at a path; None where nothing is."""
         with self._explained(path):
             try:
-                found: Mapping[str, Any] = _in_time(lambda: self._filesystem().info(path))
+                found: Mapping[str, Any] = _in_time(lambda: self.filesystem().info(path))
             except FileNotFoundError:
                 self._require_bucket(path)
                 return None
@@ -181,7 +182,7 @@ class ObjectStorage:
 
     def _require_bucket(self, path: str) -> None:
         bucket = path.partition("/")[0]
-        if not _in_time(lambda: self._filesystem().exists(bucket)):
+        if not _in_time(lambda: self.filesystem().exists(bucket)):
             raise StorageError(
                 f"{self.address(path)}: there is no bucket {bucket!r}, or it may not be looked at "
                 f"with these credentials. {_NEXT_STEP}"
@@ -196,7 +197,7 @@ class ObjectStorage:
 
     def _below(self, folder: str) -> list[Mapping[str, Any]]:
         with self._explained(folder):
-            found = self._filesystem().find(folder, detail=True).values()
+            found = self.filesystem().find(folder, detail=True).values()
         parts = [info for info in found if is_part(PurePosixPath(_name(info)).relative_to(folder))]
         return sorted(parts, key=_name)
 

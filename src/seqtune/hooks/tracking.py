@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,7 +28,7 @@ from seqtune.tracking.quiet import quietly, set_up_quietly
 from seqtune.tracking.records import End
 
 from ._mlflow import set_up, start_mlflow
-from ._places import place_of
+from ._places import fetched
 from ._told import Goal, Teller, stage_of
 
 FOLDER = "09_tracking"
@@ -86,7 +87,7 @@ class TrackingHooks:
         self._watch = GpuWatch(self._config.gpu_every_seconds)
         self._watch.start()
         self._teller = Teller(
-            place=lambda name: place_of(catalog, name, self._save_version),
+            place=self._finder(catalog),
             goals=_goals(pipeline, catalog),
             since=time.time(),
             watch=self._watch,
@@ -117,6 +118,11 @@ class TrackingHooks:
     @hook_impl
     def after_pipeline_run(self) -> None:
         self._end("FINISHED")
+
+    def _finder(self, catalog: DataCatalog) -> Callable[[str], Path | None]:
+        """Where things are that were saved; copies of what went to object storage end with us."""
+        copies = tempfile.TemporaryDirectory(prefix="seqtune-", ignore_cleanup_errors=True)
+        return lambda name: fetched(catalog, name, self._save_version, folder=Path(copies.name))
 
     def _tell(self, node: Node, made: Mapping[str, Any]) -> None:
         assert self._teller is not None  # noqa: S101

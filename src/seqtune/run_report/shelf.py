@@ -7,14 +7,16 @@ catalog of the run stays as it was, and nothing that was not asked for is import
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from kedro.io import AbstractDataset, DataCatalog
+
+from seqtune.datasets.remote_path import AnyPath, path_of
 
 from .record import RunRecord
 
@@ -22,7 +24,7 @@ from .record import RunRecord
 class Found(NamedTuple):
     """One version of one dataset."""
 
-    path: Path
+    path: AnyPath
     version: str | None
     """None: the dataset keeps no versions."""
     here: bool
@@ -50,11 +52,11 @@ class Shelf:
         return entry if isinstance(entry.get("filepath"), str) else {}
 
     def find(self, name: str) -> Found | None:
-        """Where it is, if it is on this machine."""
+        """Where it is, if there is one."""
         entry = self.entry(name)
-        if not entry or "://" in entry["filepath"]:
+        if not entry:
             return None
-        path = Path(entry["filepath"])
+        path = path_of(entry)
         here = f"{self.task}.{name}" in self.run.saved
         if not entry.get("versioned"):
             return Found(path, None, here) if path.exists() else None
@@ -63,7 +65,7 @@ class Shelf:
             return None
         return Found(path / version / path.name, version, here)
 
-    def _version(self, path: Path, whole: str, *, here: bool) -> str | None:
+    def _version(self, path: AnyPath, whole: str, *, here: bool) -> str | None:
         if here:
             return self.run.version
         if pinned := (self.run.params.get("load_versions") or {}).get(whole):
@@ -86,19 +88,19 @@ class Shelf:
         """Names of the datasets that stand beside this one and end as it does (`x_figure`)."""
         entry, ending = self.entry(name), name.partition("_")[2]
         if entry:
-            path = Path(entry["filepath"])
-            for each in sorted(path.parent.glob(f"*_{ending}{path.suffix}")):
-                yield each.name.removesuffix(path.suffix)
+            path = path_of(entry)
+            found = path.parent.glob(f"*_{ending}{path.suffix}")
+            yield from sorted(each.name.removesuffix(path.suffix) for each in found)
 
 
 MOST_ROWS = 200
 """Of a table; the file has them all."""
 
 
-def read_table(path: Path) -> dict[str, Any]:
+def read_table(path: AnyPath) -> dict[str, Any]:
     """The content of a CSV: `columns`, the first of its `rows`, and how many are left out."""
-    with path.open(encoding="utf-8", newline="") as file:
-        columns, *rows = list(csv.reader(file)) or [[]]
+    text = io.StringIO(path.read_text(encoding="utf-8"), newline="")
+    columns, *rows = list(csv.reader(text)) or [[]]
     numeric = [all(_is_number(row[place]) for row in rows) for place in range(len(columns))]
     read = [
         [_number(cell) if is_number else cell for cell, is_number in zip(row, numeric, strict=True)]
@@ -121,6 +123,6 @@ def _number(cell: str) -> float | int | None:
     return int(cell) if cell.lstrip("-").isdecimal() else float(cell)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: AnyPath) -> Any:
     """The content of a JSON file; None where there is none."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

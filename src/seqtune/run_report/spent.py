@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+
+from seqtune.datasets.remote_path import AnyPath
 
 from .shelf import Shelf
 
@@ -30,10 +31,11 @@ def spent(shelf: Shelf, documents: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _totals(path: Path) -> dict[str, Any]:
+def _totals(path: AnyPath) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
-    columns = pq.read_table(path, columns=["curve", "seconds", "state"]).to_pydict()
+    with path.open("rb") as file:
+        columns = pq.read_table(file, columns=["curve", "seconds", "state"]).to_pydict()
     epochs = [max(map(int, json.loads(curve)), default=0) for curve in columns["curve"]]
     states = columns["state"]
     return {
@@ -51,14 +53,14 @@ def examples(shelf: Shelf, *, num: int = 3) -> list[dict[str, Any]]:
         return []
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(found.path)
-    names = list(file.schema_arrow.names)
-    if {"user", "item", "rank"} <= set(names):
-        rows = _first_rows(file, columns=["user", "item"], num=200)
-        return _lists(rows, num=num)
-    if "id" not in names:
-        return []
-    rows = _first_rows(file, columns=names, num=num)
+    with found.path.open("rb") as opened, pq.ParquetFile(opened) as file:
+        names = list(file.schema_arrow.names)
+        if {"user", "item", "rank"} <= set(names):
+            rows = _first_rows(file, columns=["user", "item"], num=200)
+            return _lists(rows, num=num)
+        if "id" not in names:
+            return []
+        rows = _first_rows(file, columns=names, num=num)
     return [{"who": _who(row), "list": _answers(row)} for row in rows]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from kedro.io import DataCatalog
 
+from seqtune.datasets.remote_path import AnyPath, path_of
+
 from .facts import gather
 from .record import RunRecord
 from .shelf import Shelf
@@ -24,7 +26,7 @@ def report_dataset(task: str) -> str:
     return f"{task}.{REPORT}"
 
 
-def write_report(task: str, catalog: DataCatalog, run: RunRecord) -> Path:
+def write_report(task: str, catalog: DataCatalog, run: RunRecord) -> AnyPath:
     """Write the report of one task as a version of its dataset; the page that was written."""
     from seqtune.reporting.page import render
 
@@ -32,7 +34,7 @@ def write_report(task: str, catalog: DataCatalog, run: RunRecord) -> Path:
     entry = shelf.entry(REPORT)
     facts = gather(shelf)
     catalog[report_dataset(task)].save(render(facts))
-    path = Path(entry["filepath"])
+    path = path_of(entry)
     page = path / run.version / path.name if entry.get("versioned") else path
     if page.is_file():
         (page.parent / ENTRY).write_text(json.dumps(index_entry(facts), indent=1), "utf-8")
@@ -59,19 +61,26 @@ def index_entry(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def refresh_index(report: Path) -> Path:
+def refresh_index(report: AnyPath) -> AnyPath:
     """Write the index anew from what stands beside the reports: a deleted run is gone from it."""
     from seqtune.reporting.page import index_page
 
-    folder = report.parents[1]
+    folder = report.parent.parent
     entries = []
     for file in folder.glob(f"*/{report.name}/*/{ENTRY}"):
-        page = file.with_name(report.name)
+        page = file.parent / report.name
         if page.is_file():
             said = json.loads(file.read_text(encoding="utf-8"))
-            entries.append({**said, "link": page.relative_to(folder).as_posix()})
+            entries.append({**said, "link": str(page).removeprefix(f"{folder}/")})
     index = folder / INDEX
-    staged = folder / f".{INDEX}.{os.getpid()}"
-    staged.write_text(index_page(entries), "utf-8")
-    staged.replace(index)  # two runs may end at once
+    _write_at_once(index, index_page(entries))  # two runs may end together
     return index
+
+
+def _write_at_once(path: AnyPath, text: str) -> None:
+    if not isinstance(path, Path):
+        path.write_text(text)
+        return
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged.write_text(text, "utf-8")
+    staged.replace(path)
