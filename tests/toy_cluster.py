@@ -1,4 +1,7 @@
-"""A real Ray cluster of three nodes, all on this machine, for a test session."""
+"""A real Ray cluster of three nodes, all on this machine, for a file of tests.
+
+Not for the session: its two dozen processes are not idle, and the other tests have the same cores.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,7 @@ def _environment_of_nodes() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[ToyCluster]:
     pytest.importorskip("ray", reason="Ray is not installed (pip install 'seqtune[cluster]')")
     from seqtune.workers.cluster.connection import disconnect

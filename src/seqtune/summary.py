@@ -67,10 +67,8 @@ class Made:
 
 def saved_place(entry: Mapping[str, Any], save_version: str) -> AnyPath | None:
     """Where a run saves a dataset, from its entry in the catalog; None for one in memory."""
-    if not isinstance(entry.get("filepath"), str):
-        return None
     path = path_of(entry)
-    return path / save_version / path.name if entry.get("versioned") else path
+    return path / save_version / path.name if path and entry.get("versioned") else path
 
 
 def print_summary(

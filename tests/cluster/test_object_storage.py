@@ -420,8 +420,11 @@ def test_a_path_of_a_file_is_read_written_and_fetched(
     assert (tmp_path / "here" / "x.json").read_text("utf-8") == "한"
 
 
-def test_a_path_of_this_machine_is_an_ordinary_one() -> None:
+def test_a_path_of_this_machine_is_an_ordinary_one_and_others_are_left_alone() -> None:
     assert path_of({"filepath": "data/x.json"}) == Path("data/x.json")
+    assert path_of({"type": "MemoryDataset"}) is None
+    assert path_of({"filepath": ["a.csv", "b.csv"]}) is None
+    assert path_of({"filepath": "https://example.org/x.json"}) is None
 
 
 # ---- whole runs --------------------------------------------------------------------------------

@@ -61,6 +61,10 @@ def is_remote(address: str) -> bool:
     return PROTOCOL_DELIMITER in address
 
 
+def is_object_storage(address: str) -> bool:
+    return address.partition(PROTOCOL_DELIMITER)[0] in CLOUD_PROTOCOLS
+
+
 def require_local(address: str, *, what: str, instead: str) -> Path:
     """A path of this machine; object storage is refused, with what to do instead."""
     if is_remote(address):
@@ -97,7 +101,7 @@ class ObjectStorage:
     ) -> tuple[ObjectStorage, str]:
         """The storage of an address, and the path (bucket and key) of it there."""
         protocol, path = get_protocol_and_path(address)
-        if protocol not in CLOUD_PROTOCOLS:
+        if not is_object_storage(address):
             raise ConfigurationError(
                 f"{mask(address)}: {protocol}:// is no object storage; allowed are paths of this "
                 f"machine and {', '.join(f'{name}://' for name in CLOUD_PROTOCOLS)}. Copy the file "

@@ -11,7 +11,7 @@ from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Literal, TypeAlias, cast
 
-from .object_storage import ObjectStorage, is_remote
+from .object_storage import ObjectStorage, is_object_storage, is_remote
 from .places import LISTED
 
 ARTIFACT = "Artifact"
@@ -86,11 +86,16 @@ class RemotePath:
 AnyPath: TypeAlias = Path | RemotePath
 
 
-def path_of(entry: Mapping[str, Any]) -> AnyPath:
-    """Where the dataset of a catalog entry stands; its versions are below."""
-    address = str(entry["filepath"])
+def path_of(entry: Mapping[str, Any]) -> AnyPath | None:
+    """Where the dataset of a catalog entry stands, its versions below; None where that is neither a
+    file system nor object storage."""
+    address = entry.get("filepath")
+    if not isinstance(address, str):
+        return None
     if not is_remote(address):
         return Path(address)
+    if not is_object_storage(address):
+        return None
     storage, path = ObjectStorage.at(address, credentials=entry.get("credentials"))
     is_artifact = str(entry.get("type")).rpartition(".")[2] == ARTIFACT
     return RemotePath(storage, path, is_artifact)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -55,6 +56,7 @@ class TrackingHooks:
         self._config = TrackingConfig()
         self._watch = GpuWatch(0.0)
         self._teller: Teller | None = None
+        self._copies: TemporaryDirectory[str] | None = None
         self._made: dict[str, dict[str, Any]] = {}
         self._model_of = ""
         self._under_way = ""
@@ -87,7 +89,7 @@ class TrackingHooks:
         self._watch = GpuWatch(self._config.gpu_every_seconds)
         self._watch.start()
         self._teller = Teller(
-            place=self._finder(catalog),
+            place=partial(self._find, catalog),
             goals=_goals(pipeline, catalog),
             since=time.time(),
             watch=self._watch,
@@ -119,10 +121,11 @@ class TrackingHooks:
     def after_pipeline_run(self) -> None:
         self._end("FINISHED")
 
-    def _finder(self, catalog: DataCatalog) -> Callable[[str], Path | None]:
-        """Where things are that were saved; copies of what went to object storage end with us."""
-        copies = tempfile.TemporaryDirectory(prefix="seqtune-", ignore_cleanup_errors=True)
-        return lambda name: fetched(catalog, name, self._save_version, folder=Path(copies.name))
+    def _find(self, catalog: DataCatalog, name: str) -> Path | None:
+        """Where something is that was saved: of what went to object storage a copy."""
+        if self._copies is None:
+            self._copies = TemporaryDirectory(prefix="seqtune-")
+        return fetched(catalog, name, self._save_version, folder=Path(self._copies.name))
 
     def _tell(self, node: Node, made: Mapping[str, Any]) -> None:
         assert self._teller is not None  # noqa: S101
@@ -152,6 +155,8 @@ class TrackingHooks:
             self._tracker.log(told)
         self._guarded(lambda: self._tracker.log(*self._news_of_gpus(), *self._pages()))
         self._tracker.close(end, reason)
+        if self._copies is not None:
+            self._copies.cleanup()
         if self._mlflow_run and not error:
             logger.info("MLflow: run %s, `make mlflow` shows it", self._mlflow_run)
 

@@ -49,14 +49,14 @@ class Shelf:
         if whole not in resolver.config and resolver.match_dataset_pattern(whole) is None:
             return {}
         entry: Mapping[str, Any] = resolver.resolve_pattern(whole)
-        return entry if isinstance(entry.get("filepath"), str) else {}
+        return entry if path_of(entry) else {}
 
     def find(self, name: str) -> Found | None:
         """Where it is, if there is one."""
         entry = self.entry(name)
-        if not entry:
-            return None
         path = path_of(entry)
+        if path is None:
+            return None
         here = f"{self.task}.{name}" in self.run.saved
         if not entry.get("versioned"):
             return Found(path, None, here) if path.exists() else None
@@ -87,8 +87,7 @@ class Shelf:
     def files_like(self, name: str) -> Iterator[str]:
         """Names of the datasets that stand beside this one and end as it does (`x_figure`)."""
         entry, ending = self.entry(name), name.partition("_")[2]
-        if entry:
-            path = path_of(entry)
+        if path := path_of(entry):
             found = path.parent.glob(f"*_{ending}{path.suffix}")
             yield from sorted(each.name.removesuffix(path.suffix) for each in found)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from kedro.io import DataCatalog
 
+from seqtune.contracts.errors import ConfigurationError
 from seqtune.datasets.remote_path import AnyPath, path_of
 
 from .facts import gather
@@ -35,6 +36,11 @@ def write_report(task: str, catalog: DataCatalog, run: RunRecord) -> AnyPath:
     facts = gather(shelf)
     catalog[report_dataset(task)].save(render(facts))
     path = path_of(entry)
+    if path is None:
+        raise ConfigurationError(
+            f"{report_dataset(task)} needs a `filepath` in the catalog, on a file system or in "
+            "object storage"
+        )
     page = path / run.version / path.name if entry.get("versioned") else path
     if page.is_file():
         (page.parent / ENTRY).write_text(json.dumps(index_entry(facts), indent=1), "utf-8")
