@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seqtune.datasets.remote_path import AnyPath, path_of
+from seqtune.datasets.remote_path import AnyPath
 
 PAGE = "run_report"
 OPENED_BY_HAND = (
@@ -63,12 +63,6 @@ class Made:
         for prefix in PREFIXES:
             name = name.removeprefix(prefix)
         return name
-
-
-def saved_place(entry: Mapping[str, Any], save_version: str) -> AnyPath | None:
-    """Where a run saves a dataset, from its entry in the catalog; None for one in memory."""
-    path = path_of(entry)
-    return path / save_version / path.name if path and entry.get("versioned") else path
 
 
 def print_summary(

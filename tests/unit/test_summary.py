@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from seqtune.summary import Made, print_summary, saved_place
+from seqtune.datasets.remote_path import AnyPath, path_of
+from seqtune.summary import Made, print_summary
 
 CATALOG = {
     "recommend.metrics": {
@@ -31,8 +32,8 @@ CATALOG = {
 }
 
 
-def saved_places(version: str) -> dict[str, Path]:
-    places = {name: saved_place(entry, version) for name, entry in CATALOG.items()}
+def saved_places(version: str) -> dict[str, AnyPath]:
+    places = {name: path_of(entry, version) for name, entry in CATALOG.items()}
     return {name: place for name, place in places.items() if place}
 
 

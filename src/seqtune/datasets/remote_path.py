@@ -86,9 +86,16 @@ class RemotePath:
 AnyPath: TypeAlias = Path | RemotePath
 
 
-def path_of(entry: Mapping[str, Any]) -> AnyPath | None:
-    """Where the dataset of a catalog entry stands, its versions below; None where that is neither a
-    file system nor object storage."""
+def path_of(entry: Mapping[str, Any], version: str | None = None) -> AnyPath | None:
+    """Where the dataset of a catalog entry stands, or one version of it if it keeps any; None where
+    that is neither a file system nor object storage."""
+    path = _top(entry)
+    if path is None or version is None or not entry.get("versioned"):
+        return path
+    return path / version / path.name
+
+
+def _top(entry: Mapping[str, Any]) -> AnyPath | None:
     address = entry.get("filepath")
     if not isinstance(address, str):
         return None

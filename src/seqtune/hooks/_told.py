@@ -81,7 +81,7 @@ class Teller:
     def _kept(self, stage: str, name: str, data: Any) -> Record:
         """The file itself, its headlines, and the numbers on top of a report."""
         folder = next((to for ending, to in FOLDERS.items() if name.endswith(ending)), None)
-        place = self.place(name)
+        place = self.place(name) if folder else None
         files = {folder: [place]} if folder and place and place.exists() else {}
         if not isinstance(data, Mapping) or folder != "reports":
             return Record("stage", stage, files=files)

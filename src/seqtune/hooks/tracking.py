@@ -21,6 +21,7 @@ from kedro.pipeline.node import Node
 from seqtune.contracts.errors import Interrupted
 from seqtune.contracts.parameters import RUNTIME, TaskParameters
 from seqtune.contracts.resolve import Layer, resolve
+from seqtune.datasets.remote_path import RemotePath
 from seqtune.pipeline_registry import TASKS
 from seqtune.summary import PAGE
 from seqtune.tracking import Record, Sink, Tracker, TrackingConfig, choose, require_installed
@@ -29,7 +30,7 @@ from seqtune.tracking.quiet import quietly, set_up_quietly
 from seqtune.tracking.records import End
 
 from ._mlflow import set_up, start_mlflow
-from ._places import fetched
+from ._places import place_of
 from ._told import Goal, Teller, stage_of
 
 FOLDER = "09_tracking"
@@ -123,9 +124,16 @@ class TrackingHooks:
 
     def _find(self, catalog: DataCatalog, name: str) -> Path | None:
         """Where something is that was saved: of what went to object storage a copy."""
+        place = place_of(catalog, name, self._save_version)
+        if not isinstance(place, RemotePath):
+            return place
+        if place.is_artifact:
+            return Path(catalog[name].load())  # which is in the cache
+        if not place.is_file():
+            return None
         if self._copies is None:
             self._copies = TemporaryDirectory(prefix="seqtune-")
-        return fetched(catalog, name, self._save_version, folder=Path(self._copies.name))
+        return place.fetch(Path(self._copies.name) / name)
 
     def _tell(self, node: Node, made: Mapping[str, Any]) -> None:
         assert self._teller is not None  # noqa: S101

@@ -35,16 +35,15 @@ def write_report(task: str, catalog: DataCatalog, run: RunRecord) -> AnyPath:
     entry = shelf.entry(REPORT)
     facts = gather(shelf)
     catalog[report_dataset(task)].save(render(facts))
-    path = path_of(entry)
-    if path is None:
+    report, page = path_of(entry), path_of(entry, run.version)
+    if report is None or page is None:
         raise ConfigurationError(
             f"{report_dataset(task)} needs a `filepath` in the catalog, on a file system or in "
             "object storage"
         )
-    page = path / run.version / path.name if entry.get("versioned") else path
     if page.is_file():
         (page.parent / ENTRY).write_text(json.dumps(index_entry(facts), indent=1), "utf-8")
-        refresh_index(path)
+        refresh_index(report)
     return page
 
 
