@@ -147,9 +147,7 @@ def test_an_edited_space_is_searched_and_the_old_study_stays(
     edited["queue"] = []
     path.write_text(yaml.safe_dump(edited), encoding="utf-8")
     try:
-        output = succeed(
-            shared_kedro, "--from-nodes", "recommend.tune.medium.tune_medium", "--pipeline", "tune"
-        )
+        output = succeed(shared_kedro, "--tags", "medium", "--pipeline", "tune")
     finally:
         path.write_text(original, encoding="utf-8")
     assert "stays as it is" in " ".join(output.split())

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, ClassVar, Literal
@@ -31,13 +33,45 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+@dataclass(frozen=True)
+class OnlyIf:
+    """Annotates a field that has an effect only where the field beside it has one of `values`."""
+
+    field: str
+    values: Container[Any]
+
+
+UNUSED_IN_TRAINING = OnlyIf("", ())
+"""Annotates a field that shapes reports alone: a search cannot learn anything about it."""
+
+
+def has_effect(config: Section, key: str) -> bool:
+    """Whether the value at a dotted key can change what training and its metrics give.
+
+    Conditions are declared with `OnlyIf`; a class that overrides a field inherits them.
+    """
+    *path, name = key.split(".")
+    section = reduce(getattr, path, config)
+    declared = [
+        mark
+        for cls in type(section).__mro__
+        if issubclass(cls, Section) and name in cls.model_fields
+        for mark in cls.model_fields[name].metadata
+        if isinstance(mark, OnlyIf)
+    ]
+    return all(mark.values and getattr(section, mark.field) in mark.values for mark in declared)
+
+
 class EarlyStopping(Section):
     """Stop when the monitored metric has not improved for `patience` validations."""
 
     patience: Annotated[int, Field(ge=0)] = 10
     """0 switches early stopping off."""
-    min_delta: Annotated[float, Field(ge=0.0)] = 0.0
+    min_delta: Annotated[float, Field(ge=0.0), OnlyIf("patience", range(1, 10**9))] = 0.0
     """What counts as an improvement."""
+
+
+ADAMS = ("adamw", "adam")
 
 
 class TrainingConfig(Section):
@@ -55,27 +89,27 @@ class TrainingConfig(Section):
     """The learning rate; with a scheduler, the highest it reaches."""
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
     """Regularisation by the optimiser."""
-    beta1: Probability = 0.9
+    beta1: Annotated[Probability, OnlyIf("optimizer", ("adamw", "adam", "sgd"))] = 0.9
     """Of the optimiser: how slowly the mean of gradients moves."""
-    beta2: Probability = 0.999
+    beta2: Annotated[Probability, OnlyIf("optimizer", ADAMS)] = 0.999
     """Of the optimiser: how slowly the mean of their squares moves."""
-    eps: Annotated[float, Field(gt=0.0)] = 1e-8
+    eps: Annotated[float, Field(gt=0.0), OnlyIf("optimizer", ADAMS)] = 1e-8
     """Of the optimiser: keeps a division from being by zero."""
     scheduler: Literal["none", "cosine", "linear", "step", "cosine_with_restarts", "polynomial"] = (
         "none"
     )
     """How the rate falls: not at all, as a cosine, a line or a power to 0, or in steps."""
-    warmup_ratio: Probability = 0.0
+    warmup_ratio: Annotated[Probability, OnlyIf("warmup_steps", (None,))] = 0.0
     """Share of all optimiser steps in which the rate rises linearly from 0."""
     warmup_steps: Annotated[int, Field(ge=0)] | None = None
     """The same as a number of steps, which counts instead where it is given."""
-    restarts: PositiveInt = 2
+    restarts: Annotated[PositiveInt, OnlyIf("scheduler", ("cosine_with_restarts",))] = 2
     """cosine_with_restarts: how many times the cosine is gone through."""
-    power: Annotated[float, Field(gt=0.0, le=10.0)] = 2.0
+    power: Annotated[float, Field(gt=0.0, le=10.0), OnlyIf("scheduler", ("polynomial",))] = 2.0
     """polynomial: the power of what is left of the run; 1 is a line."""
-    step_size_epochs: PositiveInt = 25
+    step_size_epochs: Annotated[PositiveInt, OnlyIf("scheduler", ("step",))] = 25
     """step: epochs from one step to the next."""
-    step_gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    step_gamma: Annotated[float, Field(gt=0.0, le=1.0), OnlyIf("scheduler", ("step",))] = 0.5
     """step: what the rate is multiplied by."""
     gradient_clip_val: Annotated[float, Field(ge=0.0)] = 5.0
     """Norm to clip at; 0 switches clipping off."""

@@ -34,10 +34,9 @@ class Schedule:
         self.kind: str = config.scheduler
         self.epochs = config.epochs
         self.warmup_steps = config.warmup_steps
-        # read only where it has an effect: what a configuration does not read is found out
         self.warmup_ratio = config.warmup_ratio if self.warmup_steps is None else 0.0
-        self.step_size_epochs = config.step_size_epochs if self.kind == "step" else 1
-        self.step_gamma = config.step_gamma if self.kind == "step" else 1.0
+        self.step_size_epochs = config.step_size_epochs
+        self.step_gamma = config.step_gamma
         self.restarts = config.restarts if self.kind == "cosine_with_restarts" else 1
         self.power = config.power if self.kind == "polynomial" else 1.0
         self.steps_per_epoch = 0

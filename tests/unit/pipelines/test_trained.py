@@ -22,7 +22,10 @@ from seqtune.pipelines.tune.trained import (
     stage_folder,
     trained_once,
 )
-from seqtune.pipelines.tune.unread import refuse_unmeasured, refuse_unread_after_training
+from seqtune.pipelines.tune.unused_params import (
+    refuse_params_without_effect,
+    refuse_unmeasured_params,
+)
 from seqtune.training import FitResult, fit
 from seqtune.tuning.config import Goal
 from seqtune.tuning.goals.scoring import Scoring
@@ -204,7 +207,7 @@ def test_the_newest_stay_and_so_does_what_is_in_use(tmp_path: Path) -> None:
         assert there == {"in-use", *(f"key-{number}" for number in range(1, KEPT + 1))}
 
 
-# ---- keys that nobody reads ----------------------------------------------------------------------
+# ---- keys without an effect ----------------------------------------------------------------------
 
 SPACE = {
     "decoding": {
@@ -215,23 +218,21 @@ SPACE = {
 }
 
 
-def test_a_searched_key_that_measuring_never_reads_is_refused(trial: TrainTrial) -> None:
+def test_a_searched_key_without_an_effect_is_refused(trial: TrainTrial) -> None:
     space = parse_space(SPACE, root="toy.space")
-    refuse_unread_after_training(trial, space, {}, root="toy.space")
-    assert num_epochs_trained(trial.split) == 2
-
-    blind = replace(trial, task=replace(trial.task, measure=lambda *_: {"decoded_score": 1.0}))
-    with pytest.raises(ConfigurationError, match=r"toy\.space\.decoding\.beams is searched, but"):
-        refuse_unread_after_training(blind, space, {}, root="toy.space")
-    assert num_epochs_trained(trial.split) == 2
+    refuse_params_without_effect(trial, space, root="toy.space")
+    fixed = parse_space({"decoding": {"temperature": SPACE["decoding"]["temperature"]}}, root="s")
+    with pytest.raises(ConfigurationError, match=r"toy\.space\.decoding\.temperature is searched"):
+        refuse_params_without_effect(trial, fixed, root="toy.space")
+    assert num_epochs_trained(trial.split) == 0
 
 
 def test_a_goal_that_training_measures_does_not_depend_on_it(trial: TrainTrial) -> None:
     space = parse_space(SPACE, root="toy.space")
     monitored = Scoring("val_loss", "min")
     with pytest.raises(ConfigurationError, match=r"decoding\.beams is searched.*val_loss.*objecti"):
-        refuse_unmeasured(trial.task, space, monitored, root="toy.space")
+        refuse_unmeasured_params(trial.task, space, monitored, root="toy.space")
     decoded = replace(monitored, goals=(Goal(metric="decoded_score", mode="max"),))
-    refuse_unmeasured(trial.task, space, decoded, root="toy.space")
+    refuse_unmeasured_params(trial.task, space, decoded, root="toy.space")
     other = parse_space({"training": {"lr": {"type": "float", "low": 0.1, "high": 1}}}, root="s")
-    refuse_unmeasured(trial.task, other, monitored, root="toy.space")
+    refuse_unmeasured_params(trial.task, other, monitored, root="toy.space")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from safetensors.torch import load_file
@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from toy_task import ToyData, toy_spec
 
 from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.config import RunConfig, Section
+from seqtune.contracts.config import OnlyIf, RunConfig, Section
 from seqtune.contracts.parameters import TaskParameters, parse_parameters
 from seqtune.contracts.task import TaskSpec
 
@@ -25,7 +25,7 @@ QUICK = {"epochs": 2, "batch_size": 8, "precision": "fp32", "accelerator": "cpu"
 class Decoding(Section):
     beams: int = 1
     is_sampled: bool = False
-    temperature: float = 1.0
+    temperature: Annotated[float, OnlyIf("is_sampled", (True,))] = 1.0
 
 
 class DecoderConfig(RunConfig):

@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqtune.contracts.config import RunConfig, TrainingConfig
-from seqtune.contracts.reads import watched
+from seqtune.contracts.config import RunConfig, TrainingConfig, has_effect
 from seqtune.training.optimizers import (
     Schedule,
     StepCount,
@@ -161,38 +160,46 @@ def test_every_optimiser_learns_and_repeats_itself(name: str) -> None:
     assert last_loss() == last_loss()
 
 
-NEVER_READ = {
-    "adafactor": {"beta1", "beta2", "eps"},
-    "sgd": {"beta2", "eps"},
-    "adam": set(),
-    "adamw": set(),
-}
-SHAPES = {
-    "cosine_with_restarts": {"restarts"},
-    "polynomial": {"power"},
-    "step": {"step_size_epochs", "step_gamma"},
-}
+ADAM_VALUES = {"beta1": 0.5, "beta2": 0.5, "eps": 0.5}
+SHAPES = {"restarts": 3, "power": 3.0, "step_size_epochs": 1, "step_gamma": 0.1}
 
 
-@pytest.mark.parametrize("name", NEVER_READ)
-def test_an_optimiser_reads_what_it_has_a_use_for(name: str) -> None:
-    config, reads = watched(RunConfig(task="toy", training=TrainingConfig(optimizer=name)))
-    build_optimizer(nn.Linear(2, 2), config.training)
-    of_it = {"lr", "weight_decay", "beta1", "beta2", "eps"} - NEVER_READ[name]
-    assert {key.removeprefix("training.") for key in reads} >= of_it
-    assert not {f"training.{key}" for key in NEVER_READ[name]} & reads
+def declared(training: TrainingConfig, name: str) -> bool:
+    return has_effect(RunConfig(task="toy", training=training), f"training.{name}")
 
 
-@pytest.mark.parametrize("name", get_args(TrainingConfig.model_fields["scheduler"].annotation))
+@pytest.mark.parametrize("optimizer", get_args(TrainingConfig.model_fields["optimizer"].annotation))
+@pytest.mark.parametrize("name", ADAM_VALUES)
+def test_a_value_of_an_optimiser_has_an_effect_where_it_is_declared(
+    optimizer: str, name: str
+) -> None:
+    config = TrainingConfig(optimizer=optimizer)
+    changed = config.model_copy(update={name: ADAM_VALUES[name]})
+    one, other = (build_optimizer(nn.Linear(2, 2), each).defaults for each in (config, changed))
+    assert (one != other) is declared(config, name)
+
+
+@pytest.mark.parametrize("scheduler", get_args(TrainingConfig.model_fields["scheduler"].annotation))
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_shape_of_a_schedule_has_an_effect_where_it_is_declared(
+    scheduler: str, name: str
+) -> None:
+    values = {"epochs": 60, "steps_per_epoch": 1, "scheduler": scheduler}
+    is_changed = factors(60, **values) != factors(60, **values, **{name: SHAPES[name]})
+    assert is_changed is declared(TrainingConfig(scheduler=scheduler), name)
+
+
 @pytest.mark.parametrize("steps", [None, 3])
-def test_a_schedule_reads_what_gives_it_its_shape(name: str, steps: int | None) -> None:
-    training = TrainingConfig(scheduler=name, warmup_steps=steps)
-    config, reads = watched(RunConfig(task="toy", training=training))
-    schedule = Schedule(config.training)
-    schedule.steps_per_epoch = 10
-    schedule(5)
-    of_shapes = {key for keys in SHAPES.values() for key in keys}
-    of_warmup = {"warmup_steps"} if steps else {"warmup_steps", "warmup_ratio"}
-    read = {key.removeprefix("training.") for key in reads}
-    assert read & of_shapes == SHAPES.get(name, set())
-    assert read & {"warmup_steps", "warmup_ratio"} == of_warmup
+def test_a_share_of_warm_up_has_an_effect_where_no_steps_are_given(steps: int | None) -> None:
+    values = {"epochs": 10, "warmup_steps": steps}
+    is_changed = factors(10, **values) != factors(10, **values, warmup_ratio=0.5)
+    assert is_changed is declared(TrainingConfig(warmup_steps=steps), "warmup_ratio")
+
+
+def test_a_class_that_overrides_a_field_inherits_its_condition() -> None:
+    class OtherTraining(TrainingConfig):
+        warmup_ratio: float = 0.3
+
+    assert not declared(OtherTraining(warmup_steps=2), "warmup_ratio")
+    assert declared(OtherTraining(), "warmup_ratio")
+    assert not declared(TrainingConfig(early_stopping={"patience": 0}), "early_stopping.min_delta")

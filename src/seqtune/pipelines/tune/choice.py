@@ -30,7 +30,7 @@ def describe_best(
     best = BestConfig(
         task=search.task.name,
         values=trial_values(resolved, trial.params),
-        metric=search.scoring().first.metric,
+        metric=search.scoring.first.metric,
         score=trial.score or 0.0,
         metrics=dict(trial.metrics),
         best_epoch=int(trial.metrics[BEST_EPOCH]),

@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TuneNodes:
-    """Every stage node takes the same first arguments, in this order: `_search` reads them."""
-
     task: TaskSpec
 
-    def test(
+    def prepare(
         self,
         parameters: TaskParameters,
         tuning: TuningParameters,
@@ -35,76 +33,48 @@ class TuneNodes:
         scratch: Path,
         cluster: ClusterConfig,
         _verified: Report,
-    ) -> tuple[pd.DataFrame, Report]:
-        """Two short trials: the chain works, each searched key is read, an epoch is timed."""
+    ) -> Search:
+        """What every stage of the search works with; made once verify_env has passed."""
+        from .stages import Search
+
+        return Search(self.task, parameters, tuning, split, storage, scratch, cluster)
+
+    def test(self, search: Search) -> tuple[pd.DataFrame, Report]:
+        """Two short trials: the chain works, each searched key has an effect, an epoch is timed."""
         from .run_stage import run_test
 
-        return run_test(self._search(parameters, tuning, split, storage, scratch, cluster))
+        return run_test(search)
 
-    def quick(
-        self,
-        parameters: TaskParameters,
-        tuning: TuningParameters,
-        split: Path,
-        storage: str,
-        scratch: Path,
-        cluster: ClusterConfig,
-        tests: pd.DataFrame,
-    ) -> tuple[pd.DataFrame, Path, Report]:
+    def quick(self, search: Search, tests: pd.DataFrame) -> tuple[pd.DataFrame, Path, Report]:
         """Wide and short: where is it worth looking?"""
         from .run_stage import run_quick
 
-        search = self._search(parameters, tuning, split, storage, scratch, cluster)
-        with scratch_folder(scratch, "quick") as out:
+        with scratch_folder(search.scratch, "quick") as out:
             return run_quick(search, tests, out=out / "quick_study.db")
 
     def medium(
-        self,
-        parameters: TaskParameters,
-        tuning: TuningParameters,
-        split: Path,
-        storage: str,
-        scratch: Path,
-        cluster: ClusterConfig,
-        tests: pd.DataFrame,
-        narrowed: dict[str, Any],
+        self, search: Search, tests: pd.DataFrame, narrowed: dict[str, Any]
     ) -> tuple[pd.DataFrame, Path, Report]:
         """Precise and long, in the narrowed space."""
         from .run_stage import run_medium
 
-        search = self._search(parameters, tuning, split, storage, scratch, cluster)
-        with scratch_folder(scratch, "medium") as out:
+        with scratch_folder(search.scratch, "medium") as out:
             return run_medium(search, tests, narrowed, out=out / "medium_study.db")
 
     def rerank(
-        self,
-        parameters: TaskParameters,
-        tuning: TuningParameters,
-        split: Path,
-        storage: str,
-        scratch: Path,
-        cluster: ClusterConfig,
-        quick: pd.DataFrame,
-        medium: pd.DataFrame,
-        tests: pd.DataFrame,
+        self, search: Search, tests: pd.DataFrame, quick: pd.DataFrame, medium: pd.DataFrame
     ) -> Report:
         """The best few again over fresh seeds that they share: which one is not just lucky?"""
         from .run_stage import run_rerank
 
-        search = self._search(parameters, tuning, split, storage, scratch, cluster)
         return run_rerank(search, tests=tests, quick=quick, medium=medium)
 
     def choose(
         self,
-        parameters: TaskParameters,
-        tuning: TuningParameters,
-        split: Path,
-        storage: str,
-        scratch: Path,
-        cluster: ClusterConfig,
+        search: Search,
+        tests: pd.DataFrame,
         quick: pd.DataFrame,
         medium: pd.DataFrame,
-        tests: pd.DataFrame,
         reranked: Report,
         quick_analysis: Report,
         medium_analysis: Report,
@@ -112,27 +82,17 @@ class TuneNodes:
         """The configuration that training takes over, the robust one, and the best ten."""
         from .run_stage import choose_best
 
-        search = self._search(parameters, tuning, split, storage, scratch, cluster)
         analyses = {"quick": quick_analysis, "medium": medium_analysis}
         return choose_best(
             search, tests=tests, quick=quick, medium=medium, reranked=reranked, analyses=analyses
         )
 
     def seed(
-        self,
-        parameters: TaskParameters,
-        tuning: TuningParameters,
-        split: Path,
-        storage: str,
-        scratch: Path,
-        cluster: ClusterConfig,
-        best: dict[str, Any],
-        tests: pd.DataFrame,
+        self, search: Search, tests: pd.DataFrame, best: dict[str, Any]
     ) -> tuple[pd.DataFrame, Report]:
         """The best configuration over many seeds: how far luck goes. Off unless asked for."""
         from .run_stage import run_seed
 
-        search = self._search(parameters, tuning, split, storage, scratch, cluster)
         return run_seed(search, best, tests)
 
     def analyse_quick(
@@ -197,16 +157,3 @@ class TuneNodes:
         from .findings import draw_rerank
 
         return draw_rerank(parameters, tuning, reranked)
-
-    def _search(
-        self,
-        parameters: TaskParameters,
-        tuning: TuningParameters,
-        split: Path,
-        storage: str,
-        scratch: Path,
-        cluster: ClusterConfig,
-    ) -> Search:
-        from .stages import Search
-
-        return Search(self.task, parameters, tuning, split, storage, scratch, cluster)

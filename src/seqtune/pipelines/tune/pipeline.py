@@ -13,7 +13,6 @@ from .._template import CLUSTER, SCRATCH, of_task
 from .nodes import TuneNodes
 
 PARAMETERS = ["params:task", "params:tuning"]
-WORKPLACE = [*PARAMETERS, "split", "study_storage", SCRATCH, CLUSTER]
 FIGURES = ("history", "importance", "parallel", "slices", "curves", "timeline", "pareto")
 
 
@@ -21,8 +20,25 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
     nodes = TuneNodes(task)
     return of_task(
         task.name,
-        [*_test(nodes), *_quick(nodes), *_medium(nodes), *_best(nodes), *_seed(nodes)],
+        [
+            _search(nodes),
+            *_test(nodes),
+            *_quick(nodes),
+            *_medium(nodes),
+            *_best(nodes),
+            *_seed(nodes),
+        ],
         stage="tune",
+    )
+
+
+def _search(nodes: TuneNodes) -> Node:
+    return Node(
+        nodes.prepare,
+        inputs=[*PARAMETERS, "split", "study_storage", SCRATCH, CLUSTER, "verify_report"],
+        outputs="search",
+        name="prepare_search",
+        tags=["test", "quick", "medium", "seed"],
     )
 
 
@@ -30,7 +46,7 @@ def _test(nodes: TuneNodes) -> list[Node]:
     return [
         Node(
             nodes.test,
-            inputs=[*WORKPLACE, "verify_report"],
+            inputs="search",
             outputs=["test_trials", "tune_test_report"],
             name="tune_test",
             namespace="test",
@@ -43,7 +59,7 @@ def _quick(nodes: TuneNodes) -> list[Node]:
     return [
         Node(
             nodes.quick,
-            inputs=[*WORKPLACE, "test_trials"],
+            inputs=["search", "test_trials"],
             outputs=["quick_trials", "quick_study", "tune_quick_report"],
             name="tune_quick",
             namespace="quick",
@@ -73,7 +89,7 @@ def _medium(nodes: TuneNodes) -> list[Node]:
     return [
         Node(
             nodes.medium,
-            inputs=[*WORKPLACE, "test_trials", "narrowed_space"],
+            inputs=["search", "test_trials", "narrowed_space"],
             outputs=["medium_trials", "medium_study", "tune_medium_report"],
             name="tune_medium",
             namespace="medium",
@@ -95,7 +111,7 @@ def _best(nodes: TuneNodes) -> list[Node]:
     return [
         Node(
             nodes.rerank,
-            inputs=[*WORKPLACE, "quick_trials", "medium_trials", "test_trials"],
+            inputs=["search", "test_trials", "quick_trials", "medium_trials"],
             outputs="rerank_report",
             name="rerank",
             namespace="best",
@@ -112,10 +128,10 @@ def _best(nodes: TuneNodes) -> list[Node]:
         Node(
             nodes.choose,
             inputs=[
-                *WORKPLACE,
+                "search",
+                "test_trials",
                 "quick_trials",
                 "medium_trials",
-                "test_trials",
                 "rerank_report",
                 "quick_analysis",
                 "medium_analysis",
@@ -132,7 +148,7 @@ def _seed(nodes: TuneNodes) -> list[Node]:
     return [
         Node(
             nodes.seed,
-            inputs=[*WORKPLACE, "best_config", "test_trials"],
+            inputs=["search", "test_trials", "best_config"],
             outputs=["seed_trials", "tune_seed_report"],
             name="tune_seed",
             namespace="seed",

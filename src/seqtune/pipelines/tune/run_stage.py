@@ -25,7 +25,7 @@ from .grouped import run_groups
 from .listed import run_list
 from .stages import Search, without_given
 from .tables import plain, read_trials_table, trials_table
-from .unread import refuse_unmeasured, refuse_unread, refuse_unread_after_training
+from .unused_params import refuse_params_without_effect, refuse_unmeasured_params
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,27 +35,20 @@ SEEDS_OF_STAGE = 1000
 
 
 def run_test(search: Search) -> tuple[pd.DataFrame, Report]:
-    """The chain works, every searched key is read, and it is known what an epoch costs."""
+    """Check that the chain works and every searched key has an effect; time an epoch."""
     search.refuse_given_epochs()
     if not search.is_enabled("test"):
         return trials_table([]), _off("test")
     budget = search.budgets()["test"]
     objective = search.objective(budget)
-    spaces = {
-        f"{search.task.name}.tuning.spaces.{stage}": search.space(stage)
-        for stage in search.tuning.spaces
-    }
-    for root, space in spaces.items():
-        refuse_unmeasured(search.task, space, search.scoring(), root=root)
-        refuse_unread(objective, space, root=root)
+    for stage in search.tuning.spaces:
+        space, root = search.space(stage), f"{search.task.name}.tuning.spaces.{stage}"
+        refuse_unmeasured_params(search.task, space, search.scoring, root=root)
+        refuse_params_without_effect(objective, space, root=root)
     result = search.run(search.plan(budget, search.space("quick")), objective)
-    best = next(iter(ranked(result.trials, mode=search.scoring().first.mode)), None)
-    if best is None:
+    if not ranked(result.trials, mode=search.scoring.first.mode):
         reasons = "; ".join(sorted({t.reason for t in result.trials if t.reason})) or "no reason"
         raise TuningError(f"no trial of the test stage came to its end: {reasons}")
-    if result.num_new:  # else it was looked at when they were
-        for root, space in spaces.items():
-            refuse_unread_after_training(objective, space, best.params, root=root)
     search.forget_trained("test")
     return trials_table(result.trials), _report(search, budget, result)
 
@@ -107,7 +100,7 @@ def run_rerank(
     """Train the best few of the last stage again over fresh seeds that they share."""
     config = search.tuning.config.rerank
     stage, trials = last_stage(search, quick=quick, medium=medium)
-    scoring = search.scoring()
+    scoring = search.scoring
     if not config.enabled or scoring.is_multiple:
         why = "several objectives" if scoring.is_multiple else "tuning.rerank"
         return {"enabled": False, "headline": [f"rerank: off ({why})"]}
@@ -139,7 +132,7 @@ def choose_best(
     budget = search.budgets(read_trials_table(tests))[stage]
     trial, chosen = _pick(search, trials, reranked)
     objective = search.objective(budget)
-    mode = search.scoring().first.mode
+    mode = search.scoring.first.mode
     places = in_order(trials, trial, reranked, chosen=chosen, mode=mode)[:MAX_TOP]
     top = [describe_best(search, one, objective, chosen=why) for one, why in places]
     best = top[0]
@@ -165,7 +158,7 @@ def run_seed(
     runs: list[Params] = [{**params, "seed": seed} for seed in seeds]
     trials, result = run_list(search, runs, stage="seed", epochs=budget.epochs)
     search.forget_trained("seed")
-    judged = judge_seeds(trials, mode=search.scoring().first.mode)
+    judged = judge_seeds(trials, mode=search.scoring.first.mode)
     lines = [f"seed: {judged.verdict}", _how_many("seed", result)]
     report: Report = plain({"enabled": True, "headline": lines, **judged.as_dict()})
     return trials_table(trials), report
@@ -198,12 +191,12 @@ def _pick(search: Search, trials: Sequence[Trial], reranked: Report) -> tuple[Tr
         wanted = reranked["chosen"], reranked["params"]
         found = (trial for trial in trials if (trial.number, dict(trial.params)) == wanted)
         return next(found), reranked["reason"]
-    choice = pick(trials, scoring=search.scoring(), pick=search.tuning.config.pick)
+    choice = pick(trials, scoring=search.scoring, pick=search.tuning.config.pick)
     return choice.trial, choice.reason
 
 
 def _snapshot(search: Search, names: Sequence[str], out: Path) -> Path:
-    return snapshot(search.storage(), names, out)
+    return snapshot(search.storage, names, out)
 
 
 def _short(value: Value) -> str:
@@ -216,7 +209,7 @@ def _off(stage: str) -> Report:
 
 def _report(search: Search, budget: StageBudget, *results: StudyResult) -> Report:
     trials = [trial for result in results for trial in result.trials]
-    first = search.scoring().first
+    first = search.scoring.first
     mode, metric = first.mode, first.metric
     states = [trial.state for trial in trials]
     counts = {state: states.count(state) for state in dict.fromkeys(states)}
@@ -252,7 +245,7 @@ def _moved_ranges(
     strategy = search.tuning.config.strategy
     if strategy.kind != "adaptive":
         return []
-    mode = search.scoring().first.mode
+    mode = search.scoring.first.mode
     trials = [trial for result in results for trial in result.trials]
     moved: list[dict[str, Any]] = plain(
         [asdict(one) for one in adaptive_decisions(space, trials, strategy, mode)]

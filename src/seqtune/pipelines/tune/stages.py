@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from seqtune.contracts.config import WITHOUT_EFFECT, ClusterConfig, library_versions
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.parameters import RUNTIME, TaskParameters
-from seqtune.contracts.resolve import flatten
 from seqtune.contracts.task import TaskSpec
 from seqtune.contracts.trials import Params, Trial
 from seqtune.tuning.budgets.plans import StageBudget, enabled_stages, plan_stages
@@ -48,6 +47,7 @@ class Search:
     def _engine(self) -> Engine:
         return Engine(self.cluster, reads=(self.split,), scratch=self.scratch)
 
+    @cached_property
     def scoring(self) -> Scoring:
         return scoring_of(self.parameters, self.tuning)
 
@@ -62,10 +62,6 @@ class Search:
 
     def is_enabled(self, stage: str) -> bool:
         return stage in enabled_stages(self.tuning.config)
-
-    def known_keys(self) -> dict[str, Any]:
-        """Every key of the task's configuration, with the value it has without tuning."""
-        return dict(flatten(self.parameters.resolve().config.model_dump(mode="json")))
 
     def refuse_given_epochs(self) -> None:
         """Epochs of the command line would win over the budget of every stage."""
@@ -101,7 +97,7 @@ class Search:
             space=space,
             total=budget.trials,
             epochs=budget.epochs,
-            scoring=self.scoring(),
+            scoring=self.scoring,
             seed=config.seed if seed is None else seed,
             sampler=sampler,
             pruner=pruner,
@@ -153,11 +149,11 @@ class Search:
     def run(self, plan: StudyPlan, objective: Objective) -> StudyResult:
         """Run a study to its total."""
         self._require_a_database()
-        back_up_once(self.storage(), self.tuning.config.storage.backups)
+        back_up_once(self.storage, self.tuning.config.storage.backups)
         result = run_study(
             plan,
             objective,
-            ref=self.storage(),
+            ref=self.storage,
             executor=self._engine.executor(elastic=self.tuning.config.workers == "auto"),
             num_workers=self.num_workers,
         )
@@ -169,7 +165,7 @@ class Search:
 
     def _require_a_database(self) -> None:
         """Refuse one SQLite file for several machines, unless they ask a proxy."""
-        storage = self.storage()
+        storage = self.storage
         if storage.file is None or storage.proxy or not self._engine.spans_machines():
             return
         raise ConfigurationError(
@@ -183,6 +179,7 @@ class Search:
         """Free the disk of weights that only trials of a stage share, which is over."""
         forget_trained(self.scratch, stage)
 
+    @property
     def storage(self) -> StorageRef:
         kept = self.tuning.config.storage
         return StorageRef(

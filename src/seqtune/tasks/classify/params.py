@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from seqtune.contracts.config import (
+    UNUSED_IN_TRAINING,
     EarlyStopping,
     PositiveInt,
     Probability,
@@ -130,7 +131,7 @@ class EvaluationConfig(Section):
     """Texts in a batch."""
     train_metric_rows: Annotated[int, Field(ge=0)] = 500
     """Rows of the fit part (a fixed sample) that are scored too, as `train_<metric>`."""
-    floor: bool = True
+    floor: Annotated[bool, UNUSED_IN_TRAINING] = True
     """Compute the TF-IDF floor: logistic regression on words and pieces of words."""
 
 

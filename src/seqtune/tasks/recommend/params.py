@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from seqtune.contracts.config import (
+    UNUSED_IN_TRAINING,
+    OnlyIf,
     PositiveInt,
     Probability,
     RunConfig,
@@ -130,9 +132,13 @@ class ModelConfig(Section):
     lazy_embeddings: bool = False
     """Update only the items that a step has met, with adamw or adam; with num_negatives, a step
     then costs the same however large the catalogue."""
-    random_mask_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
+    random_mask_prob: Annotated[float, Field(gt=0.0, lt=1.0), OnlyIf("objective", ("cloze",))] = (
+        0.15
+    )
     """cloze: share of a sequence's items that are masked in training."""
-    last_item_mask_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    last_item_mask_ratio: Annotated[
+        float, Field(ge=0.0, le=1.0), OnlyIf("objective", ("cloze",))
+    ] = 0.1
     """cloze: share of sequences of which only the last item is masked, as in prediction."""
     use_genre_emb: bool = False
     """Add embeddings of the side table genre.csv."""
@@ -213,7 +219,7 @@ class EvaluationConfig(Section):
     train_metric_users: Annotated[int, Field(ge=0)] = 500
     """Users (a fixed sample) whose last training item is ranked too, at every validation, as
     `train_<metric>`: the gap to `val_<metric>` shows overfitting. 0 switches it off."""
-    num_sampled_negatives: Annotated[int, Field(ge=0)] = 100
+    num_sampled_negatives: Annotated[int, Field(ge=0), UNUSED_IN_TRAINING] = 100
     """Negatives of the sampled ranking, reported under a name of its own; 0 switches it off."""
 
 

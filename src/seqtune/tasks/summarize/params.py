@@ -8,7 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from seqtune.contracts.config import (
+    UNUSED_IN_TRAINING,
     EarlyStopping,
+    OnlyIf,
     PositiveInt,
     Probability,
     RunConfig,
@@ -121,16 +123,20 @@ class PreprocessConfig(Section):
     """More dialogues than this share that do not fit stop the run before training."""
 
 
+ADAPTED = OnlyIf("enabled", (True,))
+SAMPLED = OnlyIf("do_sample", (True,))
+
+
 class LoraConfig(Section):
     """Low-rank adapters; the base model stays as it is."""
 
     enabled: bool = False
     """Train adapters alone."""
-    r: Annotated[int, Field(ge=1, le=512)] = 16
+    r: Annotated[int, Field(ge=1, le=512), ADAPTED] = 16
     """Rank."""
-    alpha: Annotated[float, Field(gt=0.0, le=1024.0)] = 32.0
+    alpha: Annotated[float, Field(gt=0.0, le=1024.0), ADAPTED] = 32.0
     """Scale: updates count alpha / r."""
-    dropout: Probability = 0.05
+    dropout: Annotated[Probability, ADAPTED] = 0.05
     """In front of the adapters."""
     targets: tuple[str, ...] = (
         "q_proj",
@@ -184,15 +190,15 @@ class GenerationConfig(Section):
     """Beams of the search; 1 is greedy."""
     do_sample: bool = False
     """Draw tokens instead of taking the likeliest."""
-    temperature: Annotated[float, Field(gt=0.0, le=5.0)] = 1.0
+    temperature: Annotated[float, Field(gt=0.0, le=5.0), SAMPLED] = 1.0
     """do_sample: below 1 the likely gets likelier."""
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    top_p: Annotated[float, Field(gt=0.0, le=1.0), SAMPLED] = 1.0
     """do_sample: only the likeliest tokens that make up this share."""
-    top_k: Annotated[int, Field(ge=0)] = 50
+    top_k: Annotated[int, Field(ge=0), SAMPLED] = 50
     """do_sample: only this many likeliest tokens; 0: all."""
     repetition_penalty: Annotated[float, Field(ge=1.0, le=5.0)] = 1.0
     """Above 1, what was written gets less likely."""
-    length_penalty: Annotated[float, Field(ge=-5.0, le=5.0)] = 1.0
+    length_penalty: Annotated[float, Field(ge=-5.0, le=5.0), OnlyIf("beams", range(2, 33))] = 1.0
     """Several beams: above 1 favours long summaries."""
     max_new_tokens: Tokens = 100
     """Longest summary."""
@@ -242,7 +248,7 @@ class EvaluationConfig(Section):
     """Longest summary at a validation."""
     train_metric_rows: Annotated[int, Field(ge=0)] = 0
     """Rows of the fit part that are summarised too, as `train_<metric>`; 0 switches it off."""
-    num_examples: Annotated[int, Field(ge=0, le=100)] = 5
+    num_examples: Annotated[int, Field(ge=0, le=100), UNUSED_IN_TRAINING] = 5
     """Best, worst and random summaries each that the report shows."""
 
 

@@ -11,14 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from seqtune.contracts.reads import watched
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.batches import EvalBatch, build_data, training_sample
 from seqtune.tasks.recommend.data import ITEMS_TABLE, SplitData
 from seqtune.tasks.recommend.metrics import ranking_metrics, target_ranks
 from seqtune.tasks.recommend.module import build_module
 from seqtune.tasks.recommend.params import RecommendConfig
-from seqtune.training import FitResult, fit, rehearse
+from seqtune.training import FitResult, fit
 
 
 def changed(config: RecommendConfig, **leaves: Any) -> RecommendConfig:
@@ -151,54 +150,3 @@ def test_the_sample_is_drawn_from_all_users(make_split: Callable[..., SplitData]
     split = make_split([(1, 2, 3, 4, 5)] * 50)
     some = training_sample(split, num_users=500, max_len=4, generator=np.random.default_rng(1))
     assert len(some.histories) == 50
-
-
-# what a training reads of its configuration (contracts.reads), here where a real task is
-
-
-def reads_of(config: RecommendConfig, split: SplitData, directory: Path) -> set[str]:
-    copy, reads = watched(config)
-    rehearse(TASK, copy, split, directory=directory)
-    return reads
-
-
-def test_a_rehearsal_reads_what_has_an_effect(
-    small: RecommendConfig, tiny_split: SplitData, tmp_path: Path
-) -> None:
-    reads = reads_of(small, tiny_split, tmp_path)
-    assert {
-        "seed",
-        "model.dropout_rate",
-        "model.last_item_mask_ratio",
-        "training.lr",
-        "training.batch_size",
-        "training.epochs",
-        "training.monitor",
-        "training.early_stopping.patience",
-        "evaluation.ks",
-    } <= reads
-    assert reads.isdisjoint(
-        {
-            "training.step_gamma",
-            "training.step_size_epochs",
-            "training.resume",
-            "evaluation.num_sampled_negatives",
-            "split.test_items",
-            "ingest.min_interactions",
-        }
-    )
-
-
-@pytest.mark.parametrize("warmup", [0.0, 0.5])
-def test_step_gamma_is_read_where_the_scheduler_steps(
-    small: RecommendConfig, tiny_split: SplitData, tmp_path: Path, warmup: float
-) -> None:
-    config = changed(small, training__scheduler="step", training__warmup_ratio=warmup)
-    assert "training.step_gamma" in reads_of(config, tiny_split, tmp_path)
-
-
-def test_a_watched_rehearsal_gives_the_same_losses(
-    small: RecommendConfig, tiny_split: SplitData, tmp_path: Path
-) -> None:
-    plain = rehearse(TASK, small, tiny_split, directory=tmp_path)
-    assert rehearse(TASK, watched(small)[0], tiny_split, directory=tmp_path).losses == plain.losses

@@ -1,0 +1,65 @@
+"""Refuses to search parameters that have no effect: the search would learn from noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from seqtune.contracts.config import has_effect
+from seqtune.contracts.errors import ConfigurationError, InfeasibleError
+from seqtune.contracts.seeds import derive_seed
+from seqtune.contracts.task import TaskSpec
+from seqtune.contracts.trials import Params
+from seqtune.tuning.goals.scoring import BY_EPOCH, Scoring
+from seqtune.tuning.spaces.space import Space
+
+from .objective import TrainTrial
+
+MAX_SAMPLES = 64
+
+
+def refuse_params_without_effect(objective: TrainTrial, space: Space, *, root: str) -> None:
+    """Every searched key must have an effect in some configuration of the space that has it."""
+    data = objective.task.open_data(objective.split)
+    met, effective = set[str](), set[str]()
+    for params in _samples(space):
+        if effective == set(space.keys):
+            return
+        try:
+            config = objective.resolve(params, data).config
+        except InfeasibleError:
+            continue
+        met |= set(params)
+        effective |= {key for key in params if has_effect(config, key)}
+    if unused := [key for key in space.keys if key in met - effective]:
+        raise ConfigurationError(
+            [
+                f"{root}.{key} is searched, but {objective.task.name} never reads it with the "
+                "other settings as they are; take it out (null), or give it a `when` that names "
+                "the values under which it matters"
+                for key in unused
+            ]
+        )
+
+
+def refuse_unmeasured_params(task: TaskSpec, space: Space, scoring: Scoring, *, root: str) -> None:
+    """Refuse keys that training never reads where every goal is measured by training."""
+    if any(not goal.metric.startswith(BY_EPOCH) for goal in scoring.all_goals):
+        return
+    if keys := [key for key in space.keys if key.split(".")[0] in task.after_training]:
+        goals = ", ".join(goal.metric for goal in scoring.all_goals)
+        raise ConfigurationError(
+            [
+                f"{root}.{key} is searched, but the search goes by {goals}, which training "
+                f"measures and this does not change; take it out (null), or name in "
+                f"tuning.objectives what {task.name} measures on trained weights"
+                for key in keys
+            ]
+        )
+
+
+def _samples(space: Space) -> Iterator[Params]:
+    """Configurations from all over the space, the middle first."""
+    size = len(space.keys)
+    yield space.from_unit([0.5] * size)
+    for index in range(MAX_SAMPLES):
+        yield space.from_unit([derive_seed(index, "cover", place) / 2**63 for place in range(size)])
