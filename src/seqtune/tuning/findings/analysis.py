@@ -16,7 +16,7 @@ from ..spaces.space import Parameter, Space
 from .importance import Importance
 from .overfitting import Finding, check_overfitting, gap, regularisation
 from .robust import NUM_ROBUST, is_among, robust_config
-from .spread import Mode, band, bounds, counts, is_single, top_trials
+from .spread import Mode, band, bounds, counts, top_trials
 
 NUM_SHARED = 10
 """Best trials that are looked at for what they share."""
@@ -144,7 +144,7 @@ def _findings(done: Sequence[Trial], **known: Any) -> list[Finding]:
 def _shared(parameter: Parameter, best: Sequence[Trial]) -> dict[str, Any] | None:
     """A row if the best trials agree on this parameter; `by_chance` says what a lottery gives."""
     having = [trial for trial in best if parameter.key in trial.params]
-    if len(having) < MIN_HAVING or is_single(parameter):
+    if len(having) < MIN_HAVING or parameter.is_single:
         return None
     if parameter.kind == "categorical":
         return _shared_choice(parameter, having)

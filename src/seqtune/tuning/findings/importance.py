@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.trials import Trial
 
+from ..sampling.registry import SAMPLERS
 from ..spaces.space import Space
 from .spread import Mode, finished
 
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 MIN_TRIALS = 25
-"""Finished trials under which an importance is noise (FACTS 7)."""
+"""Finished trials under which an importance is noise."""
 MIN_TOP = 5
 """Trials that the method wants among the best."""
 TOP_QUANTILE = 0.1
-MODEL_BASED = ("tpe", "gp", "cmaes", "nsga2")
 METHOD = "PED-ANOVA"
 
 
@@ -57,7 +57,7 @@ def importance(
     It draws nothing, so it needs no seed. Pruned trials count as tried and as never among the best:
     without them the trials of a pruned study are survivors only. A parameter that exists only
     beside some value of another counts where it exists; one with a single value has 0. `sampler`
-    says who proposed the trials: importances from the trials of a model are near chance (FACTS 7),
+    says who proposed the trials: importances from the trials of a model are near chance,
     because it has looked where it believed the best to be.
     """
     used = [t for t in finished(trials) if t.score is not None and math.isfinite(t.score)]
@@ -83,7 +83,7 @@ def _doubts(num_used: int, num_complete: int, sampler: str, total: float) -> lis
         reasons.append(f"{num_used} finished trials are too few, {MIN_TRIALS} are needed")
     elif num_complete < 2 * MIN_TOP:
         reasons.append(f"only {num_complete} of {num_used} trials were not pruned")
-    if sampler in MODEL_BASED:
+    if sampler in SAMPLERS and SAMPLERS[sampler].is_model_based:
         reasons.append(
             f"the trials were proposed by {sampler}, which makes importances near chance; use a "
             "space-filling sampler (sobol) in this stage to rely on them"

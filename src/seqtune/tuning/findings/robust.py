@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from seqtune.contracts.trials import Params, Trial, Value, ranked
 
 from ..spaces.space import Parameter, Space
-from .spread import Mode, band, counts, is_single, nearest, only_value
+from .spread import Mode, band, counts, nearest
 
 NUM_ROBUST = 5
 """Best trials that it is the mean of (SPEC 4.4)."""
@@ -37,8 +37,8 @@ def is_among(params: Params, trials: Sequence[Trial]) -> bool:
 
 
 def _centre(parameter: Parameter, done: Sequence[Trial], num: int) -> dict[str, Value]:
-    if is_single(parameter):
-        return {parameter.key: only_value(parameter)}
+    if parameter.is_single:
+        return {parameter.key: parameter.only_value}
     having = [trial for trial in done[:num] if parameter.key in trial.params]
     having = having or [trial for trial in done if parameter.key in trial.params][:1]
     if not having:

@@ -34,8 +34,6 @@ from ..findings.spread import (
     bounds,
     counts,
     finished,
-    is_single,
-    only_value,
     top_trials,
 )
 from ..spaces.space import Parameter, Space
@@ -121,13 +119,13 @@ def _proposal(
         return Proposal("untouched", target, f"{reason}: the medium space as written")
     quick = space[target.key] if target.key in space.keys else None
     top = top_trials(trials, share=config.top_share, mode=mode, key=target.key)
-    if quick is None or is_single(quick):
+    if quick is None or quick.is_single:
         text = "the quick stage did not search it: the medium space as written"
         return Proposal("untouched", target, text)
     if not top:
         text = "no finished trial had it: the medium space as written"
         return Proposal("untouched", target, text)
-    if is_single(target):
+    if target.is_single:
         return Proposal("untouched", target, _single_text(target, top))
     if (quick.kind, quick.log) != (target.kind, target.log):
         reason = (
@@ -162,7 +160,7 @@ def _frame(quick: Parameter, target: Parameter) -> Parameter:
 
 
 def _single_text(target: Parameter, top: Sequence[Trial]) -> str:
-    value = only_value(target)
+    value = target.only_value
     num = sum(trial.params[target.key] == value for trial in top)
     text = (
         f"the medium space gives one value, {value}, and {num} of the top {len(top)} trials have it"

@@ -8,7 +8,7 @@ complete trials only. Both are mended in a copy, by Optuna's public interface.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import optuna
@@ -18,12 +18,18 @@ from seqtune.contracts.trials import Params
 
 from ..spaces.space import Space
 from ..studies.storage import quiet_optuna
+from .chosen import ChosenSampler
+from .samplers.sobol import next_point
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.study import Study, StudyDirection
     from optuna.trial import FrozenTrial
 
+    from .registry import SamplerContext
+
+MIN_LEARNED = 2
+"""Trials without which no model says anything."""
 SEEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 REFUSED = "refused"
 
@@ -100,3 +106,21 @@ def proposed(
         )
         study.add_trials(past)
         return space.suggest(study.ask())
+
+
+def by_model(
+    context: SamplerContext,
+    propose: Callable[[Study, list[FrozenTrial], SamplerContext], Params],
+) -> ChosenSampler:
+    """A space-filling point at first, and while there is nothing to learn from; then the model."""
+    filling = next_point(context)
+
+    def choose(study: Study, trial: FrozenTrial) -> Params:
+        if context.rank < context.config.startup_trials:
+            return context.space.from_unit(filling)
+        past = known_trials(study, context.space, but=trial.number)
+        if sum(one.state.is_finished() for one in past) < MIN_LEARNED:
+            return context.space.from_unit(filling)
+        return propose(study, past, context)
+
+    return ChosenSampler(choose, seed=context.seed)

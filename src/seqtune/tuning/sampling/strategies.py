@@ -10,7 +10,7 @@ from seqtune.contracts.errors import ConfigurationError, did_you_mean
 from seqtune.contracts.trials import Params, Trial, Value, ranked
 
 from ..config import GroupConfig, StrategyConfig
-from ..findings.spread import bounds, from_scale, is_single, round_out, to_scale
+from ..findings.spread import bounds, from_scale, round_out, to_scale
 from ..plan import StudyPlan
 from ..spaces.space import Parameter, Space
 
@@ -86,7 +86,7 @@ def _reason(
 
 
 def _numeric(space: Space) -> list[Parameter]:
-    return [one for one in space.parameters if one.kind != "categorical" and not is_single(one)]
+    return [one for one in space.parameters if one.kind != "categorical" and not one.is_single]
 
 
 def _ranges(space: Space) -> dict[str, tuple[float, float]]:
