@@ -20,7 +20,8 @@ from seqtune.tuning.parameters import TuningParameters
 from seqtune.tuning.plan import Objective, StudyPlan
 from seqtune.tuning.search.stage import StudyResult, run_study
 from seqtune.tuning.spaces.space import Space
-from seqtune.tuning.studies.storage import StorageRef, backup
+from seqtune.tuning.studies.copies import backup
+from seqtune.tuning.studies.ref import StorageRef
 
 from .._processes import Engine
 from .._resolution import EPOCHS, resolve_trial

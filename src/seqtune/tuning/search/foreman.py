@@ -26,11 +26,11 @@ from ..studies.records import (
     to_trial,
 )
 from ..studies.ref import StorageRef
+from ..studies.stored_study import StoredStudy
 from ..studies.study import recover
 from .progress import Standing, View, duration_text
 
 if TYPE_CHECKING:
-    import optuna
     from optuna.trial import FrozenTrial
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class StudyForeman:
 
     def __init__(
         self,
-        study: optuna.Study,
+        study: StoredStudy,
         plan: StudyPlan,
         *,
         ref: StorageRef,

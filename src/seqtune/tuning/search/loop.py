@@ -36,6 +36,8 @@ from ..studies.faults import (
     explained,
     with_retries,
 )
+from ..studies.heartbeat import beating
+from ..studies.processes import worker_identity
 from ..studies.records import (
     WORKER,
     closing_reason,
@@ -46,10 +48,9 @@ from ..studies.records import (
     set_closing,
     state_of,
     to_trial,
-    worker_identity,
 )
 from ..studies.ref import StorageRef
-from ..studies.storage import beating, quiet_optuna
+from ..studies.storage import quiet_optuna
 from ..studies.study import load_study
 from .listener import EpochListener, mode_of
 from .outcomes import describe, tell

@@ -35,6 +35,4 @@ def _bracket(root: int, number: int, factor: int) -> int:
     return next(i for i in range(number) if place < sum(shares[: i + 1]))
 
 
-ENTRY = PruningRule(
-    reason, "halving says so within its bracket; the later brackets begin to ask later"
-)
+ENTRY = PruningRule(reason, "halving says so within its bracket; later brackets begin later")
