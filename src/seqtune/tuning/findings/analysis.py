@@ -1,4 +1,4 @@
-"""What a stage has found, as plain values: for its report, its figures and YAML (SPEC 4.4)."""
+"""What a stage has found, as plain values: for its report, its figures and YAML."""
 
 from __future__ import annotations
 
@@ -82,14 +82,18 @@ def analyse(
         _row(rank, trial, metric=metric, mode=mode, train_metric=train_metric)
         for rank, trial in enumerate(done[:top], start=1)
     ]
-    findings = _findings(
-        done,
-        space=space,
-        metric=metric,
-        mode=mode,
-        training_values=training_values or {},
-        train_metric=train_metric,
-    )
+    findings = [
+        finding
+        for best in done[:1]
+        for finding in check_overfitting(
+            best,
+            space=space,
+            metric=metric,
+            mode=mode,
+            training_values=training_values or {},
+            train_metric=train_metric,
+        )
+    ]
     shared = [row for p in space.parameters if (row := _shared(p, done[:NUM_SHARED]))]
     robust = robust_config(trials, space=space, mode=mode)
     return Analysis(
@@ -132,10 +136,6 @@ def _reasons(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     found = Counter((trial.state, trial.reason) for trial in trials if trial.reason)
     ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return [{"state": state, "reason": reason, "num": num} for (state, reason), num in ordered]
-
-
-def _findings(done: Sequence[Trial], **known: Any) -> list[Finding]:
-    return check_overfitting(done[0], **known) if done else []
 
 
 # ---- what the best share ---------------------------------------------------------------------

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.trials import Trial
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 MIN_TRIALS = 25
-"""Finished trials under which an importance is noise."""
+"""With fewer finished trials an importance is noise."""
 MIN_TOP = 5
 """Trials that the method wants among the best."""
 TOP_QUANTILE = 0.1
@@ -40,13 +40,7 @@ class Importance:
     note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "values": dict(self.values),
-            "method": self.method,
-            "num_trials": self.num_trials,
-            "is_noise": self.is_noise,
-            "note": self.note,
-        }
+        return asdict(self)
 
 
 def importance(

@@ -13,7 +13,7 @@ from .spread import Mode, band, finished
 
 GAP_WARN = 0.02
 GAP_BAD = 0.03
-"""Train metric less valid metric at the best epoch (SPEC 4.4)."""
+"""Train metric less valid metric at the best epoch."""
 PREFERENCE = 0.1
 """A shift of the top trials' mean by less than this share of the range says nothing."""
 

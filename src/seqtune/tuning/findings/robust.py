@@ -10,7 +10,7 @@ from ..spaces.space import Parameter, Space
 from .spread import Mode, band, counts, nearest
 
 NUM_ROBUST = 5
-"""Best trials that it is the mean of (SPEC 4.4)."""
+"""Best trials that it is the mean of."""
 
 
 def robust_config(

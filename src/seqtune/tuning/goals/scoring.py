@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from seqtune.contracts.errors import (
-    ConfigurationError,
-    TrainingError,
-)
+from seqtune.contracts.errors import ConfigurationError, TrainingError
 
 from ..config import GapPenalty, Goal
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.trials import Params
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial
+from .registry import SamplerContext
 
-    from .registry import SamplerContext
-
-Choose = Callable[["Study", "FrozenTrial"], Params]
+Choose = Callable[[Study, FrozenTrial], Params]
 NUMPY_SEEDS = 2**32
 
 

@@ -30,12 +30,7 @@ from ..plan import Objective, StudyPlan
 from ..sampling.samplers import build_sampler, check_sampler, num_configurations
 from ..sampling.strategies import adaptive_space
 from ..spaces.space import Space
-from ..studies.faults import (
-    FIRST_PATIENCE_SECONDS,
-    PATIENCE_SECONDS,
-    explained,
-    with_retries,
-)
+from ..studies.faults import FIRST_PATIENCE_SECONDS, PATIENCE_SECONDS, explained, with_retries
 from ..studies.heartbeat import beating
 from ..studies.processes import worker_identity
 from ..studies.records import (

@@ -119,11 +119,7 @@ class Parameter:
 
     def distribution(self) -> BaseDistribution:
         """The same as Optuna says it."""
-        from optuna.distributions import (
-            CategoricalDistribution,
-            FloatDistribution,
-            IntDistribution,
-        )
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.kind == "categorical":
             return CategoricalDistribution(self.choices)

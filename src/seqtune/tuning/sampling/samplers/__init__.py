@@ -6,19 +6,15 @@ trial's rank. A search that was stopped anywhere therefore continues with the sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from optuna.samplers import BaseSampler
 
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.seeds import derive_seed
 
+from ...config import SamplerConfig
+from ...spaces.space import Space
 from ..chosen import NUMPY_SEEDS
 from ..registry import SAMPLERS, SamplerContext
-
-if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
-
-    from ...config import SamplerConfig
-    from ...spaces.space import Space
 
 
 def build_sampler(

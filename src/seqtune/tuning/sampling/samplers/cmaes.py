@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.samplers import BaseSampler
-from optuna.study import StudyDirection
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
 
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.trials import Params
@@ -20,10 +20,6 @@ from ...spaces.space import Parameter, Space
 from ..mirror import by_model
 from ..registry import Sampler, SamplerContext
 from .random import random_point
-
-if TYPE_CHECKING:
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial
 
 SIGMA = 0.2
 """First step, as a share of each range."""
@@ -137,8 +133,9 @@ def propose(study: Study, past: list[FrozenTrial], context: SamplerContext) -> P
     )
 
 
-def build(context: SamplerContext) -> BaseSampler:
-    return by_model(context, propose)
-
-
-ENTRY = Sampler(build, "ranges of numbers, one goal, many trials", is_model_based=True, check=check)
+ENTRY = Sampler(
+    partial(by_model, propose=propose),
+    "ranges of numbers, one goal, many trials",
+    is_model_based=True,
+    check=check,
+)

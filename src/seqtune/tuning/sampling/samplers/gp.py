@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
 
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from seqtune.contracts.trials import Params
 
 from ..mirror import MIN_LEARNED, by_model, proposed, with_constraint
 from ..registry import Sampler, SamplerContext
 from .tpe import propose as propose_by_tpe
-
-if TYPE_CHECKING:
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial
 
 
 def propose(study: Study, past: list[FrozenTrial], context: SamplerContext) -> Params:
@@ -33,8 +31,6 @@ def propose(study: Study, past: list[FrozenTrial], context: SamplerContext) -> P
     return proposed(past, context.space, model, directions=study.directions)
 
 
-def build(context: SamplerContext) -> BaseSampler:
-    return by_model(context, propose)
-
-
-ENTRY = Sampler(build, "few, expensive trials of one goal", is_model_based=True)
+ENTRY = Sampler(
+    partial(by_model, propose=propose), "few, expensive trials of one goal", is_model_based=True
+)

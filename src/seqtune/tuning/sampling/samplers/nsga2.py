@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from ..chosen import random_value
 from ..registry import Sampler, SamplerContext
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial
 
 MIN_POPULATION, MAX_POPULATION, GENERATIONS = 4, 50, 5
 """A population that leaves room for about so many generations."""

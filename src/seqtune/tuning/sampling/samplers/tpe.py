@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
 
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from seqtune.contracts.trials import Params
 
 from ..mirror import by_model, proposed
 from ..registry import Sampler, SamplerContext
-
-if TYPE_CHECKING:
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial
 
 
 def propose(study: Study, past: list[FrozenTrial], context: SamplerContext) -> Params:
@@ -23,8 +21,8 @@ def propose(study: Study, past: list[FrozenTrial], context: SamplerContext) -> P
     return proposed(past, context.space, model, directions=study.directions)
 
 
-def build(context: SamplerContext) -> BaseSampler:
-    return by_model(context, propose)
-
-
-ENTRY = Sampler(build, "many trials, conditions, several goals", is_model_based=True)
+ENTRY = Sampler(
+    partial(by_model, propose=propose),
+    "many trials, conditions, several goals",
+    is_model_based=True,
+)
