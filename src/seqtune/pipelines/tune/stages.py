@@ -15,7 +15,7 @@ from seqtune.contracts.resolve import flatten
 from seqtune.contracts.task import TaskSpec
 from seqtune.contracts.trials import Params, Trial
 from seqtune.tuning.budgets.plans import StageBudget, enabled_stages, plan_stages
-from seqtune.tuning.goals.objectives import Scoring
+from seqtune.tuning.goals.scoring import Scoring
 from seqtune.tuning.parameters import TuningParameters
 from seqtune.tuning.plan import Objective, StudyPlan
 from seqtune.tuning.search.stage import StudyResult, run_study

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from seqtune.contracts.errors import TuningError
@@ -204,15 +204,13 @@ def _placed(rows: Sequence[Row], most: int, mode: Mode) -> list[Row]:
 
     ordered = sorted(rows, key=place)
     return [
-        Row(**{**vars(row), "rank_after": rank if row.num else None, "note": _note(row, most)})
+        replace(
+            row,
+            rank_after=rank if row.num else None,
+            note=row.note or (f"{row.num} of {most} seeds were run" if row.num < most else ""),
+        )
         for rank, row in enumerate(ordered, start=1)
     ]
-
-
-def _note(row: Row, most: int) -> str:
-    if row.note or row.num == most:
-        return row.note
-    return f"{row.num} of {most} seeds were run"
 
 
 def _lead(rows: Sequence[Row], most: int, mode: Mode) -> tuple[bool | None, str]:

@@ -10,19 +10,7 @@ from seqtune.contracts.errors import ConfigurationError, TuningError
 from seqtune.contracts.trials import Trial, ranked
 
 from ..config import Goal, PickConfig, TuningConfig
-from .forbidden import check_forbidden, forbidden_reason
-from .scoring import Score, Scoring, known_at_the_end
-
-__all__ = [
-    "Pick",
-    "Score",
-    "Scoring",
-    "check_forbidden",
-    "check_objectives",
-    "forbidden_reason",
-    "pareto_front",
-    "pick",
-]
+from .scoring import Scoring, known_at_the_end
 
 
 class Pick(NamedTuple):

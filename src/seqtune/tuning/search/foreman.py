@@ -101,7 +101,9 @@ class StudyForeman:
             self._judge()
             standing = self._standing()
         self._away_since = None
-        self._next_look = self._clock() + _pause(len(trials))
+        is_many = len(trials) > MANY_TRIALS
+        pause = SECONDS_BETWEEN_LOOKS_AT_MANY if is_many else SECONDS_BETWEEN_LOOKS
+        self._next_look = self._clock() + pause
         self._view.show(standing, ended)
         # a failure ends the study in good order too: workers see that it is closing
         return Verdict(kill=self._overdue(trials))
@@ -268,10 +270,6 @@ class StudyForeman:
         if self._clock() - self._away_since > PATIENCE_SECONDS:
             raise error
         self._next_look = self._clock() + SECONDS_BETWEEN_LOOKS_AT_MANY
-
-
-def _pause(num_trials: int) -> float:
-    return SECONDS_BETWEEN_LOOKS if num_trials <= MANY_TRIALS else SECONDS_BETWEEN_LOOKS_AT_MANY
 
 
 def _last_in_a_row(trials: Sequence[Trial], state: str) -> list[Trial]:

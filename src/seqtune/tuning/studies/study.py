@@ -69,9 +69,8 @@ def open_study(ref: StorageRef, plan: StudyPlan) -> OpenedStudy:
         with explained(ref):
             check_file(ref.file)
     storage = open_storage(ref)
-    name = study_name(plan)
     with explained(ref), quiet_optuna():
-        study, is_new = _create_or_load(storage, name, plan)
+        study, is_new = _create_or_load(storage, study_name(plan), plan)
         _describe(study, plan)
         notes = _notes_on_new(study, plan) if is_new else _notes_on_old(study, plan)
     return OpenedStudy(study, is_new, notes)
@@ -124,11 +123,8 @@ def _describe(study: StoredStudy, plan: StudyPlan) -> None:
 def _notes_on_old(study: StoredStudy, plan: StudyPlan) -> tuple[str, ...]:
     counts = count(study)
     ended = [f"{counts.finished} of {plan.total} trials finished"]
-    ended += [
-        f"{number} {word}"
-        for word, number in (("infeasible", counts.infeasible), ("failed", counts.failed))
-        if number
-    ]
+    ended += [f"{counts.infeasible} infeasible"] if counts.infeasible else []
+    ended += [f"{counts.failed} failed"] if counts.failed else []
     return (f"taking up study {study.study_name}: {', '.join(ended)}",)
 
 
