@@ -122,9 +122,6 @@ def settle_pruner(
     return "none" if sampler == "gp" or only_at_the_end else "median"
 
 
-# ---- faults --------------------------------------------------------------------------------------
-
-
 def _require_budget(budget: str, *, root: str) -> None:
     if budget in BUDGETS:
         return
@@ -146,9 +143,6 @@ def _require_something_searched(stages: tuple[str, ...], spaces: Mapping[str, Sp
     ]
     if faults:
         raise ConfigurationError(faults)
-
-
-# ---- sizes ---------------------------------------------------------------------------------------
 
 
 def _by_name(config: TuningConfig, stage: str) -> Planned:
@@ -212,9 +206,6 @@ def _given_trials(config: TuningConfig, stage: str) -> int | None:
         chosen = [one for one in strategy.groups if strategy.only_group in (None, one.name)]
         return sum(group.trials for group in chosen)
     return _written(config, stage).trials
-
-
-# ---- everything settled --------------------------------------------------------------------------
 
 
 def _settled(config: TuningConfig, stage: str, planned: Planned, *, space: Space) -> StageBudget:

@@ -34,12 +34,10 @@ class Agreement:
 
 
 def rank_correlation(trials: Sequence[Trial], *, at_epoch: int, mode: Mode) -> Agreement:
-    """How the ranking at `at_epoch` agrees with the one at the end, by curves of long trials.
+    """How the ranking at `at_epoch` agrees with the one at the end, by curves of complete trials.
 
-    Both sides are the best value so far, which is what a stage ranks by. Complete trials count,
-    those that early stopping ended included. What it is not: a comparison of separate runs. Both
-    values come from one run with one seed and one learning rate schedule, and pruned trials (the
-    bad ones) have no end: the first makes the number higher than it would be, the second lower.
+    Both sides are the best value so far, of one run: with separate runs it would be lower, with the
+    pruned trials, which are the bad ones, higher.
     """
     done = [trial for trial in trials if trial.state == "complete" and trial.curve]
     longest = max((trial.num_epochs for trial in done), default=0)
@@ -66,11 +64,10 @@ def rank_correlation(trials: Sequence[Trial], *, at_epoch: int, mode: Mode) -> A
 def estimated_rank_correlation(
     trials: Sequence[Trial], *, short_epochs: int, long_epochs: int, mode: Mode
 ) -> Agreement:
-    """The same before any long training was done, from the curves of the short stage.
+    """An estimate before any long training: 8 of 20 epochs stand in for 20 of 50.
 
-    An epoch as early in the short budget as the short one is in the long stands in for it: 8 of
-    20 epochs for 20 of 50. It is an estimate: early epochs rank worse than later ones (so the true
-    value tends to be higher), and it knows nothing of what sets in late, such as overfitting.
+    Early epochs rank worse than later ones, so the true value tends to be higher; what sets in
+    late, such as overfitting, is not seen.
     """
     early = max(1, round(short_epochs * short_epochs / max(long_epochs, 1)))
     if long_epochs <= short_epochs:

@@ -138,9 +138,6 @@ def _reasons(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     return [{"state": state, "reason": reason, "num": num} for (state, reason), num in ordered]
 
 
-# ---- what the best share ---------------------------------------------------------------------
-
-
 def _shared(parameter: Parameter, best: Sequence[Trial]) -> dict[str, Any] | None:
     """A row if the best trials agree on this parameter; `by_chance` says what a lottery gives."""
     having = [trial for trial in best if parameter.key in trial.params]
@@ -195,9 +192,6 @@ def _variation(values: Sequence[float]) -> float | None:
     mean = math.fsum(values) / len(values)
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return spread / abs(mean) if mean else (0.0 if not spread else None)
-
-
-# ---- the headline ----------------------------------------------------------------------------
 
 
 def _headline(

@@ -166,9 +166,6 @@ def judge_seeds(trials: Sequence[Trial], *, mode: Mode) -> SeedReport:
     )
 
 
-# ---- rows ------------------------------------------------------------------------------------
-
-
 def _row(rank: int, trial: Trial, reruns: Sequence[Trial]) -> Row:
     own = _configuration(trial.params)
     mine = [rerun for rerun in reruns if _configuration(rerun.params) == own]

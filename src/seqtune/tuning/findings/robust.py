@@ -18,10 +18,9 @@ def robust_config(
 ) -> dict[str, Value]:
     """The mean of the best trials: geometric for log, the most frequent of choices, on the grid.
 
-    A parameter that exists only beside some value of another is there if that value was taken, and
-    is the mean over those of the best trials that had it; if none had, the best trial of all that
-    did decides, and without one it is left to the configuration. Never run as such: it is a
-    proposal, and shapes that exclude each other are for the task to check.
+    A conditional parameter is there if its condition holds: the mean over those of the best trials
+    that had it, or else the value of the best trial of all that did. It was never run as such, and
+    shapes that exclude each other are for the task to check.
     """
     done = ranked(trials, mode=mode)
     values: dict[str, Value] = {}

@@ -192,9 +192,6 @@ def _kind(parameter: Parameter) -> str:
     return f"a logarithmic {parameter.kind}" if parameter.log else f"a {parameter.kind}"
 
 
-# ---- conditions ------------------------------------------------------------------------------
-
-
 def _with_live_conditions(proposals: dict[str, Proposal], target: Space) -> dict[str, Proposal]:
     """A child whose condition cannot hold any more drops out; values that are gone do too."""
     settled: dict[str, Proposal] = {}

@@ -49,8 +49,7 @@ def adaptive_decisions(
     """One decision after each window of finished trials, from the second window on.
 
     Where the best improved by less than `min_improvement`, ranges shrink around it; otherwise they
-    widen again. They never leave the space as it was given, nor go below a floor. Choices stay as
-    they are: Optuna allows no others within a study.
+    widen again, within the space and above the floors. Choices stay: Optuna allows no others.
     """
     finished = [one for one in sorted(trials, key=lambda one: one.number) if one.is_finished]
     window, ranges = strategy.window, {one.key: bounds(one) for one in _numeric(space)}
@@ -136,8 +135,8 @@ class Part(NamedTuple):
 def group_parts(plan: StudyPlan) -> tuple[Part, ...]:
     """The parts of the plan's strategy in their order, or the one of `only_group`.
 
-    `all` is every parameter. A parameter without a group is searched there, and nowhere else:
-    without `all` that is a fault, because it would never be searched.
+    `all` is every parameter. Without it, a parameter that has no group would never be searched,
+    which is a fault.
     """
     only = plan.strategy.only_group
     chosen = [one for one in plan.strategy.groups if only in (None, one.name)]
@@ -152,9 +151,8 @@ def group_parts(plan: StudyPlan) -> tuple[Part, ...]:
 def part_plan(plan: StudyPlan, part: Part, best: Params) -> StudyPlan:
     """The study of one part.
 
-    What it does not search is fixed to the best values so far (`best`, empty at first: the
-    configuration as it stands). A condition on a parameter that has no value yet takes that
-    parameter into the part. `all` begins with the best configuration.
+    What it does not search is fixed to the best values so far. A condition on a parameter that has
+    no value yet takes that parameter into the part. `all` begins with the best configuration.
     """
     keys = _with_parents(plan.space, part.keys, best)
     others = {key: value for key, value in best.items() if key not in keys}

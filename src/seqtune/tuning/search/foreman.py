@@ -79,8 +79,6 @@ class StudyForeman:
         self._take_in(self._trials())
         self.ended = []
 
-    # ---- contracts.work.Foreman --------------------------------------------------------------
-
     def look(self) -> Verdict:
         """Take in what has ended, and judge."""
         if self._clock() < self._next_look:
@@ -135,8 +133,6 @@ class StudyForeman:
         retries = self._plan.guards.max_retries
         recover(self._study, max_retries=retries, grace_seconds=grace, condemned=self._condemned)
 
-    # ---- what has happened -------------------------------------------------------------------
-
     def _trials(self) -> list[FrozenTrial]:
         trials = self._study.get_trials(deepcopy=False)
         return [trial for trial in trials if not is_imported(trial)]
@@ -174,8 +170,6 @@ class StudyForeman:
         mean = sum(self._seconds) / len(self._seconds)
         left = mean * missing / max(1, min(self._num_workers, missing))
         return left if self._deadline is None else min(left, self._deadline - self._clock())
-
-    # ---- what to do about it -----------------------------------------------------------------
 
     def _judge(self) -> None:
         if self.stopped:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class EpochListener:
     """The `report` of one trial.
 
-    A run that goes on from a saved state repeats epochs: what is known of them stays, and only
-    the newest one is judged again, because a kill may have come between report and judgement.
+    A resumed run repeats epochs: only the newest known one is judged again, because a kill may have
+    come between report and judgement.
     """
 
     def __init__(

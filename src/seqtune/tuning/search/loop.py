@@ -88,12 +88,9 @@ class SearchWork:
                 self._try(*asked)
 
     def _first_patience(self) -> float:
-        """A worker that begins with the search may have a wrong address; a later one stands in
-        for a worker that was answered."""
+        """Shorter at the start of a search, when the address may be wrong."""
         is_early = time.time() - self.since < EARLY_SECONDS
         return FIRST_PATIENCE_SECONDS if is_early else PATIENCE_SECONDS
-
-    # ---- whether to begin --------------------------------------------------------------------
 
     def _may_begin(self, study: optuna.Study) -> bool:
         """Wait until it is certain whether another trial is needed."""
@@ -124,8 +121,6 @@ class SearchWork:
     def _is_exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
         number = num_configurations(self.plan.sampler, self.plan.space)
         return number is not None and sum(is_drawn(trial) for trial in trials) >= number
-
-    # ---- a configuration ---------------------------------------------------------------------
 
     def _ask(
         self, study: optuna.Study, place: Place
@@ -166,8 +161,6 @@ class SearchWork:
             return self.plan.space
         own = [to_trial(trial) for trial in own_trials(trials)]
         return adaptive_space(self.plan.space, own, self.plan.strategy, mode_of(self.plan))
-
-    # ---- a trial -----------------------------------------------------------------------------
 
     def _try(self, trial: optuna.Trial, frozen: FrozenTrial, space: Space) -> None:
         """Run it, and write down what became of it."""

@@ -25,8 +25,7 @@ ROWS_AT_ONCE = 5000
 def backup(ref: StorageRef, *, keep: int) -> Path | None:
     """Copy the study file beside it, as it is; the newest `keep` copies stay.
 
-    Call it once before a run writes. None where there is nothing to copy: a server (which has
-    backups of its own), no file yet, or no change since the newest copy.
+    None where there is nothing to copy: a server, no file yet, or no change since the newest copy.
     """
     file = ref.file
     if file is None or not file.exists() or not keep:

@@ -57,9 +57,6 @@ def warm_start(study: optuna.Study, plan: StudyPlan, ref: StorageRef) -> str:
     return f"learning from {source.study_name}: {len(usable)} trials{note}"
 
 
-# ---- reading ------------------------------------------------------------------------------------
-
-
 def read_foreign(file: Path) -> optuna.Study:
     """The study in a file that seqtune need not have written. The file is not changed."""
     if not file.exists():
@@ -103,9 +100,6 @@ def _load(storage: BaseStorage, file: Path) -> optuna.Study:
             "file of its own (optuna.copy_study)"
         )
     return optuna.load_study(study_name=known[0], storage=storage)
-
-
-# ---- comparing ----------------------------------------------------------------------------------
 
 
 def _complete(source: optuna.Study) -> list[FrozenTrial]:
@@ -199,9 +193,6 @@ def _described(distribution: Any) -> str:
     if hasattr(distribution, "choices"):
         return f"one of {', '.join(map(repr, distribution.choices))}"
     return f"[{distribution.low}, {distribution.high}]"
-
-
-# ---- taking over --------------------------------------------------------------------------------
 
 
 def _adopt(

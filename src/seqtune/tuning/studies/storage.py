@@ -48,8 +48,8 @@ def reach(ref: StorageRef) -> BaseStorage:
 def open_storage(ref: StorageRef, *, num_threads: int = 1) -> RDBStorage:
     """A connection to the studies; tables are made where there are none yet.
 
-    At rest it holds one connection for each of `num_threads`. One more comes and goes where a
-    heartbeat falls into a transaction.
+    It holds one connection for each of `num_threads`, and one more while a heartbeat falls into a
+    transaction.
     """
     with explained(ref):
         if ref.file is not None:

@@ -62,8 +62,8 @@ def study_name(plan: StudyPlan) -> str:
 def open_study(ref: StorageRef, plan: StudyPlan) -> OpenedStudy:
     """The study of this plan, made where there is none yet.
 
-    Called in the parent before any worker starts. A study of the same task and stage that
-    differs in anything that counts stays as it is, under its own name.
+    Called in the parent before any worker starts. One that differs in anything that counts is
+    another study, and stays.
     """
     if ref.file is not None:
         with explained(ref):
@@ -117,9 +117,6 @@ def _describe(study: StoredStudy, plan: StudyPlan) -> None:
     study.set_user_attr(IDENTITY, plan.identity())
 
 
-# ---- what is said about it ----------------------------------------------------------------------
-
-
 def _notes_on_old(study: StoredStudy, plan: StudyPlan) -> tuple[str, ...]:
     counts = count(study)
     ended = [f"{counts.finished} of {plan.total} trials finished"]
@@ -170,9 +167,6 @@ def _short(values: Mapping[str, Any], key: str) -> str:
         return "absent"
     text = canonical_json(values[key])
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
-
-
-# ---- after a kill -------------------------------------------------------------------------------
 
 
 def recover(
