@@ -137,7 +137,7 @@ def study(*, trials: int, clock: str) -> Found:
     from seqtune.tuning.plan import StudyPlan
     from seqtune.tuning.search.stage import run_study
     from seqtune.tuning.spaces.space import parse_space
-    from seqtune.tuning.studies.storage import StorageRef
+    from seqtune.tuning.studies.ref import StorageRef
 
     now = CLOCKS[clock]
     calls: list[tuple[float, float]] = []

@@ -27,7 +27,7 @@ from seqtune.tuning.findings.agreement import estimated_rank_correlation
 from seqtune.tuning.findings.importance import importance
 from seqtune.tuning.narrowing.decisions import Narrowed
 from seqtune.tuning.narrowing.narrow import narrow
-from seqtune.tuning.sampling.pruners import build_pruner
+from seqtune.tuning.sampling.pruners import Pruner
 from seqtune.tuning.sampling.samplers import build_sampler
 from seqtune.tuning.spaces.space import Space
 
@@ -105,7 +105,7 @@ class Stage:
         """The epoch after which the engine's pruner stops this curve."""
         if self.pruning.kind == "none":
             return None
-        pruner = build_pruner(self.pruning, epochs=self.epochs, mode="max")
+        pruner = Pruner(self.pruning, epochs=self.epochs, mode="max")
         seen: dict[int, float] = {}
         for epoch, value in enumerate(curve, start=1):
             seen[epoch] = float(value)

@@ -34,7 +34,7 @@ from seqtune.tuning.goals.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
 from seqtune.tuning.search.stage import run_study
 from seqtune.tuning.spaces.space import parse_space
-from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.ref import StorageRef
 
 PLACES = 2
 """Workers on each node."""

@@ -40,7 +40,8 @@ from seqtune.tuning.goals.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
 from seqtune.tuning.search.stage import run_study
 from seqtune.tuning.spaces.space import parse_space
-from seqtune.tuning.studies.records import WORKER, worker_identity
+from seqtune.tuning.studies.processes import worker_identity
+from seqtune.tuning.studies.records import WORKER
 from seqtune.tuning.studies.ref import StorageRef
 from seqtune.tuning.studies.storage import quiet_optuna
 from seqtune.tuning.studies.study import load_study, open_study

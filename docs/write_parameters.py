@@ -38,6 +38,7 @@ from seqtune.tasks.summarize.params import SummarizeConfig
 from seqtune.tracking.config import TrackingConfig
 from seqtune.tuning.budgets.sizes import BUDGETS
 from seqtune.tuning.config import StageConfig, TuningConfig
+from seqtune.tuning.sampling.registry import PRUNERS, SAMPLERS
 from seqtune.tuning.spaces.parameter import Parameter
 from seqtune.tuning.spaces.parsing import FIELDS
 from seqtune.tuning.spaces.space import parse_space
@@ -108,7 +109,7 @@ def page() -> str:
         parts += _group(group)
     for task in TASKS:
         parts += [*_spaces(task), *_presets(task)]
-    return "\n\n".join([*parts, *_budgets()]) + "\n"
+    return "\n\n".join([*parts, *_budgets(), *_samplers_and_pruners()]) + "\n"
 
 
 def known_keys() -> set[str]:
@@ -477,6 +478,17 @@ def _budgets() -> Iterator[str]:
 
     rows = (f"| `{name}` | {cells(sizes)} |" for name, sizes in BUDGETS.items())
     yield _table(("budget", *stages), rows)
+
+
+def _samplers_and_pruners() -> Iterator[str]:
+    yield "## Samplers"
+    yield "What `tuning.sampler.kind` and `tuning.stages.<stage>.sampler` may be, beside `auto`."
+    rows = (f"| `{name}` | {SAMPLERS[name].summary} |" for name in SAMPLERS.names())
+    yield _table(("sampler", "take it for"), rows)
+    yield "## Pruners"
+    yield "The same for pruners, beside `auto` and `none`."
+    rows = (f"| `{name}` | {PRUNERS[name].summary} |" for name in PRUNERS.names())
+    yield _table(("pruner", "a trial is stopped when"), rows)
 
 
 INTRODUCTION = """\

@@ -20,7 +20,7 @@ from toy_searches import Toy, run, toy_plan
 from toy_servers import MariaDB, PostgreSQL, Server, free_port
 
 from seqtune.contracts.trials import Trial
-from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.ref import StorageRef
 
 pytestmark = pytest.mark.slow  # one connection, one restart: tests/unit/tuning/test_{storage,proxy}
 

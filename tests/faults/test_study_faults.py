@@ -19,8 +19,10 @@ from toy_studies import begin, finish, run_one, toy_plan
 
 from seqtune.contracts.errors import ArtifactError, StorageError
 from seqtune.tuning.studies import faults as storage_faults
+from seqtune.tuning.studies.copies import backup
+from seqtune.tuning.studies.faults import explained
 from seqtune.tuning.studies.records import count
-from seqtune.tuning.studies.storage import StorageRef, backup, explained
+from seqtune.tuning.studies.ref import StorageRef
 from seqtune.tuning.studies.study import load_study, open_study, study_name
 
 PLAN = toy_plan()
@@ -100,7 +102,7 @@ def test_an_emptied_file_is_no_new_study(ref: StorageRef) -> None:
 
 def test_a_file_damaged_under_a_running_worker_is_named(ref: StorageRef) -> None:
     study = open_study(ref, PLAN).study
-    study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
+    study.storage.engine.dispose()  # type: ignore[attr-defined]
     overwrite(ref.file)
     with pytest.raises(ArtifactError, match="is damaged"), explained(ref):
         study.ask()

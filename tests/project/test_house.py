@@ -165,7 +165,7 @@ from toy_studies import quadratic, toy_plan
 from seqtune.contracts.work import Place
 from seqtune.tuning.config import SamplerConfig
 from seqtune.tuning.search.stage import run_study
-from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.ref import StorageRef
 def run_here(work, foreman, *, num_workers, most):
     work(Place(index=0, num_workers=1, name="here"))
 plan = toy_plan(total=14, sampler=SamplerConfig(kind="tpe"))

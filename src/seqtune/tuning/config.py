@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from seqtune.contracts.config import PositiveInt, Section
 
+from .sampling.registry import PRUNERS, SAMPLERS
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Minutes = Annotated[float, Field(gt=0.0)]
-SamplerKind = Literal["auto", "tpe", "gp", "cmaes", "random", "sobol", "grid", "nsga2"]
-PrunerKind = Literal[
-    "auto", "median", "percentile", "halving", "hyperband", "wilcoxon", "patience", "none"
+SamplerKind = Annotated[
+    str, AfterValidator(SAMPLERS.check), WithJsonSchema({"enum": SAMPLERS.allowed()})
+]
+PrunerKind = Annotated[
+    str, AfterValidator(PRUNERS.check), WithJsonSchema({"enum": PRUNERS.allowed()})
 ]
 STAGES = ("test", "quick", "medium", "seed")
 

@@ -12,7 +12,8 @@ from seqtune.contracts.resolve import Layer, flatten, resolve, unflatten
 
 from .budgets.plans import enabled_stages
 from .config import TuningConfig
-from .goals.objectives import check_forbidden, check_objectives
+from .goals.forbidden import check_forbidden
+from .goals.objectives import check_objectives
 from .spaces.space import Space, parse_space
 
 SPACES = "spaces"

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from seqtune.contracts.trials import Params
 
 from .config import GuardConfig, PrunerConfig, SamplerConfig, StrategyConfig
-from .goals.objectives import Scoring
+from .goals.scoring import Scoring
 from .spaces.space import Space
 
 ReportEpoch = Callable[[int, Mapping[str, float]], bool]

@@ -22,7 +22,8 @@ from seqtune.tuning.sampling.samplers import build_sampler
 from seqtune.tuning.search.loop import SearchWork
 from seqtune.tuning.spaces.space import parse_space
 from seqtune.tuning.studies.records import WORKER, read_trials
-from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.stored_study import trial_in_storage
 from seqtune.tuning.studies.study import open_study, recover
 
 SPACE = {
@@ -55,7 +56,8 @@ def finished(ref: StorageRef, *, killed_at: tuple[int, ...] = ()) -> list[tuple[
             work(Place(0, 1, "here"))
         except Killed:
             for trial in study.get_trials(states=(TrialState.RUNNING,)):
-                study._storage.set_trial_user_attr(trial._trial_id, WORKER, DEAD)
+                storage, trial_id = trial_in_storage(study, trial.number)
+                storage.set_trial_user_attr(trial_id, WORKER, DEAD)
             recover(study, max_retries=9, grace_seconds=1)
     return [(one.params, one.score) for one in read_trials(study) if one.is_finished]
 

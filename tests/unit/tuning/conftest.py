@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from toy_servers import MariaDB, PostgreSQL, Server
 
-from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.ref import StorageRef
 
 
 @pytest.fixture(scope="session")

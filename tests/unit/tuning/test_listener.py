@@ -18,7 +18,8 @@ from seqtune.contracts.trials import Params
 from seqtune.tuning.config import GapPenalty, Goal, PrunerConfig, SamplerConfig, StrategyConfig
 from seqtune.tuning.goals.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch
-from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.stored_study import trial_in_storage
 from seqtune.tuning.studies.study import open_study
 
 
@@ -120,8 +121,8 @@ def test_a_kill_between_report_and_judgement_prunes_all_the_same(sqlite: Storage
     def killed(params: Params, report: ReportEpoch) -> Mapping[str, float]:
         report(1, {"val_score": 0.0})
         study = open_study(sqlite, plan).study
-        storage, trial = study._storage, study.trials[-1]
-        storage.set_trial_intermediate_value(trial._trial_id, 2, 0.0)
+        storage, trial_id = trial_in_storage(study, study.trials[-1].number)
+        storage.set_trial_intermediate_value(trial_id, 2, 0.0)
         raise Killed
 
     trials = interrupted_search(sqlite, plan, {1: good, 2: killed, 3: bad}, stops=(Killed,))

@@ -14,16 +14,9 @@ from hypothesis import strategies as st
 from seqtune.contracts.errors import ConfigurationError, TrainingError, TuningError
 from seqtune.contracts.trials import Trial
 from seqtune.tuning.config import ForbiddenConfig, GapPenalty, Goal, PickConfig, TuningConfig
-from seqtune.tuning.goals.objectives import (
-    Score,
-    Scoring,
-    check_forbidden,
-    check_objectives,
-    forbidden_reason,
-    pareto_front,
-    pick,
-)
-from seqtune.tuning.goals.scoring import known_at_the_end
+from seqtune.tuning.goals.forbidden import check_forbidden, forbidden_reason
+from seqtune.tuning.goals.objectives import check_objectives, pareto_front, pick
+from seqtune.tuning.goals.scoring import Score, Scoring, known_at_the_end
 
 GAP = GapPenalty(enabled=True)
 QUALITY = Goal(metric="val_ndcg", mode="max")

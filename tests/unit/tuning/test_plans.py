@@ -11,16 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqtune.contracts.errors import ConfigurationError
+from seqtune.tuning.budgets.durations import format_duration, parse_duration
 from seqtune.tuning.budgets.plans import (
-    BUDGETS,
     StageBudget,
     enabled_stages,
-    format_duration,
-    parse_duration,
     plan_stages,
     settle_pruner,
     settle_sampler,
 )
+from seqtune.tuning.budgets.sizes import BUDGETS
 from seqtune.tuning.config import PrunerKind, SamplerKind, TuningConfig
 from seqtune.tuning.spaces.space import Parameter, Space
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 
 import optuna
 import pytest
@@ -25,38 +26,28 @@ from seqtune.contracts.errors import ArtifactError, ConfigurationError, StorageE
 from seqtune.contracts.work import Foreman, Place, Work
 from seqtune.tuning.config import StorageConfig
 from seqtune.tuning.search.stage import run_study
+from seqtune.tuning.studies.faults import with_retries
+from seqtune.tuning.studies.heartbeat import beating
 from seqtune.tuning.studies.records import count, read_trials
-from seqtune.tuning.studies.storage import (
-    StorageRef,
-    beating,
-    open_storage,
-    quiet_optuna,
-    silent_trials,
-    with_retries,
-)
+from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.stored_study import StoredStudy
 from seqtune.tuning.studies.study import load_study, open_study, recover, study_name
 
 pytest.importorskip("grpc", reason="gRPC is not installed (pip install 'seqtune[cluster]')")
 from seqtune.tuning.studies import proxy as proxy_module
 
 PLAN = toy_plan()
-
-
-@contextmanager
-def serving(ref: StorageRef, address: str) -> Iterator[None]:
-    server = proxy_module.serve(replace(ref, proxy=""), address, num_threads=2)
-    try:
-        yield
-    finally:
-        server.stop(None).wait()
+# our own filter for it is taken back by whichever thread is done first: in processes it holds
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 
 @pytest.fixture
-def proxied(ref: StorageRef) -> Iterator[StorageRef]:
-    """An empty storage of each kind, with a proxy before it."""
+def proxied(ref: StorageRef) -> StorageRef:
+    """An empty storage of each kind, with a proxy before it that ends with this process."""
     address = f"127.0.0.1:{free_port()}"
-    with serving(ref, address):
-        yield replace(ref, proxy=address)
+    serve = partial(proxy_module.serve, ref, address, num_threads=2)
+    threading.Thread(target=serve, daemon=True).start()
+    return replace(ref, proxy=address)
 
 
 @pytest.fixture
@@ -74,8 +65,6 @@ def in_threads(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -
 # ---- what is the same as without it -------------------------------------------------------------
 
 
-# our own filter for it is taken back by whichever thread is done first: in processes it holds
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_workers_reach_the_total_and_the_parent_sees_all_of_it(proxied: StorageRef) -> None:
     plan = toy_plan(total=8, queue=({"x": 0.25},))
     result = run_study(
@@ -103,8 +92,9 @@ def test_a_trial_of_a_worker_behind_it_falls_silent_when_that_dies(proxied: Stor
     with beating(study, trial, ref=beats):
         with beating(study, other, ref=beats):
             pass
+        assert parent.heartbeats.silent(parent.trials, grace_seconds=3) == set()
         threading.Event().wait(4.5)
-        assert silent_trials(parent, grace_seconds=3) == {other._trial_id}
+        assert parent.heartbeats.silent(parent.trials, grace_seconds=3) == {other.number}
 
 
 def test_an_ended_trial_is_not_ended_again_by_its_worker(proxied: StorageRef) -> None:
@@ -141,16 +131,15 @@ def test_a_search_whose_proxy_never_answers_ends_with_that(
         run_study(PLAN, quadratic, ref=on_file, executor=in_threads, num_workers=1, progress=False)
 
 
-def test_another_proxy_than_ours_is_told_apart(on_file: StorageRef) -> None:
-    from optuna.storages._grpc.server import make_server
+def test_another_service_than_a_proxy_is_told_apart(on_file: StorageRef) -> None:
+    import grpc
 
-    host, _, port = on_file.proxy.rpartition(":")
-    with quiet_optuna():
-        server = make_server(open_storage(on_file), host, int(port))
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_insecure_port(on_file.proxy)
     server.start()
     workers = on_file.for_workers()
     try:
-        with pytest.raises(StorageError, match=r"is none of ours .*tuning.storage.proxy"):
+        with pytest.raises(StorageError, match=r"is no proxy of Optuna's .*tuning.storage.proxy"):
             with_retries(lambda: load_study(workers, "any"), workers)  # and is not waited for
     finally:
         server.stop(None).wait()
@@ -159,11 +148,12 @@ def test_another_proxy_than_ours_is_told_apart(on_file: StorageRef) -> None:
 def test_a_trial_goes_on_over_a_restart_of_the_proxy(on_file: StorageRef, caplog) -> None:
     study_name = open_study(on_file, PLAN).study.study_name
     workers = on_file.for_workers()
-    with serving(on_file, on_file.proxy):
-        study = load_study(workers, study_name)
+    with command(on_file.url, "--bind", on_file.proxy):
+        study = reached(workers, study_name)
         trial = study.ask()
-    later = threading.Timer(1.5, lambda: restarted.enter_context(serving(on_file, on_file.proxy)))
+    again = command(on_file.url, "--bind", on_file.proxy)
     with ExitStack() as restarted, caplog.at_level(logging.WARNING):
+        later = threading.Timer(1.5, lambda: restarted.enter_context(again))
         later.start()
         with_retries(lambda: PLAN.space.suggest(trial), workers)
         finish(study, trial)
@@ -177,8 +167,8 @@ def test_a_database_away_behind_it_is_waited_for(postgresql: Server, caplog) -> 
     ref = StorageRef(postgresql.new_database(), proxy=address)
     study_name = open_study(ref, PLAN).study.study_name
     workers = ref.for_workers()
-    with serving(ref, address):
-        study = load_study(workers, study_name)
+    with command(ref.url, "--bind", address):
+        study = reached(workers, study_name)
         postgresql.stop()
         later = threading.Timer(1.5, postgresql.start)
         later.start()
@@ -186,7 +176,7 @@ def test_a_database_away_behind_it_is_waited_for(postgresql: Server, caplog) -> 
             with_retries(study.ask, workers)
         later.join()
     assert count(load_study(ref, study_name)).running >= 1
-    assert "says: the PostgreSQL server at" in caplog.text
+    assert "says: Exception calling application" in caplog.text
     assert PASSWORD not in caplog.text
 
 
@@ -196,7 +186,8 @@ def test_a_trial_without_a_sign_of_life_is_recovered_by_the_parent(proxied: Stor
     begin(study, PLAN, {"host": "gone", "boot": "x", "pid": 1, "started": "1", "name": ""})
     with beating(study, study.trials[0], ref=proxied.for_workers()):
         pass
-    threading.Event().wait(2.1)
+    assert recover(parent, max_retries=3, grace_seconds=1) == 0
+    threading.Event().wait(1.1)
     assert recover(parent, max_retries=3, grace_seconds=1) == 1
 
 
@@ -225,6 +216,10 @@ def test_without_grpc_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
 # ---- the command --------------------------------------------------------------------------------
 
 
+def reached(ref: StorageRef, name: str) -> StoredStudy:
+    return with_retries(lambda: load_study(ref, name), ref, patience_seconds=60)
+
+
 @contextmanager
 def command(url: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "SEQTUNE_STUDY_URL": url}
@@ -242,7 +237,7 @@ def test_the_command_serves_until_it_is_asked_to_end(on_file: StorageRef) -> Non
     name = open_study(on_file, PLAN).study.study_name
     with command(on_file.url, "--bind", on_file.proxy) as process:
         workers = on_file.for_workers()
-        study = with_retries(lambda: load_study(workers, name), workers, patience_seconds=60)
+        study = reached(workers, name)
         finish(study, begin(study, PLAN))
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=60)

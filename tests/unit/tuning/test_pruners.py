@@ -5,22 +5,23 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from seqtune.tuning.config import PrunerConfig, PrunerKind
-from seqtune.tuning.sampling.pruners import Pruner, build_pruner
+from seqtune.tuning.config import PrunerConfig
+from seqtune.tuning.sampling.pruners import Pruner
+from seqtune.tuning.sampling.registry import PRUNERS
 from seqtune.tuning.studies.records import ROOT
 
-KINDS = get_args(PrunerKind)
+KINDS = PRUNERS.allowed()
 
 
 def pruner(kind: str, *, epochs: int = 20, mode: Any = "max", **changes: Any) -> Pruner:
     quiet = {"startup_trials": 0, "warmup_epochs": 0, "warmup_share": 0.0, **changes}
-    return build_pruner(PrunerConfig(kind=kind, **quiet), epochs=epochs, mode=mode)  # type: ignore[arg-type]
+    return Pruner(PrunerConfig(kind=kind, **quiet), epochs=epochs, mode=mode)
 
 
 def others(

@@ -9,6 +9,7 @@ import pytest
 from toy_studies import DEAD, ELSEWHERE, begin, finish, run_one, toy_plan
 
 from seqtune.contracts.trials import Trial
+from seqtune.tuning.studies.processes import is_alive, worker_identity, worker_name
 from seqtune.tuning.studies.records import (
     CURVE,
     ORIGIN,
@@ -17,7 +18,6 @@ from seqtune.tuning.studies.records import (
     Counts,
     closing_reason,
     count,
-    is_alive,
     mark_failed,
     mark_infeasible,
     mark_lost,
@@ -26,10 +26,8 @@ from seqtune.tuning.studies.records import (
     root_number,
     set_closing,
     to_trial,
-    worker_identity,
-    worker_name,
 )
-from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.ref import StorageRef
 from seqtune.tuning.studies.study import open_study
 
 PLAN = toy_plan()

@@ -13,16 +13,12 @@ from optuna.trial import TrialState
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.trials import Params
 from seqtune.tuning.config import SamplerConfig
-from seqtune.tuning.sampling.evolution import _coordinate, evolved
 from seqtune.tuning.sampling.mirror import known_trials, with_constraint
-from seqtune.tuning.sampling.samplers import (
-    build_sampler,
-    check_sampler,
-    grid_cells,
-    num_configurations,
-    population_size,
-)
-from seqtune.tuning.sampling.sobol import MAX_CELLS, grid, grid_values, sobol_point
+from seqtune.tuning.sampling.samplers import build_sampler, check_sampler, num_configurations
+from seqtune.tuning.sampling.samplers.cmaes import _coordinate, evolved
+from seqtune.tuning.sampling.samplers.grid import MAX_CELLS, grid, grid_cells, grid_values
+from seqtune.tuning.sampling.samplers.nsga2 import population_size
+from seqtune.tuning.sampling.samplers.sobol import sobol_point
 from seqtune.tuning.spaces.space import Parameter, Space, parse_space
 
 SPACE = parse_space(

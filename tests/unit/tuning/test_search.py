@@ -34,7 +34,7 @@ from seqtune.tuning.studies.records import (
     read_trials,
     set_closing,
 )
-from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.ref import StorageRef
 from seqtune.tuning.studies.study import open_study
 
 # ---- totals -------------------------------------------------------------------------------------

@@ -19,14 +19,9 @@ from seqtune.tuning.plan import ReportEpoch, StudyPlan
 from seqtune.tuning.search.foreman import StudyForeman, exit_text
 from seqtune.tuning.search.progress import Silent
 from seqtune.tuning.search.stage import run_study
-from seqtune.tuning.studies.records import (
-    closing_reason,
-    count,
-    mark_lost,
-    read_trials,
-    worker_identity,
-)
-from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.processes import worker_identity
+from seqtune.tuning.studies.records import closing_reason, count, mark_lost, read_trials
+from seqtune.tuning.studies.ref import StorageRef
 from seqtune.tuning.studies.study import open_study, study_name
 
 PLAN = toy_plan()

@@ -18,19 +18,13 @@ from toy_servers import PASSWORD, Server, free_port
 from toy_studies import begin, finish, run_one, toy_plan
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError, StorageError
-from seqtune.tuning.studies.faults import FIRST_PATIENCE_SECONDS
+from seqtune.tuning.studies.copies import backup, snapshot
+from seqtune.tuning.studies.faults import FIRST_PATIENCE_SECONDS, explained, with_retries
+from seqtune.tuning.studies.heartbeat import BEAT, HeartbeatMonitor, beating
 from seqtune.tuning.studies.records import count, read_trials
-from seqtune.tuning.studies.storage import (
-    StorageRef,
-    backup,
-    beating,
-    explained,
-    open_storage,
-    rdb,
-    silent_trials,
-    snapshot,
-    with_retries,
-)
+from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage import open_storage
+from seqtune.tuning.studies.stored_study import StoredStudy
 from seqtune.tuning.studies.study import load_study, open_study, study_name
 
 PLAN = toy_plan()
@@ -183,8 +177,16 @@ def test_a_trial_without_a_heartbeat_falls_silent(ref: StorageRef):
     with beating(study, trial, ref=beats):
         with beating(study, other, ref=beats):
             pass
+        assert study.heartbeats.silent(study.trials, grace_seconds=2) == set()
         time.sleep(2.5)
-        assert silent_trials(study, grace_seconds=1) == {other._trial_id}
+        assert study.heartbeats.silent(study.trials, grace_seconds=2) == {other.number}
+
+
+@pytest.mark.parametrize(("offset", "silent"), [(-250.0, set()), (250.0, set()), (-400.0, {0})])
+def test_clocks_of_two_machines_may_differ(sqlite: StorageRef, offset: float, silent: set[int]):
+    study = open_study(sqlite, PLAN).study
+    begin(study, PLAN).set_user_attr(BEAT, time.time() + offset)
+    assert HeartbeatMonitor().silent(study.trials, grace_seconds=60) == silent
 
 
 def test_a_snapshot_holds_the_named_studies_whole(ref: StorageRef, tmp_path: Path):
@@ -256,13 +258,13 @@ def test_one_connection_too_many_is_said_and_waited_for(postgresql: Server):
     with pytest.raises(StorageError, match=r"too many connections .* room for one more"):
         load_study(few, study.study_name)
 
-    threading.Timer(1.0, rdb(first._storage).engine.dispose).start()
+    threading.Timer(1.0, first.storage.engine.dispose).start()
     second = with_retries(lambda: load_study(few, study.study_name), few)
     assert second.study_name == study.study_name
 
 
-def execute(study: optuna.Study, statement: str) -> list[Any]:
-    with rdb(study._storage).engine.begin() as connection:
+def execute(study: StoredStudy, statement: str) -> list[Any]:
+    with study.storage.engine.begin() as connection:
         result = connection.execute(text(statement))
         return list(result.scalars()) if result.returns_rows else []
 
@@ -307,7 +309,7 @@ def test_a_connection_lost_between_two_queries_is_a_server_away(request, kind: s
             cut.append(True)
             execute(other, CUT[kind].format(own(connection, kind)))
 
-    event.listen(rdb(study._storage).engine, "before_cursor_execute", on_query)
+    event.listen(study.storage.engine, "before_cursor_execute", on_query)
     with pytest.raises(StorageError, match="does not answer"), explained(ref):
         study.get_trials()
     cut.clear()

@@ -14,7 +14,6 @@ from seqtune.tuning.plan import StudyPlan
 from seqtune.tuning.sampling.strategies import (
     adaptive_decisions,
     adaptive_space,
-    carried,
     group_parts,
     part_plan,
 )
@@ -148,13 +147,13 @@ def test_a_part_searches_its_own_parameters_and_fixes_the_others_to_the_best() -
     assert first.fixed == {"model.layers": 2}
     assert first.queue == ({"lr": 0.5},)
 
-    best = carried({}, {"lr": 0.3, "scheduler": "step"})
+    best = {"lr": 0.3, "scheduler": "step"}
     second = part_plan(plan, model, best)
     assert second.space.keys == ("size",)
     assert second.fixed == {"model.layers": 2, "lr": 0.3, "scheduler": "step"}
     assert second.queue == ()
 
-    best = carried(best, {"size": 4})
+    best = {**best, "size": 4}
     last = part_plan(plan, everything, best)
     assert last.space == plan.space
     assert last.fixed == {"model.layers": 2}

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import pytest
 from toy_studies import DEAD, ELSEWHERE, SPACE, begin, run_one, toy_plan
 
 from seqtune.contracts.errors import ArtifactError, TuningError
-from seqtune.tuning.studies.importing import import_study, read_foreign, warm_start
+from seqtune.tuning.studies.heartbeat import BEAT, beating
+from seqtune.tuning.studies.importing import read_foreign, warm_start
 from seqtune.tuning.studies.records import count, mark_failed, num_finished, read_trials, to_trial
-from seqtune.tuning.studies.storage import StorageRef, beating
+from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.stored_study import StoredStudy, trial_in_storage
 from seqtune.tuning.studies.study import load_study, names, open_study, recover, study_name
 
 PLAN = toy_plan()
@@ -149,11 +153,8 @@ def test_a_trial_of_another_machine_is_lost_when_it_falls_silent(sqlite: Storage
             pass
     assert recover(study, max_retries=3, grace_seconds=60) == 0
 
-    _set_back(
-        sqlite,
-        "UPDATE trial_heartbeats SET heartbeat='2020-01-01' WHERE trial_id=?",
-        silent._trial_id,
-    )
+    storage, trial_id = trial_in_storage(study, silent.number)
+    storage.set_trial_user_attr(trial_id, BEAT, time.time() - 2000.0)  # another clock, or gone
     assert recover(study, max_retries=3, grace_seconds=60) == 1
     assert [trial.state for trial in read_trials(study)] == ["lost", "running", "waiting"]
     assert read_trials(study)[0].reason.startswith("no sign of life from another-machine:")
@@ -207,20 +208,25 @@ def foreign(file: Path, plan=PLAN, *, name: str = "theirs", values=(0.1, 0.9)) -
     )
     for value in values:
         run_one(study, plan, value)
-    mark_failed(study, begin(study, plan), "NaN")
+    study.tell(begin(study, plan), state=optuna.trial.TrialState.FAIL)
     return file
+
+
+def warmed(ref: StorageRef, source: Path | str, plan=PLAN) -> tuple[str, StoredStudy]:
+    """What a warm start from there says, and the study that it went into."""
+    plan = replace(plan, warm_start=str(source))
+    study = open_study(ref, plan).study
+    return warm_start(study, plan, ref), study
 
 
 def test_trials_of_a_study_that_fits_are_learnt_from_and_do_not_count(ref, tmp_path):
     file = foreign(tmp_path / "theirs.db")
     before = file.read_bytes()
 
-    answer = import_study(file, plan=PLAN, ref=ref)
+    said, study = warmed(ref, file)
 
-    assert (answer.fits, answer.num_trials, answer.reasons) == (True, 2, ())
-    assert str(answer) == "study theirs fits: 2 trials"
+    assert said == "learning from theirs: 2 trials"
     assert file.read_bytes() == before
-    study = open_study(ref, PLAN).study
     assert [trial.value for trial in study.trials] == [0.1, 0.9]
     assert study.best_value == 0.9
     assert count(study).finished == 0
@@ -229,8 +235,7 @@ def test_trials_of_a_study_that_fits_are_learnt_from_and_do_not_count(ref, tmp_p
     assert {trial.origin for trial in imported} == {"imported"}
     assert num_finished(imported) == 0
 
-    import_study(file, plan=PLAN, ref=ref)
-    assert len(open_study(ref, PLAN).study.trials) == 2
+    assert len(warmed(ref, file)[1].trials) == 2
     run_one(study, PLAN)  # the sampler's space is that of the imported trials
 
 
@@ -242,17 +247,13 @@ def test_trials_outside_the_ranges_are_left_out_and_that_is_said(sqlite, tmp_pat
     study.enqueue_trial({"x": 5.5})
     run_one(study, plan)
 
-    answer = import_study(tmp_path / "mixed.db", plan=plan, ref=sqlite)
+    said, _ = warmed(sqlite, tmp_path / "mixed.db", plan)
+    assert said == "learning from theirs: 1 trials; 1 of 2 complete trials lie outside"
 
-    assert answer.fits
-    assert answer.num_trials == 1
-    assert answer.reasons == ("1 of 2 complete trials lie outside",)
-
-    answer = import_study(file, plan=plan, ref=sqlite)
-    assert not answer.fits
-    assert answer.reasons == (
-        "none of its 1 complete trials lies within this space",
-        "x: [-1.0, 1.0] there, a number in [5.0, 6.0] here",
+    with pytest.raises(TuningError) as caught:
+        warmed(sqlite, file, plan)
+    assert "none of its 1 complete trials lies within this space; x: [-1.0, 1.0] there" in str(
+        caught.value
     )
 
 
@@ -268,17 +269,15 @@ def test_all_that_does_not_fit_is_named(sqlite, tmp_path):
     study = optuna.create_study(study_name="theirs", storage=f"sqlite:///{file}")
     run_one(study, other)
 
-    answer = import_study(file, plan=PLAN, ref=sqlite)
+    with pytest.raises(TuningError) as caught:
+        warmed(sqlite, file)
 
-    assert not answer.fits
-    assert answer.num_trials == 0
-    assert answer.reasons == (
-        "directions: it has minimize; this study has maximize",
-        "training.rate: searched there, not here; did you mean 'training.lr'?",
-        "training.lr: searched here, not there",
-        "model.size: int there, categorical here",
-    )
-    assert names(sqlite) == []
+    assert (
+        "directions: it has minimize; this study has maximize; "
+        "training.rate: searched there, not here; did you mean 'training.lr'?; "
+        "training.lr: searched here, not there; "
+        "model.size: int there, categorical here. Name a study that fits"
+    ) in str(caught.value)
 
 
 def test_a_journal_is_read_too(sqlite, tmp_path):
@@ -287,44 +286,38 @@ def test_a_journal_is_read_too(sqlite, tmp_path):
     study = optuna.create_study(study_name="theirs", storage=storage, direction="maximize")
     run_one(study, PLAN)
 
-    assert import_study(tmp_path / "theirs.log", plan=PLAN, ref=sqlite).num_trials == 1
+    assert warmed(sqlite, tmp_path / "theirs.log")[0] == "learning from theirs: 1 trials"
 
     (tmp_path / "text.log").write_text("hello\n")
     with pytest.raises(ArtifactError, match=r"text\.log holds no study"):
         read_foreign(tmp_path / "text.log")
 
 
-def test_which_of_several_studies_is_meant_must_be_said(tmp_path):
+def test_a_file_of_several_studies_does_not_say_which_is_meant(tmp_path):
     file = foreign(tmp_path / "theirs.db")
     foreign(file, name="others")
-    with pytest.raises(ArtifactError, match=r"say which study .* it has: others, theirs"):
+    with pytest.raises(ArtifactError, match=r"several studies \(others, theirs\); copy the one"):
         read_foreign(file)
-    with pytest.raises(ArtifactError, match="did you mean 'theirs'"):
-        read_foreign(file, study_name="their")
-    assert read_foreign(file, study_name="others").study_name == "others"
 
 
 def test_a_finished_study_warms_another_one_up(ref: StorageRef):
     first = open_study(ref, toy_plan(stage="test")).study
     run_one(first, PLAN, 0.8)
-    plan = toy_plan(warm_start=first.study_name)
-    study = open_study(ref, plan).study
 
-    answer = warm_start(study, plan, ref)
-    again = warm_start(study, plan, ref)
+    said, study = warmed(ref, first.study_name)
+    again, _ = warmed(ref, first.study_name)
 
-    assert answer is not None
-    assert again is not None
+    assert said == again == f"learning from {first.study_name}: 1 trials"
     assert [trial.value for trial in study.trials] == [0.8]
+    assert warm_start(study, PLAN, ref) == ""
 
 
 def test_a_warm_start_that_does_not_fit_stops(sqlite: StorageRef):
     other = toy_plan({"y": SPACE["x"]})
     first = open_study(sqlite, other).study
     run_one(first, other)
-    plan = toy_plan(warm_start=first.study_name)
     with pytest.raises(TuningError, match=r"warm_start='toy-quick-.*y: searched there, not here"):
-        warm_start(open_study(sqlite, plan).study, plan, sqlite)
+        warmed(sqlite, first.study_name)
 
 
 def test_fixed_values_fit_where_they_are_equal(sqlite: StorageRef, tmp_path: Path):
@@ -332,5 +325,6 @@ def test_fixed_values_fit_where_they_are_equal(sqlite: StorageRef, tmp_path: Pat
     theirs = read_foreign(file)
     small = [trial for trial in theirs.trials if trial.params["model.size"] == "small"]
     plan = toy_plan({key: SPACE[key] for key in ("training", "x")}, fixed={"model.size": "small"})
-    answer = import_study(file, plan=plan, ref=sqlite)
-    assert answer.num_trials == sum(trial.state.name == "COMPLETE" for trial in small)
+    said, _ = warmed(sqlite, file, plan)
+    complete = sum(trial.state.name == "COMPLETE" for trial in small)
+    assert said.startswith(f"learning from theirs: {complete} trials")

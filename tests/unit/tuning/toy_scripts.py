@@ -17,7 +17,8 @@ from seqtune.tuning.studies.records import (
     WORKER,
     read_trials,
 )
-from seqtune.tuning.studies.storage import StorageRef
+from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.stored_study import StoredStudy, trial_in_storage
 from seqtune.tuning.studies.study import open_study, recover
 
 PLACE = Place(0, 1, "here")
@@ -52,7 +53,7 @@ def raises(error: BaseException) -> Act:
 
 def search(
     ref: StorageRef, plan: StudyPlan, objective: Objective = quadratic
-) -> tuple[optuna.Study, list[Trial]]:
+) -> tuple[StoredStudy, list[Trial]]:
     """One worker until it leaves."""
     study = open_study(ref, plan).study
     SearchWork(ref, study.study_name, plan, objective)(PLACE)
@@ -92,5 +93,6 @@ def interrupted_search(
         except stops:
             study = open_study(ref, plan).study
             for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-                study._storage.set_trial_user_attr(trial._trial_id, WORKER, DEAD)
+                storage, trial_id = trial_in_storage(study, trial.number)
+                storage.set_trial_user_attr(trial_id, WORKER, DEAD)
             recover(study, max_retries=9, grace_seconds=1)

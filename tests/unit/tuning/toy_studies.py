@@ -13,7 +13,8 @@ from seqtune.tuning.config import GuardConfig, PrunerConfig, SamplerConfig
 from seqtune.tuning.goals.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
 from seqtune.tuning.spaces.space import parse_space
-from seqtune.tuning.studies.records import METRICS, WORKER, worker_identity
+from seqtune.tuning.studies.processes import worker_identity
+from seqtune.tuning.studies.records import METRICS, WORKER
 
 SPACE = {
     "model": {"size": {"type": "categorical", "choices": ["large", "small"]}},

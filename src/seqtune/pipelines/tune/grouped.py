@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from seqtune.contracts.trials import Params, ranked
 from seqtune.tuning.budgets.plans import StageBudget
 from seqtune.tuning.goals.objectives import pick
-from seqtune.tuning.sampling.strategies import carried, group_parts, part_plan
+from seqtune.tuning.sampling.strategies import group_parts, part_plan
 from seqtune.tuning.search.stage import StudyResult
 from seqtune.tuning.spaces.space import Space
 
@@ -27,5 +27,5 @@ def run_groups(
         results.append(result)
         trials = [trial for done in results for trial in done.trials]
         if ranked(trials, mode=scoring.first.mode):
-            best = carried(best, pick(trials, scoring=scoring, pick=rule).trial.params)
+            best = {**best, **pick(trials, scoring=scoring, pick=rule).trial.params}
     return results

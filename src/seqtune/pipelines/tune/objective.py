@@ -16,7 +16,7 @@ from seqtune.contracts.resolve import Resolved, flatten
 from seqtune.contracts.task import TaskSpec, TrainingData
 from seqtune.contracts.trials import Params
 from seqtune.tuning.config import ForbiddenConfig
-from seqtune.tuning.goals.objectives import forbidden_reason
+from seqtune.tuning.goals.forbidden import forbidden_reason
 from seqtune.tuning.plan import ReportEpoch
 
 from .._resolution import resolve_trial, what_is_trained

@@ -17,7 +17,7 @@ from seqtune.tuning.goals.objectives import pick
 from seqtune.tuning.sampling.strategies import adaptive_decisions
 from seqtune.tuning.search.stage import StudyResult
 from seqtune.tuning.spaces.space import Space
-from seqtune.tuning.studies.storage import snapshot
+from seqtune.tuning.studies.copies import snapshot
 
 from .choice import MAX_TOP, describe_best, describe_robust, in_order
 from .findings import narrowed_space

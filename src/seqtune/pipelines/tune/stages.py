@@ -14,12 +14,13 @@ from seqtune.contracts.parameters import RUNTIME, TaskParameters
 from seqtune.contracts.task import TaskSpec
 from seqtune.contracts.trials import Params, Trial
 from seqtune.tuning.budgets.plans import StageBudget, enabled_stages, plan_stages
-from seqtune.tuning.goals.objectives import Scoring
+from seqtune.tuning.goals.scoring import Scoring
 from seqtune.tuning.parameters import TuningParameters
 from seqtune.tuning.plan import Objective, StudyPlan
 from seqtune.tuning.search.stage import StudyResult, run_study
 from seqtune.tuning.spaces.space import Space
-from seqtune.tuning.studies.storage import StorageRef, backup
+from seqtune.tuning.studies.copies import backup
+from seqtune.tuning.studies.ref import StorageRef
 
 from .._processes import Engine
 from .._resolution import EPOCHS, resolve_trial

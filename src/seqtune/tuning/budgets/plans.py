@@ -14,17 +14,6 @@ from .durations import EXAMPLES, format_duration, looks_like_duration, parse_dur
 from .sizes import BUDGETS, DEFAULT_SIZES, Planned, Size
 from .timed import TimedStage, plan_duration
 
-__all__ = [
-    "BUDGETS",
-    "StageBudget",
-    "enabled_stages",
-    "format_duration",
-    "parse_duration",
-    "plan_stages",
-    "settle_pruner",
-    "settle_sampler",
-]
-
 SEARCHING = ("quick", "medium")
 MAX_GP_PARAMETERS = 20
 MAX_GP_TRIALS = 200
@@ -57,9 +46,8 @@ def plan_stages(
 ) -> dict[str, StageBudget]:
     """The budget of every stage that is on, in their order.
 
-    `seconds_per_epoch` is what an epoch of one trial takes, its share of starting included. Only
-    a duration needs it: while it is None, a duration plans the test stage alone, whose trials
-    then tell. Take it from the stored trials, not from a new measurement: other seconds can give
+    `seconds_per_epoch`, its share of starting included, is needed by a duration only; while it is
+    None, a duration plans the test stage alone. Take it from stored trials: other seconds can give
     other epochs, and those are another study.
     """
     stages = enabled_stages(config, root=root)
@@ -99,17 +87,9 @@ def settle_sampler(
 ) -> SamplerKind:
     """The sampler behind `auto`; any other one stays.
 
-    By what was measured on surrogates of learning curves (docs/LOG.md, decision 0017), to be taken
-    back where real training says otherwise:
-
-    - test, seed: random. Nothing is searched for there.
-    - adaptive: tpe. Its ranges change from trial to trial, and samplers that model all
-      parameters together leave out those that did.
-    - quick, where narrowing goes by importance (policy guide): sobol. Only trials that fill the
-      space give importances better than chance.
-    - gp, in quick and in medium, where it is at its best (one goal, no conditions, at most 20
-      parameters that vary, at most 200 trials, beyond which it takes seconds to propose one).
-      Everywhere else tpe, which takes conditions, many trials and several goals.
+    By what was measured on surrogates of learning curves (decision 0017): random where nothing is
+    searched for (test, seed); tpe where ranges move; sobol in quick where narrowing goes by
+    importance; gp where it is at its best, beyond which it takes seconds to propose; else tpe.
     """
     if wanted != "auto":
         return wanted
@@ -134,17 +114,12 @@ def settle_pruner(
 ) -> PrunerKind:
     """The pruner behind `auto`; any other one stays.
 
-    A goal that is known at the end alone stops nothing early.
-
-    The Gaussian process learns from complete trials alone: pruned ones cost epochs and teach it
-    nothing, and with the median pruner its regret at the same cost was twice as high (docs/LOG.md).
+    None where the goal is known at the end alone, and beside the Gaussian process, which learns
+    nothing from pruned trials: its regret at the same cost was twice as high with them.
     """
     if wanted != "auto":
         return wanted
     return "none" if sampler == "gp" or only_at_the_end else "median"
-
-
-# ---- faults --------------------------------------------------------------------------------------
 
 
 def _require_budget(budget: str, *, root: str) -> None:
@@ -168,9 +143,6 @@ def _require_something_searched(stages: tuple[str, ...], spaces: Mapping[str, Sp
     ]
     if faults:
         raise ConfigurationError(faults)
-
-
-# ---- sizes ---------------------------------------------------------------------------------------
 
 
 def _by_name(config: TuningConfig, stage: str) -> Planned:
@@ -234,9 +206,6 @@ def _given_trials(config: TuningConfig, stage: str) -> int | None:
         chosen = [one for one in strategy.groups if strategy.only_group in (None, one.name)]
         return sum(group.trials for group in chosen)
     return _written(config, stage).trials
-
-
-# ---- everything settled --------------------------------------------------------------------------
 
 
 def _settled(config: TuningConfig, stage: str, planned: Planned, *, space: Space) -> StageBudget:

@@ -23,11 +23,7 @@ class Planned(NamedTuple):
 
 
 def of_total(num_trials: int) -> dict[str, Size]:
-    """So many trials over both searching stages, a quarter of them in the quick one.
-
-    Importances from fewer than 25 trials are noise (FACTS 7), so a small budget would gain little
-    by a larger first stage; what counts in the end are trials of full length.
-    """
+    """So many trials over both searching stages, a quarter of them in the quick one."""
     quick = -(-num_trials // 4)
     return {"test": TEST, "quick": Size(quick, 20), "medium": Size(num_trials - quick, 50)}
 

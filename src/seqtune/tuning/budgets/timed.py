@@ -15,9 +15,9 @@ SHARES = {"quick": 0.4, "medium": 0.6, "seed": 0.2}
 """Of the time, among the stages that are on. The stage that is re-ranked pays for it."""
 LEAST = {"quick": Size(10, 5), "medium": Size(10, 10), "seed": Size(3, 10)}
 """Below it a stage is not worth running: a sampler's start-up alone is 10 trials, and after 5 of 52
-epochs configurations rank by 0.83 as they do in the end, after 3 by 0.74 (FACTS 7)."""
+epochs configurations rank by 0.83 as they do in the end, after 3 by 0.74."""
 ENOUGH_TRIALS = {"quick": 25, "medium": 20, "seed": 5}
-"""Epochs are shortened until so many trials fit: below 25 importances are noise (FACTS 7)."""
+"""Epochs are shortened until so many trials fit: below 25 importances are noise."""
 MOST_TRIALS = 500
 """More add little, and a sampler's own time grows with them."""
 EPOCH_STEP = 5

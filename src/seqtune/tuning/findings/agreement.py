@@ -34,12 +34,10 @@ class Agreement:
 
 
 def rank_correlation(trials: Sequence[Trial], *, at_epoch: int, mode: Mode) -> Agreement:
-    """How the ranking at `at_epoch` agrees with the one at the end, by curves of long trials.
+    """How the ranking at `at_epoch` agrees with the one at the end, by curves of complete trials.
 
-    Both sides are the best value so far, which is what a stage ranks by. Complete trials count,
-    those that early stopping ended included. What it is not: a comparison of separate runs. Both
-    values come from one run with one seed and one learning rate schedule, and pruned trials (the
-    bad ones) have no end: the first makes the number higher than it would be, the second lower.
+    Both sides are the best value so far, of one run: with separate runs it would be lower, with the
+    pruned trials, which are the bad ones, higher.
     """
     done = [trial for trial in trials if trial.state == "complete" and trial.curve]
     longest = max((trial.num_epochs for trial in done), default=0)
@@ -47,18 +45,29 @@ def rank_correlation(trials: Sequence[Trial], *, at_epoch: int, mode: Mode) -> A
         note = f"unknown: no configuration trained beyond epoch {at_epoch} to the end"
         return Agreement(None, 0, at_epoch, longest, False, note)
     pairs = [(best_until(t, at_epoch, mode), best_until(t, longest, mode)) for t in done]
-    value, num = _correlated(pairs)
-    return Agreement(value, num, at_epoch, longest, False, _said(value, num, at_epoch, longest))
+    usable = [pair for pair in pairs if all(map(math.isfinite, pair))]
+    num, value = len(usable), None
+    if num >= MIN_CONFIGURATIONS:
+        value = spearman([a for a, _ in usable], [b for _, b in usable])
+    if value is None:
+        note = (
+            f"unknown: {num} configurations with scores at epochs {at_epoch} and {longest}, "
+            f"{MIN_CONFIGURATIONS} with differing ones are needed"
+        )
+    else:
+        note = (
+            f"{value:.2f} between epoch {at_epoch} and epoch {longest}, over {num} configurations"
+        )
+    return Agreement(value, num, at_epoch, longest, False, note)
 
 
 def estimated_rank_correlation(
     trials: Sequence[Trial], *, short_epochs: int, long_epochs: int, mode: Mode
 ) -> Agreement:
-    """The same before any long training was done, from the curves of the short stage.
+    """An estimate before any long training: 8 of 20 epochs stand in for 20 of 50.
 
-    An epoch as early in the short budget as the short one is in the long stands in for it: 8 of
-    20 epochs for 20 of 50. It is an estimate: early epochs rank worse than later ones (so the true
-    value tends to be higher), and it knows nothing of what sets in late, such as overfitting.
+    Early epochs rank worse than later ones, so the true value tends to be higher; what sets in
+    late, such as overfitting, is not seen.
     """
     early = max(1, round(short_epochs * short_epochs / max(long_epochs, 1)))
     if long_epochs <= short_epochs:
@@ -80,31 +89,8 @@ def best_until(trial: Trial, epoch: int, mode: Mode) -> float:
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Rank correlation, ties at their mean rank; None where one side is constant."""
-    ranks = _ranks(first), _ranks(second)
-    middle = (len(first) + 1) / 2
-    spreads = [[rank - middle for rank in side] for side in ranks]
-    size = math.sqrt(math.prod(math.fsum(x * x for x in side) for side in spreads))
-    return math.fsum(a * b for a, b in zip(*spreads, strict=True)) / size if size else None
+    from scipy.stats import spearmanr
 
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    order = sorted(values)
-    first = {value: index for index, value in reversed(list(enumerate(order, start=1)))}
-    last = {value: index for index, value in enumerate(order, start=1)}
-    return [(first[value] + last[value]) / 2 for value in values]
-
-
-def _correlated(pairs: Sequence[tuple[float, float]]) -> tuple[float | None, int]:
-    usable = [pair for pair in pairs if all(map(math.isfinite, pair))]
-    if len(usable) < MIN_CONFIGURATIONS:
-        return None, len(usable)
-    return spearman([a for a, _ in usable], [b for _, b in usable]), len(usable)
-
-
-def _said(value: float | None, num: int, short: int, long: int) -> str:
-    if value is None:
-        return (
-            f"unknown: {num} configurations with scores at epochs {short} and {long}, "
-            f"{MIN_CONFIGURATIONS} with differing ones are needed"
-        )
-    return f"{value:.2f} between epoch {short} and epoch {long}, over {num} configurations"
+    if len(set(first)) < 2 or len(set(second)) < 2:
+        return None
+    return float(spearmanr(first, second).statistic)

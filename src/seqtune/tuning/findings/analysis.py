@@ -1,4 +1,4 @@
-"""What a stage has found, as plain values: for its report, its figures and YAML (SPEC 4.4)."""
+"""What a stage has found, as plain values: for its report, its figures and YAML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..spaces.space import Parameter, Space
 from .importance import Importance
 from .overfitting import Finding, check_overfitting, gap, regularisation
 from .robust import NUM_ROBUST, is_among, robust_config
-from .spread import Mode, band, bounds, counts, is_single, top_trials
+from .spread import Mode, band, bounds, counts, top_trials
 
 NUM_SHARED = 10
 """Best trials that are looked at for what they share."""
@@ -82,14 +82,18 @@ def analyse(
         _row(rank, trial, metric=metric, mode=mode, train_metric=train_metric)
         for rank, trial in enumerate(done[:top], start=1)
     ]
-    findings = _findings(
-        done,
-        space=space,
-        metric=metric,
-        mode=mode,
-        training_values=training_values or {},
-        train_metric=train_metric,
-    )
+    findings = [
+        finding
+        for best in done[:1]
+        for finding in check_overfitting(
+            best,
+            space=space,
+            metric=metric,
+            mode=mode,
+            training_values=training_values or {},
+            train_metric=train_metric,
+        )
+    ]
     shared = [row for p in space.parameters if (row := _shared(p, done[:NUM_SHARED]))]
     robust = robust_config(trials, space=space, mode=mode)
     return Analysis(
@@ -134,17 +138,10 @@ def _reasons(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     return [{"state": state, "reason": reason, "num": num} for (state, reason), num in ordered]
 
 
-def _findings(done: Sequence[Trial], **known: Any) -> list[Finding]:
-    return check_overfitting(done[0], **known) if done else []
-
-
-# ---- what the best share ---------------------------------------------------------------------
-
-
 def _shared(parameter: Parameter, best: Sequence[Trial]) -> dict[str, Any] | None:
     """A row if the best trials agree on this parameter; `by_chance` says what a lottery gives."""
     having = [trial for trial in best if parameter.key in trial.params]
-    if len(having) < MIN_HAVING or is_single(parameter):
+    if len(having) < MIN_HAVING or parameter.is_single:
         return None
     if parameter.kind == "categorical":
         return _shared_choice(parameter, having)
@@ -195,9 +192,6 @@ def _variation(values: Sequence[float]) -> float | None:
     mean = math.fsum(values) / len(values)
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return spread / abs(mean) if mean else (0.0 if not spread else None)
-
-
-# ---- the headline ----------------------------------------------------------------------------
 
 
 def _headline(

@@ -5,25 +5,24 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.trials import Trial
 
+from ..sampling.registry import SAMPLERS
 from ..spaces.space import Space
+from ..studies.storage import quiet_optuna
 from .spread import Mode, finished
 
 if TYPE_CHECKING:
-    from optuna import Study
     from optuna.trial import FrozenTrial
 
 MIN_TRIALS = 25
-"""Finished trials under which an importance is noise (FACTS 7)."""
+"""With fewer finished trials an importance is noise."""
 MIN_TOP = 5
 """Trials that the method wants among the best."""
 TOP_QUANTILE = 0.1
-MODEL_BASED = ("tpe", "gp", "cmaes", "nsga2")
 METHOD = "PED-ANOVA"
 
 
@@ -40,13 +39,7 @@ class Importance:
     note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "values": dict(self.values),
-            "method": self.method,
-            "num_trials": self.num_trials,
-            "is_noise": self.is_noise,
-            "note": self.note,
-        }
+        return asdict(self)
 
 
 def importance(
@@ -54,11 +47,9 @@ def importance(
 ) -> Importance:
     """PED-ANOVA over the finished trials: how far the best tenth differs from all of them.
 
-    It draws nothing, so it needs no seed. Pruned trials count as tried and as never among the best:
-    without them the trials of a pruned study are survivors only. A parameter that exists only
-    beside some value of another counts where it exists; one with a single value has 0. `sampler`
-    says who proposed the trials: importances from the trials of a model are near chance (FACTS 7),
-    because it has looked where it believed the best to be.
+    Pruned trials count as tried, never as among the best. A conditional parameter counts where it
+    exists; one with a single value has 0. `sampler` proposed the trials: importances from those of
+    a model are near chance.
     """
     used = [t for t in finished(trials) if t.score is not None and math.isfinite(t.score)]
     num_complete = sum(t.state == "complete" for t in used)
@@ -83,7 +74,7 @@ def _doubts(num_used: int, num_complete: int, sampler: str, total: float) -> lis
         reasons.append(f"{num_used} finished trials are too few, {MIN_TRIALS} are needed")
     elif num_complete < 2 * MIN_TOP:
         reasons.append(f"only {num_complete} of {num_used} trials were not pruned")
-    if sampler in MODEL_BASED:
+    if sampler in SAMPLERS and SAMPLERS[sampler].is_model_based:
         reasons.append(
             f"the trials were proposed by {sampler}, which makes importances near chance; use a "
             "space-filling sampler (sobol) in this stage to rely on them"
@@ -94,12 +85,15 @@ def _doubts(num_used: int, num_complete: int, sampler: str, total: float) -> lis
 
 
 def _evaluated(used: Sequence[Trial], space: Space, *, mode: Mode) -> dict[str, float]:
+    from optuna import create_study
     from optuna.importance import PedAnovaImportanceEvaluator
 
     frozen = [_frozen(trial, score, space) for trial, score in _levelled(used, mode=mode)]
     quantile = min(0.5, max(TOP_QUANTILE, MIN_TOP / len(used)))
-    with _quietly():
-        study = _study(frozen, mode=mode)
+    with quiet_optuna(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `_doubts` says the same
+        study = create_study(direction="maximize" if mode == "max" else "minimize")
+        study.add_trials(frozen)
         present = sorted({key for trial in frozen for key in trial.params})
         evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
         return {
@@ -129,26 +123,3 @@ def _frozen(trial: Trial, score: float, space: Space) -> FrozenTrial:
         distributions={p.key: p.distribution() for p in legal},
         value=score,
     )
-
-
-def _study(trials: Sequence[FrozenTrial], *, mode: Mode) -> Study:
-    from optuna import create_study
-
-    study = create_study(direction="maximize" if mode == "max" else "minimize")
-    study.add_trials(trials)
-    return study
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Optuna announces studies that live for a moment, and warns of what `_doubts` says."""
-    from optuna import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)

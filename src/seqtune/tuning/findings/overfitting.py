@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from seqtune.contracts.trials import Params, Trial, Value
 
 from ..spaces.space import Parameter, Space
-from .spread import Mode, band, finished
+from .spread import Band, Mode, band, finished
 
 GAP_WARN = 0.02
 GAP_BAD = 0.03
-"""Train metric less valid metric at the best epoch (SPEC 4.4)."""
+"""Train metric less valid metric at the best epoch."""
 PREFERENCE = 0.1
 """A shift of the top trials' mean by less than this share of the range says nothing."""
 
@@ -113,32 +113,30 @@ def regularisation(
                 "overall_max": overall.high,
                 "top_min": best.low,
                 "top_mean": best.mean,
-                "recommendation": _recommendation(limits, overall.as_dict(), best.as_dict()),
+                "recommendation": _recommendation(parameter, overall, best),
             }
         )
     return rows
 
 
-def _recommendation(
-    limits: Mapping[str, float | None], overall: Mapping[str, Any], best: Mapping[str, Any]
-) -> str:
-    least = limits["warn_below"] if limits["floor"] is None else limits["floor"]
-    floor, most = -math.inf if least is None else least, limits["warn_above"]
+def _recommendation(parameter: Parameter, overall: Band, best: Band) -> str:
+    least = parameter.warn_below if parameter.floor is None else parameter.floor
+    floor, most = -math.inf if least is None else least, parameter.warn_above
     preference = _preference(overall, best)
-    if best["mean"] < floor:
+    if best.mean < floor:
         return (
             f"{preference}; their mean is under {floor:g}: stay at {floor:g} or above all the same"
         )
-    if best["min"] < floor:
+    if best.low < floor:
         return f"{preference}; some lie under {floor:g}: search from {floor:g} upwards"
-    if most is not None and best["max"] > most:
+    if most is not None and best.high > most:
         return f"{preference}; some lie above {most:g}: confirm those over several seeds"
     return preference
 
 
-def _preference(overall: Mapping[str, Any], best: Mapping[str, Any]) -> str:
-    shift = best["mean"] - overall["mean"]
-    means = f"(mean {best['mean']:.4g} against {overall['mean']:.4g} over all)"
-    if abs(shift) <= PREFERENCE * (overall["max"] - overall["min"]):
+def _preference(overall: Band, best: Band) -> str:
+    shift = best.mean - overall.mean
+    means = f"(mean {best.mean:.4g} against {overall.mean:.4g} over all)"
+    if abs(shift) <= PREFERENCE * (overall.high - overall.low):
         return f"the best have no preference {means}"
     return f"the best prefer {'more' if shift > 0 else 'less'} {means}"

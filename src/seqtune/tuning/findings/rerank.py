@@ -1,7 +1,7 @@
 """The best trials again over fresh seeds: a single seed flatters whoever came first.
 
-The best of 50 single-seed trials is 1.6 standard deviations of the noise too good (FACTS 7). So the
-leaders are trained again over seeds that they share and that the search never saw; the best mean
+The best of 50 single-seed trials is 1.6 standard deviations of the noise too good. So the leaders
+are trained again over seeds that they share and that the search never saw; the best mean
 wins. The same arithmetic serves the seed stage, which measures how much of a score is luck.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from seqtune.contracts.errors import TuningError
@@ -21,8 +21,6 @@ from .spread import Mode
 
 SEED = "seed"
 """The key of the seed among the parameters of a rerun."""
-T_95 = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-"""Student's t for a 95 % interval, by degrees of freedom from 1; 2.0 is near enough beyond."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,6 @@ class Row:
     """By seed."""
     note: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Reranked:
@@ -71,7 +65,7 @@ class Reranked:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
-            "rows": [row.as_dict() for row in self.rows],
+            "rows": [asdict(row) for row in self.rows],
             "chosen": self.chosen.number,
             "params": dict(self.chosen.params),
             "inflation": self.inflation,
@@ -172,9 +166,6 @@ def judge_seeds(trials: Sequence[Trial], *, mode: Mode) -> SeedReport:
     )
 
 
-# ---- rows ------------------------------------------------------------------------------------
-
-
 def _row(rank: int, trial: Trial, reruns: Sequence[Trial]) -> Row:
     own = _configuration(trial.params)
     mine = [rerun for rerun in reruns if _configuration(rerun.params) == own]
@@ -210,15 +201,13 @@ def _placed(rows: Sequence[Row], most: int, mode: Mode) -> list[Row]:
 
     ordered = sorted(rows, key=place)
     return [
-        Row(**{**vars(row), "rank_after": rank if row.num else None, "note": _note(row, most)})
+        replace(
+            row,
+            rank_after=rank if row.num else None,
+            note=row.note or (f"{row.num} of {most} seeds were run" if row.num < most else ""),
+        )
         for rank, row in enumerate(ordered, start=1)
     ]
-
-
-def _note(row: Row, most: int) -> str:
-    if row.note or row.num == most:
-        return row.note
-    return f"{row.num} of {most} seeds were run"
 
 
 def _lead(rows: Sequence[Row], most: int, mode: Mode) -> tuple[bool | None, str]:
@@ -232,12 +221,18 @@ def _lead(rows: Sequence[Row], most: int, mode: Mode) -> tuple[bool | None, str]
     if len(steps) < 2:
         return None, "one seed says nothing of the noise: give tuning.rerank.seeds at least 3"
     mean, error = statistics.fmean(steps), statistics.stdev(steps) / math.sqrt(len(steps))
-    degrees = len(steps) - 1
-    width = error * (T_95[degrees - 1] if degrees <= len(T_95) else 2.0)
+    width = error * _t_95(len(steps) - 1)
     lead = f"it leads trial {second.trial} by {mean:.4f} +- {width:.4f} (95 %, paired seeds)"
     if mean > width:
         return True, f"{lead}: more than the noise"
     return False, f"{lead}: not more than the noise, so the cheaper of the two is as good a choice"
+
+
+def _t_95(degrees: int) -> float:
+    """Student's t for a 95 % interval, to four figures; 2.0 is near enough beyond ten degrees."""
+    from scipy.stats import t
+
+    return float(f"{t.ppf(0.975, degrees):.4g}") if degrees <= 10 else 2.0
 
 
 def _reason(winner: Row, lead: str, inflation: float | None) -> str:

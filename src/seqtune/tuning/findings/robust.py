@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from seqtune.contracts.trials import Params, Trial, Value, ranked
 
 from ..spaces.space import Parameter, Space
-from .spread import Mode, band, counts, is_single, nearest, only_value
+from .spread import Mode, band, counts, nearest
 
 NUM_ROBUST = 5
-"""Best trials that it is the mean of (SPEC 4.4)."""
+"""Best trials that it is the mean of."""
 
 
 def robust_config(
@@ -18,10 +18,9 @@ def robust_config(
 ) -> dict[str, Value]:
     """The mean of the best trials: geometric for log, the most frequent of choices, on the grid.
 
-    A parameter that exists only beside some value of another is there if that value was taken, and
-    is the mean over those of the best trials that had it; if none had, the best trial of all that
-    did decides, and without one it is left to the configuration. Never run as such: it is a
-    proposal, and shapes that exclude each other are for the task to check.
+    A conditional parameter is there if its condition holds: the mean over those of the best trials
+    that had it, or else the value of the best trial of all that did. It was never run as such, and
+    shapes that exclude each other are for the task to check.
     """
     done = ranked(trials, mode=mode)
     values: dict[str, Value] = {}
@@ -37,8 +36,8 @@ def is_among(params: Params, trials: Sequence[Trial]) -> bool:
 
 
 def _centre(parameter: Parameter, done: Sequence[Trial], num: int) -> dict[str, Value]:
-    if is_single(parameter):
-        return {parameter.key: only_value(parameter)}
+    if parameter.is_single:
+        return {parameter.key: parameter.only_value}
     having = [trial for trial in done[:num] if parameter.key in trial.params]
     having = having or [trial for trial in done if parameter.key in trial.params][:1]
     if not having:

@@ -91,18 +91,6 @@ def bounds(parameter: Parameter) -> tuple[float, float]:
     return max(parameter.low, floor), parameter.high
 
 
-def is_single(parameter: Parameter) -> bool:
-    """Whether one value is all that it can take."""
-    if parameter.kind == "categorical":
-        return len(parameter.choices) == 1
-    return parameter.low == parameter.high
-
-
-def only_value(parameter: Parameter) -> Value:
-    """The value of a parameter that has one."""
-    return parameter.choices[0] if parameter.kind == "categorical" else parameter.low
-
-
 def to_scale(value: float, parameter: Parameter) -> float:
     """The value where distances mean the same everywhere."""
     return math.log(value) if parameter.log else value

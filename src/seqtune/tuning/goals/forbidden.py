@@ -49,9 +49,8 @@ def check_forbidden(
 
 def _holds(value: Any, wanted: Any) -> bool:
     if isinstance(wanted, Mapping):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return False
-        return bool(wanted.get("above", -math.inf) < value < wanted.get("below", math.inf))
+        low, high = wanted.get("above", -math.inf), wanted.get("below", math.inf)
+        return is_number(value) and bool(low < value < high)
     if isinstance(wanted, (list, tuple)):
         return any(same(value, one) for one in wanted)
     return same(value, wanted)
@@ -86,7 +85,7 @@ def _bounds_faults(wanted: Mapping[str, Any]) -> list[str]:
     faults += [
         f"{operator}={bound!r} is not a finite number"
         for operator, bound in wanted.items()
-        if operator in OPERATORS and not _is_finite(bound)
+        if operator in OPERATORS and not (is_number(bound) and math.isfinite(bound))
     ]
     if not faults and set(wanted) == set(OPERATORS) and wanted["above"] >= wanted["below"]:
         faults.append(
@@ -95,5 +94,5 @@ def _bounds_faults(wanted: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -10,19 +10,7 @@ from seqtune.contracts.errors import ConfigurationError, TuningError
 from seqtune.contracts.trials import Trial, ranked
 
 from ..config import Goal, PickConfig, TuningConfig
-from .forbidden import check_forbidden, forbidden_reason
-from .scoring import Score, Scoring, known_at_the_end
-
-__all__ = [
-    "Pick",
-    "Score",
-    "Scoring",
-    "check_forbidden",
-    "check_objectives",
-    "forbidden_reason",
-    "pareto_front",
-    "pick",
-]
+from .scoring import Scoring, known_at_the_end
 
 
 class Pick(NamedTuple):
@@ -92,10 +80,9 @@ def pareto_front(trials: Iterable[Trial], goals: Sequence[Goal]) -> list[Trial]:
 def pick(trials: Iterable[Trial], *, scoring: Scoring, pick: PickConfig) -> Pick:
     """The trial that is taken: the best one, or of several goals one of the Pareto front.
 
-    weights: the largest weighted mean of the goals, each brought to 0 .. 1 over the front. knee:
-    the one nearest to the best of every goal at once, on the same scale; on a front that bends
-    inwards weights only ever find an end. bounds: of those that keep every bound, the best in the
-    first goal.
+    weights: the largest weighted mean of the goals, each scaled to 0 .. 1 over the front. knee: the
+    nearest to the best of every goal at once, on the same scale. bounds: of those that keep every
+    bound, the best in the first goal.
     """
     trials = list(trials)
     if not scoring.is_multiple:

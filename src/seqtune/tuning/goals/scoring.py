@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from seqtune.contracts.errors import (
-    ConfigurationError,
-    TrainingError,
-)
+from seqtune.contracts.errors import ConfigurationError, TrainingError
 
 from ..config import GapPenalty, Goal
 
@@ -40,9 +37,8 @@ def known_at_the_end(goals: Sequence[Goal]) -> bool:
 class Scoring:
     """From the metrics of a trial to what the search goes by.
 
-    Without goals that is the monitored metric. With goals it is theirs, in their order; the first
-    is the one that trials are stopped by. The gap penalty belongs to the monitored metric,
-    wherever among the goals it stands.
+    That is the goals in their order, of which the first stops trials; without any, the monitored
+    metric, to which the gap penalty belongs.
     """
 
     metric: str

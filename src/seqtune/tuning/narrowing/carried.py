@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from seqtune.contracts.trials import Params, Trial, Value, ranked
 
-from ..findings.spread import Mode, is_single, nearest, only_value
+from ..findings.spread import Mode, nearest
 from ..spaces.space import Parameter, Space
 
 
@@ -40,8 +40,8 @@ def moved(params: Params, space: Space) -> dict[str, Value]:
 
 
 def _moved_value(parameter: Parameter, params: Params) -> dict[str, Value]:
-    if is_single(parameter):
-        return {parameter.key: only_value(parameter)}
+    if parameter.is_single:
+        return {parameter.key: parameter.only_value}
     value = params.get(parameter.key)
     if parameter.contains(value):
         return {parameter.key: parameter.canonical(value)}

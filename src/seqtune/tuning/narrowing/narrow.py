@@ -1,9 +1,9 @@
-"""From the quick stage to the space of the medium stage (SPEC 4.3).
+"""From the quick stage to the space of the medium stage.
 
-Three policies. `guide` is the table of SPEC 4.3 to the letter. `safe` speaks the same language but
-leaves margins, decides nothing on account of noise, opens the range again where the best lies at
-an end, and refuses altogether where a short training does not rank as a long one does. `none`
-takes the medium space as written.
+Three policies. `guide` is the table of docs/guide/tuning.md to the letter. `safe` is the same
+with margins: it decides nothing on account of noise, opens a range again where the best lies at
+its end, and refuses altogether where short and long training do not rank alike. `none` takes the
+medium space as written.
 
 Who wins where the quick and the medium space both speak of a parameter:
 
@@ -21,23 +21,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seqtune.contracts.trials import Trial, Value, ranked
 
 from ..config import NarrowingConfig
 from ..findings.importance import Importance
-from ..findings.spread import (
-    Mode,
-    band,
-    bounds,
-    counts,
-    finished,
-    is_single,
-    only_value,
-    top_trials,
-)
+from ..findings.spread import Mode, band, bounds, counts, finished, top_trials
 from ..spaces.space import Parameter, Space
 from .carried import carried_over
 from .decisions import Decision, Narrowed, extent
@@ -61,19 +52,12 @@ def narrow(
     under every policy.
     """
     refused = _refusal(trials, config, rank_correlation)
-    proposals = {
-        parameter.key: _proposal(
-            parameter, trials, space, config=config, importance=importance, mode=mode, why=refused
-        )
-        for parameter in target.parameters
-    }
+    quick = _QuickStage(trials, space, config, importance, mode)
+    proposals = {one.key: quick.proposal(one, refused=refused) for one in target.parameters}
     proposals = _with_live_conditions(proposals, target)
     narrowed = Space(tuple(p.parameter for p in proposals.values() if p.action != "drop"))
-    gone = [_left_out(key, trials, mode) for key in space.keys if key not in target.keys]
-    decisions = [
-        _decision(key, proposal, trials, space, config=config, importance=importance, mode=mode)
-        for key, proposal in [*proposals.items(), *gone]
-    ]
+    gone = {key: quick.left_out(key) for key in space.keys if key not in target.keys}
+    decisions = [quick.decision(key, one) for key, one in [*proposals.items(), *gone.items()]]
     queue, moved = carried_over(trials, narrowed, num=config.queue_best, mode=mode)
     notes = [proposal.advice for proposal in proposals.values() if proposal.advice]
     return Narrowed(narrowed, tuple(decisions), refused, tuple(queue), (*notes, *moved))
@@ -105,49 +89,81 @@ def _refusal(
     return ""
 
 
-def _proposal(
-    target: Parameter,
-    trials: Sequence[Trial],
-    space: Space,
-    *,
-    config: NarrowingConfig,
-    importance: Importance,
-    mode: Mode,
-    why: str,
-) -> Proposal:
-    """What becomes of one parameter of the medium space."""
-    if why or config.policy == "none":
-        reason = "refused" if why else "policy none"
-        return Proposal("untouched", target, f"{reason}: the medium space as written")
-    quick = space[target.key] if target.key in space.keys else None
-    top = top_trials(trials, share=config.top_share, mode=mode, key=target.key)
-    if quick is None or is_single(quick):
-        text = "the quick stage did not search it: the medium space as written"
-        return Proposal("untouched", target, text)
-    if not top:
-        text = "no finished trial had it: the medium space as written"
-        return Proposal("untouched", target, text)
-    if is_single(target):
-        return Proposal("untouched", target, _single_text(target, top))
-    if (quick.kind, quick.log) != (target.kind, target.log):
-        reason = (
-            f"the quick stage searched it as {_kind(quick)}, the medium space has {_kind(target)}"
+@dataclass(frozen=True)
+class _QuickStage:
+    """What the quick stage has found, and by which rules it is judged."""
+
+    trials: Sequence[Trial]
+    space: Space
+    config: NarrowingConfig
+    importance: Importance
+    mode: Mode
+
+    def searched(self, key: str) -> Parameter | None:
+        return self.space[key] if key in self.space.keys else None
+
+    def top(self, key: str) -> list[Trial]:
+        return top_trials(self.trials, share=self.config.top_share, mode=self.mode, key=key)
+
+    def proposal(self, target: Parameter, *, refused: str) -> Proposal:
+        """What becomes of one parameter of the medium space."""
+        quick, top = self.searched(target.key), self.top(target.key)
+        why = "refused" if refused else self._why_untouched(target, quick, top)
+        if why or quick is None:
+            return Proposal("untouched", target, f"{why}: the medium space as written")
+        if target.is_single:
+            return Proposal("untouched", target, _single_text(target, top))
+        evidence = Evidence(
+            _frame(quick, target),
+            self.importance.values.get(target.key, 0.0),
+            self.importance.is_noise,
+            finished(self.trials, target.key),
+            top,
         )
-        return Proposal("untouched", target, f"{reason}: as written")
-    frame = _frame(quick, target)
-    if frame.kind != "categorical" and operator.ge(*bounds(frame)):
-        reason = (
-            f"the quick range [{quick.low:g}, {quick.high:g}] lies under the floor {frame.floor}"
+        return POLICIES[self.config.policy](evidence, self.config)
+
+    def _why_untouched(
+        self, target: Parameter, quick: Parameter | None, top: Sequence[Trial]
+    ) -> str:
+        """Why nothing was learnt of it; empty where something was."""
+        if self.config.policy == "none":
+            return "policy none"
+        if quick is None or quick.is_single:
+            return "the quick stage did not search it"
+        if not top:
+            return "no finished trial had it"
+        if target.is_single:
+            return ""
+        if (quick.kind, quick.log) != (target.kind, target.log):
+            now = _kind(target)
+            return f"the quick stage searched it as {_kind(quick)}, the medium space has {now}"
+        frame = _frame(quick, target)
+        if frame.kind != "categorical" and operator.ge(*bounds(frame)):
+            searched = f"[{quick.low:g}, {quick.high:g}]"
+            return f"the quick range {searched} lies under the floor {frame.floor}"
+        return ""
+
+    def left_out(self, key: str) -> Proposal:
+        """A parameter that only the quick space has."""
+        done = ranked(self.trials, mode=self.mode)
+        best = next((trial.params[key] for trial in done if key in trial.params), None)
+        reason = "not in the medium space: the value of the configuration holds"
+        if best is not None:
+            reason += f" (the best quick trial had {best})"
+        return Proposal("drop", Parameter(key, "categorical"), reason)
+
+    def decision(self, key: str, proposal: Proposal) -> Decision:
+        """A row of the table."""
+        quick = self.searched(key)
+        return Decision(
+            key=key,
+            importance=self.importance.values.get(key),
+            action=proposal.action,
+            before=extent(quick),
+            after={} if proposal.action == "drop" else extent(proposal.parameter),
+            top=_summary(self.top(key), quick),
+            reason=proposal.reason,
         )
-        return Proposal("untouched", target, f"{reason}: the medium space as written")
-    evidence = Evidence(
-        frame,
-        importance.values.get(target.key, 0.0),
-        importance.is_noise,
-        finished(trials, target.key),
-        top,
-    )
-    return POLICIES[config.policy](evidence, config)
 
 
 def _frame(quick: Parameter, target: Parameter) -> Parameter:
@@ -162,7 +178,7 @@ def _frame(quick: Parameter, target: Parameter) -> Parameter:
 
 
 def _single_text(target: Parameter, top: Sequence[Trial]) -> str:
-    value = only_value(target)
+    value = target.only_value
     num = sum(trial.params[target.key] == value for trial in top)
     text = (
         f"the medium space gives one value, {value}, and {num} of the top {len(top)} trials have it"
@@ -174,9 +190,6 @@ def _single_text(target: Parameter, top: Sequence[Trial]) -> str:
 
 def _kind(parameter: Parameter) -> str:
     return f"a logarithmic {parameter.kind}" if parameter.log else f"a {parameter.kind}"
-
-
-# ---- conditions ------------------------------------------------------------------------------
 
 
 def _with_live_conditions(proposals: dict[str, Proposal], target: Space) -> dict[str, Proposal]:
@@ -201,40 +214,6 @@ def _still_possible(parent: Proposal | None, wanted: Sequence[Value]) -> tuple[V
     if parent is None or parent.action == "drop":
         return ()
     return tuple(value for value in wanted if parent.parameter.contains(value))
-
-
-# ---- the table -------------------------------------------------------------------------------
-
-
-def _left_out(key: str, trials: Sequence[Trial], mode: Mode) -> tuple[str, Proposal]:
-    """A parameter that only the quick space has."""
-    best = next((t.params[key] for t in ranked(trials, mode=mode) if key in t.params), None)
-    reason = "not in the medium space: the value of the configuration holds"
-    if best is not None:
-        reason += f" (the best quick trial had {best})"
-    return key, Proposal("drop", Parameter(key, "categorical"), reason)
-
-
-def _decision(
-    key: str,
-    proposal: Proposal,
-    trials: Sequence[Trial],
-    space: Space,
-    *,
-    config: NarrowingConfig,
-    importance: Importance,
-    mode: Mode,
-) -> Decision:
-    quick = space[key] if key in space.keys else None
-    return Decision(
-        key=key,
-        importance=importance.values.get(key),
-        action=proposal.action,
-        before=extent(quick),
-        after={} if proposal.action == "drop" else extent(proposal.parameter),
-        top=_summary(top_trials(trials, share=config.top_share, mode=mode, key=key), quick),
-        reason=proposal.reason,
-    )
 
 
 def _summary(top: Sequence[Trial], quick: Parameter | None) -> dict[str, Any]:

@@ -65,7 +65,7 @@ Policy = Callable[[Evidence, NarrowingConfig], Proposal]
 
 
 def guide(evidence: Evidence, config: NarrowingConfig) -> Proposal:  # noqa: ARG001
-    """The table of SPEC 4.3 to the letter."""
+    """The table of the guide to the letter."""
     if evidence.importance < LOW_IMPORTANCE:
         return _fixed(evidence)
     if evidence.frame.kind == "categorical":

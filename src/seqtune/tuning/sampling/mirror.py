@@ -8,22 +8,23 @@ complete trials only. Both are mended in a copy, by Optuna's public interface.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import optuna
-from optuna.trial import TrialState, create_trial
+from optuna.samplers import BaseSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from seqtune.contracts.trials import Params
 
 from ..spaces.space import Space
 from ..studies.storage import quiet_optuna
+from .chosen import ChosenSampler
+from .registry import SamplerContext
+from .samplers.sobol import next_point
 
-if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
-    from optuna.study import Study, StudyDirection
-    from optuna.trial import FrozenTrial
-
+MIN_LEARNED = 2
+"""Trials without which no model says anything."""
 SEEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 REFUSED = "refused"
 
@@ -35,25 +36,18 @@ def known_trials(study: Study, space: Space, *, but: int) -> list[FrozenTrial]:
     for frozen in study.get_trials(deepcopy=False, states=SEEN):
         if frozen.number == but or not space.contains(frozen.params):
             continue
-        own = {key: distributions[key] for key in frozen.params}
-        found.append(_copied(frozen, own))
+        copy = create_trial(
+            state=frozen.state,
+            values=frozen.values,
+            params=frozen.params,
+            distributions={key: distributions[key] for key in frozen.params},
+            intermediate_values=frozen.intermediate_values,
+        )
+        copy.number = frozen.number
+        for name, violation in frozen.constraints.items():
+            copy.set_constraint(name, violation)
+        found.append(copy)
     return found
-
-
-def _copied(
-    frozen: FrozenTrial, distributions: dict[str, optuna.distributions.BaseDistribution]
-) -> FrozenTrial:
-    copy = create_trial(
-        state=frozen.state,
-        values=frozen.values,
-        params=frozen.params,
-        distributions=distributions,
-        intermediate_values=frozen.intermediate_values,
-    )
-    copy.number = frozen.number
-    for name, violation in frozen.constraints.items():
-        copy.set_constraint(name, violation)
-    return copy
 
 
 def with_constraint(past: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -100,3 +94,22 @@ def proposed(
         )
         study.add_trials(past)
         return space.suggest(study.ask())
+
+
+def by_model(
+    context: SamplerContext,
+    *,
+    propose: Callable[[Study, list[FrozenTrial], SamplerContext], Params],
+) -> ChosenSampler:
+    """A space-filling point at first, and while there is nothing to learn from; then the model."""
+    filling = next_point(context)
+
+    def choose(study: Study, trial: FrozenTrial) -> Params:
+        if context.rank < context.config.startup_trials:
+            return context.space.from_unit(filling)
+        past = known_trials(study, context.space, but=trial.number)
+        if sum(one.state.is_finished() for one in past) < MIN_LEARNED:
+            return context.space.from_unit(filling)
+        return propose(study, past, context)
+
+    return ChosenSampler(choose, seed=context.seed)

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from seqtune.contracts.errors import ConfigurationError, did_you_mean
-from seqtune.contracts.trials import Params, Trial, Value, ranked
+from seqtune.contracts.trials import Params, Trial, ranked
 
 from ..config import GroupConfig, StrategyConfig
-from ..findings.spread import bounds, from_scale, is_single, round_out, to_scale
+from ..findings.spread import Mode, bounds, from_scale, round_out, to_scale
 from ..plan import StudyPlan
 from ..spaces.space import Parameter, Space
 
-Mode = Literal["max", "min"]
 ALL = "all"
 
 
@@ -50,11 +49,10 @@ def adaptive_decisions(
     """One decision after each window of finished trials, from the second window on.
 
     Where the best improved by less than `min_improvement`, ranges shrink around it; otherwise they
-    widen again. They never leave the space as it was given, nor go below a floor. Choices stay as
-    they are: Optuna allows no others within a study.
+    widen again, within the space and above the floors. Choices stay: Optuna allows no others.
     """
     finished = [one for one in sorted(trials, key=lambda one: one.number) if one.is_finished]
-    window, ranges = strategy.window, _ranges(space)
+    window, ranges = strategy.window, {one.key: bounds(one) for one in _numeric(space)}
     decisions: list[AdaptiveDecision] = []
     for after in range(2 * window, len(finished) + 1, window):
         before = ranked(finished[: after - window], mode=mode)
@@ -86,11 +84,7 @@ def _reason(
 
 
 def _numeric(space: Space) -> list[Parameter]:
-    return [one for one in space.parameters if one.kind != "categorical" and not is_single(one)]
-
-
-def _ranges(space: Space) -> dict[str, tuple[float, float]]:
-    return {one.key: bounds(one) for one in _numeric(space)}
+    return [one for one in space.parameters if one.kind != "categorical" and not one.is_single]
 
 
 def _moved(
@@ -104,22 +98,16 @@ def _moved(
             continue
         low, high = (to_scale(end, parameter) for end in ranges[parameter.key])
         center = to_scale(float(value), parameter)
-        ends = _narrower(low, high, center, factor) if factor < 1 else _wider(low, high, factor)
+        if factor < 1:
+            half = (high - low) * factor / 2
+            ends = center - half, center + half
+        else:  # not around the best: near an end the range would never grow back
+            more = (high - low) * (factor - 1) / 2
+            ends = low - more, high + more
         around = min(ends[0], center), max(ends[1], center)
         smallest, largest = bounds(parameter)
         inside = [min(max(from_scale(end, parameter), smallest), largest) for end in around]
         yield parameter.key, round_out(inside[0], inside[1], parameter)
-
-
-def _narrower(low: float, high: float, center: float, factor: float) -> tuple[float, float]:
-    half = (high - low) * factor / 2
-    return center - half, center + half
-
-
-def _wider(low: float, high: float, factor: float) -> tuple[float, float]:
-    """Not around the best: near an end the range would never grow back."""
-    more = (high - low) * (factor - 1) / 2
-    return low - more, high + more
 
 
 def _with_ranges(space: Space, ranges: Mapping[str, tuple[float, float]]) -> Space:
@@ -147,10 +135,11 @@ class Part(NamedTuple):
 def group_parts(plan: StudyPlan) -> tuple[Part, ...]:
     """The parts of the plan's strategy in their order, or the one of `only_group`.
 
-    `all` is every parameter. A parameter without a group is searched there, and nowhere else:
-    without `all` that is a fault, because it would never be searched.
+    `all` is every parameter. Without it, a parameter that has no group would never be searched,
+    which is a fault.
     """
-    chosen = _chosen(plan.strategy)
+    only = plan.strategy.only_group
+    chosen = [one for one in plan.strategy.groups if only in (None, one.name)]
     faults = [*_unknown_groups(plan.space, chosen), *_never_searched(plan.space, plan.strategy)]
     if faults:
         raise ConfigurationError(faults)
@@ -162,9 +151,8 @@ def group_parts(plan: StudyPlan) -> tuple[Part, ...]:
 def part_plan(plan: StudyPlan, part: Part, best: Params) -> StudyPlan:
     """The study of one part.
 
-    What it does not search is fixed to the best values so far (`best`, empty at first: the
-    configuration as it stands). A condition on a parameter that has no value yet takes that
-    parameter into the part. `all` begins with the best configuration.
+    What it does not search is fixed to the best values so far. A condition on a parameter that has
+    no value yet takes that parameter into the part. `all` begins with the best configuration.
     """
     keys = _with_parents(plan.space, part.keys, best)
     others = {key: value for key, value in best.items() if key not in keys}
@@ -179,16 +167,6 @@ def part_plan(plan: StudyPlan, part: Part, best: Params) -> StudyPlan:
         fixed={**plan.fixed, **others},
         queue=tuple(_restricted(queue, space)),
     )
-
-
-def carried(best: Params, found: Params) -> dict[str, Value]:
-    """The best values so far after a part has found some."""
-    return {**best, **found}
-
-
-def _chosen(strategy: StrategyConfig) -> tuple[GroupConfig, ...]:
-    only = strategy.only_group
-    return tuple(one for one in strategy.groups if only is None or one.name == only)
 
 
 def _unknown_groups(space: Space, groups: Sequence[GroupConfig]) -> list[str]:

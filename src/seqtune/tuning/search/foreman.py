@@ -26,11 +26,11 @@ from ..studies.records import (
     to_trial,
 )
 from ..studies.ref import StorageRef
+from ..studies.stored_study import StoredStudy
 from ..studies.study import recover
 from .progress import Standing, View, duration_text
 
 if TYPE_CHECKING:
-    import optuna
     from optuna.trial import FrozenTrial
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class StudyForeman:
 
     def __init__(
         self,
-        study: optuna.Study,
+        study: StoredStudy,
         plan: StudyPlan,
         *,
         ref: StorageRef,
@@ -79,8 +79,6 @@ class StudyForeman:
         self._take_in(self._trials())
         self.ended = []
 
-    # ---- contracts.work.Foreman --------------------------------------------------------------
-
     def look(self) -> Verdict:
         """Take in what has ended, and judge."""
         if self._clock() < self._next_look:
@@ -101,7 +99,9 @@ class StudyForeman:
             self._judge()
             standing = self._standing()
         self._away_since = None
-        self._next_look = self._clock() + _pause(len(trials))
+        is_many = len(trials) > MANY_TRIALS
+        pause = SECONDS_BETWEEN_LOOKS_AT_MANY if is_many else SECONDS_BETWEEN_LOOKS
+        self._next_look = self._clock() + pause
         self._view.show(standing, ended)
         # a failure ends the study in good order too: workers see that it is closing
         return Verdict(kill=self._overdue(trials))
@@ -132,8 +132,6 @@ class StudyForeman:
         self._next_recovery = self._clock() + grace
         retries = self._plan.guards.max_retries
         recover(self._study, max_retries=retries, grace_seconds=grace, condemned=self._condemned)
-
-    # ---- what has happened -------------------------------------------------------------------
 
     def _trials(self) -> list[FrozenTrial]:
         trials = self._study.get_trials(deepcopy=False)
@@ -172,8 +170,6 @@ class StudyForeman:
         mean = sum(self._seconds) / len(self._seconds)
         left = mean * missing / max(1, min(self._num_workers, missing))
         return left if self._deadline is None else min(left, self._deadline - self._clock())
-
-    # ---- what to do about it -----------------------------------------------------------------
 
     def _judge(self) -> None:
         if self.stopped:
@@ -268,10 +264,6 @@ class StudyForeman:
         if self._clock() - self._away_since > PATIENCE_SECONDS:
             raise error
         self._next_look = self._clock() + SECONDS_BETWEEN_LOOKS_AT_MANY
-
-
-def _pause(num_trials: int) -> float:
-    return SECONDS_BETWEEN_LOOKS if num_trials <= MANY_TRIALS else SECONDS_BETWEEN_LOOKS_AT_MANY
 
 
 def _last_in_a_row(trials: Sequence[Trial], state: str) -> list[Trial]:

@@ -9,7 +9,7 @@ from seqtune.contracts.errors import ConfigurationError
 
 from ..goals.scoring import known_at_the_end
 from ..plan import StudyPlan
-from ..sampling.pruners import Mode, build_pruner
+from ..sampling.pruners import Mode, Pruner
 from ..studies.faults import with_retries
 from ..studies.records import CURVE, root_number
 from ..studies.ref import StorageRef
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class EpochListener:
     """The `report` of one trial.
 
-    A run that goes on from a saved state repeats epochs: what is known of them stays, and only
-    the newest one is judged again, because a kill may have come between report and judgement.
+    A resumed run repeats epochs: only the newest known one is judged again, because a kill may have
+    come between report and judgement.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class EpochListener:
         known = frozen.user_attrs.get(CURVE, frozen.intermediate_values)
         self.curve: dict[int, float] = {int(epoch): value for epoch, value in known.items()}
         self._newest_known = max(self.curve, default=0)
-        self._pruner = build_pruner(plan.pruner, epochs=plan.epochs, mode=mode_of(plan))
+        self._pruner = Pruner(plan.pruner, epochs=plan.epochs, mode=mode_of(plan))
         self.measured: set[str] = set()
         self.pruned = ""
         """Why it should stop."""

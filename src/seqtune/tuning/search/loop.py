@@ -30,12 +30,9 @@ from ..plan import Objective, StudyPlan
 from ..sampling.samplers import build_sampler, check_sampler, num_configurations
 from ..sampling.strategies import adaptive_space
 from ..spaces.space import Space
-from ..studies.faults import (
-    FIRST_PATIENCE_SECONDS,
-    PATIENCE_SECONDS,
-    explained,
-    with_retries,
-)
+from ..studies.faults import FIRST_PATIENCE_SECONDS, PATIENCE_SECONDS, explained, with_retries
+from ..studies.heartbeat import beating
+from ..studies.processes import worker_identity
 from ..studies.records import (
     WORKER,
     closing_reason,
@@ -46,10 +43,9 @@ from ..studies.records import (
     set_closing,
     state_of,
     to_trial,
-    worker_identity,
 )
 from ..studies.ref import StorageRef
-from ..studies.storage import beating, quiet_optuna
+from ..studies.storage import quiet_optuna
 from ..studies.study import load_study
 from .listener import EpochListener, mode_of
 from .outcomes import describe, tell
@@ -92,12 +88,9 @@ class SearchWork:
                 self._try(*asked)
 
     def _first_patience(self) -> float:
-        """A worker that begins with the search may have a wrong address; a later one stands in
-        for a worker that was answered."""
+        """Shorter at the start of a search, when the address may be wrong."""
         is_early = time.time() - self.since < EARLY_SECONDS
         return FIRST_PATIENCE_SECONDS if is_early else PATIENCE_SECONDS
-
-    # ---- whether to begin --------------------------------------------------------------------
 
     def _may_begin(self, study: optuna.Study) -> bool:
         """Wait until it is certain whether another trial is needed."""
@@ -128,8 +121,6 @@ class SearchWork:
     def _is_exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
         number = num_configurations(self.plan.sampler, self.plan.space)
         return number is not None and sum(is_drawn(trial) for trial in trials) >= number
-
-    # ---- a configuration ---------------------------------------------------------------------
 
     def _ask(
         self, study: optuna.Study, place: Place
@@ -170,8 +161,6 @@ class SearchWork:
             return self.plan.space
         own = [to_trial(trial) for trial in own_trials(trials)]
         return adaptive_space(self.plan.space, own, self.plan.strategy, mode_of(self.plan))
-
-    # ---- a trial -----------------------------------------------------------------------------
 
     def _try(self, trial: optuna.Trial, frozen: FrozenTrial, space: Space) -> None:
         """Run it, and write down what became of it."""

@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 LONGEST_REASON = 500
 
 
-def tell(
-    trial: optuna.Trial,
-    metrics: Mapping[str, float],
-    score: Score,
-    *,
-    pruned: str,
-) -> bool:
+def tell(trial: optuna.Trial, metrics: Mapping[str, float], score: Score, *, pruned: str) -> bool:
     """End it with its score, or as pruned for this reason; whether it was still ours to end."""
     from optuna.exceptions import UpdateFinishedTrialError
     from optuna.trial import TrialState

@@ -117,9 +117,6 @@ class Bar:
         self._progress.stop()
 
 
-# ---- texts --------------------------------------------------------------------------------------
-
-
 def trial_text(trial: Trial) -> str:
     """Number, state, value or reason, and the values that were tried."""
     parts = [f"trial {trial.number} {trial.state}"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from seqtune.contracts.trials import Trial
 from seqtune.contracts.work import Executor
@@ -23,14 +22,13 @@ from ..studies.records import (
     read_trials,
     set_closing,
 )
-from ..studies.storage import StorageRef, quiet_optuna
+from ..studies.ref import StorageRef
+from ..studies.storage import quiet_optuna
+from ..studies.stored_study import StoredStudy
 from ..studies.study import open_study, recover
 from .foreman import StudyForeman
 from .loop import SearchWork
 from .progress import duration_text, view_of
-
-if TYPE_CHECKING:
-    import optuna
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +92,7 @@ def run_study(
 class _Session:
     """One call of `run_study`."""
 
-    study: optuna.Study
+    study: StoredStudy
     plan: StudyPlan
     ref: StorageRef
     num_workers: int
@@ -115,9 +113,8 @@ class _Session:
             if num_lost:
                 notes.append(f"{num_lost} trials died with their process and are run again")
             if count(self.study).finished < self.plan.total:
-                answer = warm_start(self.study, self.plan, self.ref)
-                if answer is not None:
-                    notes.append(f"learning from {answer.source}: {answer.num_trials} trials")
+                if learnt := warm_start(self.study, self.plan, self.ref):
+                    notes.append(learnt)
                 self._queue()
         return notes
 

@@ -48,10 +48,9 @@ def _ends_in(states: Sequence[str], state: str, number: int) -> bool:
 
 
 def position(number: int, trials: Sequence[FrozenTrial]) -> int:
-    """Which one it is of those that count, or still may, by number.
+    """Which one it is of those that count, or still may; no later trial moves it.
 
-    No trial that comes later moves it, so of workers that ask at the same time exactly the
-    right number go on.
+    So of workers that ask at the same time exactly the right number go on.
     """
     counting = ("complete", "pruned", "running", "waiting")
     return sum(one.number <= number and state_of(one) in counting for one in own_trials(trials))

@@ -24,8 +24,8 @@ STEP_TOLERANCE = 1e-8
 class Parameter:
     """A range or a choice under the dotted key of the configuration (`training.lr`).
 
-    `space_parsing` checks what is written in YAML. Whoever builds one in code answers for
-    low <= high, a step that divides the range, and distinct choices.
+    `parsing` checks what is written in YAML. Code that builds one answers for low <= high, a step
+    that divides the range, and distinct choices.
     """
 
     key: str
@@ -61,6 +61,11 @@ class Parameter:
     def is_single(self) -> bool:
         """Whether there is nothing to choose."""
         return len(self.choices) == 1 if self.kind == "categorical" else self.low == self.high
+
+    @property
+    def only_value(self) -> Value:
+        """The value of a parameter that has one."""
+        return self.choices[0] if self.kind == "categorical" else self.low
 
     def exists(self, values: Params) -> bool:
         """Whether its conditions hold under these values; a parent without a value: no."""
@@ -114,11 +119,7 @@ class Parameter:
 
     def distribution(self) -> BaseDistribution:
         """The same as Optuna says it."""
-        from optuna.distributions import (
-            CategoricalDistribution,
-            FloatDistribution,
-            IntDistribution,
-        )
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.kind == "categorical":
             return CategoricalDistribution(self.choices)

@@ -109,8 +109,6 @@ class _Reader:
             self._fault(f"group={group!r} is not a name; give a text other than 'all'")
         return group
 
-    # ---- ranges --------------------------------------------------------------------------------
-
     def _range(self, *, whole: bool) -> dict[str, Any]:
         for name in ("low", "high"):
             if name not in self.fields:
@@ -180,8 +178,6 @@ class _Reader:
         if floor is not None and floor > high:
             self._fault(f"floor={floor} is above high={high}; lower it, or raise the range")
 
-    # ---- choices -------------------------------------------------------------------------------
-
     def _choices(self) -> tuple[Any, ...]:
         choices = self.fields.get("choices")
         if not isinstance(choices, Sequence) or isinstance(choices, str):
@@ -207,8 +203,6 @@ class _Reader:
         names = [name for name in ("warn_below", "warn_above") if name in self.fields]
         if names and any(isinstance(one, (str, bool)) or one is None for one in choices):
             self._fault(f"{' and '.join(names)} have no effect: not every choice is a number")
-
-    # ---- conditions ----------------------------------------------------------------------------
 
     def _when(self) -> dict[str, tuple[Any, ...]]:
         written = self.fields.get("when", {})

@@ -25,9 +25,8 @@ def parse_space(
 ) -> Space:
     """The space written in YAML below `root`; all its faults are raised in one error.
 
-    Groups are nested as in the task's configuration; a mapping that has `type` is a parameter; null
-    takes one out. `known_keys` are the dotted keys of the configuration; None leaves them
-    unchecked. The order of the YAML makes no difference.
+    A mapping with `type` is a parameter, any other a group; null takes one out. `known_keys` are
+    the dotted keys of the configuration; None leaves them unchecked. Order makes no difference.
     """
     return Space(parse_parameters(values, root=root, known_keys=known_keys))
 
@@ -56,8 +55,6 @@ class Space:
             if parameter.key == key:
                 return parameter
         raise KeyError(f"{key} is not searched; {did_you_mean(key, self.keys)}")
-
-    # ---- values ------------------------------------------------------------------------------
 
     def suggest(self, trial: BaseTrial) -> dict[str, Value]:
         """Ask the trial for every parameter that exists under what it has answered so far."""
@@ -127,8 +124,6 @@ class Space:
             return f"{key}={value!r} exists only when {conditions}; give that too, or leave it out"
         return None
 
-    # ---- parts -------------------------------------------------------------------------------
-
     def of_groups(self, names: Collection[str]) -> Space:
         """The parameters of these groups; `all` is every parameter."""
         if "all" in names:
@@ -154,8 +149,6 @@ class Space:
             if parameter.key not in settled and not known.exists(settled):
                 gone.add(parameter.key)
         return self.without({*settled, *gone})
-
-    # ---- elsewhere ---------------------------------------------------------------------------
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Every parameter as Optuna says it, by key."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from seqtune.contracts.errors import ArtifactError
 
 from .faults import check_file, explained
 from .ref import StorageRef, backups_of
+from .storage import as_template, open_storage, quiet_optuna
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -24,8 +25,7 @@ ROWS_AT_ONCE = 5000
 def backup(ref: StorageRef, *, keep: int) -> Path | None:
     """Copy the study file beside it, as it is; the newest `keep` copies stay.
 
-    Call it once before a run writes. None where there is nothing to copy: a server (which has
-    backups of its own), no file yet, or no change since the newest copy.
+    None where there is nothing to copy: a server, no file yet, or no change since the newest copy.
     """
     file = ref.file
     if file is None or not file.exists() or not keep:
@@ -73,16 +73,15 @@ def _copy(file: Path, changed: int) -> Path:
 
 def snapshot(ref: StorageRef, study_names: Sequence[str], out: Path) -> Path:
     """These studies, whole, in one SQLite file that Optuna and its dashboard can open."""
-    from sqlalchemy import create_engine
-
-    from .storage import open_storage
+    from optuna.storages import RDBStorage
 
     storage = open_storage(ref)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.part")
     unfinished.unlink(missing_ok=True)
-    target = create_engine(f"sqlite:///{unfinished}")
     try:
+        with quiet_optuna():  # it makes the tables
+            target = RDBStorage(as_template(f"sqlite:///{unfinished}")).engine
         with explained(ref), storage.engine.connect() as source, target.begin() as copy:
             _copy_studies(source, copy, study_names, place=ref.place)
         target.dispose()
@@ -97,37 +96,29 @@ def _copy_studies(
     source: Connection, copy: Connection, study_names: Sequence[str], *, place: str
 ) -> None:
     """Row by row, below the objects: `optuna.copy_study` takes a second for 50 curves."""
-    from optuna.storages._rdb.models import BaseModel, StudyModel, TrialModel
-    from sqlalchemy import select
+    from sqlalchemy import Float, MetaData, select
 
-    BaseModel.metadata.create_all(copy)
-    wanted = select(StudyModel.study_id).where(StudyModel.study_name.in_(study_names))
+    ours, theirs = MetaData(), MetaData()
+    ours.reflect(copy)
+    theirs.reflect(source, only=list(ours.tables))
+    for column in (one for table in theirs.tables.values() for one in table.c):
+        if isinstance(column.type, Float):  # by default MySQL rounds them to ten digits
+            column.type.asdecimal = False
+    studies, trials = theirs.tables["studies"], theirs.tables["trials"]
+    wanted = select(studies.c.study_id).where(studies.c.study_name.in_(study_names))
     study_ids = [row[0] for row in source.execute(wanted)]
     if len(study_ids) < len(set(study_names)):
         raise ArtifactError(f"not all of {', '.join(study_names)} are in {place}")
-    trial_ids = select(TrialModel.trial_id).where(TrialModel.study_id.in_(study_ids))
-    for table in BaseModel.metadata.sorted_tables:
-        query = select(table)
-        if "study_id" in table.c:
-            query = query.where(table.c.study_id.in_(study_ids))
-        elif "trial_id" in table.c:
-            query = query.where(table.c.trial_id.in_(trial_ids))
-        for rows in _batches(source, query):
-            copy.execute(table.insert(), rows)
-    _copy_schema_version(source, copy)
+    trial_ids = select(trials.c.trial_id).where(trials.c.study_id.in_(study_ids))
+    for table in ours.sorted_tables:  # those without either id say which Optuna made the file
+        rows = theirs.tables[table.name]
+        if "study_id" in rows.c:
+            _copy_rows(source, copy, select(rows).where(rows.c.study_id.in_(study_ids)), table)
+        elif "trial_id" in rows.c:
+            _copy_rows(source, copy, select(rows).where(rows.c.trial_id.in_(trial_ids)), table)
 
 
-def _batches(source: Connection, query: Any) -> Iterator[list[dict[str, Any]]]:
+def _copy_rows(source: Connection, copy: Connection, query: Any, table: Table) -> None:
     result = source.execute(query).mappings()
     while rows := result.fetchmany(ROWS_AT_ONCE):
-        yield [dict(row) for row in rows]
-
-
-def _copy_schema_version(source: Connection, copy: Connection) -> None:
-    """The one table that Optuna's models do not know: Alembic's note of their version."""
-    from sqlalchemy import MetaData, select
-    from sqlalchemy import Table as MakeTable
-
-    table: Table = MakeTable("alembic_version", MetaData(), autoload_with=source)
-    table.to_metadata(MetaData()).create(copy)
-    copy.execute(table.insert(), [dict(row) for row in source.execute(select(table)).mappings()])
+        copy.execute(table.insert(), [dict(row) for row in rows])

@@ -48,7 +48,7 @@ def check_header(file: Path) -> None:
             raise damaged(file, "is empty, though it has backups")
         return
     try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with _reading(file) as database:
             database.execute("PRAGMA schema_version").fetchone()
     except sqlite3.OperationalError:
         return  # locked or out of reach, which is another matter
@@ -63,11 +63,9 @@ def check_file(file: Path) -> None:
     if not file.exists() or not file.stat().st_size:
         return
     try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            tables = {
-                row[0]
-                for row in database.execute("SELECT name FROM sqlite_master WHERE type='table'")
-            }
+        with _reading(file) as database:
+            names = database.execute("SELECT name FROM sqlite_master WHERE type='table'")
+            tables = {row[0] for row in names}
             verdict = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.OperationalError:
         return  # locked or out of reach, which is another matter
@@ -80,6 +78,10 @@ def check_file(file: Path) -> None:
             f"{file} is a SQLite file without studies (tables: {', '.join(sorted(tables))}). "
             "Nothing was written to it; give the study a file of its own"
         )
+
+
+def _reading(file: Path) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True))
 
 
 def damaged(file: Path, found: str) -> ArtifactError:
@@ -114,6 +116,8 @@ def explained(ref: StorageRef) -> Iterator[None]:
 
 def explanation(error: BaseException, ref: StorageRef) -> SeqtuneError | None:
     """The same error in words a person can act on; None for one that is not the storage's."""
+    from sqlalchemy.exc import DBAPIError
+
     for cause in _chain(error):
         if isinstance(cause, ImportError):
             return _missing_driver(ref)
@@ -130,7 +134,7 @@ def explanation(error: BaseException, ref: StorageRef) -> SeqtuneError | None:
                 f"studies cannot be kept in {ref.place}: {cause.strerror or cause}. Give another "
                 "place, or move away what is in the way"
             )
-        if _is_of_a_driver(cause):
+        if isinstance(cause, DBAPIError):
             return StorageError(
                 f"{ref.place} does not answer: {_without_password(str(cause), ref)}. Is it "
                 "running, with room for one more connection, and are address, user and password "
@@ -154,12 +158,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         is_sequel = isinstance(error, PendingRollbackError)
         error = error.__context__ if is_sequel else error.__cause__
-
-
-def _is_of_a_driver(error: BaseException) -> bool:
-    from sqlalchemy.exc import DBAPIError
-
-    return isinstance(error, DBAPIError)
 
 
 def _without_password(text: str, ref: StorageRef) -> str:

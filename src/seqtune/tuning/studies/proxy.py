@@ -2,9 +2,8 @@
 
     SEQTUNE_STUDY_URL=postgresql://... python -m seqtune.tuning.studies.proxy --bind 127.0.0.1:13000
 
-Optuna's service, a heartbeat beside it, and faults of the database told apart: one that may pass
-is waited for by the workers. There is no authentication: who reaches the address may change every
-study.
+It is Optuna's own (`run_grpc_proxy_server`) on a connection as seqtune makes it. There is no
+authentication: anyone who reaches the address can change every study.
 """
 
 from __future__ import annotations
@@ -14,107 +13,51 @@ import logging
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
-from typing import Any
 
-import grpc
-from optuna.distributions import BaseDistribution
-from optuna.exceptions import StorageInternalError
-from optuna.storages._cached_storage import _CachedStorage
-from optuna.storages._grpc.auto_generated.api_pb2_grpc import (
-    add_StorageServiceServicer_to_server as add_servicer,
-)
-from optuna.storages._grpc.servicer import OptunaStorageProxyService
-from sqlalchemy.exc import SQLAlchemyError
+from optuna.storages import BaseStorage, RDBStorage, get_storage, run_grpc_proxy_server
+from optuna.trial import TrialState
 
 from seqtune.contracts.errors import ConfigurationError, SeqtuneError
 
-from .faults import explanation, is_away
-from .proxied import BEAT, DATABASE_AWAY, DATABASE_REFUSES, SERVICE
 from .ref import StorageRef
-from .storage import open_storage
+from .storage import open_storage, quiet_optuna
 
 logger = logging.getLogger(__name__)
 
 URL = "SEQTUNE_STUDY_URL"
 NUM_THREADS = 8
-STOP_SECONDS = 5.0
 
 
-def serve(ref: StorageRef, bind: str, *, num_threads: int = NUM_THREADS) -> grpc.Server:
-    """A proxy that has begun to answer."""
-    storage = _Cache(open_storage(ref, num_threads=num_threads))
-    server = grpc.server(ThreadPoolExecutor(num_threads), interceptors=(_Telling(ref),))
-    add_servicer(OptunaStorageProxyService(storage), server)  # type: ignore[no-untyped-call]
-    beat = grpc.unary_unary_rpc_method_handler(_beating(storage))
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {BEAT: beat}),))
+def serve(ref: StorageRef, bind: str, *, num_threads: int = NUM_THREADS) -> None:
+    """Answer at host:port until an exception, such as KeyboardInterrupt, ends it."""
+    storage = _cached(open_storage(ref, num_threads=num_threads))
+    host, _, port = bind.rpartition(":")
+    logger.info("a proxy before %s listens at %s", ref.place, bind)
+    pool = ThreadPoolExecutor(num_threads)
     try:
-        server.add_insecure_port(bind)
+        with quiet_optuna():
+            run_grpc_proxy_server(storage, host=host, port=int(port), thread_pool=pool)
     except RuntimeError as error:
         raise ConfigurationError(
             f"nothing can listen at {bind}: the port is taken, or the address is none of this "
             "machine. Choose another one (--bind)"
         ) from error
-    server.start()
-    return server
 
 
-class _Cache(_CachedStorage):
-    """Optuna's cache, which refuses parameters of a trial that it did not see begin.
+def _cached(storage: RDBStorage) -> BaseStorage:
+    """Optuna's cache, which refuses parameters of a trial that it has never seen.
 
     After a restart of the proxy those are the trials under way.
     """
-
-    def set_trial_param(
-        self,
-        trial_id: int,
-        param_name: str,
-        param_value_internal: float,
-        distribution: BaseDistribution,
-    ) -> None:
-        try:
-            super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
-        except KeyError:
-            self._backend.set_trial_param(trial_id, param_name, param_value_internal, distribution)
-
-
-def _beating(storage: _Cache) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-    def beat(trial: bytes, _context: grpc.ServicerContext) -> bytes:
-        if trial:
-            storage.record_heartbeat(int(trial))
-        return b""
-
-    return beat
-
-
-class _Telling(grpc.ServerInterceptor):  # type: ignore[misc]
-    """Says what is wrong with the database; gRPC would say "unknown"."""
-
-    def __init__(self, ref: StorageRef) -> None:
-        self._ref = ref
-
-    def intercept_service(self, continuation: Callable[..., Any], details: Any) -> Any:
-        handler = continuation(details)
-        if handler is None:
-            return None
-        return grpc.unary_unary_rpc_method_handler(
-            self._telling(handler.unary_unary),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
-
-    def _telling(self, behaviour: Callable[..., Any]) -> Callable[..., Any]:
-        def answer(request: Any, context: grpc.ServicerContext) -> Any:
-            try:
-                return behaviour(request, context)
-            except (SQLAlchemyError, StorageInternalError) as error:
-                code = DATABASE_AWAY if is_away(error, self._ref) else DATABASE_REFUSES
-                context.abort(code, str(explanation(error, self._ref) or type(error).__name__))
-
-        return answer
+    cached = get_storage(storage)
+    for study in storage.get_all_studies():
+        study_id = storage.get_study_id_from_name(study.study_name)
+        if storage.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,)):
+            cached.get_all_trials(study_id, deepcopy=False)
+    return cached
 
 
 # ---- the command --------------------------------------------------------------------------------
@@ -122,21 +65,21 @@ class _Telling(grpc.ServerInterceptor):  # type: ignore[misc]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _parse(arguments)
-    try:
-        ref = StorageRef(_url())
-        server = serve(ref, options.bind, num_threads=options.connections)
-    except SeqtuneError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
     if not _is_loopback(options.bind):
         logger.warning(
             "%s can be reached from other machines, and there is no authentication: whoever "
             "reaches it may change every study. Keep it inside a network of your own",
             options.bind,
         )
-    logger.info("a proxy before %s listens at %s", ref.place, options.bind)
-    _until_stopped(server)
+    try:
+        serve(StorageRef(_url()), options.bind, num_threads=options.connections)
+    except SeqtuneError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        pass
     return 0
 
 
@@ -171,15 +114,6 @@ def _is_loopback(bind: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _until_stopped(server: grpc.Server) -> None:
-    """Until somebody asks to end; calls under way are answered."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    stop.wait()
-    server.stop(STOP_SECONDS).wait()
 
 
 if __name__ == "__main__":

@@ -14,52 +14,11 @@ from typing import TYPE_CHECKING, Any
 from seqtune.contracts.trials import FINISHED, State, Trial
 from seqtune.contracts.work import Process
 
-from .processes import is_alive, worker_identity, worker_name
+from .processes import worker_name
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
-
-__all__ = [
-    "AGAIN",
-    "CLOSING",
-    "CREATED",
-    "CURVE",
-    "IDENTITY",
-    "IMPORTED",
-    "METRICS",
-    "ORIGIN",
-    "PREVIOUS",
-    "QUEUED",
-    "REASON",
-    "RETRIED",
-    "RETRIES",
-    "ROOT",
-    "SCORE",
-    "SOURCE",
-    "STAGE",
-    "STATE",
-    "TASK",
-    "WORKER",
-    "Counts",
-    "closing_reason",
-    "count",
-    "is_alive",
-    "is_imported",
-    "mark_failed",
-    "mark_infeasible",
-    "mark_lost",
-    "num_finished",
-    "process_of",
-    "queue_again",
-    "read_trials",
-    "root_number",
-    "set_closing",
-    "state_of",
-    "to_trial",
-    "worker_identity",
-    "worker_name",
-]
 
 # Attributes of a study.
 IDENTITY = "identity"
@@ -232,7 +191,10 @@ def mark_lost(
     """
     from optuna.trial import TrialState
 
-    frozen = study._storage.get_trial(trial._trial_id)
+    from .stored_study import trial_in_storage
+
+    storage, trial_id = trial_in_storage(study, trial.number)
+    frozen = storage.get_trial(trial_id)
     retries = int(frozen.user_attrs.get(RETRIES, 0)) + died
     if again and retries > max_retries:
         return mark_failed(
@@ -285,7 +247,9 @@ def _end(
 ) -> bool:
     from optuna.exceptions import UpdateFinishedTrialError
 
-    storage, trial_id = study._storage, trial._trial_id
+    from .stored_study import trial_in_storage
+
+    storage, trial_id = trial_in_storage(study, trial.number)
     try:
         for key, value in attributes.items():
             storage.set_trial_user_attr(trial_id, key, value)
@@ -298,7 +262,7 @@ def _end(
 
 def closing_reason(study: optuna.Study) -> str:
     """Non-empty: finish what is under way and ask for nothing new. Read before every trial."""
-    return str(study._storage.get_study_user_attrs(study._study_id).get(CLOSING, ""))
+    return str(study.user_attrs.get(CLOSING, ""))
 
 
 def set_closing(study: optuna.Study, reason: str) -> None:

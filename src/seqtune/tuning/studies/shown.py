@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError, did_you_mean
 
@@ -14,7 +15,6 @@ from .storage import open_storage, quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
-    from optuna.study._frozen import FrozenStudy
 
 SEARCHES = ("test", "quick", "medium")
 """Stages that search; the others run lists."""
@@ -39,36 +39,36 @@ def study_to_show(ref: StorageRef, *, task: str, name: str | None = None) -> Sho
         if ref.file is not None:
             check_file(ref.file)
         storage = open_storage(ref)
-        studies = storage.get_all_studies()
+        studies = {one.study_name: one.user_attrs for one in storage.get_all_studies()}
         if name is not None:
-            return _shown(storage, _named(studies, name, ref))
-        for study in sorted(studies, key=_age, reverse=True):
-            attributes = study.user_attrs
+            _require(name, studies, ref)
+            return _shown(storage, name)
+        for newest in sorted(studies, key=lambda one: _age(studies[one]), reverse=True):
+            attributes = studies[newest]
             if (attributes.get(TASK), attributes.get(STAGE)) in {(task, one) for one in SEARCHES}:
-                shown = _shown(storage, study)
+                shown = _shown(storage, newest)
                 if shown.num_finished:
                     return shown
     raise _nothing_yet(ref, task)
 
 
-def _age(study: FrozenStudy) -> str:
-    return str(study.user_attrs.get(CREATED, ""))
+def _age(attributes: Mapping[str, Any]) -> str:
+    return str(attributes.get(CREATED, ""))
 
 
-def _named(studies: list[FrozenStudy], name: str, ref: StorageRef) -> FrozenStudy:
-    known = {study.study_name: study for study in studies}
+def _require(name: str, known: Collection[str], ref: StorageRef) -> None:
     if name not in known:
         hint = did_you_mean(name, list(known)) if known else "there is none yet"
         raise ConfigurationError(f"{ref.place} holds no study {name!r}; {hint} (--study)")
-    return known[name]
 
 
-def _shown(storage: BaseStorage, study: FrozenStudy) -> ShownStudy:
-    trials = storage.get_all_trials(study._study_id, deepcopy=False)
+def _shown(storage: BaseStorage, name: str) -> ShownStudy:
+    study_id = storage.get_study_id_from_name(name)
+    trials = storage.get_all_trials(study_id, deepcopy=False)
     finished = sum(
         state_of(trial) in {"complete", "pruned"} and not is_imported(trial) for trial in trials
     )
-    return ShownStudy(study._study_id, study.study_name, finished)
+    return ShownStudy(study_id, name, finished)
 
 
 def _nothing_yet(ref: StorageRef, task: str) -> ArtifactError:

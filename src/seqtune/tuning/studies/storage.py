@@ -5,8 +5,6 @@ A URL can hold a password: it is shown nowhere, neither in a log, nor an error, 
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 import warnings
 import weakref
@@ -16,31 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.errors import ArtifactError
 
-from .copies import backup, snapshot
-from .faults import LOCK_SECONDS, check_header, explained, with_retries
+from .faults import LOCK_SECONDS, check_header, explained
 from .ref import PROXY_SCHEME, StorageRef
 
 if TYPE_CHECKING:
-    import optuna
     from optuna.storages import BaseStorage, RDBStorage
-    from optuna.trial import FrozenTrial
     from sqlalchemy import Engine, Pool
-
-__all__ = [
-    "StorageRef",
-    "backup",
-    "beating",
-    "explained",
-    "open_storage",
-    "quiet_optuna",
-    "rdb",
-    "reach",
-    "silent_trials",
-    "snapshot",
-    "with_retries",
-]
-
-logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10
 ATTEMPTS = 3
@@ -69,8 +48,8 @@ def reach(ref: StorageRef) -> BaseStorage:
 def open_storage(ref: StorageRef, *, num_threads: int = 1) -> RDBStorage:
     """A connection to the studies; tables are made where there are none yet.
 
-    At rest it holds one connection for each of `num_threads`. One more comes and goes where a
-    heartbeat falls into a transaction.
+    It holds one connection for each of `num_threads`, and one more while a heartbeat falls into a
+    transaction.
     """
     with explained(ref):
         if ref.file is not None:
@@ -116,8 +95,7 @@ def _connect_once(ref: StorageRef, num_threads: int) -> RDBStorage:
     }
     try:
         with quiet_optuna():
-            # RDBStorage fills in a template
-            storage = RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=settings)
+            storage = RDBStorage(as_template(url), engine_kwargs=settings)
     except BaseException as error:
         _close(pools)
         if type(error) is RuntimeError:  # Optuna's word on a schema that is not its own
@@ -125,6 +103,11 @@ def _connect_once(ref: StorageRef, num_threads: int) -> RDBStorage:
         raise
     weakref.finalize(storage, _close, pools)
     return storage
+
+
+def as_template(url: str) -> str:
+    """`RDBStorage` fills in a template."""
+    return url.replace("{", "{{").replace("}", "}}")
 
 
 def _noted_in(pools: list[Pool]) -> type[Pool]:
@@ -185,58 +168,3 @@ def quiet_optuna() -> Iterator[None]:
             yield
     finally:
         optuna.logging.set_verbosity(level)
-
-
-# ---- signs of life ------------------------------------------------------------------------------
-
-
-@contextmanager
-def beating(
-    study: optuna.Study, trial: optuna.Trial | FrozenTrial, *, ref: StorageRef
-) -> Iterator[None]:
-    """Record a heartbeat now and then, so that other machines see that the trial is under way."""
-    stop = threading.Event()
-    backend = rdb(study._storage)
-    _beat(backend, trial._trial_id)
-    thread = threading.Thread(
-        target=_beat_until, args=(stop, backend, trial._trial_id, ref), daemon=True
-    )
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _beat_until(stop: threading.Event, backend: Any, trial_id: int, ref: StorageRef) -> None:
-    while not stop.wait(ref.heartbeat_seconds):
-        _beat(backend, trial_id)
-    backend.remove_session()
-
-
-def _beat(backend: Any, trial_id: int) -> None:
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        backend.record_heartbeat(trial_id)
-    except (SQLAlchemyError, StorageInternalError) as error:
-        # whoever runs the trial meets the same fault, and deals with it
-        logger.debug("no heartbeat: %s", type(error).__name__)
-
-
-def silent_trials(study: optuna.Study, *, grace_seconds: int) -> set[int]:
-    """Ids of running trials without a heartbeat for so long, by the clock of the database."""
-    backend = rdb(study._storage)
-    # outside this call the interval stays unset: with it Optuna beats, and warns, on its own
-    backend.heartbeat_interval, backend.grace_period = grace_seconds, grace_seconds
-    try:
-        return set(backend._get_stale_trial_ids(study._study_id))
-    finally:
-        backend.heartbeat_interval = None
-
-
-def rdb(storage: BaseStorage) -> Any:
-    """The storage itself, from under Optuna's cache."""
-    return getattr(storage, "_backend", storage)

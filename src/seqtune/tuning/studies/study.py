@@ -16,6 +16,7 @@ from seqtune.contracts.resolve import flatten
 
 from ..plan import StudyPlan
 from .faults import check_file, explained
+from .processes import is_alive, worker_name
 from .records import (
     AGAIN,
     CREATED,
@@ -25,18 +26,16 @@ from .records import (
     TASK,
     WORKER,
     count,
-    is_alive,
     mark_failed,
     mark_lost,
     queue_again,
     state_of,
-    worker_name,
 )
 from .ref import StorageRef
-from .storage import open_storage, quiet_optuna, reach, silent_trials
+from .storage import open_storage, quiet_optuna, reach
+from .stored_study import StoredStudy
 
 if TYPE_CHECKING:
-    import optuna
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
@@ -48,7 +47,7 @@ LONGEST_VALUE = 40
 class OpenedStudy:
     """A study that is ready for workers."""
 
-    study: optuna.Study
+    study: StoredStudy
     is_new: bool
     notes: tuple[str, ...]
     """What a person should know: what is taken up, or why a new one was begun."""
@@ -63,36 +62,26 @@ def study_name(plan: StudyPlan) -> str:
 def open_study(ref: StorageRef, plan: StudyPlan) -> OpenedStudy:
     """The study of this plan, made where there is none yet.
 
-    Called in the parent before any worker starts. A study of the same task and stage that
-    differs in anything that counts stays as it is, under its own name.
+    Called in the parent before any worker starts. One that differs in anything that counts is
+    another study, and stays.
     """
     if ref.file is not None:
         with explained(ref):
             check_file(ref.file)
     storage = open_storage(ref)
-    name = study_name(plan)
     with explained(ref), quiet_optuna():
-        study, is_new = _create_or_load(storage, name, plan)
+        study, is_new = _create_or_load(storage, study_name(plan), plan)
         _describe(study, plan)
         notes = _notes_on_new(study, plan) if is_new else _notes_on_old(study, plan)
     return OpenedStudy(study, is_new, notes)
 
 
-def load_study(
-    ref: StorageRef, name: str, *, sampler: Any = None, pruner: Any = None
-) -> optuna.Study:
+def load_study(ref: StorageRef, name: str) -> StoredStudy:
     """A study that exists, through a connection of its own: what each worker calls."""
-    import optuna
-
     storage = reach(ref)
     try:
         with explained(ref), quiet_optuna():
-            return optuna.load_study(
-                study_name=name,
-                storage=storage,
-                sampler=sampler or optuna.samplers.RandomSampler(),
-                pruner=pruner or optuna.pruners.NopPruner(),
-            )
+            return StoredStudy(name, storage)
     except KeyError:
         known = ", ".join(names(ref)) or "none"
         raise ArtifactError(f"{ref.place} holds no study {name!r}; it has: {known}") from None
@@ -105,22 +94,19 @@ def names(ref: StorageRef) -> list[str]:
         return sorted(frozen.study_name for frozen in storage.get_all_studies())
 
 
-def _create_or_load(storage: BaseStorage, name: str, plan: StudyPlan) -> tuple[optuna.Study, bool]:
-    import optuna
+def _create_or_load(storage: BaseStorage, name: str, plan: StudyPlan) -> tuple[StoredStudy, bool]:
+    from optuna.exceptions import DuplicatedStudyError
+    from optuna.study import StudyDirection
 
-    quiet: dict[str, Any] = {
-        "study_name": name,
-        "storage": storage,
-        "sampler": optuna.samplers.RandomSampler(),
-        "pruner": optuna.pruners.NopPruner(),
-    }
+    directions = [StudyDirection[one.upper()] for one in plan.scoring.directions]
     try:
-        return optuna.create_study(directions=plan.scoring.directions, **quiet), True
-    except optuna.exceptions.DuplicatedStudyError:
-        return optuna.load_study(**quiet), False
+        storage.create_new_study(directions, name)
+    except DuplicatedStudyError:
+        return StoredStudy(name, storage), False
+    return StoredStudy(name, storage), True
 
 
-def _describe(study: optuna.Study, plan: StudyPlan) -> None:
+def _describe(study: StoredStudy, plan: StudyPlan) -> None:
     """What the name stands for; made good where the creator died before it came so far."""
     if IDENTITY in study.user_attrs:
         return
@@ -131,21 +117,15 @@ def _describe(study: optuna.Study, plan: StudyPlan) -> None:
     study.set_user_attr(IDENTITY, plan.identity())
 
 
-# ---- what is said about it ----------------------------------------------------------------------
-
-
-def _notes_on_old(study: optuna.Study, plan: StudyPlan) -> tuple[str, ...]:
+def _notes_on_old(study: StoredStudy, plan: StudyPlan) -> tuple[str, ...]:
     counts = count(study)
     ended = [f"{counts.finished} of {plan.total} trials finished"]
-    ended += [
-        f"{number} {word}"
-        for word, number in (("infeasible", counts.infeasible), ("failed", counts.failed))
-        if number
-    ]
+    ended += [f"{counts.infeasible} infeasible"] if counts.infeasible else []
+    ended += [f"{counts.failed} failed"] if counts.failed else []
     return (f"taking up study {study.study_name}: {', '.join(ended)}",)
 
 
-def _notes_on_new(study: optuna.Study, plan: StudyPlan) -> tuple[str, ...]:
+def _notes_on_new(study: StoredStudy, plan: StudyPlan) -> tuple[str, ...]:
     older = _newest_of_the_kind(study, plan)
     if older is None:
         return (f"new study {study.study_name}: {plan.total} trials to run",)
@@ -157,10 +137,10 @@ def _notes_on_new(study: optuna.Study, plan: StudyPlan) -> tuple[str, ...]:
     )
 
 
-def _newest_of_the_kind(study: optuna.Study, plan: StudyPlan) -> tuple[str, dict[str, Any]] | None:
+def _newest_of_the_kind(study: StoredStudy, plan: StudyPlan) -> tuple[str, dict[str, Any]] | None:
     others = [
         (str(frozen.user_attrs.get(CREATED, "")), frozen.study_name, frozen.user_attrs[IDENTITY])
-        for frozen in study._storage.get_all_studies()
+        for frozen in study.storage.get_all_studies()
         if frozen.study_name != study.study_name
         and (frozen.user_attrs.get(TASK), frozen.user_attrs.get(STAGE)) == (plan.task, plan.stage)
         and IDENTITY in frozen.user_attrs
@@ -189,11 +169,8 @@ def _short(values: Mapping[str, Any], key: str) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 
-# ---- after a kill -------------------------------------------------------------------------------
-
-
 def recover(
-    study: optuna.Study,
+    study: StoredStudy,
     *,
     max_retries: int,
     grace_seconds: int,
@@ -201,17 +178,17 @@ def recover(
 ) -> int:
     """Trials whose process is gone become lost and are queued again; how many.
 
-    A process of this machine is looked up; one of another machine is gone when its heartbeat
-    is older than `grace_seconds`. `condemned`: trials by number whose process was killed for
+    A process of this machine is looked up; one of another machine is gone when it was seen without
+    a heartbeat for `grace_seconds`. `condemned`: trials by number whose process was killed for
     that reason: they have failed.
     """
     from optuna.trial import TrialState
 
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    silent = silent_trials(study, grace_seconds=grace_seconds) if running else set()
+    silent = study.heartbeats.silent(running, grace_seconds=grace_seconds)
     num_lost = 0
     for trial in running:
-        reason = _gone(trial, is_silent=trial._trial_id in silent, grace_seconds=grace_seconds)
+        reason = _gone(trial, is_silent=trial.number in silent, grace_seconds=grace_seconds)
         if reason and trial.number in condemned:
             mark_failed(study, trial, condemned[trial.number])
         elif reason:
@@ -237,7 +214,7 @@ def _is_older(moment: datetime | None, seconds: int) -> bool:
     return moment is not None and datetime.now() - moment > timedelta(seconds=seconds)
 
 
-def _queue_orphans(study: optuna.Study, *, grace_seconds: int) -> int:
+def _queue_orphans(study: StoredStudy, *, grace_seconds: int) -> int:
     """Lost trials whose successor was never queued: whoever was about to was killed itself."""
     trials = study.get_trials(deepcopy=False)
     succeeded = {trial.user_attrs.get(PREVIOUS) for trial in trials}

@@ -1,23 +1,25 @@
-"""CMA-ES as a function of the trials so far: no state to keep, to lose, or to unpickle."""
+"""CMA-ES as a function of the trials so far, without a state to keep or to lose."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
 
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.trials import Params
 
-from ..findings.spread import is_single, to_scale
-from ..spaces.space import Parameter, Space
-from .sobol import random_point
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
+from ...config import SamplerConfig
+from ...findings.spread import to_scale
+from ...spaces.space import Parameter, Space
+from ..mirror import by_model
+from ..registry import Sampler, SamplerContext
+from .random import random_point
 
 SIGMA = 0.2
 """First step, as a share of each range."""
@@ -31,12 +33,11 @@ def moving(space: Space) -> list[Parameter]:
     return [
         one
         for one in space.parameters
-        if one.kind != "categorical" and not one.when and not is_single(one)
+        if one.kind != "categorical" and not one.when and not one.is_single
     ]
 
 
-def check_evolution(space: Space, *, num_goals: int) -> None:
-    """Refuse what CMA-ES cannot search."""
+def check(_config: SamplerConfig, space: Space, num_goals: int) -> None:
     faults = []
     if num_goals > 1:
         faults.append(
@@ -120,3 +121,21 @@ def _half_a_step(parameter: Parameter) -> float:
     if parameter.kind == "int":
         return float(parameter.step or 1) / 2
     return float(parameter.step or 0.0) / 2
+
+
+def propose(study: Study, past: list[FrozenTrial], context: SamplerContext) -> Params:
+    return evolved(
+        [one for one in past if one.state.is_finished()],
+        context.space,
+        num_startup=context.config.startup_trials,
+        maximize=study.direction == StudyDirection.MAXIMIZE,
+        seed=context.seed,
+    )
+
+
+ENTRY = Sampler(
+    partial(by_model, propose=propose),
+    "ranges of numbers, one goal, many trials",
+    is_model_based=True,
+    check=check,
+)

@@ -1,0 +1,97 @@
+"""What stops a trial that is not worth its remaining epochs.
+
+A decision is a function of curves alone: the trial's own and those of the others. It leaves nothing
+behind in the study, so a trial that goes on after a kill is judged as if nothing had happened.
+Epochs count from 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ..registry import PRUNERS
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from ...config import PrunerConfig
+
+Curve = Mapping[int, float]
+Mode = Literal["max", "min"]
+
+
+@dataclass(frozen=True)
+class Pruner:
+    """One kind with its warm-up, in which no trial is ever pruned."""
+
+    config: PrunerConfig
+    epochs: int
+    mode: Mode
+
+    @property
+    def warmup(self) -> int:
+        """Epochs that every trial gets."""
+        return max(self.config.warmup_epochs, math.ceil(self.config.warmup_share * self.epochs))
+
+    def judges(self, epoch: int) -> bool:
+        """Whether a trial may be stopped there: neither in the warm-up nor where it ends anyway."""
+        return self.config.kind != "none" and self.warmup < epoch < self.epochs
+
+    def reason(self, curve: Curve, others: Sequence[FrozenTrial], *, root: int) -> str:
+        """Why the trial with this curve should stop now; empty: it goes on.
+
+        `others` are the other trials of the study, `root` the number that the trial had at first.
+        """
+        epoch = max(curve, default=0)
+        if not self.judges(epoch):
+            return ""
+        kind = "median" if self.config.kind == "auto" else self.config.kind
+        why = PRUNERS[kind].reason(Case(self, curve, others, root))
+        return why and f"epoch {epoch}: {why}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A trial that has reported an epoch, and what it is judged by."""
+
+    pruner: Pruner
+    curve: Curve
+    others: Sequence[FrozenTrial]
+    root: int
+
+    @property
+    def config(self) -> PrunerConfig:
+        return self.pruner.config
+
+    @property
+    def maximize(self) -> bool:
+        return self.pruner.mode == "max"
+
+    @property
+    def complete(self) -> list[FrozenTrial]:
+        """Empty while there are fewer than the startup trials."""
+        found = [one for one in self.others if one.state.name == "COMPLETE"]
+        return found if len(found) >= self.config.startup_trials else []
+
+    @property
+    def is_check(self) -> bool:
+        """Whether the newest epoch is the first of its interval after the warm-up."""
+        *_, before, now = 0, 0, *sorted(self.curve)
+        first, interval = self.pruner.warmup + 1, self.config.interval
+        return before < first or (now - first) // interval > (before - first) // interval
+
+    def best(self, values: Iterable[float]) -> float:
+        """NaN where none is a number."""
+        known = [value for value in values if not math.isnan(value)]
+        return (max if self.maximize else min)(known, default=math.nan)
+
+    def behind(self, value: float, bar: float, name: str) -> str:
+        """Says so where the value is worse than the bar."""
+        if math.isnan(value):
+            return "no epoch gave a number"
+        if value >= bar if self.maximize else value <= bar:
+            return ""
+        return f"{value:.6g}, {abs(value - bar):.3g} behind {name} of {bar:.6g}"

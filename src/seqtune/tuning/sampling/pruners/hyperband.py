@@ -1,0 +1,38 @@
+"""Successive halving in brackets."""
+
+from __future__ import annotations
+
+import math
+
+from seqtune.contracts.seeds import derive_seed
+
+from ...studies.records import root_number
+from ..registry import PruningRule
+from . import Case
+from .halving import at_a_rung
+
+
+def reason(case: Case) -> str:
+    """Halving in brackets that begin later and later; trials compete within their bracket."""
+    first, factor = case.pruner.warmup + 1, case.config.reduction_factor
+    number = _num_brackets(first, case.pruner.epochs, factor)
+    own = _bracket(case.root, number, factor)
+    rivals = [one for one in case.others if _bracket(root_number(one), number, factor) == own]
+    return at_a_rung(case, rivals, first * factor**own)
+
+
+def _num_brackets(first: int, epochs: int, factor: int) -> int:
+    number = 1
+    while first * factor**number <= epochs:
+        number += 1
+    return number
+
+
+def _bracket(root: int, number: int, factor: int) -> int:
+    """By the share of trials that each bracket should get; the earliest gets the most."""
+    shares = [math.ceil(number * factor**left / (left + 1)) for left in reversed(range(number))]
+    place = derive_seed(0, "bracket", root) % sum(shares)
+    return next(i for i in range(number) if place < sum(shares[: i + 1]))
+
+
+ENTRY = PruningRule(reason, "halving says so within its bracket; later brackets begin later")

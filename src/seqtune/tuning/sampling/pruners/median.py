@@ -1,0 +1,10 @@
+"""Against the median of the complete trials at the same epoch."""
+
+from __future__ import annotations
+
+from ..registry import PruningRule
+from .percentile import below
+
+ENTRY = PruningRule(
+    lambda case: below(case, 50.0, "the median"), "it is behind the median at the same epoch"
+)

@@ -1,0 +1,23 @@
+"""Against itself."""
+
+from __future__ import annotations
+
+import math
+
+from ..registry import PruningRule
+from . import Case
+
+
+def reason(case: Case) -> str:
+    """Epochs since its own best."""
+    best = case.best(case.curve.values())
+    if math.isnan(best):
+        return "no epoch gave a number"
+    since = min(epoch for epoch, value in case.curve.items() if value == best)
+    waited = max(case.curve) - since
+    if waited < case.config.patience:
+        return ""
+    return f"no improvement for {waited} epochs (best {best:.6g} at epoch {since})"
+
+
+ENTRY = PruningRule(reason, "it has not improved for `patience` epochs")

@@ -1,0 +1,48 @@
+"""What proposes the next configuration: one sampler for one trial, without a memory of its own.
+
+Everything a sampler uses is read from the study, or drawn from a seed that is a function of the
+trial's rank. A search that was stopped anywhere therefore continues with the same draws.
+"""
+
+from __future__ import annotations
+
+from optuna.samplers import BaseSampler
+
+from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.seeds import derive_seed
+
+from ...config import SamplerConfig
+from ...spaces.space import Space
+from ..chosen import NUMPY_SEEDS
+from ..registry import SAMPLERS, SamplerContext
+
+
+def build_sampler(
+    config: SamplerConfig,
+    *,
+    seed: int,
+    rank: int,
+    space: Space,
+    stage: str = "",
+    num_drawn: int | None = None,
+    total: int = 100,
+) -> BaseSampler:
+    """The sampler for one trial; `seed` and `stage` are the plan's, the rest `SamplerContext`."""
+    if config.kind not in SAMPLERS:
+        raise ConfigurationError(f"sampler.kind={config.kind!r} is settled before a search begins")
+    own = derive_seed(seed, stage, rank) % NUMPY_SEEDS
+    drawn = rank if num_drawn is None else num_drawn
+    return SAMPLERS[config.kind].build(
+        SamplerContext(config, space, seed, own, rank=rank, num_drawn=drawn, total=total)
+    )
+
+
+def check_sampler(config: SamplerConfig, space: Space, *, num_goals: int = 1) -> None:
+    """Refuse a kind that cannot search this space, before anything runs."""
+    if config.kind in SAMPLERS:
+        SAMPLERS[config.kind].check(config, space, num_goals)
+
+
+def num_configurations(config: SamplerConfig, space: Space) -> int | None:
+    """How many different ones the sampler can propose; None for any number."""
+    return SAMPLERS[config.kind].num_configurations(config, space)

@@ -1,0 +1,22 @@
+"""Independent draws."""
+
+from __future__ import annotations
+
+import numpy as np
+from optuna.samplers import BaseSampler
+
+from ..chosen import at_point
+from ..registry import Sampler, SamplerContext
+
+
+def random_point(*, num_dimensions: int, seed: int) -> tuple[float, ...]:
+    """Independent uniform coordinates."""
+    return tuple(np.random.default_rng(seed).random(num_dimensions).tolist())
+
+
+def build(context: SamplerContext) -> BaseSampler:
+    num_dimensions = len(context.space.parameters)
+    return at_point(context, random_point(num_dimensions=num_dimensions, seed=context.seed))
+
+
+ENTRY = Sampler(build, "a floor to compare with")

@@ -1,0 +1,28 @@
+"""The tree-structured Parzen estimator of Optuna."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from optuna.samplers import TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from seqtune.contracts.trials import Params
+
+from ..mirror import by_model, proposed
+from ..registry import Sampler, SamplerContext
+
+
+def propose(study: Study, past: list[FrozenTrial], context: SamplerContext) -> Params:
+    """Optuna 5: multivariate for one objective, running trials counted as bad ones."""
+    candidates = context.config.candidates
+    model = TPESampler(n_startup_trials=1, n_ei_candidates=candidates, seed=context.seed)
+    return proposed(past, context.space, model, directions=study.directions)
+
+
+ENTRY = Sampler(
+    partial(by_model, propose=propose),
+    "many trials, conditions, several goals",
+    is_model_based=True,
+)

@@ -1,0 +1,83 @@
+"""Signs of life of running trials: an attribute that is renewed while a trial is under way.
+
+It takes the way of everything else that a worker writes, through a proxy too.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .ref import StorageRef
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+logger = logging.getLogger(__name__)
+
+BEAT = "beat"
+"""Attribute of a trial: when its worker last renewed it, by the clock of the worker."""
+CLOCK_SKEW_SECONDS = 300
+"""By how much the clocks of two machines may differ."""
+
+
+@contextmanager
+def beating(
+    study: optuna.Study, trial: optuna.Trial | FrozenTrial, *, ref: StorageRef
+) -> Iterator[None]:
+    """Renew the sign of life now and then, so that other machines see that it is under way."""
+    from .stored_study import trial_in_storage
+
+    stop = threading.Event()
+    place = trial_in_storage(study, trial.number)
+    _beat(*place)
+    thread = threading.Thread(target=_beat_until, args=(stop, ref, *place), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _beat_until(stop: threading.Event, ref: StorageRef, storage: Any, trial_id: int) -> None:
+    while not stop.wait(ref.heartbeat_seconds):
+        _beat(storage, trial_id)
+    storage.remove_session()
+
+
+def _beat(storage: Any, trial_id: int) -> None:
+    try:
+        storage.set_trial_user_attr(trial_id, BEAT, time.time())
+    except Exception as error:  # noqa: BLE001 - the thread that runs the trial meets it too
+        logger.debug("no heartbeat: %s", type(error).__name__)
+
+
+class HeartbeatMonitor:
+    """Knows which running trials have fallen silent, though clocks of machines differ."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[float, float]] = {}
+
+    def silent(self, running: Sequence[FrozenTrial], *, grace_seconds: int) -> set[int]:
+        """Numbers of trials that were seen without a new beat for so long, by the clock of here.
+
+        A beat that is older than clocks can differ counts at first sight.
+        """
+        now = time.monotonic()
+        beats = {one.number: one.user_attrs[BEAT] for one in running if BEAT in one.user_attrs}
+        self._seen = {
+            number: seen if (seen := self._seen.get(number, (0.0, 0.0)))[0] == beat else (beat, now)
+            for number, beat in beats.items()
+        }
+        too_old = time.time() - grace_seconds - CLOCK_SKEW_SECONDS
+        return {
+            number
+            for number, (beat, since) in self._seen.items()
+            if now - since >= grace_seconds or beat < too_old
+        }
