@@ -22,7 +22,7 @@ help: ## List these verbs
 
 setup: $(READY) ## Create .venv with every version that was tested (the other verbs do it too)
 
-run: $(READY) ## Generate sample data and run the whole chain on it (TASK=classify, TASK=summarize)
+run: $(READY) ## Write sample data and run the whole chain on it (TASK=classify, TASK=summarize)
 	$(KEDRO) run --pipelines $(if $(TASK),$(TASK).)sample --env sample
 	$(KEDRO) run --pipelines $(or $(TASK),__default__) --env sample
 
