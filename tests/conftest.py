@@ -14,6 +14,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
+from kedro_forks import shared_forks
 from toy_cluster import cluster  # noqa: F401
 from toy_processes import preload_for_all
 
@@ -66,8 +67,14 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def kedro(project: Path) -> Kedro:
-    """`kedro("run", "--env", "sample")` in `project`, in a process of its own."""
+    """`kedro("run", "--env", "sample")` in `project`, in a fork that has imported everything."""
     return kedro_in(project)
+
+
+@pytest.fixture
+def kedro_command(project: Path) -> Kedro:
+    """The same by the command line itself, as a user starts it: seconds of imports."""
+    return command_in(project)
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +134,7 @@ def finish_project(folder: Path) -> None:
     ]
     (raw / "interactions.csv").write_text("\n".join(["user,item,time", *rows, ""]))
     (folder / "conf" / "local" / "parameters_tuning.yml").write_text(TINY_SEARCH)
-    result = kedro_in(folder, tracking="on")("run", timeout=600)
+    result = command_in(folder, tracking="on")("run", timeout=600)
     assert result.returncode == 0, result.stdout + result.stderr
     (folder / "said.txt").write_text(result.stdout + result.stderr)
 
@@ -170,12 +177,22 @@ def kedro_in(folder: Path, *, tracking: str = "off", **more: str) -> Kedro:
     """`kedro` in a folder; `more` are environment variables."""
 
     def call(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "SEQTUNE_TRACKING": tracking, **more}
+        forks = shared_forks(REPOSITORY / "src")
+        return forks(folder, *arguments, environment=environment, timeout=timeout)
+
+    return call
+
+
+def command_in(folder: Path, *, tracking: str = "off") -> Kedro:
+    """The same in a process of its own."""
+
+    def call(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
             "PYTHONPATH": str(REPOSITORY / "src"),
             "COLUMNS": "200",
             "SEQTUNE_TRACKING": tracking,
-            **more,
         }
         return subprocess.run(
             [sys.executable, "-m", "kedro", *arguments],
