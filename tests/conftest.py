@@ -30,6 +30,20 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+SERVICES = {"page_at", "serve", "study_url", "cluster", "s3", "postgresql", "mariadb"}
+"""Fixtures that start a browser, a Ray cluster or a server."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark tests of services: `make test` leaves them out, `make test-services` runs them."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    asked_for = {
+        parameters[name] for name in ("ref", "kind") if isinstance(parameters.get(name), str)
+    }
+    if SERVICES & {*getattr(item, "fixturenames", ()), *asked_for}:
+        item.add_marker("services")
+
+
 @pytest.hookimpl(trylast=True)  # what is left out is gone by then
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first file makes `finished_project`; others that read it come when there is nothing to

@@ -6,13 +6,14 @@ import json
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Locator, Page
-from playwright.sync_api import TimeoutError as TooLate
 from screens import DESKTOP
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
 
 STAGES = ["ingest", "split", "verify_env", "tune", "train", "ensemble", "predict"]
 PATIENCE = 50
@@ -70,6 +71,8 @@ def in_chart(page: Page, name: str) -> Locator:
 
 def select(graph: Any, page_at: Callable[..., Any], screen: Any, dataset: str) -> Any:
     visit = page_at(f"{graph.url}/?sn=recommend.{dataset}", screen)
+    from playwright.sync_api import TimeoutError as TooLate
+
     panel = visit.page.locator(".pipeline-metadata--visible")
     *tries, last = TRIES_MS
     for patience in tries:
