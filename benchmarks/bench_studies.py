@@ -26,7 +26,8 @@ from pathlib import Path
 from statistics import linear_regression
 from typing import TYPE_CHECKING, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/unit/tuning"))
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+sys.path[:0] = [str(TESTS / "unit/tuning"), str(TESTS)]
 
 from sqlalchemy import make_url
 from toy_servers import MariaDB, PostgreSQL, free_port

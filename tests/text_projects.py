@@ -187,10 +187,5 @@ def finished(task: str, base: Path, fresh: Path, kedro_with: Callable[..., Kedro
     return folder
 
 
-def newest(project: Path, path: str) -> Path:
-    """The newest version of a dataset below data/."""
-    return max((project / "data" / path).iterdir()) / Path(path).name
-
-
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))

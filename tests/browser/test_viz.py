@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from screens import DESKTOP
 
+from kedro_results import newest
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
@@ -34,12 +36,6 @@ SEARCH = {"test", "quick", "medium", "best", "seed"}
 @pytest.fixture(scope="module")
 def graph(serve: Callable[..., Any], finished_project: Path) -> Any:
     return serve(["kedro", "graph", "--port", "{port}"], cwd=finished_project)
-
-
-def newest(project: Path, name: str) -> Path:
-    """The newest version of a dataset, as Kedro keeps it."""
-    (folder,) = (project / "data").glob(f"0*/recommend/{name}")
-    return max(folder.iterdir()) / name
 
 
 def fetch(url: str) -> Any:

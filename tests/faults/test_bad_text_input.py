@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 
+from kedro_results import newest
+
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
-from text_projects import RAW, add_models, newest, prepare, read_json, write_jsonl
+from text_projects import RAW, add_models, prepare, read_json, write_jsonl
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
