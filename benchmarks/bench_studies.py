@@ -26,8 +26,8 @@ from pathlib import Path
 from statistics import linear_regression
 from typing import TYPE_CHECKING, NamedTuple
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-sys.path[:0] = [str(TESTS / "unit/tuning"), str(TESTS)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/unit/tuning"))
 
 from sqlalchemy import make_url
 from toy_servers import MariaDB, PostgreSQL, free_port
