@@ -14,7 +14,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
-from kedro_forks import shared_forks
+from kedro_forks import run_kedro
 from toy_cluster import cluster  # noqa: F401
 from toy_processes import preload_for_all
 
@@ -192,8 +192,7 @@ def kedro_in(folder: Path, *, tracking: str = "off", **more: str) -> Kedro:
 
     def call(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "SEQTUNE_TRACKING": tracking, **more}
-        forks = shared_forks(REPOSITORY / "src")
-        return forks(folder, *arguments, environment=environment, timeout=timeout)
+        return run_kedro(folder, *arguments, environment=environment, timeout=timeout)
 
     return call
 

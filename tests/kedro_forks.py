@@ -1,21 +1,23 @@
 """Many `kedro run` one after another: a program that imports everything once and forks for each.
 
 A run does what its command line does in a process of its own, which it is, but for seconds of
-imports. Requests and answers are lines of JSON: {cwd, arguments, environment, timeout} and
-{code, stdout, stderr}; a code of None: killed after the timeout.
+imports. All workers of pytest share the program: the first of them starts it, and it ends with the
+process that they belong to. Over a socket it is sent one line of JSON, {cwd, arguments,
+environment, timeout}, and answers {code, stdout, stderr}; a code of None: killed after the timeout.
 """
 
 from __future__ import annotations
 
-import atexit
+import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from functools import cache
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,67 +32,95 @@ PRELOADED = (
     "kedro_datasets.pandas",
     "kedro_datasets.plotly",
     "lightning.pytorch",
+    "mlflow.store.tracking.sqlalchemy_store",
     "optuna",
     "plotly.graph_objects",
     "sklearn.linear_model",
     "transformers.models.bart.modeling_bart",
     "transformers.models.electra.modeling_electra",
 )
+START_SECONDS = 300.0
+"""Imports, on a machine that others use as well."""
 
 
-class KedroForks:
-    """The program from outside: `forks(folder, "run", "--pipeline", "ingest")`."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(
-        self, folder: Path, *arguments: str, environment: dict[str, str], timeout: float
-    ) -> subprocess.CompletedProcess[str]:
-        sent, answered = self._process.stdin, self._process.stdout
-        assert sent is not None
-        assert answered is not None
-        asked = {"cwd": str(folder), "arguments": arguments, "environment": environment}
-        sent.write(json.dumps({**asked, "timeout": timeout}) + "\n")
-        sent.flush()
-        answer = json.loads(answered.readline())
-        if answer["code"] is None:
-            raise subprocess.TimeoutExpired(arguments, timeout, answer["stdout"], answer["stderr"])
-        return subprocess.CompletedProcess(
-            list(arguments), answer["code"], answer["stdout"], answer["stderr"]
-        )
-
-    def close(self) -> None:
-        with self._process:
-            self._process.kill()  # to wait for its end would take seconds
+def run_kedro(
+    folder: Path, *arguments: str, environment: dict[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """`kedro` with these arguments, in this folder."""
+    asked = {"cwd": str(folder), "arguments": arguments, "environment": environment}
+    with _connected() as connection, connection.makefile("rw", encoding="utf-8") as file:
+        file.write(json.dumps({**asked, "timeout": timeout}) + "\n")
+        file.flush()
+        answer = json.loads(file.readline())
+    if answer["code"] is None:
+        raise subprocess.TimeoutExpired(arguments, timeout, answer["stdout"], answer["stderr"])
+    return subprocess.CompletedProcess(
+        list(arguments), answer["code"], answer["stdout"], answer["stderr"]
+    )
 
 
-@cache
-def shared_forks(source: Path) -> KedroForks:
-    """One program for all tests of this process; the package is imported from `source`."""
-    forks = KedroForks({**os.environ, "PYTHONPATH": str(source), "COLUMNS": "200"})
-    atexit.register(forks.close)
-    return forks
+def _connected() -> socket.socket:
+    """A connection to the program, which is started if nobody has."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    owner = os.getppid() if is_worker else os.getpid()
+    address = Path(tempfile.gettempdir()) / f"seqtune-kedro-{owner}.socket"
+    with address.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(OSError):
+            return _connect(address)
+        source = Path(__file__).resolve().parents[1] / "src"
+        environment = {**os.environ, "PYTHONPATH": str(source), "COLUMNS": "200"}
+        command = [sys.executable, __file__, str(address), str(owner)]
+        os.posix_spawn(sys.executable, command, environment)
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            with suppress(OSError):
+                return _connect(address)
+            time.sleep(0.05)
+    raise TimeoutError("the program that forks Kedro did not start")
 
 
-def main() -> None:
+def _connect(address: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(address))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def main(address: str, owner: str) -> None:
     import importlib
 
     for name in PRELOADED:
         importlib.import_module(name)
     from kedro.framework.cli import main as kedro
 
-    for line in sys.stdin:
-        print(json.dumps(answer(kedro, **json.loads(line))), flush=True)
+    Path(address).unlink(missing_ok=True)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who answer
+    with socket.create_server(address, family=socket.AF_UNIX) as server:
+        server.settimeout(1.0)
+        while Path("/proc", owner).exists():
+            with suppress(TimeoutError):
+                connection, _ = server.accept()
+                if not os.fork():
+                    answer(kedro, connection)
+                connection.close()
+    for path in (Path(address), Path(address).with_suffix(".lock")):
+        path.unlink(missing_ok=True)
 
 
-def answer(kedro: Any, *, timeout: float, **asked: Any) -> dict[str, Any]:
+def answer(kedro: Any, connection: socket.socket) -> None:
+    """In a child: never returns."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    connection.settimeout(None)
+    with connection.makefile("rw", encoding="utf-8") as file:
+        file.write(json.dumps(answer_of(kedro, **json.loads(file.readline()))) + "\n")
+    os._exit(0)
+
+
+def answer_of(kedro: Any, *, timeout: float, **asked: Any) -> dict[str, Any]:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if not child:
@@ -117,7 +147,7 @@ def wait(child: int, timeout: float) -> int | None:
 def run(
     kedro: Any, *, cwd: str, arguments: list[str], environment: dict[str, str], out: int, err: int
 ) -> None:
-    """In the child: never returns."""
+    """In the child of a child: never returns."""
     code = 1
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -139,4 +169,4 @@ def run(
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
