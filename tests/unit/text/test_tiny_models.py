@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,7 @@ def test_another_process_makes_the_same(models: dict[str, Path], tmp_path: Path)
     (tmp_path / "texts.txt").write_text("\n".join(texts))
     made = subprocess.run(
         [sys.executable, "-c", script, tmp_path / "other", tmp_path / "texts.txt"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         check=True,
