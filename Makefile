@@ -9,28 +9,32 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 KEDRO := $(BIN)/kedro
 # Of pytest: one more than the two cores that it is measured on, as tests also wait.
 WORKERS ?= 3
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What is looked at: your own results, or those of the sample data as long as there are no others.
 ENV ?= $(if $(wildcard data/08_reporting),,$(if $(wildcard data/sample/08_reporting),sample))
 AT = $(if $(ENV),--env $(ENV))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all lint format bench bench-peers viz viz-static dashboard mlflow notebook docs pictures lock clean
+.PHONY: help setup run test test-services test-all lint format bench bench-peers viz viz-static dashboard mlflow notebook docs pictures lock clean
 
 help: ## List these verbs
-	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## Create .venv with every version that was tested (the other verbs do it too)
 
-run: $(READY) ## Generate sample data and run the whole chain on it (TASK=classify, TASK=summarize)
+run: $(READY) ## Write sample data and run the whole chain on it (TASK=classify, TASK=summarize)
 	$(KEDRO) run --pipelines $(if $(TASK),$(TASK).)sample --env sample
 	$(KEDRO) run --pipelines $(or $(TASK),__default__) --env sample
 
-test: $(READY) ## Run the test suite without its slow part
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow"
+test: $(READY) ## Run the tests that need no services, without the slow ones
+	$(PYTEST) -m "not slow and not services"
 
-test-all: $(READY) ## Run the whole test suite
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test-services: $(READY) ## Run those with browsers, a Ray cluster and servers, without the slow ones
+	$(PYTEST) -m "services and not slow"
+
+test-all: $(READY) ## Run all tests, slow ones included
+	$(PYTEST)
 
 lint: $(READY) ## Check style, format, types and who imports whom
 	$(BIN)/ruff check

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -26,9 +27,12 @@ from seqtune.tasks.summarize import TASK
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.module import build_module
 from seqtune.tasks.summarize.params import SummarizeConfig
-from seqtune.text.tiny import make_llama
 from seqtune.training import fit
 from seqtune.training.precision import best_precision
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from tiny_models import make_llama
 
 FINGERPRINT = "0" * 16
 MIB = float(1 << 20)

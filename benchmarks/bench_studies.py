@@ -26,6 +26,7 @@ from pathlib import Path
 from statistics import linear_regression
 from typing import TYPE_CHECKING, NamedTuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/unit/tuning"))
 
 from sqlalchemy import make_url

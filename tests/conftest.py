@@ -14,6 +14,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
+from kedro_forks import run_kedro
 from toy_cluster import cluster  # noqa: F401
 from toy_processes import preload_for_all
 
@@ -27,6 +28,20 @@ os.environ.setdefault("SEQTUNE_TRACKING", "off")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+SERVICES = {"page_at", "serve", "study_url", "cluster", "s3", "postgresql", "mariadb"}
+"""Fixtures that start a browser, a Ray cluster or a server."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark tests of services: `make test` leaves them out, `make test-services` runs them."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    asked_for = {
+        parameters[name] for name in ("ref", "kind") if isinstance(parameters.get(name), str)
+    }
+    if SERVICES & {*getattr(item, "fixturenames", ()), *asked_for}:
+        item.add_marker("services")
 
 
 @pytest.hookimpl(trylast=True)  # what is left out is gone by then
@@ -66,8 +81,14 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def kedro(project: Path) -> Kedro:
-    """`kedro("run", "--env", "sample")` in `project`, in a process of its own."""
+    """`kedro("run", "--env", "sample")` in `project`, in a fork that has imported everything."""
     return kedro_in(project)
+
+
+@pytest.fixture
+def kedro_command(project: Path) -> Kedro:
+    """The same by the command line itself, as a user starts it: seconds of imports."""
+    return command_in(project)
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +148,7 @@ def finish_project(folder: Path) -> None:
     ]
     (raw / "interactions.csv").write_text("\n".join(["user,item,time", *rows, ""]))
     (folder / "conf" / "local" / "parameters_tuning.yml").write_text(TINY_SEARCH)
-    result = kedro_in(folder, tracking="on")("run", timeout=600)
+    result = command_in(folder, tracking="on")("run", timeout=600)
     assert result.returncode == 0, result.stdout + result.stderr
     (folder / "said.txt").write_text(result.stdout + result.stderr)
 
@@ -170,12 +191,21 @@ def kedro_in(folder: Path, *, tracking: str = "off", **more: str) -> Kedro:
     """`kedro` in a folder; `more` are environment variables."""
 
     def call(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "SEQTUNE_TRACKING": tracking, **more}
+        return run_kedro(folder, *arguments, environment=environment, timeout=timeout)
+
+    return call
+
+
+def command_in(folder: Path, *, tracking: str = "off") -> Kedro:
+    """The same in a process of its own."""
+
+    def call(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
             "PYTHONPATH": str(REPOSITORY / "src"),
             "COLUMNS": "200",
             "SEQTUNE_TRACKING": tracking,
-            **more,
         }
         return subprocess.run(
             [sys.executable, "-m", "kedro", *arguments],

@@ -1,4 +1,4 @@
-"""Projects of `classify` and `summarize`: generated rows, tiny models, a tiny search."""
+"""Projects of `classify` and `summarize`: rows of the sample, tiny models, a tiny search."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from seqtune.pipelines.sample.complaints import LABELS, complaints
-from seqtune.pipelines.sample.dialogues import dialogues
-from seqtune.text.tiny import MAKERS
+from seqtune.pipelines.sample.nodes import FILES
+from tiny_models import MAKERS
 
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
 RAW = "data/01_raw"
@@ -133,20 +129,18 @@ def add_models(project: Path, *tasks: str) -> None:
 
 def write_texts(raw: Path) -> list[str]:
     """The user's file; gives its texts."""
-    rows = list(complaints(np.random.default_rng(5), ROWS["classify"]))
-    with (raw / "texts.tsv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(("text", *LABELS))
-        writer.writerows((text, *labels) for text, labels in rows)
-    return [text for text, _ in rows]
+    header, *lines = (FILES / "classify/texts.tsv").read_text(encoding="utf-8").splitlines()
+    lines = list(dict.fromkeys(lines))[: ROWS["classify"]]
+    (raw / "texts.tsv").write_text("\n".join([header, *lines, ""]), encoding="utf-8")
+    return [row[0] for row in csv.reader(lines, delimiter="\t")]
 
 
 def write_dialogues(raw: Path) -> list[str]:
     """The user's file; gives its texts."""
-    rows = list(dialogues(np.random.default_rng(5), ROWS["summarize"]))
-    named = [{"fname": f"d{number}", **asdict(row)} for number, row in enumerate(rows)]
-    write_jsonl(raw / "dialogues.jsonl", named)
-    return [text for row in rows for text in (row.dialogue, row.summary)]
+    lines = (FILES / "summarize/dialogues.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines[: ROWS["summarize"]]]
+    write_jsonl(raw / "dialogues.jsonl", rows)
+    return [text for row in rows for text in (row["dialogue"], row["summary"])]
 
 
 WRITERS = {"classify": write_texts, "summarize": write_dialogues}
@@ -191,11 +185,6 @@ def finished(task: str, base: Path, fresh: Path, kedro_with: Callable[..., Kedro
             (folder / "said.txt").write_text(result.stdout + result.stderr, encoding="utf-8")
             ok.touch()
     return folder
-
-
-def newest(project: Path, path: str) -> Path:
-    """The newest version of a dataset below data/."""
-    return max((project / "data" / path).iterdir()) / Path(path).name
 
 
 def read_json(path: Path) -> Any:

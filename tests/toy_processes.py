@@ -42,10 +42,14 @@ def start_ranks(
     target: Callable[..., None], *given: Any, world_size: int = 2
 ) -> list[ForkServerProcess]:
     """Processes that run `target(*given, place)`, and know where to meet."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     places = [RankPlace(rank, world_size) for rank in range(world_size)]
     return [start(_meet, port, target, *given, place) for place in places]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def exit_codes(processes: Sequence[ForkServerProcess]) -> list[int | None]:

@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from typing import Any
 from uuid import uuid4
 
+from toy_processes import free_port
+
 KEY = "toy"
 SECRET = "hunter2"  # noqa: S105
 START_SECONDS = 60.0
@@ -61,7 +63,7 @@ def missing() -> str:
 @contextmanager
 def running(*, trusting: bool = True) -> Iterator[ToyS3]:
     """A server for a while; one that is not `trusting` refuses every key."""
-    port = _free_port()
+    port = free_port()
     settings = {} if trusting else {"INITIAL_NO_AUTH_ACTION_COUNT": "0"}
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "--port", str(port)],
@@ -87,9 +89,3 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
                 return
         time.sleep(0.05)
     raise TimeoutError(f"moto's server did not start within {START_SECONDS:.0f} seconds")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

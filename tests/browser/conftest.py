@@ -18,15 +18,18 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from screens import DESKTOP, PHONE, Screen
 from web_servers import Server, Servers
+
+if TYPE_CHECKING:  # takes half a second, and is not needed where no page is looked at
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Route
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 HERE = {"127.0.0.1", "localhost"}
@@ -78,6 +81,8 @@ def browser() -> Iterator[Browser]:
     if program is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} (apt install chromium)")
     options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
             executable_path=program, args=[*options, "--disable-dev-shm-usage"]

@@ -12,6 +12,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from kedro_results import newest
+
 
 @pytest.fixture(scope="module")
 def mlflow(serve: Callable[..., Any], finished_project: Path) -> Any:
@@ -35,11 +37,6 @@ def assert_quiet(visit: Any) -> None:
     """But for a remark of the browser: MLflow lays its page out twice where there is no room."""
     visit.errors[:] = [error for error in visit.errors if "ResizeObserver loop" not in error]
     visit.assert_quiet()
-
-
-def newest(project: Path, name: str) -> Path:
-    (folder,) = (project / "data").glob(f"0*/recommend/{name}")
-    return max(folder.iterdir()) / name
 
 
 def test_address_that_is_said_lists_the_run(mlflow: Any, page_at: Callable[..., Any]) -> None:

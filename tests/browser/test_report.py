@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Page
+
+from kedro_results import newest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 PageAt = Callable[..., Any]
 FOLDER = "data/08_reporting"
 DRAWN = "figure.drawn[data-done] .main-svg"
-
-
-def newest(project: Path, name: str) -> Path:
-    return max((project / FOLDER / "recommend" / name).glob(f"*/{name}"))
 
 
 @pytest.fixture

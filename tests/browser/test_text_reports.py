@@ -5,14 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Page
+
+from kedro_results import newest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from text_projects import finished, newest, read_json
+from text_projects import finished, read_json
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 PageAt = Callable[..., Any]
 

@@ -6,13 +6,16 @@ import json
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Locator, Page
-from playwright.sync_api import TimeoutError as TooLate
 from screens import DESKTOP
+
+from kedro_results import newest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
 
 STAGES = ["ingest", "split", "verify_env", "tune", "train", "ensemble", "predict"]
 PATIENCE = 50
@@ -33,12 +36,6 @@ SEARCH = {"test", "quick", "medium", "best", "seed"}
 @pytest.fixture(scope="module")
 def graph(serve: Callable[..., Any], finished_project: Path) -> Any:
     return serve(["kedro", "graph", "--port", "{port}"], cwd=finished_project)
-
-
-def newest(project: Path, name: str) -> Path:
-    """The newest version of a dataset, as Kedro keeps it."""
-    (folder,) = (project / "data").glob(f"0*/recommend/{name}")
-    return max(folder.iterdir()) / name
 
 
 def fetch(url: str) -> Any:
@@ -70,6 +67,8 @@ def in_chart(page: Page, name: str) -> Locator:
 
 def select(graph: Any, page_at: Callable[..., Any], screen: Any, dataset: str) -> Any:
     visit = page_at(f"{graph.url}/?sn=recommend.{dataset}", screen)
+    from playwright.sync_api import TimeoutError as TooLate
+
     panel = visit.page.locator(".pipeline-metadata--visible")
     *tries, last = TRIES_MS
     for patience in tries:

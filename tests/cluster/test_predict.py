@@ -22,8 +22,8 @@ from seqtune.workers.cluster.spread import spread_over
 sys.path.append(str(Path(__file__).parents[1] / "contract"))
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "tasks" / "classify"))
 
+from fixed_logits import write_ensemble
 from prepared import Prepared, example_of
-from said import write_ensemble
 from toy_predicting import MortalSpread
 
 from toy_cluster import ToyCluster

@@ -1,28 +1,28 @@
 """Bad texts, dialogues and models through `kedro run`: one clear error, nothing half written.
 
-All runs share one program that has everything imported (forked_runs), so that each takes a second.
+All runs share one program that has everything imported (kedro_forks), so that each takes a second.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kedro_results import newest
+
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from forked_runs import Forks
 
-from text_projects import RAW, add_models, newest, prepare, read_json, write_jsonl
+from text_projects import RAW, add_models, prepare, read_json, write_jsonl
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -147,12 +147,9 @@ QUICK = (
 
 
 @pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
+def run(kedro_with: Callable[..., Any]) -> Run:
     """`run(folder, "--pipeline", "ingest")`: `kedro run` there."""
-    source = Path(__file__).parents[2] / "src"
-    forks = Forks({**os.environ, "PYTHONPATH": str(source), "COLUMNS": "200"})
-    yield lambda folder, *arguments: forks(folder, "run", *arguments)
-    forks.close()
+    return lambda folder, *arguments: kedro_with(folder)("run", *arguments)
 
 
 def assert_refused(result: subprocess.CompletedProcess[str], *says: str) -> None:

@@ -22,7 +22,8 @@ from toy_servers import MariaDB, PostgreSQL, Server, free_port
 from seqtune.contracts.trials import Trial
 from seqtune.tuning.studies.ref import StorageRef
 
-pytestmark = pytest.mark.slow  # one connection, one restart: tests/unit/tuning/test_{storage,proxy}
+# one connection, one restart: tests/unit/tuning/test_{storage,proxy}
+pytestmark = [pytest.mark.slow, pytest.mark.services]
 
 TOTAL, NUM_WORKERS = 12, 3
 SECONDS = 120.0

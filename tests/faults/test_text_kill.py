@@ -16,19 +16,14 @@ from typing import Any
 import pytest
 import yaml
 
+from kedro_results import Kedro, newest, succeed
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from text_projects import add_models, newest, prepare, read_json
+from text_projects import add_models, prepare, read_json
 
-Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
 GENERATION = "summarize-medium.generation-"
 TRIALS = {"learning_rate": 2, "generation": 4, "all": 1}
-
-
-def succeed(kedro: Kedro, *arguments: str) -> str:
-    result = kedro("run", *arguments)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return " ".join((result.stdout + result.stderr).split())
 
 
 def kill(project: Path, *arguments: str, when: Callable[[], bool]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
+from kedro_results import Kedro, succeed
 
 USERS, ITEMS_EACH = 60, 9
 TUNING = """
@@ -62,12 +62,6 @@ def write_data(project: Path, *, items: int) -> None:
         for step in range(ITEMS_EACH)
     ]
     (raw / "interactions.csv").write_text("\n".join(["user,item,time", *rows, ""]))
-
-
-def succeed(kedro: Kedro, *arguments: str) -> str:
-    result = kedro("run", *arguments)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return " ".join((result.stdout + result.stderr).split())
 
 
 def states(studies: Path, stage: str) -> list[str]:

@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
+from kedro_results import Kedro, newest, read_newest, succeed
 
 MODELS, REPORTS = "06_models/recommend", "08_reporting/recommend"
 
@@ -26,28 +25,14 @@ def data(copied_data: Path) -> Path:
     return copied_data
 
 
-def succeed(kedro: Kedro, *arguments: str) -> str:
-    result = kedro("run", *arguments)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout + result.stderr
-
-
-def newest(data: Path, path: str) -> Path:
-    return sorted((data / path).iterdir())[-1] / Path(path).name
-
-
-def read(data: Path, path: str) -> Any:
-    return json.loads(newest(data, path).read_text(encoding="utf-8"))
-
-
 def manifest(data: Path) -> dict[str, Any]:
-    folder = newest(data, f"{MODELS}/ensemble")
+    folder = newest(data.parent, f"{MODELS}/ensemble")
     return dict(json.loads((folder / "ensemble.json").read_text(encoding="utf-8")))
 
 
 def test_the_members_are_the_best_trials_and_score_exactly_as_they_did(data: Path) -> None:
-    table = pd.read_parquet(newest(data, f"{MODELS}/medium_trials.parquet"))
-    top = read(data, f"{MODELS}/top_configs.json")
+    table = pd.read_parquet(newest(data.parent, f"{MODELS}/medium_trials.parquet"))
+    top = read_newest(data.parent, f"{MODELS}/top_configs.json")
     members = manifest(data)["members"]
 
     trials = {f"trial {row.number} of {row.study}": row for row in table.itertuples()}
@@ -61,7 +46,9 @@ def test_the_members_are_the_best_trials_and_score_exactly_as_they_did(data: Pat
 
 
 def test_the_metrics_stand_beside_the_single_checkpoint(data: Path) -> None:
-    report, single = (read(data, f"{REPORTS}/{n}.json") for n in ("ensemble_metrics", "metrics"))
+    report, single = (
+        read_newest(data.parent, f"{REPORTS}/{n}.json") for n in ("ensemble_metrics", "metrics")
+    )
     compared = report["beside_single"]["parts"]["test"]
     assert compared["single"] == single["parts"]["test"]["full_ranking"]["ndcg@10"]["model"]
     assert f"single checkpoint {compared['single']:.4f}" in " ".join(report["headline"])
@@ -69,7 +56,7 @@ def test_the_metrics_stand_beside_the_single_checkpoint(data: Path) -> None:
 
 
 def test_predict_has_taken_the_ensemble(data: Path) -> None:
-    report = read(data, f"{REPORTS}/predict_report.json")
+    report = read_newest(data.parent, f"{REPORTS}/predict_report.json")
     assert report["model"] == "ensemble"
     assert report["fingerprint"] == manifest(data)["fingerprint"]
 
@@ -77,9 +64,9 @@ def test_predict_has_taken_the_ensemble(data: Path) -> None:
 def test_run_again_it_trains_nothing_and_leaves_test_closed(
     shared_kedro: Kedro, data: Path
 ) -> None:
-    before, metrics = manifest(data), read(data, f"{REPORTS}/ensemble_metrics.json")
+    before, metrics = manifest(data), read_newest(data.parent, f"{REPORTS}/ensemble_metrics.json")
     output = succeed(shared_kedro, "--pipeline", "ensemble")
-    again = read(data, f"{REPORTS}/ensemble_metrics.json")
+    again = read_newest(data.parent, f"{REPORTS}/ensemble_metrics.json")
     assert output.count("from before") == len(before["members"])
     assert manifest(data) == before
     assert (again["test_read_from_store"], again["test_openings"]) == (True, 1)
@@ -92,7 +79,7 @@ def test_predict_takes_the_checkpoint_where_that_is_asked_for(
 ) -> None:
     asked = "recommend.predict.model=checkpoint"
     output = succeed(shared_kedro, "--pipeline", "predict", "--params", asked)
-    report = read(data, f"{REPORTS}/predict_report.json")
+    report = read_newest(data.parent, f"{REPORTS}/predict_report.json")
     assert report["model"] == "checkpoint"
     assert f"predicted with the checkpoint ({asked})" in output
 
@@ -105,9 +92,9 @@ def test_seeds_are_trained_by_workers_and_a_second_ensemble_on_test_is_counted(
     output = succeed(shared_kedro, "--pipeline", "ensemble", "--params", wanted)
     for worker in (0, 1):
         assert f"worker {worker}: member {worker + 2} of 3: seed " in output
-    report = read(data, f"{REPORTS}/ensemble_report.json")
+    report = read_newest(data.parent, f"{REPORTS}/ensemble_report.json")
     assert [member["weight"] for member in report["members"]] == pytest.approx([1 / 3] * 3)
-    assert read(data, f"{REPORTS}/ensemble_metrics.json")["test_openings"] == 2
+    assert read_newest(data.parent, f"{REPORTS}/ensemble_metrics.json")["test_openings"] == 2
     assert "2 different ensembles were scored on this test set" in output
     assert not (data / "00_scratch" / "members").exists()
 

@@ -7,10 +7,11 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
+
+from kedro_results import newest, read_newest
 
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -41,15 +42,6 @@ def run(kedro: Kedro, pipeline: str, *, params: str = TINY, versions: str = "") 
     return result.stdout + result.stderr
 
 
-def newest(project: Path, path: str) -> Path:
-    """The newest version of a dataset below data/."""
-    return sorted((project / "data" / path).iterdir())[-1] / Path(path).name
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
-
-
 @pytest.mark.usefixtures("raw")
 def test_each_stage_goes_on_from_the_one_before(kedro: Kedro, project: Path) -> None:
     for stage, leads_to in (("ingest", "split"), ("split", "train"), ("train", "predict")):
@@ -72,7 +64,7 @@ def test_the_configuration_is_written_down_with_its_origins(kedro: Kedro, projec
     local = project / "conf" / "local" / "parameters_recommend.yml"
     local.write_text("recommend: {training: {lr: 0.002}}\n")
     run(kedro, WITHOUT_TUNING, params=f"{TINY},recommend.model.num_heads=4")
-    values = read_json(newest(project, "06_models/recommend/config.json"))["values"]
+    values = read_newest(project, "06_models/recommend/config.json")["values"]
     assert values["model.num_heads"] == {"value": 4, "origin": "--params"}
     assert values["training.lr"] == {
         "value": 0.002,
@@ -93,7 +85,7 @@ def test_a_named_checkpoint_and_new_users(kedro: Kedro, project: Path, raw: Path
     )
     output = run(kedro, "predict", versions=f"recommend.checkpoint:{first}")
 
-    report = read_json(newest(project, "08_reporting/recommend/predict_report.json"))
+    report = read_newest(project, "08_reporting/recommend/predict_report.json")
     assert first in report["checkpoint"]
     assert "2 users" in output
     with newest(project, "07_model_output/recommend/submission.csv").open() as file:
@@ -122,9 +114,11 @@ def test_training_on_everything_takes_the_best_number_of_epochs(
     assert "recommend.split.use_full_data=True has no effect any more" in too_late.stderr
     run(kedro, "train")
     checkpoints = "06_models/recommend/checkpoint"
-    best = read_json(newest(project, checkpoints) / "checkpoint.json")["best"]["epoch"]
+    best = json.loads((newest(project, checkpoints) / "checkpoint.json").read_text())["best"][
+        "epoch"
+    ]
     run(kedro, "split", params=full)
     run(kedro, "train", params=full)
-    final = read_json(newest(project, checkpoints) / "checkpoint.json")
+    final = json.loads((newest(project, checkpoints) / "checkpoint.json").read_text())
     assert final["epochs_planned"] == final["last"]["epoch"] == best
     run(kedro, "predict", params=full)

@@ -12,15 +12,13 @@ from typing import Any
 
 import pytest
 
+from kedro_results import newest, read_newest
+
 REPORTS = "data/08_reporting/recommend"
 
 
-def newest(project: Path, name: str) -> Path:
-    return max((project / REPORTS / name).glob(f"*/{name}"))
-
-
 def document(project: Path, name: str) -> Any:
-    return json.loads(newest(project, f"{name}.json").read_text(encoding="utf-8"))
+    return read_newest(project, f"{name}.json")
 
 
 def shown(page: str) -> str:

@@ -11,9 +11,7 @@ FILES = {"interactions.csv", "genre.csv", "director.csv", "writer.csv", "title.c
 
 
 def test_sample_data_lies_apart_from_a_users_own(kedro: Kedro, project: Path) -> None:
-    size = "sample.num_users=50,sample.num_items=120,sample.mean_length=10"
-
-    result = kedro("run", "--pipeline", "sample", "--env", "sample", "--params", size)
+    result = kedro("run", "--pipeline", "sample", "--env", "sample")
 
     assert result.returncode == 0, result.stderr
     raw = project / "data/sample/01_raw/recommend"

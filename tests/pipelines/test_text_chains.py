@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from html import unescape
@@ -17,6 +16,8 @@ import plotly.io
 import pytest
 import yaml
 
+from kedro_results import Kedro, newest, succeed
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from seqtune.contracts.task import OURS, TaskSpec
@@ -26,22 +27,13 @@ from text_projects import (
     ROWS,
     add_models,
     finished,
-    newest,
     prepare,
     read_json,
     write_new_rows,
 )
 
-Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
-
 TEXT_TASKS = [task for task in TASKS if task.name in ROWS]
 EACH = pytest.mark.parametrize("task", TEXT_TASKS, ids=lambda task: task.name)
-
-
-def succeed(kedro: Kedro, *arguments: str) -> str:
-    result = kedro("run", *arguments)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return " ".join((result.stdout + result.stderr).split())
 
 
 # ---- a light one, every time ---------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from kedro_results import newest, read_newest
 from seqtune.tracking.mlflow_sink import legal
 from seqtune.tracking.quiet import quietly, set_up_quietly
 
@@ -61,15 +62,6 @@ class Runs:
 def parent(run: Any) -> str | None:
     found: str | None = run.data.tags.get("mlflow.parentRunId")
     return found
-
-
-def newest(project: Path, name: str) -> Path:
-    (folder,) = (project / "data").glob(f"0*/recommend/{name}")
-    return max(folder.iterdir()) / name
-
-
-def read(project: Path, name: str) -> Any:
-    return json.loads(newest(project, f"{name}.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +128,8 @@ def test_training_has_the_curves_of_its_history(runs: Runs, finished_project: Pa
 def test_run_has_the_configuration_and_the_metrics_to_compare_it_by(
     runs: Runs, finished_project: Path
 ) -> None:
-    config = read(finished_project, "config")["values"]
-    metrics = read(finished_project, "metrics")["parts"]["test"]["full_ranking"]
+    config = read_newest(finished_project, "config.json")["values"]
+    metrics = read_newest(finished_project, "metrics.json")["parts"]["test"]["full_ranking"]
 
     expected = {f"recommend.{key}": as_text(entry["value"]) for key, entry in config.items()}
     assert runs.parent.data.params == expected
@@ -155,7 +147,7 @@ def test_ensemble_has_a_run_for_each_member(runs: Runs, finished_project: Path) 
 
     assert {name: run.data.metrics["weight"] for name, run in members.items()} == weights
     assert all(runs.curve(run, "epoch/train_loss") for run in members.values())
-    report = read(finished_project, "ensemble_metrics")["parts"]["test"]["full_ranking"]
+    report = read_newest(finished_project, "ensemble_metrics.json")["parts"]["test"]["full_ranking"]
     found = runs.parent.data.metrics["ensemble/test/ndcg_at_10"]
     assert found == report["ndcg@10"]["model"]
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
 
-Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
+from kedro_results import Kedro, newest, read_newest, refuse, succeed
 
 REPORTS = (
     "verify_report.json",
@@ -42,29 +39,6 @@ def tuned(shared_project: Path, data: Path) -> str:
     return (shared_project / "said.txt").read_text()
 
 
-def succeed(kedro: Kedro, *arguments: str) -> str:
-    result = kedro("run", *arguments)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout + result.stderr
-
-
-def refuse(kedro: Kedro, *arguments: str) -> str:
-    """The message of a run that ends with an error and without a traceback."""
-    result = kedro("run", *arguments)
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    return " ".join(result.stderr.split())
-
-
-def newest(data: Path, path: str) -> Path:
-    return sorted((data / path).iterdir())[-1] / Path(path).name
-
-
-def read(data: Path, path: str) -> dict[str, Any]:
-    text = newest(data, path).read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text) if path.endswith(".yml") else json.loads(text))
-
-
 def num_trials(data: Path) -> int:
     with sqlite3.connect(data / "06_models/recommend/studies.db") as database:
         return int(database.execute("select count(*) from trials").fetchone()[0])
@@ -73,10 +47,10 @@ def num_trials(data: Path) -> int:
 @pytest.mark.usefixtures("tuned")
 def test_everything_that_was_promised_lies_in_the_catalog(data: Path) -> None:
     for name in REPORTS:
-        assert newest(data, f"08_reporting/recommend/{name}").is_file(), name
-    quick = pd.read_parquet(newest(data, "06_models/recommend/quick_trials.parquet"))
+        assert newest(data.parent, f"08_reporting/recommend/{name}").is_file(), name
+    quick = pd.read_parquet(newest(data.parent, "quick_trials.parquet"))
     assert quick["state"].isin(["complete", "pruned"]).sum() == 4
-    with sqlite3.connect(newest(data, "06_models/recommend/medium_study.db")) as snapshot:
+    with sqlite3.connect(newest(data.parent, "06_models/recommend/medium_study.db")) as snapshot:
         names = [name for (name,) in snapshot.execute("select study_name from studies")]
     assert len(names) == 1
     assert names[0].startswith("recommend-medium-")
@@ -91,17 +65,20 @@ def test_a_person_is_told_what_each_stage_gave(tuned: str) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("tuned")
 def test_run_again_it_does_nothing_new_and_says_so(shared_kedro: Kedro, data: Path) -> None:
-    before = num_trials(data), read(data, "06_models/recommend/best_config.yml")
+    before = num_trials(data), read_newest(data.parent, "best_config.yml")
     output = succeed(shared_kedro, "--pipeline", "tune")
-    assert (num_trials(data), read(data, "06_models/recommend/best_config.yml")) == before
+    assert (
+        num_trials(data),
+        read_newest(data.parent, "best_config.yml"),
+    ) == before
     assert output.count("nothing to do") == 4
 
 
 @pytest.mark.usefixtures("tuned")
 def test_training_reproduces_the_best_trial_exactly(shared_kedro: Kedro, data: Path) -> None:
     succeed(shared_kedro, "--pipeline", "train")
-    best = read(data, "06_models/recommend/best_config.yml")
-    checkpoint = newest(data, "06_models/recommend/checkpoint")
+    best = read_newest(data.parent, "best_config.yml")
+    checkpoint = newest(data.parent, "06_models/recommend/checkpoint")
     manifest = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
     trained = manifest["best"]["metrics"]
     assert trained["val_ndcg@10"] == best["metrics"]["val_ndcg@10"]
@@ -140,7 +117,7 @@ def test_an_edited_space_is_searched_and_the_old_study_stays(
     shared_kedro: Kedro, data: Path
 ) -> None:
     before = num_trials(data)
-    path = newest(data, "06_models/recommend/narrowed_space.yml")
+    path = newest(data.parent, "06_models/recommend/narrowed_space.yml")
     original = path.read_text(encoding="utf-8")
     edited = yaml.safe_load(original)
     edited["space"]["model"]["dropout_rate"] = {"type": "float", "low": 0.16, "high": 0.17}
@@ -151,7 +128,7 @@ def test_an_edited_space_is_searched_and_the_old_study_stays(
     finally:
         path.write_text(original, encoding="utf-8")
     assert "stays as it is" in " ".join(output.split())
-    medium = pd.read_parquet(newest(data, "06_models/recommend/medium_trials.parquet"))
+    medium = pd.read_parquet(newest(data.parent, "06_models/recommend/medium_trials.parquet"))
     rates = [json.loads(params)["model.dropout_rate"] for params in medium["params"]]
     assert rates
     assert all(0.16 <= rate <= 0.17 for rate in rates)
@@ -175,7 +152,7 @@ def test_a_value_of_the_command_line_is_not_searched(shared_kedro: Kedro, data: 
     params = "recommend.model.hidden_units=8,tuning.stages.quick.trials=1"
     until = ("--to-nodes", "recommend.tune.quick.tune_quick")
     succeed(shared_kedro, "--pipeline", "tune", *until, "--params", params)
-    quick = pd.read_parquet(newest(data, "06_models/recommend/quick_trials.parquet"))
+    quick = pd.read_parquet(newest(data.parent, "quick_trials.parquet"))
     assert "model.hidden_units" not in json.loads(quick["params"][0])
 
 
@@ -246,7 +223,7 @@ def test_the_final_configuration_is_trained_again_and_judged(
     shared_kedro: Kedro, data: Path
 ) -> None:
     output = succeed(shared_kedro, "--pipeline", "validate", "--params", "validate.runs=2")
-    report = read(data, "08_reporting/recommend/validate_report.json")
-    best = read(data, "06_models/recommend/best_config.yml")
+    report = read_newest(data.parent, "08_reporting/recommend/validate_report.json")
+    best = read_newest(data.parent, "best_config.yml")
     assert "stable" in output
     assert str(best["metrics"]["val_ndcg@10"])[:5] in json.dumps(report)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqtune.contracts.task import Sources
-from seqtune.text.tiny import make_electra
+from tiny_models import make_electra
 
 LABELS = ("food", "sport", "rude")
 WORDS = {"food": "bread soup", "sport": "ball goal", "rude": "욕설 나쁜"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seqtune.contracts.task import Sources
-from seqtune.text.tiny import make_kobart
+from tiny_models import make_kobart
 
 THINGS = ["book", "ball", "soup", "car", "coat", "key", "우산", "사과"]
 VERBS = ["lost", "found", "sold", "bought", "hid", "took"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtune.text.tiny import MAKERS
+from tiny_models import MAKERS
 
 TEXTS = [
     "안녕하세요, 오늘 날씨가 좋네요.",

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqtune.text.pretrained import load_tokenizer
-from seqtune.text.tiny import MAKERS
 from seqtune.text.tokens import Tokens, audit, encoder_of, num_closing, write_tokens
+from tiny_models import MAKERS
 
 
 def letters(texts: Sequence[str]) -> list[list[int]]:

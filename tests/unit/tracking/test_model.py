@@ -19,7 +19,7 @@ SEQUENCES = [[1, 2, 3, 4, 5], [2, 1, 2, 3], [3, 1, 6, 2]]
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from handmade import random_model, tiny_config, write_checkpoint, write_split
+    from split_folders import random_model, tiny_config, write_checkpoint, write_split
 
     folder = tmp_path_factory.mktemp("model")
     data = write_split(folder / "split", SEQUENCES, item_ids=IDS)

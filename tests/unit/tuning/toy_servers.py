@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
+from toy_processes import free_port
+
 PASSWORD = "s3cret-{pass}%word"  # noqa: S105
 QUOTED_PASSWORD = "s3cret-%7Bpass%7D%25word"  # noqa: S105
 USER = "seqtune"
@@ -30,12 +32,6 @@ class Server(Protocol):
     def remove(self) -> None: ...
     def new_database(self) -> str:
         """The URL of an empty database, password and all."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class _Folder:

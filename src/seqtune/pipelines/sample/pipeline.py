@@ -1,4 +1,4 @@
-"""Wires the generators of the sample data: one for each task."""
+"""The pipelines of the sample data: one node for each task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from kedro.pipeline import Node, Pipeline
 
 from .._template import SCRATCH
-from .nodes import generate_classify_sample, generate_sample, generate_summarize_sample
+from .nodes import write_classify_sample, write_sample, write_summarize_sample
 
 OUTPUTS = (
     "sample_interactions",
@@ -22,22 +22,22 @@ SUMMARIZE_OUTPUTS = ("sample_dialogues", "sample_kobart", "sample_llama")
 
 
 def create_pipeline() -> Pipeline:
-    return _pipeline(generate_sample, OUTPUTS)
+    return _pipeline(write_sample, OUTPUTS)
 
 
 def create_classify_pipeline() -> Pipeline:
-    return _pipeline(generate_classify_sample, CLASSIFY_OUTPUTS)
+    return _pipeline(write_classify_sample, CLASSIFY_OUTPUTS)
 
 
 def create_summarize_pipeline() -> Pipeline:
-    return _pipeline(generate_summarize_sample, SUMMARIZE_OUTPUTS)
+    return _pipeline(write_summarize_sample, SUMMARIZE_OUTPUTS)
 
 
-def _pipeline(generate: Callable[..., tuple[Path, ...]], outputs: Sequence[str]) -> Pipeline:
+def _pipeline(write: Callable[..., tuple[Path, ...]], outputs: Sequence[str]) -> Pipeline:
     node = Node(
-        generate,
+        write,
         inputs=["params:sample", SCRATCH],
         outputs=list(outputs),
-        name=generate.__name__,
+        name=write.__name__,
     )
     return Pipeline([node], tags=["sample"])

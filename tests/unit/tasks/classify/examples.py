@@ -16,7 +16,7 @@ import pyarrow as pa
 from seqtune.tasks.classify.data import ClassifyData
 from seqtune.tasks.classify.params import ClassifyConfig
 from seqtune.text.split import Part, write_split
-from seqtune.text.tiny import MAKERS
+from tiny_models import MAKERS
 
 LABELS = ("food", "sport", "나쁨")
 WORDS = {"food": "bread soup apple", "sport": "ball goal run", "나쁨": "욕설 나쁜 말"}

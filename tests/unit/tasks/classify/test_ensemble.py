@@ -15,14 +15,14 @@ from seqtune.tasks.classify.scales import combined, on_scale, probabilities_of
 from seqtune.tasks.classify.scorer import load_classifier
 
 from .examples import LABELS, generated, make_model, make_split, tiny_config
-from .said import load_said, write_ensemble, write_said
+from .fixed_logits import load_fixed, write_ensemble, write_logits
 
 TEXTS = [text for text, _ in generated(9, seed=5)]
 
 
 @pytest.fixture
 def said(monkeypatch):
-    monkeypatch.setattr(ensemble, "load_classifier", load_said)
+    monkeypatch.setattr(ensemble, "load_classifier", load_fixed)
 
 
 def test_a_checkpoint_is_an_ensemble_of_one(small_checkpoint, small_data):
@@ -83,7 +83,7 @@ def made(tmp_path, said):
     """Two checkpoints and the folder of the ensemble of both."""
     data = make_split(tmp_path / "split")
     paths = [
-        write_said(tmp_path / f"c{n}", data, fingerprint=f"{n}" * 16, valid=np.full((24, 3), n))
+        write_logits(tmp_path / f"c{n}", data, fingerprint=f"{n}" * 16, valid=np.full((24, 3), n))
         for n in (1, 2)
     ]
     return paths, tmp_path / "e"

@@ -17,12 +17,12 @@ from seqtune.tasks.classify.scales import probabilities_of
 from seqtune.tasks.classify.thresholds import best_thresholds, cross_fitted
 
 from .examples import LABELS, generated, make_split
-from .said import load_said, write_ensemble, write_said
+from .fixed_logits import load_fixed, write_ensemble, write_logits
 
 
 @pytest.fixture
 def said(monkeypatch):
-    monkeypatch.setattr(ensemble, "load_classifier", load_said)
+    monkeypatch.setattr(ensemble, "load_classifier", load_fixed)
 
 
 def noisy(data, part, *, seed=0, shift=-1.5):
@@ -40,7 +40,7 @@ def data(tmp_path):
 @pytest.fixture
 def checkpoint(tmp_path, data, said):
     logits = {part: noisy(data, part) for part in ("valid", "test")}
-    return write_said(tmp_path / "checkpoint", data, **logits)
+    return write_logits(tmp_path / "checkpoint", data, **logits)
 
 
 def test_test_is_decided_by_thresholds_of_valid(checkpoint, data):
@@ -116,10 +116,10 @@ def test_an_ensemble_is_compared_by_the_tuned_number(checkpoint, data):
 def test_the_verdict_says_which_floor_is_not_reached(tmp_path, data, said, caplog):
     caplog.set_level(logging.INFO)
     perfect = {part: 9.0 * data.targets(part) - 4.0 for part in ("valid", "test")}
-    good = evaluate(write_said(tmp_path / "good", data, **perfect), data)
+    good = evaluate(write_logits(tmp_path / "good", data, **perfect), data)
     assert "the model beats both floors (model 1.0000, tfidf_tuned 0." in good["headline"][0]
     blind = {part: np.zeros((data.num_rows(part), 3)) for part in ("valid", "test")}
-    bad = evaluate(write_said(tmp_path / "bad", data, **blind), data)
+    bad = evaluate(write_logits(tmp_path / "bad", data, **blind), data)
     assert "the model is BELOW both floors: it is broken or undertrained" in bad["headline"][1]
     levels = {record.message: record.levelname for record in caplog.records}
     assert levels[good["headline"][0]] == "INFO"
@@ -128,7 +128,7 @@ def test_the_verdict_says_which_floor_is_not_reached(tmp_path, data, said, caplo
 
 def test_nothing_held_out_for_thresholds_leaves_a_half(tmp_path, said):
     data = make_split(tmp_path / "s", valid=[], test=generated(20, seed=3))
-    checkpoint = write_said(tmp_path / "c", data, test=noisy(data, "test"))
+    checkpoint = write_logits(tmp_path / "c", data, test=noisy(data, "test"))
     report = evaluate(checkpoint, data)
     assert set(report["thresholds"].values()) == {0.5}
     found = report["parts"]["test"]
@@ -141,7 +141,9 @@ def test_an_ensemble_decides_by_its_manifest(tmp_path, data, said):
     parts = {}
     for seed, share in ((1, 0.25), (2, 0.75)):
         logits = {part: noisy(data, part, seed=seed) for part in ("valid", "test")}
-        parts[write_said(tmp_path / f"c{seed}", data, fingerprint=f"{seed}" * 16, **logits)] = share
+        parts[write_logits(tmp_path / f"c{seed}", data, fingerprint=f"{seed}" * 16, **logits)] = (
+            share
+        )
     thresholds = dict(zip(LABELS, (0.2, 0.3, 0.4), strict=True))
     decision = {"thresholds": dict(reversed(thresholds.items()))}
     path = write_ensemble(tmp_path / "e", parts, decision=decision)
@@ -159,7 +161,7 @@ def test_an_ensemble_decides_by_its_manifest(tmp_path, data, said):
 
 
 def test_the_floor_can_be_switched_off(tmp_path, data, said):
-    path = write_said(tmp_path / "c", data, valid=noisy(data, "valid"), test=noisy(data, "test"))
+    path = write_logits(tmp_path / "c", data, valid=noisy(data, "valid"), test=noisy(data, "test"))
     manifest = json.loads((path / "checkpoint.json").read_text())
     manifest["config"]["evaluation"]["floor"] = False
     (path / "checkpoint.json").write_text(json.dumps(manifest))
@@ -197,7 +199,7 @@ def drawn(tmp_path, said):
     """Three labels, the last of which nobody has; decided without a mistake but one."""
     data = make_split(tmp_path / "s", train=ROWS, valid=[], test=ROWS)
     logits = np.array([[3, -3, -3], [2, 1, -3], [1, 3, -3], [-2, -3, -3]])
-    report = evaluate(write_said(tmp_path / "c", data, test=logits), data)
+    report = evaluate(write_logits(tmp_path / "c", data, test=logits), data)
     assert set(report["exhibits"]) == {*TASK.figures, *TASK.tables}
     return {name: exhibit(one) for name, one in report["exhibits"].items()}
 
@@ -237,7 +239,7 @@ def test_table_by_hand(drawn):
 
 def test_curves_of_many_texts_have_few_points(tmp_path, said):
     data = make_split(tmp_path / "s", valid=generated(700, seed=1), test=[])
-    report = evaluate(write_said(tmp_path / "c", data, valid=noisy(data, "valid")), data)
+    report = evaluate(write_logits(tmp_path / "c", data, valid=noisy(data, "valid")), data)
     for name in ("precision_recall", "thresholds"):
         for line in report["exhibits"][name]["lines"]:
             assert 150 <= len(line["x"]) <= 200
@@ -246,7 +248,7 @@ def test_curves_of_many_texts_have_few_points(tmp_path, said):
 def test_made_up_rows_do_not_stand_in_the_matrix_of_what_goes_together(tmp_path, said):
     augmented = [("x y", (1, 1, 1))] * 5
     data = make_split(tmp_path / "s", train=ROWS, test=ROWS, valid=[], augmented=augmented)
-    report = evaluate(write_said(tmp_path / "c", data, test=np.zeros((4, 3))), data)
+    report = evaluate(write_logits(tmp_path / "c", data, test=np.zeros((4, 3))), data)
     assert report["exhibits"]["co_occurrence"]["values"][0] == [1.0, 1 / 2, 0.0]
 
 

@@ -16,7 +16,7 @@ from seqtune.tasks.classify.scales import SCALES, probabilities_of
 from seqtune.tasks.classify.thresholds import best_thresholds
 
 from .examples import LABELS, generated, make_split
-from .said import load_said, write_ensemble, write_said
+from .fixed_logits import load_fixed, write_ensemble, write_logits
 
 WEIGHTS = ((1 / 3, 1 / 3, 1 / 3), (1.0, 0.0, 0.0), (0.0, 0.25, 0.75), (0.61, 0.27, 0.12))
 EVERYTHING = EnsembleConfig()
@@ -24,7 +24,7 @@ EVERYTHING = EnsembleConfig()
 
 @pytest.fixture(autouse=True)
 def said(monkeypatch):
-    monkeypatch.setattr(ensemble, "load_classifier", load_said)
+    monkeypatch.setattr(ensemble, "load_classifier", load_fixed)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def members(tmp_path, data):
             for part in ("valid", "test")
         }
         name = f"m{seed}"
-        made[name] = write_said(tmp_path / name, data, fingerprint=f"{seed}" * 16, **logits)
+        made[name] = write_logits(tmp_path / name, data, fingerprint=f"{seed}" * 16, **logits)
     return made
 
 
@@ -147,7 +147,7 @@ def test_a_label_without_positives_is_decided_at_a_half(tmp_path):
     rows = [(text, (*labels[:2], 0)) for text, labels in generated(30, seed=1)]
     data = make_split(tmp_path / "s", valid=rows)
     logits = np.random.default_rng(0).normal(size=(30, 3))
-    pool = pool_of({"m": write_said(tmp_path / "m", data, valid=logits)}, data)
+    pool = pool_of({"m": write_logits(tmp_path / "m", data, valid=logits)}, data)
     assert pool.decision(np.ones(1), scale="logits")["thresholds"]["나쁨"] == 0.5
     assert 0 < pool.score(np.ones(1), scale="logits") <= 2 / 3
 
@@ -169,7 +169,7 @@ def test_members_of_another_split_are_refused(tmp_path, members, data):
 
 def test_members_of_other_labels_are_refused(tmp_path, members, data):
     renamed = make_split(tmp_path / "renamed", labels=("a", "b", "c"))
-    odd = write_said(tmp_path / "odd", renamed, valid=np.zeros((24, 3)))
+    odd = write_logits(tmp_path / "odd", renamed, valid=np.zeros((24, 3)))
     with pytest.raises(ArtifactError, match="m0 and odd cannot be combined: the labels of one"):
         pool_of({**members, "odd": odd}, data)
 

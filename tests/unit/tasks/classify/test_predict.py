@@ -20,7 +20,7 @@ from seqtune.tasks.classify.params import PredictConfig
 from seqtune.tasks.classify.predict import predict
 
 from .examples import LABELS, generated, make_split
-from .said import load_said, write_ensemble, write_said
+from .fixed_logits import load_fixed, write_ensemble, write_logits
 
 NEW = "text\nbread soup\nball goal run\n나쁜 말\n"
 
@@ -34,10 +34,10 @@ def out(tmp_path):
 @pytest.fixture
 def said(tmp_path, monkeypatch):
     """A checkpoint whose logits of a new text are its length less 3, 6 and 9."""
-    monkeypatch.setattr(ensemble, "load_classifier", load_said)
+    monkeypatch.setattr(ensemble, "load_classifier", load_fixed)
     data = make_split(tmp_path / "split")
     logits = {part: 4.0 * data.targets(part) - 3.0 for part in ("valid", "test")}
-    return write_said(tmp_path / "checkpoint", data, **logits), data
+    return write_logits(tmp_path / "checkpoint", data, **logits), data
 
 
 def written(out):
@@ -201,11 +201,11 @@ def test_rows_without_an_id_are_refused(said, out):
 
 
 def test_labels_that_are_called_like_columns_keep_their_names(tmp_path, monkeypatch, out):
-    monkeypatch.setattr(ensemble, "load_classifier", load_said)
+    monkeypatch.setattr(ensemble, "load_classifier", load_fixed)
     labels = ("id", "text", "part")
     data = make_split(tmp_path / "split", labels=labels)
     logits = {part: 4.0 * data.targets(part) - 3.0 for part in ("valid", "test")}
-    checkpoint = write_said(tmp_path / "c", data, **logits)
+    checkpoint = write_logits(tmp_path / "c", data, **logits)
     predict(checkpoint, data, PredictConfig(), new_rows=(), out=out)
     table = pq.read_table(out / "predictions.parquet")
     assert table.column_names[:3] == ["id_", "part_", "text_"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import write_split
+from split_folders import write_split
 from torch import distributed
 
 from seqtune.contracts.errors import ConfigurationError

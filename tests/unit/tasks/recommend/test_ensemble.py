@@ -22,7 +22,7 @@ from seqtune.tasks.recommend.predict import predict
 from seqtune.tasks.recommend.scales import SCALES, on_scale
 from seqtune.tasks.recommend.scorer import open_model
 
-from .handmade import (
+from .split_folders import (
     favouring,
     random_model,
     tiny_config,

@@ -14,7 +14,7 @@ from seqtune.tasks.recommend.evaluate import evaluate
 from seqtune.tasks.recommend.loading import load_model
 from seqtune.training import fit
 
-from .handmade import favouring, random_model, tiny_config, write_checkpoint, write_split
+from .split_folders import favouring, random_model, tiny_config, write_checkpoint, write_split
 
 NAMES = ["a", "b", "c", "d", "e", "f"]
 #            train | valid | test

@@ -16,7 +16,7 @@ from seqtune.tasks.recommend.data import Side
 from seqtune.tasks.recommend.explain import attention_weights, mask_attention
 from seqtune.tasks.recommend.model import build_model
 
-from .handmade import random_model, tiny_config, write_checkpoint, write_split
+from .split_folders import random_model, tiny_config, write_checkpoint, write_split
 
 NAMES = ["a", "b", "c, the third", "라", "<script>", "f"]
 SEQUENCES = [[1, 2, 3, 4, 5], [2, 1, 2, 3], [3, 1, 6, 2]]  # training counts 3 2 2 0 0 0

@@ -9,7 +9,7 @@ from seqtune.contracts.errors import DataError
 from seqtune.tasks.recommend import overview
 from seqtune.tasks.recommend.ingest.manifest import InteractionsManifest
 
-from .handmade import write_split
+from .split_folders import write_split
 
 ROWS = [(0, 1, 0), (0, 2, 10), (0, 1, 40), (1, 3, 19), (2, 1, 20), (2, 3, 39)]
 DAY = 24 * 3600

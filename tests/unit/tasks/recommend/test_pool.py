@@ -15,7 +15,7 @@ from seqtune.tasks.recommend.loading import LoadedModel
 from seqtune.tasks.recommend.pool import open_pool
 from seqtune.tasks.recommend.scales import SCALES
 
-from .handmade import random_model, tiny_config, write_checkpoint, write_ensemble, write_split
+from .split_folders import random_model, tiny_config, write_checkpoint, write_ensemble, write_split
 
 NUM_ITEMS = 60
 WEIGHTS = (

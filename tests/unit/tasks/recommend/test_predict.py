@@ -16,7 +16,7 @@ from seqtune.tasks.recommend import predict as predict_module
 from seqtune.tasks.recommend.params import PredictConfig
 from seqtune.tasks.recommend.predict import predict
 
-from .handmade import favouring, random_model, tiny_config, write_checkpoint, write_split
+from .split_folders import favouring, random_model, tiny_config, write_checkpoint, write_split
 
 NAMES = ['a, "b"', "b", "c ", "라면", "e", "f"]
 USERS = ["x", "y,1", "한글", "no history"]

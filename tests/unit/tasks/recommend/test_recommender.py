@@ -13,7 +13,7 @@ from seqtune import Recommender
 from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
 from seqtune.tasks.recommend.recommender import Recommended
 
-from .handmade import favouring, random_model, tiny_config, write_checkpoint, write_split
+from .split_folders import favouring, random_model, tiny_config, write_checkpoint, write_split
 
 NAMES = ["a", "b", "c, the third", "라", "e", "f"]
 SEQUENCES = [[1, 2, 3, 4, 5], [2, 1, 2, 3], [3, 1, 6, 2]]  # training counts 3 2 2 0 0 0

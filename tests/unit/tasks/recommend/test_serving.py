@@ -10,7 +10,7 @@ from seqtune.contracts.errors import DataError
 from seqtune.contracts.serving import Column
 from seqtune.tasks.recommend.serving import open_served
 
-from .handmade import random_model, tiny_config, write_checkpoint, write_split
+from .split_folders import random_model, tiny_config, write_checkpoint, write_split
 
 SEQUENCES = [[1, 2, 3, 4, 5], [2, 1, 2, 3], [3, 1, 6, 2]]
 NAMES = ["a", "b", "<c>", "라", "e", "f"]

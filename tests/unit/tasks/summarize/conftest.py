@@ -9,8 +9,8 @@ import pytest
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.params import SummarizeConfig
 
+from .checkpoint_folders import trained, write_checkpoint
 from .examples import config_of, make_model, rows, write_split
-from .folders import trained, write_checkpoint
 
 GENERATION = {"beams": 1, "do_sample": True, "temperature": 0.8, "max_new_tokens": 16}
 """Drawn, so that barely trained members differ from row to row."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 from seqtune.tasks.summarize.data import COLUMNS, SummarizeData
 from seqtune.tasks.summarize.params import SummarizeConfig
 from seqtune.text.split import write_split as write_text_split
-from seqtune.text.tiny import MAKERS
+from tiny_models import MAKERS
 
 Row = tuple[str, Sequence[str]]
 """A dialogue and its summaries."""

@@ -17,7 +17,7 @@ from seqtune.tasks.summarize.ingest import ingest
 from seqtune.tasks.summarize.params import SummarizeConfig
 from seqtune.tasks.summarize.split import split
 from seqtune.text.pretrained import identity
-from seqtune.text.tiny import make_kobart, make_llama
+from tiny_models import make_kobart, make_llama
 
 LINES = [f"#Person1#: 오늘 {n}번 만나요?\n#Person2#: 네, Mr. Kim." for n in range(20)]
 

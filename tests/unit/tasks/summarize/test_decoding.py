@@ -15,8 +15,8 @@ from seqtune.tasks.summarize.params import GenerationConfig
 from seqtune.tasks.summarize.scorer import load_summarizer
 from seqtune.text.pretrained import load_model
 
+from .checkpoint_folders import trained, write_checkpoint
 from .examples import config_of, make_model, rows
-from .folders import trained, write_checkpoint
 
 TEXTS = [dialogue for dialogue, _ in rows(5)]
 WAYS = {

@@ -11,8 +11,8 @@ from seqtune.tasks.summarize.ensemble import load_ensemble, open_model
 from seqtune.tasks.summarize.evaluate import evaluate
 from seqtune.tasks.summarize.risk import agreement, choose
 
+from .checkpoint_folders import trained, write_checkpoint, write_ensemble
 from .examples import config_of
-from .folders import trained, write_checkpoint, write_ensemble
 
 
 def written(folder, food):

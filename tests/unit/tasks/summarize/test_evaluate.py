@@ -12,8 +12,8 @@ from seqtune.tasks.summarize.evaluate import evaluate
 from seqtune.tasks.summarize.floors import floor_summaries, lead_3
 from seqtune.tasks.summarize.rouge import named, rouge
 
+from .checkpoint_folders import trained, write_checkpoint
 from .examples import config_of, make_model, rows, write_split
-from .folders import trained, write_checkpoint
 
 
 @pytest.fixture(scope="module")

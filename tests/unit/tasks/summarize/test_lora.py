@@ -27,8 +27,8 @@ from seqtune.tasks.summarize.scorer import load_summarizer
 from seqtune.tasks.summarize.settle import settle
 from seqtune.text.pretrained import load_model
 
+from .checkpoint_folders import write_checkpoint, write_ensemble
 from .examples import config_of, make_model, rows, write_split
-from .folders import write_checkpoint, write_ensemble
 
 LORA = {"enabled": True, "r": 4, "alpha": 16}
 NAMES = ("kobart", "llama", "qwen3")

@@ -10,8 +10,8 @@ from seqtune.tasks.summarize.params import GenerationConfig
 from seqtune.tasks.summarize.rouge import named, rouge
 from seqtune.tasks.summarize.scorer import load_summarizer
 
+from .checkpoint_folders import trained, write_checkpoint
 from .examples import config_of, make_model, rows, write_split
-from .folders import trained, write_checkpoint
 
 
 def searched(config, **generation):

@@ -20,7 +20,7 @@ from seqtune.tasks.summarize.model import build_model, fill, open_speech, source
 from seqtune.tasks.summarize.params import GenerationConfig, SummarizeConfig
 from seqtune.tasks.summarize.settle import settle
 from seqtune.text.pretrained import identity, load_model, load_tokenizer
-from seqtune.text.tiny import make_kobart
+from tiny_models import make_kobart
 
 from .examples import config_of, make_model, rows, write_split
 

@@ -12,8 +12,8 @@ from seqtune.tasks.summarize import TASK
 from seqtune.tasks.summarize.evaluate import evaluate
 from seqtune.tasks.summarize.pool import open_pool
 
+from .checkpoint_folders import trained, write_checkpoint, write_ensemble
 from .examples import config_of, rows, write_split
-from .folders import trained, write_checkpoint, write_ensemble
 
 SCALE = "minimum_bayes_risk"
 WEIGHTS = ((1 / 3, 1 / 3, 1 / 3), (1.0, 0.0, 0.0), (0.0, 0.25, 0.75), (0.45, 0.3, 0.25))

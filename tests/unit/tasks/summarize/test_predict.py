@@ -15,8 +15,8 @@ from seqtune.tasks.summarize.ensemble import open_model
 from seqtune.tasks.summarize.params import PredictConfig
 from seqtune.tasks.summarize.predict import predict
 
+from .checkpoint_folders import trained, write_checkpoint, write_ensemble
 from .examples import config_of, rows, write_split
-from .folders import trained, write_checkpoint, write_ensemble
 
 SETTINGS = PredictConfig(batch_size=4)
 

@@ -5,7 +5,7 @@ import pytest
 from seqtune.contracts.errors import DataError
 from seqtune.tasks.summarize.serving import open_served
 
-from .folders import write_ensemble
+from .checkpoint_folders import write_ensemble
 
 
 @pytest.fixture(params=["checkpoint", "ensemble"])

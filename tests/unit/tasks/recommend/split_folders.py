@@ -1,8 +1,8 @@
 """Splits and checkpoints made by hand: folders as `split` and `training` write them."""
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,13 +12,12 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save_file
 
+import ensemble_folders
 from seqtune.contracts.checkpoint import (
     CheckpointManifest,
     Weights,
     file_hash,
-    open_checkpoint,
 )
-from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
 from seqtune.tasks.recommend.data import ARRAYS, SplitData, SplitManifest, content_hash
 from seqtune.tasks.recommend.model import ItemTransformer, build_model
 from seqtune.tasks.recommend.params import RecommendConfig
@@ -142,41 +141,7 @@ def write_checkpoint(
     return path
 
 
-def write_ensemble(
-    path: Path, parts: Mapping[Path, float], *, scale: str = "log_softmax", **manifest: object
-) -> Path:
-    """An ensemble folder of checkpoints with their shares; those with none get no folder."""
-    path.mkdir(parents=True)
-    described = []
-    for number, (checkpoint, share) in enumerate(parts.items(), start=1):
-        opened = open_checkpoint(checkpoint).manifest
-        name = f"m{number}"
-        described.append(
-            Member(
-                name=name,
-                origin=f"trial {number}",
-                fingerprint=opened.fingerprint,
-                weights_sha256=opened.best.sha256,
-                weight=share,
-                score=0.5,
-            )
-        )
-        if share > 0:
-            shutil.copytree(checkpoint, path / "members" / name)
-    shares = {member.weights_sha256: member.weight for member in described}
-    said = {
-        "task": "recommend",
-        "fingerprint": ensemble_fingerprint(shares, scale=scale, data_hash=opened.data_hash),
-        "data_hash": opened.data_hash,
-        "assets_hash": opened.assets_hash,
-        "reference": opened.fingerprint,
-        "scale": scale,
-        "method": "uniform",
-        "members": described,
-        "metric": "valid ndcg@10",
-        "findings": {},
-        "versions": {},
-    }
-    made = EnsembleManifest.model_validate(said | manifest)
-    (path / "ensemble.json").write_text(made.model_dump_json())
-    return path
+write_ensemble = partial(
+    ensemble_folders.write_ensemble, task="recommend", metric="valid ndcg@10", scale="log_softmax"
+)
+"""`write_ensemble(path, {checkpoint: share}, scale=..., **manifest)`."""

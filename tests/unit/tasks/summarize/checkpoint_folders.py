@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
-from seqtune.contracts.checkpoint import CheckpointManifest, Weights, file_hash, open_checkpoint
-from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
+import ensemble_folders
+from seqtune.contracts.checkpoint import CheckpointManifest, Weights, file_hash
 from seqtune.tasks.summarize.batches import build_data
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.module import SummarizeModule, build_module
@@ -71,39 +70,11 @@ def write_checkpoint(
     return path
 
 
-def write_ensemble(path: Path, parts: Mapping[Path, float], **manifest: object) -> Path:
-    """An ensemble folder of checkpoints with their shares; those with none get no folder."""
-    path.mkdir(parents=True)
-    described = []
-    for number, (checkpoint, share) in enumerate(parts.items(), start=1):
-        opened = open_checkpoint(checkpoint).manifest
-        described.append(
-            Member(
-                name=f"m{number}",
-                origin=f"trial {number}",
-                fingerprint=opened.fingerprint,
-                weights_sha256=opened.best.sha256,
-                weight=share,
-                score=0.5,
-            )
-        )
-        if share > 0:
-            shutil.copytree(checkpoint, path / "members" / f"m{number}")
-    scale = "minimum_bayes_risk"
-    shares = {member.weights_sha256: member.weight for member in described}
-    said = {
-        "task": "summarize",
-        "fingerprint": ensemble_fingerprint(shares, scale=scale, data_hash=opened.data_hash),
-        "data_hash": opened.data_hash,
-        "assets_hash": opened.assets_hash,
-        "reference": opened.fingerprint,
-        "scale": scale,
-        "method": "uniform",
-        "members": described,
-        "metric": "valid rouge_sum",
-        "findings": {},
-        "versions": {},
-    }
-    made = EnsembleManifest.model_validate(said | manifest)
-    (path / "ensemble.json").write_text(made.model_dump_json())
-    return path
+SCALE = "minimum_bayes_risk"
+write_ensemble = partial(
+    ensemble_folders.write_ensemble,
+    task="summarize",
+    metric="valid rouge_sum",
+    scale="minimum_bayes_risk",
+)
+"""`write_ensemble(path, {checkpoint: share}, scale=..., **manifest)`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from seqtune.text.pretrained import (
     locate,
     require_match,
 )
-from seqtune.text.tiny import MAKERS, make_bert
+from tiny_models import MAKERS, make_bert
 
 CLASSES = {"kobart": "AutoModelForSeq2SeqLM", "llama": "AutoModelForCausalLM"} | {
     "qwen3": "AutoModelForCausalLM"
@@ -81,7 +82,7 @@ def test_another_process_makes_the_same(models: dict[str, Path], tmp_path: Path)
     """Tokenisers that are trained with a table in random order are not."""
     script = (
         "import sys, pathlib\n"
-        "from seqtune.text.tiny import MAKERS\n"
+        "from tiny_models import MAKERS\n"
         "from seqtune.text.pretrained import identity\n"
         "texts = pathlib.Path(sys.argv[2]).read_text().splitlines()\n"
         "for kind in MAKERS: print(identity(MAKERS[kind](pathlib.Path(sys.argv[1]) / kind, texts)))"
@@ -90,6 +91,7 @@ def test_another_process_makes_the_same(models: dict[str, Path], tmp_path: Path)
     (tmp_path / "texts.txt").write_text("\n".join(texts))
     made = subprocess.run(
         [sys.executable, "-c", script, tmp_path / "other", tmp_path / "texts.txt"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         check=True,

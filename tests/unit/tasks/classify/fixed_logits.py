@@ -1,33 +1,32 @@
 """Checkpoints whose logits are written down: folders as `training` leaves them, without a model.
 
-`load_said` stands in for `scorer.load_classifier`.
+`load_fixed` stands in for `scorer.load_classifier`.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+import ensemble_folders
 from seqtune.contracts.checkpoint import (
     CheckpointManifest,
     Weights,
     file_hash,
     open_checkpoint,
 )
-from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
 from seqtune.tasks.classify.data import ClassifyData
 from seqtune.tasks.classify.params import ClassifyConfig
 
 
 @dataclass(frozen=True)
-class Said:
+class FixedLogits:
     """What the rooms after training know of a classifier."""
 
     path: Path
@@ -53,8 +52,8 @@ class Said:
     def logits_of(self, data: ClassifyData, part: str) -> np.ndarray:
         return np.load(self.path / f"{part}.npy")
 
-    def batches_of(self, data: ClassifyData, part: str) -> SaidBatches:
-        return SaidBatches(self.logits_of(data, part), self.config.evaluation.batch_size)
+    def batches_of(self, data: ClassifyData, part: str) -> FixedBatches:
+        return FixedBatches(self.logits_of(data, part), self.config.evaluation.batch_size)
 
     def logits(self, texts: Sequence[str], *, batch_size: int) -> np.ndarray:
         """A text's length decides."""
@@ -69,7 +68,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class SaidBatches:
+class FixedBatches:
     """Batches of rows as they come."""
 
     logits: np.ndarray
@@ -80,12 +79,12 @@ class SaidBatches:
         return rows, self.logits[rows]
 
 
-def load_said(path: Path, which: str = "best", *, device: str | None = None) -> Any:
+def load_fixed(path: Path, which: str = "best", *, device: str | None = None) -> Any:
     open_checkpoint(path)
-    return Said(path, which, device or "cpu")
+    return FixedLogits(path, which, device or "cpu")
 
 
-def write_said(
+def write_logits(
     path: Path, data: ClassifyData, *, fingerprint: str = "f" * 16, **logits: np.ndarray
 ) -> Path:
     """A checkpoint of this split that says `logits` (by part)."""
@@ -117,40 +116,7 @@ def write_said(
     return path
 
 
-def write_ensemble(
-    path: Path, parts: Mapping[Path, float], *, scale: str = "probabilities", **manifest: object
-) -> Path:
-    """An ensemble folder of checkpoints with their shares; those with none get no folder."""
-    path.mkdir(parents=True)
-    described = []
-    for number, (checkpoint, share) in enumerate(parts.items(), start=1):
-        opened = open_checkpoint(checkpoint).manifest
-        described.append(
-            Member(
-                name=f"m{number}",
-                origin=f"trial {number}",
-                fingerprint=opened.fingerprint,
-                weights_sha256=opened.best.sha256,
-                weight=share,
-                score=0.5,
-            )
-        )
-        if share > 0:
-            shutil.copytree(checkpoint, path / "members" / f"m{number}")
-    shares = {member.weights_sha256: member.weight for member in described}
-    values = SimpleNamespace(
-        task="classify",
-        fingerprint=ensemble_fingerprint(shares, scale=scale, data_hash=opened.data_hash),
-        data_hash=opened.data_hash,
-        assets_hash=opened.assets_hash,
-        reference=opened.fingerprint,
-        scale=scale,
-        method="uniform",
-        members=described,
-        metric="valid macro_f1",
-        findings={},
-        versions={},
-    )
-    made = EnsembleManifest.model_validate(vars(values) | manifest)
-    (path / "ensemble.json").write_text(made.model_dump_json())
-    return path
+write_ensemble = partial(
+    ensemble_folders.write_ensemble, task="classify", metric="valid macro_f1", scale="probabilities"
+)
+"""`write_ensemble(path, {checkpoint: share}, scale=..., **manifest)`."""

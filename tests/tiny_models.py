@@ -1,4 +1,4 @@
-"""Tiny models of the real classes, made on the spot: for the sample data and the tests.
+"""Tiny models of the real classes, made on the spot for tests and benchmarks.
 
 Their weights are random, their tokenisers are trained on the texts given. Each is a folder that
 `save_pretrained` wrote, and is opened by the very path that a name on the hub takes.
@@ -241,7 +241,7 @@ def _chat_tokenizer(texts: Iterable[str]) -> Any:
 def _save(folder: Path, build: Callable[[], Any], tokenizer: Any, *, seed: int) -> Path:
     import torch
 
-    from .pretrained import be_quiet
+    from seqtune.text.pretrained import be_quiet
 
     be_quiet()
     with torch.random.fork_rng(devices=[]):
