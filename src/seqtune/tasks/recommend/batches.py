@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 from seqtune.batching import EvalOrder, Rows
 
 from .data import Int32, Int64, SplitData
-from .params import ModelConfig, RecommendConfig
+from .models.config import ModelConfig
+from .params import RecommendConfig
 
 if TYPE_CHECKING:
     from .datamodule import RecommendData

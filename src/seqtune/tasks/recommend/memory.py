@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .data import SplitData
-from .params import ModelConfig, RecommendConfig
+from .models.transformer_config import TransformerConfig as ModelConfig
+from .params import RecommendConfig
 
 MIB = float(1 << 20)
 

@@ -7,6 +7,8 @@ have had.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
@@ -19,8 +21,9 @@ from seqtune.contracts.seeds import derive_seed
 from .batches import EvalBatch
 from .data import SplitData
 from .metrics import mean_metrics, rank_counts, target_ranks
-from .model import ItemTransformer, build_model
-from .objectives import Questions, masked_items, next_items
+from .models import build_model
+from .models.base import SequenceModel
+from .objectives import TrainingTargets
 from .params import RecommendConfig
 from .sampled import Drawn, draw_items
 
@@ -37,7 +40,7 @@ class RecommendModule(LightningModule):
     of what was trained on.
     """
 
-    def __init__(self, config: RecommendConfig, model: ItemTransformer) -> None:
+    def __init__(self, config: RecommendConfig, model: SequenceModel[Any]) -> None:
         super().__init__()
         self.config = config
         self.model = model
@@ -45,24 +48,17 @@ class RecommendModule(LightningModule):
 
     def training_step(self, items: Tensor, batch_idx: int) -> Tensor:
         """Mean loss of one batch of item sequences [B, T], over what it asks."""
-        asked = self.questions(items, batch_idx)
+        asked = self.targets(items, batch_idx)
         loss = self.model.loss(*asked, self.negatives(batch_idx))
         return mean_over_ranks(loss, len(asked.positions))
 
-    def questions(self, items: Tensor, batch_idx: int) -> Questions:
+    def targets(self, items: Tensor, batch_idx: int) -> TrainingTargets:
         """What this step asks; the same whenever it is asked again.
 
         Masks are drawn by each rank for its own rows: with another number of ranks they are others.
         """
-        model = self.config.model
-        if model.objective == "causal":
-            return next_items(items)
-        return masked_items(
-            items,
-            num_items=self.model.num_items,
-            mask_prob=model.random_mask_prob,
-            last_item_ratio=model.last_item_mask_ratio,
-            generator=self._generator("mask", batch_idx, self.global_rank),
+        return self.model.training_targets(
+            items, self._generator("mask", batch_idx, self.global_rank)
         )
 
     def negatives(self, batch_idx: int) -> Drawn | None:

@@ -20,7 +20,8 @@ from seqtune.contracts.checkpoint import (
 )
 from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
 from seqtune.tasks.recommend.data import ARRAYS, SplitData, SplitManifest, content_hash
-from seqtune.tasks.recommend.model import ItemTransformer, build_model
+from seqtune.tasks.recommend.models import build_model
+from seqtune.tasks.recommend.models.transformer import ItemTransformer
 from seqtune.tasks.recommend.params import RecommendConfig
 
 

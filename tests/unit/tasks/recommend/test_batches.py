@@ -19,7 +19,8 @@ from seqtune.tasks.recommend.batches import (
     training_spans,
 )
 from seqtune.tasks.recommend.data import SplitData
-from seqtune.tasks.recommend.params import ModelConfig, RecommendConfig
+from seqtune.tasks.recommend.models.transformer_config import TransformerConfig
+from seqtune.tasks.recommend.params import RecommendConfig
 
 LENGTHS = np.random.default_rng(0).geometric(0.02, 1003).clip(1, 200)
 
@@ -107,7 +108,7 @@ class TestEvalOrder:
 
 class TestTrainingData:
     def test_windows_are_the_last_items_of_the_training_part(self, tiny_split: SplitData) -> None:
-        spans = training_spans(tiny_split, ModelConfig(max_len=4))
+        spans = training_spans(tiny_split, TransformerConfig(max_len=4))
         rows = [spans.padded(np.array([row]))[0].tolist() for row in range(len(spans))]
         assert rows == [[2, 3, 4, 5], [2, 3], [7], [1, 2, 3, 4], [8, 1, 2], [5, 6, 7, 8]]
 
@@ -115,14 +116,14 @@ class TestTrainingData:
         self, make_split: Callable[..., SplitData]
     ) -> None:
         split = make_split([(1, 2), (1, 2, 3)])
-        assert len(training_spans(split, ModelConfig(max_len=4))) == 1
+        assert len(training_spans(split, TransformerConfig(max_len=4))) == 1
 
     @pytest.mark.parametrize("step", [1, 2, 3])
     def test_older_windows_reach_back_to_the_oldest_item(
         self, make_split: Callable[..., SplitData], step: int
     ) -> None:
         split = make_split([range(1, 12), (5, 6, 7), range(1, 7)])  # 9, 1 and 4 to train on
-        spans = training_spans(split, ModelConfig(max_len=4, window_step=step))
+        spans = training_spans(split, TransformerConfig(max_len=4, window_step=step))
         rows = [
             spans.items[slice(*ends)].tolist()
             for ends in zip(spans.starts, spans.ends, strict=True)
@@ -133,7 +134,7 @@ class TestTrainingData:
         assert windows[-1][0] == 1
 
     def test_a_single_item_has_no_next_one(self, tiny_split: SplitData) -> None:
-        spans = training_spans(tiny_split, ModelConfig(max_len=4, objective="causal"))
+        spans = training_spans(tiny_split, TransformerConfig(max_len=4, objective="causal"))
         assert spans.lengths.tolist() == [4, 2, 4, 3, 4]
 
     def test_no_held_out_item_is_trained_on(

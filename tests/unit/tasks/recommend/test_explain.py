@@ -14,7 +14,7 @@ from seqtune.contracts.ensemble import EnsembleManifest, Member
 from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.tasks.recommend.data import Side
 from seqtune.tasks.recommend.explain import attention_weights, mask_attention
-from seqtune.tasks.recommend.model import build_model
+from seqtune.tasks.recommend.models import build_model
 
 from .handmade import random_model, tiny_config, write_checkpoint, write_split
 

@@ -44,7 +44,7 @@ def test_with_all_items_drawn_loss_and_gradients_are_those_of_the_full_softmax(
     for num_drawn in (0, tiny_split.num_items):
         module = module_of(tiny_config, tiny_split, share_embeddings=share, **sides)
         drawn = draw_items(8, num_drawn, generator=torch.Generator()) if num_drawn else None
-        questions = module.questions(batch_of(tiny_config, tiny_split), 0)
+        questions = module.targets(batch_of(tiny_config, tiny_split), 0)
         loss = module.model.loss(*questions, drawn)
         loss.backward()
         results.append([loss.detach(), *(p.grad for p in module.parameters())])

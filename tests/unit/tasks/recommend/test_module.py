@@ -14,8 +14,9 @@ from seqtune.contracts.errors import ConfigurationError
 from seqtune.tasks.recommend.batches import build_data, eval_batches
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.metrics import ranking_metrics, target_ranks
+from seqtune.tasks.recommend.models.transformer_config import TransformerConfig
 from seqtune.tasks.recommend.module import RecommendModule, build_module
-from seqtune.tasks.recommend.params import ModelConfig, RecommendConfig
+from seqtune.tasks.recommend.params import RecommendConfig
 
 
 class Attached(RecommendModule):
@@ -243,4 +244,4 @@ def test_heads_that_do_not_divide_are_named_with_the_choices() -> None:
 )
 def test_switches_that_do_not_go_together_are_refused(model: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        ModelConfig(**model)
+        TransformerConfig(**model)
