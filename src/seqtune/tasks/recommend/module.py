@@ -20,12 +20,12 @@ from seqtune.contracts.seeds import derive_seed
 
 from .batches import EvalBatch
 from .data import SplitData
+from .losses.sampled_softmax import Drawn, draw_items
 from .metrics import mean_metrics, rank_counts, target_ranks
 from .models import build_model
 from .models.base import SequenceModel
 from .objectives import TrainingTargets
 from .params import RecommendConfig
-from .sampled import Drawn, draw_items
 
 PREFIXES = ("val", "train")
 """Of the metrics of each validation loader."""

@@ -16,6 +16,7 @@ from seqtune.contracts.config import (
 from seqtune.contracts.parameters import TaskParameters, parse_parameters
 
 from .models.config import SIDES as SIDES
+from .models.config import AnyModelConfig
 from .models.transformer_config import TransformerConfig
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class RecommendConfig(RunConfig):
     task: str = "recommend"
     ingest: IngestConfig = IngestConfig()
     split: SplitConfig = SplitConfig()
-    model: TransformerConfig = TransformerConfig()
+    model: AnyModelConfig = TransformerConfig()
     training: RecommendTraining = RecommendTraining()
     evaluation: EvaluationConfig = EvaluationConfig()
 

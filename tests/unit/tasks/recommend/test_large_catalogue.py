@@ -15,9 +15,9 @@ from seqtune.contracts.errors import ConfigurationError
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.batches import build_data
 from seqtune.tasks.recommend.data import ITEMS_TABLE, SplitData
+from seqtune.tasks.recommend.losses.sampled_softmax import draw_items
 from seqtune.tasks.recommend.module import RecommendModule, build_module
 from seqtune.tasks.recommend.params import RecommendConfig
-from seqtune.tasks.recommend.sampled import draw_items
 from seqtune.training import fit
 from seqtune.training.optimizers import build_optimizer
 

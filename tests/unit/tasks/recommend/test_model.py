@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqtune.tasks.recommend import loss
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.dropout import CheapDropout
-from seqtune.tasks.recommend.loss import item_cross_entropy
+from seqtune.tasks.recommend.losses import cross_entropy as loss
+from seqtune.tasks.recommend.losses.cross_entropy import item_cross_entropy
 from seqtune.tasks.recommend.models import build_model, load_model
 from seqtune.tasks.recommend.models.transformer import ItemTransformer
 from seqtune.tasks.recommend.models.transformer_config import TransformerConfig

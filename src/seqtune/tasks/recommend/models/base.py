@@ -17,16 +17,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..data import Side
-from ..loss import item_cross_entropy
+from ..losses.cross_entropy import item_cross_entropy
+from ..losses.sampled_softmax import Drawn, Rows, sampled_cross_entropy
 from ..objectives import TrainingTargets, next_items
-from ..sampled import Drawn, Rows, sampled_cross_entropy
 from .config import ModelConfig
 
 PADDING = 0
@@ -62,6 +62,16 @@ class SideEmbedding(nn.Module):
         return functional.pad(means, (0, 0, 0, 1))
 
 
+class Step(NamedTuple):
+    """What the memory of a training step depends on, beside the model."""
+
+    batch: int
+    time: int
+    in_half: bool
+    """Computed in bf16 or fp16."""
+    on_cpu: bool
+
+
 class SequenceModel(nn.Module, Generic[ConfigT]):
     """Base of every architecture."""
 
@@ -92,6 +102,19 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
     @abstractmethod
     def encode(self, items: Tensor) -> Tensor:
         """Hidden states [B, T, D] of item sequences [B, T]."""
+
+    @abstractmethod
+    def activation_bytes(self, step: Step) -> float:
+        """What the layers keep in a training step for the way back; an estimate."""
+
+    def most_targets(self, time: int) -> float:
+        """Most positions of any sequence of this length that training asks for."""
+        return time
+
+    def attention(self, items: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Where the answer to one sequence [1, T] that ends in [MASK] looks: fp32 [L, H, T], by
+        layer and head; None where there is no attention."""
+        return None
 
     def forward(self, items: Tensor) -> Tensor:
         return self.encode(items)

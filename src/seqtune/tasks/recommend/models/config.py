@@ -1,20 +1,68 @@
-"""Parameters that every architecture has."""
+"""Parameters that every architecture has, and which architectures there are.
+
+An architecture is a file of this package, `<name>.py`, that defines a `SequenceModel` and its
+`ModelConfig`. The latter may stand in `<name>_config.py` instead: it is then read without torch.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from seqtune.contracts.config import Probability, Section
+from seqtune.contracts.errors import did_you_mean
+
+T = TypeVar("T")
+DEFAULT = "transformer"
+_PACKAGE = __name__.rpartition(".")[0]
+_SHARED = ("base", "config")
 
 SIDES = ("genre", "director", "writer", "title")
 """Optional item side tables; the first three are categories, the last is text."""
 
 
+def architectures() -> tuple[str, ...]:
+    """Names of all architectures, the default first."""
+    files = [module.name for module in iter_modules(import_module(_PACKAGE).__path__)]
+    names = [n for n in files if n not in _SHARED and not n.endswith("_config")]
+    return tuple(sorted(names, key=lambda name: (name != DEFAULT, name)))
+
+
+def config_class(architecture: str) -> type[ModelConfig]:
+    """The parameters of an architecture."""
+    own_file = f"{architecture}_config"
+    return defined_in(
+        own_file if find_spec(f"{_PACKAGE}.{own_file}") else architecture, ModelConfig
+    )
+
+
+def defined_in(file: str, base: type[T]) -> type[T]:
+    """The subclass of `base` that a file of this package defines."""
+    module = import_module(f"{_PACKAGE}.{file}")
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, base)
+        and value.__module__ == module.__name__
+    )
+    return found
+
+
 class ModelConfig(Section):
     """A model of item sequences."""
 
+    selector: ClassVar[str] = "architecture"
+
+    architecture: Annotated[
+        str, Field(json_schema_extra=lambda schema: schema.update(enum=list(architectures())))
+    ] = DEFAULT
+    """What reads a sequence; a file of tasks/recommend/models."""
     hidden_units: Annotated[int, Field(ge=2, le=4096)] = 256
     """Width of the model."""
     num_layers: Annotated[int, Field(ge=1, le=48)] = 3
@@ -45,8 +93,25 @@ class ModelConfig(Section):
     use_title_emb: bool = False
     """Add embeddings of the words in the side table title.csv."""
 
+    @classmethod
+    def variant(cls, values: Mapping[str, Any]) -> type[ModelConfig]:
+        name = values.get(cls.selector)
+        return config_class(name if name in architectures() else DEFAULT)
+
+    @classmethod
+    def other_variant(cls, name: str) -> str:
+        having = (n for n in architectures() if name in config_class(n).model_fields)
+        return next(having, "")
+
+    @field_validator("architecture")
+    @classmethod
+    def _is_the_own_name(cls, value: str) -> str:
+        if value != cls.model_fields["architecture"].default:
+            raise ValueError(f"there is no such file; {did_you_mean(value, architectures())}")
+        return value
+
     @model_validator(mode="after")
-    def _windows_leave_no_gap(self) -> ModelConfig:
+    def _windows_leave_no_gap(self) -> Self:
         if self.window_step >= self.max_len:
             raise ValueError(
                 f"window_step={self.window_step} would leave out items between windows of max_len="
@@ -55,7 +120,7 @@ class ModelConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _lazy_embeddings_are_met_rarely(self) -> ModelConfig:
+    def _lazy_embeddings_are_met_rarely(self) -> Self:
         if self.lazy_embeddings and not self.num_negatives:
             raise ValueError(
                 "lazy_embeddings=true has no effect where the loss meets all items in every step; "
@@ -77,3 +142,13 @@ class ModelConfig(Section):
     def sides(self) -> tuple[str, ...]:
         """The side tables that are switched on."""
         return tuple(side for side in SIDES if getattr(self, f"use_{side}_emb"))
+
+
+def _of_architecture(values: Any) -> Any:
+    if not isinstance(values, Mapping):
+        return values
+    return ModelConfig.variant(values).model_validate(values)
+
+
+AnyModelConfig = Annotated[SerializeAsAny[ModelConfig], BeforeValidator(_of_architecture)]
+"""The parameters of whichever architecture is selected."""

@@ -11,13 +11,16 @@ Shapes: B batch, T time, D hidden, M positions that are asked for.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..dropout import CheapDropout
-from ..layers import Block, Wanted, causal_mask
+from ..layers import Block, Wanted, causal_mask, listening
 from ..objectives import TrainingTargets, masked_items, next_items
-from .base import PADDING, SequenceModel, in_autocast_type
+from .base import PADDING, SequenceModel, Step, in_autocast_type
 from .transformer_config import TransformerConfig
 
 
@@ -57,6 +60,33 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
             last_item_ratio=self.config.last_item_mask_ratio,
             generator=generator,
         )
+
+    def most_targets(self, time: int) -> float:
+        """Of masked items, the mean and three standard deviations."""
+        share = self.config.random_mask_prob
+        if self.is_causal:
+            return time
+        return min(float(time), time * share + 3.0 * math.sqrt(time * share * (1.0 - share)))
+
+    def activation_bytes(self, step: Step) -> float:
+        drops = self.config.dropout_rate > 0.0
+        drops_weights = drops and self.config.attention_dropout
+        of_hidden = (50.0 if step.in_half else 80.0) + (4.0 if drops else 0.0)  # of a whole block
+        of_weight = 0.0
+        if step.on_cpu and (drops_weights or step.in_half):  # attention in pieces keeps its weights
+            of_weight = (2.0 if step.in_half else 4.0) + (2.0 if drops_weights else 0.0)
+        hidden = step.batch * step.time * self.config.hidden_units
+        weights = step.batch * self.config.num_heads * step.time * step.time
+        # the last block answers only where it is asked
+        blocks = len(self.blocks) - 1 + self.most_targets(step.time) / max(step.time, 1)
+        return of_hidden * hidden * (blocks + 0.5) + of_weight * weights * blocks
+
+    @torch.no_grad()
+    def attention(self, items: Tensor) -> Tensor:
+        with listening(self.blocks) as heard:
+            self.next_item_scores(items)
+        weights = [layer.weights(x, visible)[0, :, -1] for layer, x, visible in heard]  # [H, T]
+        return functional.pad(torch.stack(weights), (0, int(self.is_causal)))  # none to [MASK]
 
     def encode(self, items: Tensor) -> Tensor:
         return self._encode(items, None).view(*items.shape, -1)

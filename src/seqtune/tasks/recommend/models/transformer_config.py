@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from .config import ModelConfig
 class TransformerConfig(ModelConfig):
     """A transformer over items."""
 
+    architecture: str = "transformer"
     objective: Literal["cloze", "causal"] = "cloze"
     """cloze (BERT4Rec): name masked items, from both sides; causal (SASRec): name the next item
     at every position, from those before it."""
@@ -27,7 +28,7 @@ class TransformerConfig(ModelConfig):
     """cloze: share of sequences of which only the last item is masked, as in prediction."""
 
     @model_validator(mode="after")
-    def _heads_divide_hidden(self) -> TransformerConfig:
+    def _heads_divide_hidden(self) -> Self:
         if self.hidden_units % self.num_heads:
             divisors = [n for n in range(1, 65) if self.hidden_units % n == 0]
             raise ValueError(
@@ -37,7 +38,7 @@ class TransformerConfig(ModelConfig):
         return self
 
     @model_validator(mode="after")
-    def _distances_look_back(self) -> TransformerConfig:
+    def _distances_look_back(self) -> Self:
         if self.relative_positions and self.objective != "causal":
             raise ValueError(
                 f"relative_positions=true needs objective=causal, not {self.objective}; choose "
