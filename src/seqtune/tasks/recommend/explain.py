@@ -103,9 +103,9 @@ class Explanation:
     @property
     def mean_attention(self) -> tuple[float, ...]:
         """Of all layers and heads, for each item of `history`."""
-        return tuple(
-            np.asarray(self.attention).mean(axis=(0, 1)).tolist() if self.attention else ()
-        )
+        if not self.attention:
+            return ()
+        return tuple(np.asarray(self.attention).mean(axis=(0, 1)).tolist())
 
 
 class Measured(NamedTuple):
