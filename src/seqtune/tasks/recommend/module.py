@@ -15,17 +15,24 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from seqtune.batching import mean_over_ranks
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.errors import ConfigurationError, did_you_mean
 from seqtune.contracts.seeds import derive_seed
 
 from .batches import EvalBatch
 from .data import SplitData
 from .losses.sampled_softmax import Drawn, draw_items
-from .metrics import mean_metrics, rank_counts, target_ranks
+from .metrics import (
+    METRICS,
+    mean_metrics,
+    measured_metrics,
+    parse_metric,
+    rank_counts,
+    target_ranks,
+)
 from .models import build_model
 from .models.base import SequenceModel
 from .objectives import TrainingTargets
-from .params import RecommendConfig
+from .params import RecommendConfig, RecommendTraining
 
 PREFIXES = ("val", "train")
 """Of the metrics of each validation loader."""
@@ -95,7 +102,8 @@ class RecommendModule(LightningModule):
         """Exact means over all users, whatever the batches and devices."""
         for loader, counted in sorted(self._rank_counts.items()):
             counts = self.trainer.strategy.reduce(counted, reduce_op="sum")
-            metrics = mean_metrics(counts.cpu(), self._ks)
+            names = measured_metrics(self.config.training.monitor)
+            metrics = mean_metrics(counts.cpu(), self._ks, names=names)
             prefix = PREFIXES[loader]
             self.log_dict(
                 {f"{prefix}_{name}": value for name, value in metrics.items()}, sync_dist=True
@@ -133,8 +141,26 @@ def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
             f"recommend.model.num_negatives={config.model.num_negatives}, but the split has "
             f"{data.num_items} items; choose fewer, or 0 for all of them"
         )
+    faults += _monitor_faults(config.training)
     if faults:
         raise ConfigurationError(faults)
     return RecommendModule(
         config, build_model(config.model, num_items=data.num_items, sides=data.sides)
     )
+
+
+def _monitor_faults(training: RecommendTraining) -> list[str]:
+    """A metric that nobody measures, or one that is monitored the wrong way round."""
+    metric = training.monitor.removeprefix("val_").removeprefix("train_")
+    if not (found := parse_metric(metric)):
+        if "@" not in metric:
+            return []  # of the training itself, such as train_loss
+        hint = did_you_mean(metric.partition("@")[0], list(METRICS))
+        return [f"recommend.training.monitor={training.monitor!r} is not measured; {hint}"]
+    direction = METRICS[found[0]].direction
+    if training.monitor_mode == direction:
+        return []
+    return [
+        f"recommend.training.monitor_mode={training.monitor_mode}, but of {training.monitor} "
+        f"{'more' if direction == 'max' else 'less'} is better; set it to {direction}"
+    ]

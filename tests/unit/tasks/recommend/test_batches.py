@@ -13,12 +13,12 @@ from seqtune.batching import EvalOrder, Loader, TrainOrder
 from seqtune.tasks.recommend.batches import (
     EvalBatch,
     Spans,
-    build_data,
     eval_batches,
     sequence_batches,
     training_spans,
 )
 from seqtune.tasks.recommend.data import SplitData
+from seqtune.tasks.recommend.datamodule import RecommendData
 from seqtune.tasks.recommend.models.transformer_config import TransformerConfig
 from seqtune.tasks.recommend.params import RecommendConfig
 
@@ -140,7 +140,7 @@ class TestTrainingData:
     def test_no_held_out_item_is_trained_on(
         self, tiny_split: SplitData, tiny_config: RecommendConfig
     ) -> None:
-        loader = build_data(tiny_config, tiny_split).train_dataloader()
+        loader = RecommendData(tiny_config, tiny_split).train_dataloader()
         trained = sorted(tuple(row[row > 0].tolist()) for batch in loader for row in batch)
         parts = [
             tuple(tiny_split.items[start : start + end].tolist())[-8:]
@@ -263,7 +263,7 @@ class TestLoader:
         training = tiny_config.training.model_copy(update={"num_workers": 2})
         with_workers = tiny_config.model_copy(update={"training": training})
         batches = [
-            list(build_data(config, tiny_split).train_dataloader())
+            list(RecommendData(config, tiny_split).train_dataloader())
             for config in (tiny_config, with_workers)
         ]
         assert len(batches[0]) == 2
@@ -274,7 +274,7 @@ class TestLoader:
         self, make_split: Callable[..., SplitData], tiny_config: RecommendConfig
     ) -> None:
         split = make_split([(1, 2, 3)], validated=False)
-        assert build_data(tiny_config, split).val_dataloader() == []
+        assert RecommendData(tiny_config, split).val_dataloader() == []
 
 
 def test_share_of_real_tokens_on_movielens(shared_data: Path) -> None:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.tasks.recommend import TASK
-from seqtune.tasks.recommend.batches import build_data
 from seqtune.tasks.recommend.data import ITEMS_TABLE, SplitData
+from seqtune.tasks.recommend.datamodule import RecommendData
 from seqtune.tasks.recommend.losses.sampled_softmax import draw_items
 from seqtune.tasks.recommend.module import RecommendModule, build_module
 from seqtune.tasks.recommend.params import RecommendConfig
@@ -32,7 +32,7 @@ def module_of(config: RecommendConfig, data: SplitData, **model: Any) -> Recomme
 
 
 def batch_of(config: RecommendConfig, data: SplitData) -> Tensor:
-    return next(iter(build_data(config, data).train_dataloader()))
+    return next(iter(RecommendData(config, data).train_dataloader()))
 
 
 @pytest.mark.parametrize("sides", [{}, {"use_genre_emb": True}])
