@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from ..dropout import CheapDropout
 from .base import PADDING, SequenceModel, Step
-from .config import ModelConfig
+from .config import Architecture, ModelConfig
 
 
 class GRU4RecConfig(ModelConfig):
     """A recurrent network over items."""
 
-    architecture: str = "gru4rec"
+    architecture: Architecture = "gru4rec"
 
 
 class GRU4Rec(SequenceModel[GRU4RecConfig]):
