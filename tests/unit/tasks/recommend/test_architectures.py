@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -17,6 +18,7 @@ from seqtune.contracts.config import EnsembleConfig
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.resolve import Layer, flatten, unflatten
+from seqtune.pipelines.tune.objective import TrainTrial
 from seqtune.tasks.recommend import TASK, models
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.loading import load_model
@@ -360,6 +362,36 @@ def test_the_architecture_itself_is_searched() -> None:
         "TransformerConfig",
         "GRU4RecConfig",
     }
+
+
+def test_a_search_trains_every_architecture_of_its_space(cycles: SplitData, tmp_path: Path) -> None:
+    small = config_of("transformer").model_dump(mode="json")
+    values = {name: (value, BASE) for name, value in flatten(small) if name != "task"}
+    parameters = read({**values, "preset": ("none", BASE)})
+    when = {"model": {"architecture": ["transformer"]}}
+    space = searchable(
+        parameters,
+        {
+            "model": {
+                "architecture": {"type": "categorical", "choices": ["transformer", "gru4rec"]},
+                "hidden_units": {"type": "categorical", "choices": [8, 16]},
+                "num_layers": {"type": "int", "low": 1, "high": 2},
+                "num_heads": {**HEADS, "when": when},
+            }
+        },
+        LOCAL,
+    )
+    objective = TrainTrial(TASK, parameters, cycles.path, tmp_path, "quick", epochs=2)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=2), direction="maximize")
+
+    def run(trial: optuna.Trial) -> float:
+        measured = objective(space.suggest(trial), lambda *_: False, name=f"t{trial.number}")
+        return measured["val_ndcg@5"]
+
+    study.optimize(run, n_trials=4)
+    found = {trial.params["model.architecture"]: trial.params for trial in study.trials}
+    assert found.keys() == {"transformer", "gru4rec"}
+    assert "model.num_heads" not in found["gru4rec"]
 
 
 # ---- metrics -------------------------------------------------------------------------------------
