@@ -11,9 +11,7 @@ H heads, D hidden, M wanted positions.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -152,23 +150,6 @@ def _joined(visible: Tensor | None, bias: Tensor | None, dtype: torch.dtype) -> 
         return visible
     bias = bias.to(dtype)[None]
     return bias if visible is None else bias.masked_fill(~visible, -torch.inf)
-
-
-@contextmanager
-def listening(blocks: Iterable[Any]) -> Iterator[list[tuple[SelfAttention, Tensor, Tensor | None]]]:
-    """What goes into each block's attention while the model computes."""
-    heard: list[tuple[SelfAttention, Tensor, Tensor | None]] = []
-    handles = [
-        block.attention.register_forward_pre_hook(
-            lambda layer, inputs: heard.append((layer, inputs[0], inputs[1]))
-        )
-        for block in blocks
-    ]
-    try:
-        yield heard
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 class Block(nn.Module):

@@ -10,7 +10,7 @@ Shapes: B batch (users), V items, S pairs of user and seen item. Column j of sco
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -173,11 +173,6 @@ def draw_negatives(
 def sampled_ranks(before: Tensor, negatives: Negatives) -> Tensor:  # int64 [B]
     """The rank among the negatives alone; `before` bool [B, V] comes from `outranking`."""
     return (before.gather(1, negatives.columns) & negatives.drawn).sum(dim=1)
-
-
-def labelled(metrics: Mapping[str, float], label: str) -> dict[str, float]:
-    """The same metrics under `label/`, so that sampled ones are never taken for full ones."""
-    return {f"{label}/{name}": value for name, value in metrics.items()}
 
 
 def refuse_nan(scores: Tensor) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .data import Int64
-from .metrics import labelled, mean_metrics, rank_counts
+from .metrics import mean_metrics, rank_counts
 
 FULL = "full"
 LIST_LENGTH = 10
@@ -67,10 +67,12 @@ class Tally:
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Metrics of the full ranking, of the sampled ones, and of the lists as such."""
-        sampled: dict[str, float] = {}
-        for label, counts in self._ranks.items():
-            if label != FULL:
-                sampled |= labelled(self._means(counts), label)
+        sampled = {
+            f"{label}/{name}": value  # named so that it is never taken for the full ranking
+            for label, counts in self._ranks.items()
+            if label != FULL
+            for name, value in self._means(counts).items()
+        }
         return {
             "full": self._means(self._ranks[FULL]),
             "sampled": sampled,

@@ -146,15 +146,19 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         right, others = self._output_rows(columns, drawn.columns)
         return sampled_cross_entropy(hidden, right, others, columns=columns, drawn=drawn)
 
+    def answered_from(self, items: Tensor) -> Tensor:
+        """Of sequences that end in [MASK], what the model reads to name the next item; a causal
+        model answers where the last item is."""
+        if not self.is_causal:
+            return items
+        return items[:, :-1] if items.shape[1] > 1 else torch.zeros_like(items)
+
     def next_item_scores(self, items: Tensor) -> Tensor:
         """Scores fp32 [B, V] of the item that comes next; `items` [B, T] ends in [MASK].
 
-        A causal model has no use for [MASK]; its answer is where the last item is. The product is
-        taken in fp32 whatever the precision: rounding would make ties.
+        The product is taken in fp32 whatever the precision: rounding would make ties.
         """
-        if self.is_causal:
-            items = items[:, :-1] if items.shape[1] > 1 else torch.zeros_like(items)
-        hidden = self.last_hidden(items)  # [B, D]
+        hidden = self.last_hidden(self.answered_from(items))  # [B, D]
         with torch.autocast(hidden.device.type, enabled=False):
             weight = self._output_weight().float()
             return functional.linear(hidden.float(), weight, self.item_bias.float())

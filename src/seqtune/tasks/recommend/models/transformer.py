@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..dropout import CheapDropout
-from ..layers import Block, Wanted, causal_mask, listening
+from ..layers import Block, Wanted, causal_mask
 from ..objectives import TrainingTargets, masked_items, next_items
 from .base import PADDING, SequenceModel, Step, in_autocast_type
 from .transformer_config import TransformerConfig
@@ -83,9 +83,12 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
 
     @torch.no_grad()
     def attention(self, items: Tensor) -> Tensor:
-        with listening(self.blocks) as heard:
-            self.next_item_scores(items)
-        weights = [layer.weights(x, visible)[0, :, -1] for layer, x, visible in heard]  # [H, T]
+        items = self.answered_from(items)
+        x, (visible, _) = self._inputs(items), self._masks(items)
+        weights = []
+        for block in self.blocks:
+            weights.append(block.attention.weights(x, visible)[0, :, -1])  # [H, T]
+            x = block(x, visible).view_as(x)
         return functional.pad(torch.stack(weights), (0, int(self.is_causal)))  # none to [MASK]
 
     def encode(self, items: Tensor) -> Tensor:
@@ -105,20 +108,30 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
     def _encode(self, items: Tensor, wanted: Wanted | None) -> Tensor:
         """[B * T, D], or [M, D] where only some positions are wanted: of a causal model, the last
         ones, which may see everything."""
+        x, (visible, keys) = self._inputs(items), self._masks(items)
+        *first, last = self.blocks
+        for block in first:
+            x = block(x, visible).view_as(x)
+        hidden: Tensor = last(x, visible if wanted is None else keys, wanted)
+        return hidden
+
+    def _inputs(self, items: Tensor) -> Tensor:
+        """What the first block gets: [B, T, D]."""
         time = items.shape[1]
         if time > self.max_len:
             raise ValueError(f"a sequence of {time} items is longer than max_len={self.max_len}")
         x = self.embed(items) + self.positions[self.max_len - time :]
         if x.device.type == "cpu":  # where norms run in what they get; on a GPU they run in fp32
             x = in_autocast_type(x)
-        x = self.dropout(self.norm(x))
-        keys = _visible_keys(items)
-        visible = causal_mask(keys, time=time, device=items.device) if self.is_causal else keys
-        *first, last = self.blocks
-        for block in first:
-            x = block(x, visible).view_as(x)
-        hidden: Tensor = last(x, visible if wanted is None else keys, wanted)
+        hidden: Tensor = self.dropout(self.norm(x))
         return hidden
+
+    def _masks(self, items: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """What each position may look at, and what the last one may."""
+        keys = _visible_keys(items)
+        if not self.is_causal:
+            return keys, keys
+        return causal_mask(keys, time=items.shape[1], device=items.device), keys
 
 
 def _visible_keys(items: Tensor) -> Tensor | None:
