@@ -122,7 +122,8 @@ class SelfAttention(nn.Module):
                 scores = scores + distances
             if visible is not None:
                 scores = scores.masked_fill(~visible, -torch.inf)
-            return scores.softmax(dim=-1)
+            shares: Tensor = scores.softmax(dim=-1)
+            return shares
 
     def _attend(self, packed: Tensor, query: Tensor | None, visible: Tensor | None) -> Tensor:
         """[B, H, Q, D/H], of queries, keys and values or of `query` and the last two.

@@ -132,9 +132,9 @@ def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
     ]
     if np.max(data.train_end, initial=0) < config.model.shortest_sequence:
         faults.append(
-            f"recommend.model.objective={config.model.objective}, but no user of the split has "
-            f"{config.model.shortest_sequence} items to train on; give longer histories, hold out "
-            "fewer items (recommend.split), or use objective=cloze"
+            f"no user of the split has {config.model.shortest_sequence} items to train on, as the "
+            "model needs; give longer histories, hold out fewer items (recommend.split), or use "
+            "objective=cloze of the transformer, which learns from single items"
         )
     if config.model.num_negatives >= data.num_items:
         faults.append(

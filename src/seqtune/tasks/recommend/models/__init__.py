@@ -47,4 +47,4 @@ def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> SequenceMo
 def _model_class(config: ModelConfig) -> type[SequenceModel[Any]]:
     from .base import SequenceModel
 
-    return defined_in(config.architecture, SequenceModel)
+    return defined_in(config.architecture, SequenceModel)  # type: ignore[type-abstract]

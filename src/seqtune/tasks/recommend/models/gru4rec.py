@@ -46,7 +46,8 @@ class GRU4Rec(SequenceModel[GRU4RecConfig]):
         x = self.dropout(self.embed(items.gather(1, (places + padding) % time)))
         hidden, _ = self.gru(x)
         back = ((places - padding) % time)[:, :, None].expand_as(hidden)
-        return self.dropout(hidden.gather(1, back))
+        encoded: Tensor = self.dropout(hidden.gather(1, back))
+        return encoded
 
     def activation_bytes(self, step: Step) -> float:
         of_hidden = 60.0 + 33.0 * self.gru.num_layers  # measured on the CPU

@@ -12,6 +12,7 @@ Shapes: B batch, T time, D hidden, M positions that are asked for.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +87,7 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
         items = self.answered_from(items)
         x, (visible, _) = self._inputs(items), self._masks(items)
         weights = []
+        block: Any
         for block in self.blocks:
             weights.append(block.attention.weights(x, visible)[0, :, -1])  # [H, T]
             x = block(x, visible).view_as(x)
