@@ -1,13 +1,10 @@
 """Why these items: near items, where the model looked, and what happens without an item.
 
-Attention says where the position that answers took its input from, layer by layer and head by
-head: [MASK], or in a causal model, which has none, the last item of the history. It
-is not an explanation: later layers mix what earlier ones have moved, values may be small where
-weights are large, and other weights could have given the same list. What an item of the history
-has caused is seen by taking it away, so `explain` does that for every item and gives both.
-
-Even that is the effect of one item alone: two that say the same thing stand in for one another,
-and neither then seems to matter.
+Attention says where the position that answers ([MASK], or the last item in a causal model) took
+its input from. It is not an explanation: later layers mix what earlier ones have moved, and other
+weights could have given the same list. What an item of the history has caused is seen by taking it
+away, so `explain` does that for every item and gives both. Even that is the effect of one item
+alone: of two that say the same, neither seems to matter.
 
 Shapes: N items of the history that the model saw, T = N + 1 with [MASK], L layers, H heads,
 K recommended items, V items, D hidden, B batch.
@@ -195,15 +192,9 @@ def explain(
 
 def _reason(item: ItemId, place: int, measured: Measured, names: tuple[ItemId, ...]) -> Reason:
     scores, logs, ranks = (column[:, place].tolist() for column in measured)
-    return Reason(
-        item=item,
-        score=scores[0],
-        rank=ranks[0],
-        without=tuple(
-            Without(name, scores[n], ranks[n], effect=logs[0] - logs[n])
-            for n, name in enumerate(names, start=1)
-        ),
-    )
+    rows = enumerate(names, start=1)
+    without = (Without(name, scores[n], ranks[n], effect=logs[0] - logs[n]) for n, name in rows)
+    return Reason(item, scores[0], ranks[0], tuple(without))
 
 
 def _batches(loaded: LoadedModel, items: Int32, offsets: Int64) -> Iterator[EvalBatch]:

@@ -50,22 +50,14 @@ class _WithoutInitialisation(TorchFunctionMode):
 
 def estimate_memory(config: RecommendConfig, data: SplitData) -> float:
     """MiB that one training takes at most on one device, beside what was in use before."""
-    model = _outline(config.model, data)
+    model = outline(config.model, data)
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
     peak = max(_training(config, data, model), _validation(config, data))
-    state = STATE_BYTES * _count(model) - GRADIENT_BYTES * _num_lazy(config.model, data)
+    state = STATE_BYTES * num_parameters - GRADIENT_BYTES * _num_lazy(config.model, data)
     return (state + peak) / MIB + FIXED_MIB
 
 
-def num_parameters(config: ModelConfig, data: SplitData) -> int:
-    """Trained numbers of the model."""
-    return _count(_outline(config, data))
-
-
-def _count(model: SequenceModel[Any]) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _outline(config: ModelConfig, data: SplitData) -> SequenceModel[Any]:
+def outline(config: ModelConfig, data: SplitData) -> SequenceModel[Any]:
     """The model without the memory of its weights."""
     with torch.device("meta"), _WithoutInitialisation():
         return build_model(config, num_items=data.num_items, sides=data.sides)

@@ -150,17 +150,15 @@ def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
 
 
 def _monitor_faults(training: RecommendTraining) -> list[str]:
-    """A metric that nobody measures, or one that is monitored the wrong way round."""
-    metric = training.monitor.removeprefix("val_").removeprefix("train_")
-    if not (found := parse_metric(metric)):
-        if "@" not in metric:
-            return []  # of the training itself, such as train_loss
+    """A metric @K that is not measured, or one that is monitored the wrong way round."""
+    metric = training.monitor.partition("_")[2]
+    found = parse_metric(metric)
+    if not found and "@" in metric:
         hint = did_you_mean(metric.partition("@")[0], list(METRICS))
         return [f"recommend.training.monitor={training.monitor!r} is not measured; {hint}"]
-    direction = METRICS[found[0]].direction
-    if training.monitor_mode == direction:
+    if not found or training.monitor_mode == (better := METRICS[found[0]].direction):
         return []
     return [
         f"recommend.training.monitor_mode={training.monitor_mode}, but of {training.monitor} "
-        f"{'more' if direction == 'max' else 'less'} is better; set it to {direction}"
+        f"{'more' if better == 'max' else 'less'} is better; set it to {better}"
     ]

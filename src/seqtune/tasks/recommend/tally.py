@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from .data import Int64
-from .metrics import mean_metrics, rank_counts
+from .metrics import mean_metrics, measured_metrics, rank_counts
+from .params import RecommendConfig
 
 FULL = "full"
 LIST_LENGTH = 10
@@ -37,15 +38,10 @@ class Tally:
     """Adds up one scorer's results over the batches of a part."""
 
     def __init__(
-        self,
-        ks: tuple[int, ...],
-        percentiles: Tensor,
-        *,
-        names: tuple[str, ...],
-        device: torch.device,
+        self, config: RecommendConfig, percentiles: Tensor, *, device: torch.device
     ) -> None:
-        self._ks = ks
-        self._names = names
+        self._ks = config.evaluation.ks
+        self._names = measured_metrics(config.training.monitor)
         self._percentiles = percentiles  # fp64 [V]
         self._ranks: dict[str, Tensor] = {}  # int64 [max K + 1] by label
         self._listed = torch.zeros(len(percentiles) + 1, dtype=torch.int64, device=device)
