@@ -175,12 +175,6 @@ class TestEvalBatches:
         assert batch.inputs.tolist() == [[7, 6, 9]]
         assert batch.targets.tolist() == [5]
 
-    def test_next_sees_everything_and_has_no_target(self, tiny_split: SplitData) -> None:
-        batch = self.rows(tiny_split, "next")[1]
-        assert batch.inputs.tolist() == [[3, 4, 5, 9]]
-        assert batch.targets.tolist() == [0]
-        assert batch.seen_items.tolist() == [2, 3, 4, 5]
-
     def test_batches_together_are_the_users_one_by_one(self, tiny_split: SplitData) -> None:
         single = self.rows(tiny_split, "test")
         batches = list(eval_batches(tiny_split, "test", max_len=4, batch_size=4))
@@ -200,7 +194,6 @@ class TestEvalBatches:
     ) -> None:
         split = make_split([(1, 2, 3)], validated=False)
         assert list(eval_batches(split, "valid", max_len=4, batch_size=2)) == []
-        assert len(list(eval_batches(split, "next", max_len=4, batch_size=2))) == 1
 
     def test_sequences_from_elsewhere(self) -> None:
         items = np.array([5, 6, 7, 1], dtype=np.int32)
@@ -208,6 +201,7 @@ class TestEvalBatches:
             items, np.array([0, 3, 3, 4]), mask_token=9, max_len=3, batch_size=8
         )
         assert batch.users.tolist() == [0, 2, 1]
+        assert batch.targets.tolist() == [0, 0, 0]
         assert batch.inputs.tolist() == [[6, 7, 9], [0, 1, 9], [0, 0, 9]]
         assert batch.seen_rows.tolist() == [0, 0, 0, 1]
         assert batch.seen_items.tolist() == [5, 6, 7, 1]

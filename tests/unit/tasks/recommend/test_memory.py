@@ -105,6 +105,29 @@ def test_it_is_near_over_the_whole_range(
     assert LOWEST < ratio(config, items=items, folder=tmp_path) < HIGHEST
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("hidden", "batch", "max_len", "items", "num_layers"),
+    [(32, 64, 50, 500, 1), (64, 128, 200, 500, 2), (128, 256, 100, 5000, 2)],
+)
+def test_it_is_near_for_a_recurrent_network(
+    hidden: int,
+    batch: int,
+    max_len: int,
+    items: int,
+    num_layers: int,
+    precision: str,
+    tmp_path: Path,
+) -> None:
+    values = config_of(hidden, batch, max_len, precision=precision).model_dump(mode="json")
+    names = ("hidden_units", "max_len")
+    model = {name: values["model"][name] for name in names} | {"num_layers": num_layers}
+    values["model"] = {"architecture": "gru4rec", **model}
+    config = RecommendConfig.model_validate(values)
+    assert LOWEST < ratio(config, items=items, folder=tmp_path) < HIGHEST
+
+
 @pytest.mark.parametrize(
     "model",
     [
