@@ -17,12 +17,12 @@ import torch
 from _harness import Report, Timing, interleaved, run_isolated, show
 from _movielens import ml1m_split, write_split
 from seqtune.contracts.checkpoint import Checkpoint
-from seqtune.tasks.recommend.batches import EvalBatch, eval_batches
+from seqtune.tasks.recommend.batches import EvalBatch, eval_batches, sequence_batches
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.floors import MARKOV, Floors
 from seqtune.tasks.recommend.loading import LoadedModel
 from seqtune.tasks.recommend.metrics import mean_metrics, rank_counts, target_ranks
-from seqtune.tasks.recommend.model import build_model
+from seqtune.tasks.recommend.models import build_model
 from seqtune.tasks.recommend.params import RecommendConfig
 from seqtune.tasks.recommend.sequences import Sequences, Wanted, recommend
 from seqtune.training.precision import best_precision, device_type
@@ -110,7 +110,9 @@ def speed(report: Report, data: SplitData, precision: str | None) -> None:
     inputs = [batch.inputs for batch in batches(loaded, data)]
     whole = [
         batch.inputs.to(loaded.device)
-        for batch in eval_batches(data, "next", max_len=200, batch_size=BATCH_SIZE)
+        for batch in sequence_batches(
+            data.items, data.offsets, mask_token=data.mask_token, max_len=200, batch_size=BATCH_SIZE
+        )
     ]
     floors = Floors.of(data, device=loaded.device)
     times = interleaved(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,12 +17,9 @@ from torch.utils.data import Dataset
 from seqtune.batching import EvalOrder, Rows
 
 from .data import Int32, Int64, SplitData
-from .params import ModelConfig, RecommendConfig
+from .models.config import ModelConfig
 
-if TYPE_CHECKING:
-    from .datamodule import RecommendData
-
-Part = Literal["valid", "test", "next"]
+Part = Literal["valid", "test"]
 SCORES_AT_ONCE = 6 << 20
 """Of a batch: with more, the allocator fetches fresh pages for each batch, which takes as long as
 computing them."""
@@ -39,7 +36,7 @@ class EvalBatch(NamedTuple):
 
     users: Tensor  # int64 [B]
     inputs: Tensor  # int32 [B, T], the last max_len - 1 items, then [MASK]
-    targets: Tensor  # int64 [B], 0 where there is none
+    targets: Tensor  # int64 [B], 0 of sequences from elsewhere
     seen_rows: Tensor  # int64 [S], row in the batch of each item of a history
     seen_items: Tensor  # int64 [S], that item, also where it is older than max_len
 
@@ -114,13 +111,6 @@ class EvalBatches(Dataset[EvalBatch]):
         )
 
 
-def build_data(config: RecommendConfig, data: SplitData) -> RecommendData:
-    """Loaders for training; prediction reads batches without importing Lightning."""
-    from .datamodule import RecommendData
-
-    return RecommendData(config, data)
-
-
 def training_spans(data: SplitData, model: ModelConfig) -> Spans:
     """What training sees of every user who has enough to learn from: the last max_len items, and
     with `window_step` older windows too, the oldest of which may be shorter."""
@@ -139,24 +129,9 @@ def training_spans(data: SplitData, model: ModelConfig) -> Spans:
 
 def evaluation(data: SplitData, part: Part, *, max_len: int) -> EvalBatches:
     """The users of a part: everything before the target, and the target."""
-    items, starts = np.asarray(data.items), np.asarray(data.offsets[:-1])
-    if part == "next":
-        users = np.arange(data.num_users)
-        ends = np.asarray(data.offsets[1:])
-        targets = np.zeros(data.num_users, dtype=np.int64)
-    else:
-        at = data.valid_at if part == "valid" else data.test_at
-        users = np.flatnonzero(at >= 0)
-        starts = starts[users]
-        ends = starts + at[users]
-        targets = items[ends].astype(np.int64)
-    return EvalBatches(
-        Spans(items, starts, ends),
-        users=users,
-        targets=targets,
-        mask_token=data.mask_token,
-        max_len=max_len,
-    )
+    at = data.valid_at if part == "valid" else data.test_at
+    users = np.flatnonzero(at >= 0)
+    return _before(data, users, at[users], max_len=max_len)
 
 
 def training_sample(
@@ -164,14 +139,18 @@ def training_sample(
 ) -> EvalBatches:
     """The last item that training sees of some users, and everything before it; all users who
     have two such items, or `num_users` drawn from them."""
-    items, starts = np.asarray(data.items), np.asarray(data.offsets[:-1])
     able = np.flatnonzero(data.train_end > 1)
     users = np.sort(generator.permutation(able)[:num_users])
-    ends = starts[users] + data.train_end[users] - 1
+    return _before(data, users, data.train_end[users] - 1, max_len=max_len)
+
+
+def _before(data: SplitData, users: Int64, at: Int32, *, max_len: int) -> EvalBatches:
+    """The items at these places of users' sequences, and everything before them."""
+    items, starts = np.asarray(data.items), np.asarray(data.offsets[:-1])[users]
     return EvalBatches(
-        Spans(items, starts[users], ends),
+        Spans(items, starts, starts + at),
         users=users,
-        targets=items[ends].astype(np.int64),
+        targets=items[starts + at].astype(np.int64),
         mask_token=data.mask_token,
         max_len=max_len,
     )

@@ -65,9 +65,6 @@ class CheapDropout(nn.Module):
         )
         return result
 
-    def extra_repr(self) -> str:
-        return f"rate={self.rate}"
-
 
 def where_kept(x: Tensor, kept: Tensor) -> Tensor:
     """x where kept, else 0: an AND on the bits is vectorised, a select is not."""

@@ -21,7 +21,15 @@ from .batches import EvalBatch, Part, eval_batches
 from .data import SplitData
 from .floors import FLOORS, MARKOV, POPULARITY, Floors
 from .lists import top_k
-from .metrics import Negatives, count_true, draw_negatives, outranking, sampled_ranks
+from .metrics import (
+    METRICS,
+    Negatives,
+    count_true,
+    draw_negatives,
+    measured_metrics,
+    outranking,
+    sampled_ranks,
+)
 from .params import RecommendConfig
 from .scorer import Scorer, open_model
 from .tally import DEFINITIONS, FULL, LIST_LENGTH, Tally, popularity_percentiles
@@ -53,16 +61,14 @@ def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None
 
 def _part(loaded: Scorer, data: SplitData, floors: Floors, part: Part) -> Report:
     """All metrics of the model and the floors over the users of one part."""
-    config = loaded.config.evaluation
+    config = loaded.config
     percentiles = popularity_percentiles(data.train_counts)
-    tallies = {
-        name: Tally(config.ks, percentiles, device=loaded.device) for name in (OURS, *FLOORS)
-    }
+    tallies = {name: Tally(config, percentiles, device=loaded.device) for name in (OURS, *FLOORS)}
     for number, batch in enumerate(_batches(loaded, data, part)):
-        draws = _draws(loaded.config, floors, batch, part=part, number=number)
+        draws = _draws(config, floors, batch, part=part, number=number)
         for name, tally in tallies.items():
             scores = _scores(name, loaded, floors, batch)
-            _add(tally, scores, batch, draws, exclude_seen=config.exclude_seen)
+            _add(tally, scores, batch, draws, exclude_seen=config.evaluation.exclude_seen)
     who = "ensemble" if is_ensemble(loaded.path) else "model"
     return _findings(tallies, part, who=who)
 
@@ -158,11 +164,14 @@ def _verdict(values: dict[str, float], metric: str, *, who: str) -> tuple[str, b
 
 def _facts(loaded: Scorer, data: SplitData) -> Report:
     """What was evaluated, on what, and how to read the numbers."""
+    labels = {
+        name: METRICS[name].label for name in measured_metrics(loaded.config.training.monitor)
+    }
     return {
         **loaded.identity(),
         "data_hash": data.content_hash,
         "protocol": _protocol(loaded.config),
-        "definitions": DEFINITIONS,
+        "definitions": DEFINITIONS | {f"{name}@K": text for name, text in labels.items() if text},
         **loaded.configuration(),
         "num_users": data.num_users,
         "num_items": data.num_items,

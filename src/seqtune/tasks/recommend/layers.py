@@ -10,6 +10,7 @@ H heads, D hidden, M wanted positions.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -108,6 +109,21 @@ class SelfAttention(nn.Module):
         if self.distances is None:
             return None
         return by_distance(self.distances, time)[:, time - num_queries :]
+
+    def weights(self, x: Tensor, visible: Tensor | None) -> Tensor:
+        """The weights fp32 [B, H, T, T] that the fused attention uses and does not give out."""
+        hidden, time = x.shape[-1], x.shape[1]
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            weight, bias = self.inputs.weight.float(), self.inputs.bias.float()
+            projected = functional.linear(x.float(), weight[: 2 * hidden], bias[: 2 * hidden])
+            query, key = self._split(projected, 2)  # [B, H, T, D/H] each
+            scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+            if (distances := self.bias(time, time)) is not None:
+                scores = scores + distances
+            if visible is not None:
+                scores = scores.masked_fill(~visible, -torch.inf)
+            shares: Tensor = scores.softmax(dim=-1)
+            return shares
 
     def _attend(self, packed: Tensor, query: Tensor | None, visible: Tensor | None) -> Tensor:
         """[B, H, Q, D/H], of queries, keys and values or of `query` and the last two.

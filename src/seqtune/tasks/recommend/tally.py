@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from .data import Int64
-from .metrics import labelled, mean_metrics, rank_counts
+from .metrics import mean_metrics, measured_metrics, rank_counts
+from .params import RecommendConfig
 
 FULL = "full"
 LIST_LENGTH = 10
@@ -36,8 +37,11 @@ DEFINITIONS = {
 class Tally:
     """Adds up one scorer's results over the batches of a part."""
 
-    def __init__(self, ks: tuple[int, ...], percentiles: Tensor, *, device: torch.device) -> None:
-        self._ks = ks
+    def __init__(
+        self, config: RecommendConfig, percentiles: Tensor, *, device: torch.device
+    ) -> None:
+        self._ks = config.evaluation.ks
+        self._names = measured_metrics(config.training.monitor)
         self._percentiles = percentiles  # fp64 [V]
         self._ranks: dict[str, Tensor] = {}  # int64 [max K + 1] by label
         self._listed = torch.zeros(len(percentiles) + 1, dtype=torch.int64, device=device)
@@ -59,15 +63,20 @@ class Tally:
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Metrics of the full ranking, of the sampled ones, and of the lists as such."""
-        sampled: dict[str, float] = {}
-        for label, counts in self._ranks.items():
-            if label != FULL:
-                sampled |= labelled(mean_metrics(counts, self._ks), label)
+        sampled = {
+            f"{label}/{name}": value  # named so that it is never taken for the full ranking
+            for label, counts in self._ranks.items()
+            if label != FULL
+            for name, value in self._means(counts).items()
+        }
         return {
-            "full": mean_metrics(self._ranks[FULL], self._ks),
+            "full": self._means(self._ranks[FULL]),
             "sampled": sampled,
             "lists": self._lists(),
         }
+
+    def _means(self, counts: Tensor) -> dict[str, float]:
+        return mean_metrics(counts, self._ks, names=self._names)
 
     def _lists(self) -> dict[str, float]:
         listed, chosen = self._listed[1:].cpu(), self._chosen[1:].cpu()

@@ -7,7 +7,6 @@ import torch
 from seqtune.contracts.errors import TrainingError
 from seqtune.tasks.recommend.metrics import (
     draw_negatives,
-    labelled,
     mean_metrics,
     outranking,
     rank_counts,
@@ -202,7 +201,3 @@ def test_sampled_ranks_repeat_with_the_seed():
     draw = {"weights": [1.0] * 50, "num": 10}
     first = sampled(scores, [1, 2, 3, 4], [(0, 9)], **draw, seed=5)
     assert torch.equal(first, sampled(scores, [1, 2, 3, 4], [(0, 9)], **draw, seed=5))
-
-
-def test_labels_stand_before_the_name():
-    assert labelled({"hit@10": 0.5}, "sampled_uniform") == {"sampled_uniform/hit@10": 0.5}
