@@ -25,8 +25,8 @@ from _harness import CLOCKS, Report, peak_rss_mib, repeat, run_isolated, show
 from _movielens import write_split
 from seqtune.contracts.columns import USER, USER_ID
 from seqtune.tasks.recommend import TASK
-from seqtune.tasks.recommend.batches import build_data
 from seqtune.tasks.recommend.data import USERS_TABLE, SplitData
+from seqtune.tasks.recommend.datamodule import RecommendData
 from seqtune.tasks.recommend.memory import estimate_memory
 from seqtune.tasks.recommend.module import build_module
 from seqtune.tasks.recommend.params import PredictConfig, RecommendConfig
@@ -100,7 +100,7 @@ def training_step(*, num_items: int, kind: str, times: int, clock: str) -> list[
     with tempfile.TemporaryDirectory() as folder:
         data = random_split(Path(folder) / "split", num_users=4 * BATCH, num_items=num_items)
         estimate = estimate_memory(config, data)
-        loader = build_data(config, data).train_dataloader()
+        loader = RecommendData(config, data).train_dataloader()
         batches = itertools.cycle(list(loader))
         before = peak_rss_mib()
         torch.manual_seed(0)

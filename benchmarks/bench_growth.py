@@ -29,7 +29,7 @@ from _harness import CLOCKS, Isolated, Report, run_isolated, show
 from _movielens import write_split
 from seqtune.contracts.columns import USER, USER_ID
 from seqtune.tasks.recommend.data import USERS_TABLE
-from seqtune.tasks.recommend.params import ModelConfig
+from seqtune.tasks.recommend.models.config import ModelConfig
 
 DOUBLINGS = 3
 TOLERANCE = 0.15

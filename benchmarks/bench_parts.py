@@ -20,7 +20,7 @@ from _harness import CLOCKS, Report, Timing, interleaved, show
 from seqtune.tasks.recommend.attention import attend_in_pieces
 from seqtune.tasks.recommend.dropout import CheapDropout
 from seqtune.tasks.recommend.layers import causal_mask
-from seqtune.tasks.recommend.loss import item_cross_entropy
+from seqtune.tasks.recommend.losses.cross_entropy import item_cross_entropy
 
 BATCH, TIME, HIDDEN, HEADS, ITEMS, MASKED, RATE = 128, 200, 64, 2, 3416, 3840, 0.2
 Pair = dict[str, Callable[[], None]]

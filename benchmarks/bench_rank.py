@@ -22,7 +22,7 @@ from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.floors import MARKOV, Floors
 from seqtune.tasks.recommend.loading import LoadedModel
 from seqtune.tasks.recommend.metrics import mean_metrics, rank_counts, target_ranks
-from seqtune.tasks.recommend.model import build_model
+from seqtune.tasks.recommend.models import build_model
 from seqtune.tasks.recommend.params import RecommendConfig
 from seqtune.tasks.recommend.sequences import Sequences, Wanted, recommend
 from seqtune.training.precision import best_precision, device_type

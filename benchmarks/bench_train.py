@@ -30,8 +30,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from _harness import CLOCKS, Clock, Report, Timing, interleaved, repeat, seconds_of, show
 from _movielens import ml1m_split
 from seqtune.tasks.recommend import TASK
-from seqtune.tasks.recommend.batches import build_data
 from seqtune.tasks.recommend.data import SplitData
+from seqtune.tasks.recommend.datamodule import RecommendData
 from seqtune.tasks.recommend.module import build_module
 from seqtune.tasks.recommend.params import RecommendConfig
 from seqtune.training import fit
@@ -174,7 +174,7 @@ class BareLoop:
         torch.manual_seed(0)
         self.module = build_module(config, data).to(self.device).train()
         self.optimizer = build_optimizer(self.module, config.training)
-        self.loader = build_data(config, data).train_dataloader()
+        self.loader = RecommendData(config, data).train_dataloader()
 
     def epoch(self) -> None:
         for number, batch in enumerate(self.loader):

@@ -18,8 +18,8 @@ from lightning.pytorch import LightningModule
 from _movielens import write_split
 from seqtune.contracts.checkpoint import Checkpoint
 from seqtune.tasks.recommend import TASK
-from seqtune.tasks.recommend.batches import build_data
 from seqtune.tasks.recommend.data import SplitData
+from seqtune.tasks.recommend.datamodule import RecommendData
 from seqtune.tasks.recommend.loading import LoadedModel
 from seqtune.tasks.recommend.module import build_module
 from seqtune.tasks.recommend.params import RecommendConfig
@@ -119,7 +119,7 @@ class Ours:
             trainer = build_trainer(
                 self.config.training, device=device, callbacks=[], directory=Path(), validate=True
             )
-            loaders = build_data(self.config, self.data).val_dataloader()
+            loaders = RecommendData(self.config, self.data).val_dataloader()
             found = trainer.validate(module, loaders, verbose=False)[0]
         metrics = {"ndcg@10": found["val_ndcg@10"], "hit@10": found["val_hit@10"]}
         return {**metrics, "users": int((self.data.valid_at >= 0).sum())}

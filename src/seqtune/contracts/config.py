@@ -30,6 +30,19 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    selector: ClassVar[str] = ""
+    """The field whose value selects the variant of a section that has several."""
+
+    @classmethod
+    def variant(cls, values: Mapping[str, Any]) -> type[Section]:  # noqa: ARG003
+        """The class that checks these values."""
+        return cls
+
+    @classmethod
+    def other_variant(cls, name: str) -> str:  # noqa: ARG003
+        """Which variant, instead of this one, has a field of this name; empty: none."""
+        return ""
+
 
 class EarlyStopping(Section):
     """Stop when the monitored metric has not improved for `patience` validations."""

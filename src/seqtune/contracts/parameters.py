@@ -8,6 +8,7 @@ preset decides, then the class default.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from .config import RunConfig, Section
@@ -48,7 +49,8 @@ class TaskParameters(NamedTuple):
         """
         if preset is None:
             return self._first_that_fits()
-        layers = [self.files, *([best] if best else []), self.runtime]
+        searched = [replace(best, is_searched=True)] if best else []
+        layers = [self.files, *searched, self.runtime]
         fixed = Layer("task", {"task": self.task})
         chosen = Layer(f"preset {preset}", {} if preset == NONE else self.presets[preset])
         return resolve(self.config_class, fixed, chosen, *layers, root=self.task)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, get_args
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from .config import RunConfig, Section
 from .errors import ConfigurationError, did_you_mean
@@ -24,6 +26,8 @@ class Layer:
     name: str
     values: Mapping[str, Any]
     origins: Mapping[str, str] | None = None
+    is_searched: bool = False
+    """Whether a search chose these values."""
 
     def leaves(self) -> Iterator[tuple[str, Any, str]]:
         """(dotted key, value, origin) of everything that stands here."""
@@ -97,20 +101,36 @@ def resolve(config_class: type[SectionT], *layers: Layer, root: str) -> Resolved
 
     A null means "not set here", except where none is a value of its own (`columns.time: null`).
     """
+    leaves = [(layer, *leaf) for layer in layers for leaf in layer.leaves()]
+    selected = {key: layer for layer, key, value, _ in leaves if value is not None}
+    chosen = {key: value for _, key, value, _ in leaves if value is not None}
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for layer in layers:
-        for key, value, origin in layer.leaves():
-            if value is not None or not _is_left_open_by_null(config_class, key):
-                values[key], origins[key] = value, origin
+    for layer, key, value, origin in leaves:
+        place = _locate(config_class, key, chosen)
+        if value is None and place.is_left_open_by_null:
+            continue
+        if place.other_variant and (
+            value is None
+            or layer.is_searched
+            or _is_general(origin)
+            or selected.get(place.selector, layer).is_searched
+        ):
+            continue  # nobody asked for it together with the variant that was selected
+        values[key], origins[key] = value, origin
     return Resolved(validated(config_class, values, origins, root=root), origins)
+
+
+def _is_general(origin: str) -> bool:
+    """Whether this place sets values for any variant: a preset, or the file with all defaults."""
+    return origin.startswith("preset ") or Path(origin).parts[1:2] == ("base",)
 
 
 def validated(
     model: type[ConfigT], leaves: Mapping[str, Any], origins: Mapping[str, str], *, root: str
 ) -> ConfigT:
     """An instance of `model` from dotted leaves, or one error that lists every fault."""
-    unknown = {key: hint for key in leaves if (hint := _unknown(model, key))}
+    unknown = {key: hint for key in leaves if (hint := _locate(model, key, leaves).fault(leaves))}
     faults = [
         f"{root}.{key} is not a parameter; {hint} (set in {origins.get(key, DEFAULT)})"
         for key, hint in unknown.items()
@@ -127,29 +147,60 @@ def validated(
     return config
 
 
-def _is_left_open_by_null(model: type[BaseModel], key: str) -> bool:
-    """Whether null at this key says nothing: it is a parameter, and none is no value of it."""
-    node: Any = model
-    for part in key.split("."):
-        fields = getattr(node, "model_fields", {})
-        if part not in fields:
-            return False
-        node = fields[part].annotation
-    return type(None) not in get_args(node)
+class _Place(NamedTuple):
+    """Where a dotted key leads: a name within a section; no section below a single value."""
 
+    section: type[BaseModel] | None
+    path: str
+    name: str
 
-def _unknown(model: type[BaseModel], key: str) -> str | None:
-    """What to say of a key that the model does not have; None where it has it."""
-    node: type[BaseModel] | None = model
-    for part in key.split("."):
-        if node is None:
+    @property
+    def field(self) -> FieldInfo | None:
+        return self.section.model_fields.get(self.name) if self.section else None
+
+    @property
+    def is_left_open_by_null(self) -> bool:
+        """Whether null says nothing here: it is a parameter, and none is no value of it."""
+        return self.field is not None and type(None) not in get_args(self.field.annotation)
+
+    @property
+    def other_variant(self) -> str:
+        """The variant of the section that has this field instead; empty: none."""
+        if self.field or not (self.section and issubclass(self.section, Section)):
+            return ""
+        return self.section.other_variant(self.name)
+
+    @property
+    def selector(self) -> str:
+        return self.path + getattr(self.section, "selector", "")
+
+    def fault(self, leaves: Mapping[str, Any]) -> str:
+        """What to say of a key that is no parameter; empty where it is one."""
+        if self.section is None:
             return "its parent takes a single value"
-        if part not in node.model_fields:
-            return did_you_mean(part, list(node.model_fields))
-        annotation = node.model_fields[part].annotation
-        is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-        node = annotation if is_section else None  # type: ignore[assignment]
-    return None
+        if self.field:
+            return ""
+        if other := self.other_variant:
+            name = self.selector.rpartition(".")[2]
+            own = leaves.get(self.selector, self.section.model_fields[name].default)
+            return f"it belongs to {name}={other}, but {name} is {own}; take it out, or change that"
+        return did_you_mean(self.name, list(self.section.model_fields))
+
+
+def _locate(model: type[BaseModel], key: str, leaves: Mapping[str, Any]) -> _Place:
+    """Follow a dotted key, through the variants of sections that `leaves` select."""
+    node, path = model, ""
+    *parents, name = key.split(".")
+    for parent in parents:
+        if parent not in node.model_fields:
+            return _Place(node, path, parent)
+        annotation: Any = node.model_fields[parent].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return _Place(None, path, name)
+        node, path = annotation, f"{path}{parent}."
+        if issubclass(node, Section) and node.selector:
+            node = node.variant({node.selector: leaves.get(path + node.selector)})
+    return _Place(node, path, name)
 
 
 def _fault(item: Any, origins: Mapping[str, str], *, root: str) -> str:

@@ -16,10 +16,13 @@ from seqtune.contracts.config import (
     library_versions,
 )
 from seqtune.contracts.resolve import flatten, unflatten
+from seqtune.tasks.recommend.models.config import ModelConfig
+from seqtune.tasks.recommend.models.transformer_config import TransformerConfig
 from seqtune.tasks.recommend.params import RecommendConfig
 
 VERSIONS = {"python": "3.11.7", "torch": "2.13.0"}
 OTHER = {
+    "model.architecture": "gru4rec",
     "ingest.delimiter": ";",
     "ingest.file_columns": ("user", "item"),
     "split.test_items": 0,
@@ -60,10 +63,18 @@ COMPANIONS: dict[str, dict[str, Any]] = {
 """What some parameters need of others to take another value."""
 
 
+OF_THE_TRANSFORMER = {
+    f"model.{name}"
+    for name in TransformerConfig.model_fields.keys() - ModelConfig.model_fields.keys()
+}
+
+
 def config_for(key: str, *, changed: bool) -> RecommendConfig:
     values = dict(flatten(RecommendConfig().model_dump())) | COMPANIONS.get(key, {})
     if changed:
         values[key] = other(key, values[key])
+    if values["model.architecture"] == "gru4rec":
+        values = {k: v for k, v in values.items() if k not in OF_THE_TRANSFORMER}
     return RecommendConfig.model_validate(unflatten(values))
 
 

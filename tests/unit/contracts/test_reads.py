@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from seqtune.contracts.config import fingerprint
 from seqtune.contracts.reads import watched
-from seqtune.tasks.recommend.params import ModelConfig, RecommendConfig
+from seqtune.tasks.recommend.models.config import ModelConfig
+from seqtune.tasks.recommend.params import RecommendConfig
 
 CONFIG = RecommendConfig.model_validate({"model": {"hidden_units": 64}, "training": {"lr": 0.01}})
 

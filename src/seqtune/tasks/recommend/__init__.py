@@ -1,4 +1,4 @@
-"""`recommend`: BERT4Rec next-item recommendation."""
+"""`recommend`: next-item recommendation (BERT4Rec, SASRec, GRU4Rec)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TASK = TaskSpec(
     open_data=Lazy(f"{_HERE}.data:SplitData.open"),
     choose_preset=Lazy(f"{_HERE}.params:choose_preset"),
     build_module=Lazy(f"{_HERE}.module:build_module"),
-    build_data=Lazy(f"{_HERE}.batches:build_data"),
+    build_data=Lazy(f"{_HERE}.datamodule:RecommendData"),
     estimate_memory=Lazy(f"{_HERE}.memory:estimate_memory"),
     evaluate=Lazy(f"{_HERE}.evaluate:evaluate"),
     open_pool=Lazy(f"{_HERE}.pool:open_pool"),

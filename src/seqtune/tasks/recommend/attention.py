@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .dropout import Coin, where_kept
-from .loss import LOG2_E
+from .losses.cross_entropy import LOG2_E
 
 _ELEMENTS_OF_A_PIECE = 1 << 19
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,10 +17,7 @@ from torch.utils.data import Dataset
 from seqtune.batching import EvalOrder, Rows
 
 from .data import Int32, Int64, SplitData
-from .params import ModelConfig, RecommendConfig
-
-if TYPE_CHECKING:
-    from .datamodule import RecommendData
+from .models.config import ModelConfig
 
 Part = Literal["valid", "test", "next"]
 SCORES_AT_ONCE = 6 << 20
@@ -112,13 +109,6 @@ class EvalBatches(Dataset[EvalBatch]):
             seen_rows=torch.from_numpy(seen_rows),
             seen_items=torch.from_numpy(seen_items.astype(np.int64)),
         )
-
-
-def build_data(config: RecommendConfig, data: SplitData) -> RecommendData:
-    """Loaders for training; prediction reads batches without importing Lightning."""
-    from .datamodule import RecommendData
-
-    return RecommendData(config, data)
 
 
 def training_spans(data: SplitData, model: ModelConfig) -> Spans:

@@ -1,4 +1,4 @@
-"""The loaders of a split."""
+"""The loaders of a split; in a file of its own, as prediction reads batches without Lightning."""
 
 from __future__ import annotations
 

@@ -21,7 +21,15 @@ from .batches import EvalBatch, Part, eval_batches
 from .data import SplitData
 from .floors import FLOORS, MARKOV, POPULARITY, Floors
 from .lists import top_k
-from .metrics import Negatives, count_true, draw_negatives, outranking, sampled_ranks
+from .metrics import (
+    METRICS,
+    Negatives,
+    count_true,
+    draw_negatives,
+    measured_metrics,
+    outranking,
+    sampled_ranks,
+)
 from .params import RecommendConfig
 from .scorer import Scorer, open_model
 from .tally import DEFINITIONS, FULL, LIST_LENGTH, Tally, popularity_percentiles
@@ -55,8 +63,10 @@ def _part(loaded: Scorer, data: SplitData, floors: Floors, part: Part) -> Report
     """All metrics of the model and the floors over the users of one part."""
     config = loaded.config.evaluation
     percentiles = popularity_percentiles(data.train_counts)
+    names = measured_metrics(loaded.config.training.monitor)
     tallies = {
-        name: Tally(config.ks, percentiles, device=loaded.device) for name in (OURS, *FLOORS)
+        name: Tally(config.ks, percentiles, names=names, device=loaded.device)
+        for name in (OURS, *FLOORS)
     }
     for number, batch in enumerate(_batches(loaded, data, part)):
         draws = _draws(loaded.config, floors, batch, part=part, number=number)
@@ -162,11 +172,17 @@ def _facts(loaded: Scorer, data: SplitData) -> Report:
         **loaded.identity(),
         "data_hash": data.content_hash,
         "protocol": _protocol(loaded.config),
-        "definitions": DEFINITIONS,
+        "definitions": {**DEFINITIONS, **_labels(loaded.config.training.monitor)},
         **loaded.configuration(),
         "num_users": data.num_users,
         "num_items": data.num_items,
     }
+
+
+def _labels(monitor: str) -> dict[str, str]:
+    """Explanations of the metrics that need one."""
+    names = measured_metrics(monitor)
+    return {f"{name}@K": METRICS[name].label for name in names if METRICS[name].label}
 
 
 def _protocol(config: RecommendConfig) -> str:

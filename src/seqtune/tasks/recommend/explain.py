@@ -16,20 +16,16 @@ K recommended items, V items, D hidden, B batch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from .batches import EvalBatch, sequence_batches
 from .data import Int32, Int64
-from .layers import SelfAttention
 from .loading import LoadedModel
 
 ItemId = int | str
@@ -96,7 +92,8 @@ class Explanation:
     """What it saw, oldest first: known items only, and no more of them than its max_len allows.
     Empty for a user who got popular items: then there is nothing to explain."""
     attention: tuple[tuple[tuple[float, ...], ...], ...]
-    """From the position that answers to each item of `history`, by layer and head."""
+    """From the position that answers to each item of `history`, by layer and head. Empty where the
+    architecture has none: `reasons` are there all the same."""
     own_attention: tuple[tuple[float, ...], ...]
     """From [MASK] to itself, by layer and head; with `attention` it adds up to 1. Zero in a causal
     model."""
@@ -106,7 +103,9 @@ class Explanation:
     @property
     def mean_attention(self) -> tuple[float, ...]:
         """Of all layers and heads, for each item of `history`."""
-        return tuple(np.asarray(self.attention).mean(axis=(0, 1)).tolist() if self.history else ())
+        if not self.attention:
+            return ()
+        return tuple(np.asarray(self.attention).mean(axis=(0, 1)).tolist())
 
 
 class Measured(NamedTuple):
@@ -127,30 +126,13 @@ def nearest_items(loaded: LoadedModel, item: int, k: int) -> tuple[Int64, Floats
     return (best.indices + 1).cpu().numpy(), best.values.cpu().numpy()
 
 
-def mask_attention(loaded: LoadedModel, history: Int32) -> Floats:
-    """Where the answer to a history looks: [L, H, T], the last column being [MASK] itself."""
+def mask_attention(loaded: LoadedModel, history: Int32) -> Floats | None:
+    """Where the answer to a history looks: [L, H, T], the last column being [MASK] itself; None of
+    an architecture without attention."""
     (batch,) = _batches(loaded, history, np.array([0, len(history)]))
-    with _listening(loaded.model.blocks) as heard:
-        loaded.scores(batch.inputs)
-        weights = [attention_weights(*inputs)[0, :, -1] for inputs in heard]  # [H, T] each
-    without_mask = 1 if loaded.model.is_causal else 0
-    return functional.pad(torch.stack(weights), (0, without_mask)).cpu().numpy()
-
-
-def attention_weights(layer: SelfAttention, x: Tensor, visible: Tensor | None) -> Tensor:
-    """The weights fp32 [B, H, T, T] that a layer's fused attention uses and does not give out."""
-    batch, time, hidden = x.shape
-    with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-        weight, bias = layer.inputs.weight.float(), layer.inputs.bias.float()
-        projected = functional.linear(x.float(), weight[: 2 * hidden], bias[: 2 * hidden])
-        projected = projected.view(batch, time, 2, layer.heads, -1)
-        query, key = projected.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, T, D/H] each
-        scores = query @ key.transpose(-2, -1) / sqrt(query.shape[-1])
-        if (distances := layer.bias(time, time)) is not None:
-            scores = scores + distances
-        if visible is not None:
-            scores = scores.masked_fill(~visible, -torch.inf)
-        return scores.softmax(dim=-1)
+    with loaded.autocast():
+        weights = loaded.model.attention(batch.inputs.to(loaded.device))
+    return None if weights is None else weights.cpu().numpy()
 
 
 def leave_one_out(loaded: LoadedModel, history: Int32, targets: Int64) -> Measured:
@@ -203,8 +185,8 @@ def explain(
     return Explanation(
         model=model,
         history=names,
-        attention=_nested(attention[:, :, :-1]),
-        own_attention=_nested(attention[:, :, -1]),
+        attention=() if attention is None else _nested(attention[:, :, :-1]),
+        own_attention=() if attention is None else _nested(attention[:, :, -1]),
         reasons=tuple(
             _reason(ids[number - 1], place, measured, names) for place, number in enumerate(targets)
         ),
@@ -232,27 +214,6 @@ def _batches(loaded: LoadedModel, items: Int32, offsets: Int64) -> Iterator[Eval
         max_len=loaded.config.model.max_len,
         batch_size=BATCH_SIZE,
     )
-
-
-Heard = tuple[SelfAttention, Tensor, Tensor | None]
-
-
-@contextmanager
-def _listening(blocks: Any) -> Iterator[list[Heard]]:
-    """What goes into each layer's attention while the model scores: the model itself is asked,
-    so that nothing of it is written down twice."""
-    heard: list[Heard] = []
-    handles = [
-        block.attention.register_forward_pre_hook(
-            lambda layer, inputs: heard.append((layer, inputs[0], inputs[1]))
-        )
-        for block in blocks
-    ]
-    try:
-        yield heard
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _nested(array: Floats) -> Any:

@@ -10,7 +10,10 @@ H heads, D hidden, M wanted positions.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -109,6 +112,20 @@ class SelfAttention(nn.Module):
             return None
         return by_distance(self.distances, time)[:, time - num_queries :]
 
+    def weights(self, x: Tensor, visible: Tensor | None) -> Tensor:
+        """The weights fp32 [B, H, T, T] that the fused attention uses and does not give out."""
+        hidden, time = x.shape[-1], x.shape[1]
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            weight, bias = self.inputs.weight.float(), self.inputs.bias.float()
+            projected = functional.linear(x.float(), weight[: 2 * hidden], bias[: 2 * hidden])
+            query, key = self._split(projected, 2)  # [B, H, T, D/H] each
+            scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+            if (distances := self.bias(time, time)) is not None:
+                scores = scores + distances
+            if visible is not None:
+                scores = scores.masked_fill(~visible, -torch.inf)
+            return scores.softmax(dim=-1)
+
     def _attend(self, packed: Tensor, query: Tensor | None, visible: Tensor | None) -> Tensor:
         """[B, H, Q, D/H], of queries, keys and values or of `query` and the last two.
 
@@ -135,6 +152,23 @@ def _joined(visible: Tensor | None, bias: Tensor | None, dtype: torch.dtype) -> 
         return visible
     bias = bias.to(dtype)[None]
     return bias if visible is None else bias.masked_fill(~visible, -torch.inf)
+
+
+@contextmanager
+def listening(blocks: Iterable[Any]) -> Iterator[list[tuple[SelfAttention, Tensor, Tensor | None]]]:
+    """What goes into each block's attention while the model computes."""
+    heard: list[tuple[SelfAttention, Tensor, Tensor | None]] = []
+    handles = [
+        block.attention.register_forward_pre_hook(
+            lambda layer, inputs: heard.append((layer, inputs[0], inputs[1]))
+        )
+        for block in blocks
+    ]
+    try:
+        yield heard
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 class Block(nn.Module):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,8 +16,8 @@ from seqtune.contracts.checkpoint import NEXT_STEP, Checkpoint, Which, open_chec
 from seqtune.contracts.errors import ArtifactError
 from seqtune.opened import Described, Trained, config_of, place, weights_of
 
-from .model import ItemTransformer
-from .model import load_model as model_of_weights
+from .models import load_model as model_of_weights
+from .models.base import SequenceModel
 from .params import RecommendConfig
 
 
@@ -24,7 +25,7 @@ from .params import RecommendConfig
 class LoadedModel(Trained[RecommendConfig]):
     """Weights of a checkpoint in a model that no longer changes."""
 
-    model: ItemTransformer
+    model: SequenceModel[Any]
 
     @property
     def assets(self) -> Path:
@@ -69,7 +70,7 @@ def load_model(path: Path, which: Which = "best", *, device: str | None = None) 
     return LoadedModel(told.checkpoint, which, told.config, where, model.to(where).eval())
 
 
-def _model(checkpoint: Checkpoint, config: RecommendConfig, which: Which) -> ItemTransformer:
+def _model(checkpoint: Checkpoint, config: RecommendConfig, which: Which) -> SequenceModel[Any]:
     weights = weights_of(checkpoint, which)
     try:
         return model_of_weights(config.model, weights)

@@ -1,4 +1,4 @@
-"""Ranks of held-out items and the metrics made of them: HIT@K, NDCG@K, MRR@K.
+"""Ranks of held-out items and the metrics made of them; `METRICS` lists those.
 
 The rank of a target is the number of candidates that score at least as high: it counts from 0 and
 ties count against the model. Candidates are all items but those of the user's history; a target
@@ -9,14 +9,53 @@ Shapes: B batch (users), V items, S pairs of user and seen item. Column j of sco
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from seqtune.contracts.errors import TrainingError
+
+
+class Metric(NamedTuple):
+    """A metric `<name>@K` of one held-out item per user; a rank of K or more adds nothing to it."""
+
+    gain: Callable[[Tensor, Tensor, int], Tensor]
+    """What so many users fp64 [R], whose targets have these ranks fp64 [R], add up to at K."""
+    direction: Literal["max", "min"] = "max"
+    label: str = ""
+    """How a report explains it, where that needs words."""
+    is_default: bool = True
+    """Whether it is measured without being monitored."""
+
+
+METRICS: dict[str, Metric] = {
+    "hit": Metric(lambda users, _ranks, _k: users),
+    "ndcg": Metric(lambda users, ranks, _k: users / torch.log2(ranks + 2)),
+    "mrr": Metric(lambda users, ranks, _k: users / (ranks + 1)),
+    "recall": Metric(
+        lambda users, _ranks, _k: users,
+        label="share of the held-out items that are among the first K; as every user has one "
+        "held-out item in each part, whatever the split, it equals hit@K",
+        is_default=False,
+    ),
+}
+"""By name. Training, evaluation and ensembles measure what stands here."""
+
+
+def measured_metrics(monitor: str = "") -> tuple[str, ...]:
+    """Names of the metrics to measure: the default ones, and what training monitors."""
+    monitored, _ = parse_metric(monitor.partition("_")[2]) or ("", 0)
+    return tuple(name for name, one in METRICS.items() if one.is_default or name == monitored)
+
+
+def parse_metric(text: str) -> tuple[str, int] | None:
+    """("ndcg", 10) of "ndcg@10"; None of anything else."""
+    found = re.fullmatch(rf"({'|'.join(map(re.escape, METRICS))})@([1-9]\d*)", text)
+    return (found[1], int(found[2])) if found else None
 
 
 def target_ranks(
@@ -55,9 +94,13 @@ def count_true(rows: Tensor) -> Tensor:
 
 
 def ranking_metrics(
-    ranks: Tensor, ks: Iterable[int], *, num_users: Tensor | None = None
+    ranks: Tensor,
+    ks: Iterable[int],
+    *,
+    num_users: Tensor | None = None,
+    names: Iterable[str] | None = None,
 ) -> dict[str, Tensor]:
-    """`hit@K`, `ndcg@K` and `mrr@K` *summed* over users, as fp64 scalars.
+    """Metrics *summed* over users, as fp64 scalars; the default ones, or those named.
 
     One user for each of `ranks` [B], or `num_users` [B] of them. Sums of batches and of devices
     add up; divided by the number of all users they are the metrics. `mean_metrics` gives those
@@ -65,14 +108,12 @@ def ranking_metrics(
     """
     places = (ranks.cpu() if ranks.device.type == "mps" else ranks).to(torch.float64)  # no fp64
     users = torch.ones_like(places) if num_users is None else num_users.to(places)
-    ndcg, mrr = users / torch.log2(places + 2), users / (places + 1)
-    sums = {}
-    for k in ks:
-        hit = places < k
-        sums[f"hit@{k}"] = (users * hit).sum()
-        sums[f"ndcg@{k}"] = (ndcg * hit).sum()
-        sums[f"mrr@{k}"] = (mrr * hit).sum()
-    return sums
+    names = measured_metrics() if names is None else tuple(names)
+    return {
+        f"{name}@{k}": (METRICS[name].gain(users, places, k) * (places < k)).sum()
+        for k in ks
+        for name in names
+    }
 
 
 def rank_counts(ranks: Tensor, ks: Iterable[int]) -> Tensor:
@@ -85,13 +126,15 @@ def rank_counts(ranks: Tensor, ks: Iterable[int]) -> Tensor:
     return torch.bincount(ranks.clamp(max=most), minlength=most + 1)
 
 
-def mean_metrics(counts: Tensor, ks: Iterable[int]) -> dict[str, float]:
+def mean_metrics(
+    counts: Tensor, ks: Iterable[int], *, names: Iterable[str] | None = None
+) -> dict[str, float]:
     """The metrics of all users whose ranks were counted by `rank_counts`."""
     num_users = int(counts.sum())
     if not num_users:
         raise ValueError("no user was ranked, so there is no metric to report")
     places = torch.arange(len(counts), device=counts.device)
-    sums = ranking_metrics(places, ks, num_users=counts)
+    sums = ranking_metrics(places, ks, num_users=counts, names=names)
     return {name: float(value) / num_users for name, value in sums.items()}
 
 

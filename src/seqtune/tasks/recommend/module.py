@@ -7,22 +7,32 @@ have had.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from seqtune.batching import mean_over_ranks
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.errors import ConfigurationError, did_you_mean
 from seqtune.contracts.seeds import derive_seed
 
 from .batches import EvalBatch
 from .data import SplitData
-from .metrics import mean_metrics, rank_counts, target_ranks
-from .model import ItemTransformer, build_model
-from .objectives import Questions, masked_items, next_items
-from .params import RecommendConfig
-from .sampled import Drawn, draw_items
+from .losses.sampled_softmax import Drawn, draw_items
+from .metrics import (
+    METRICS,
+    mean_metrics,
+    measured_metrics,
+    parse_metric,
+    rank_counts,
+    target_ranks,
+)
+from .models import build_model
+from .models.base import SequenceModel
+from .objectives import TrainingTargets
+from .params import RecommendConfig, RecommendTraining
 
 PREFIXES = ("val", "train")
 """Of the metrics of each validation loader."""
@@ -37,7 +47,7 @@ class RecommendModule(LightningModule):
     of what was trained on.
     """
 
-    def __init__(self, config: RecommendConfig, model: ItemTransformer) -> None:
+    def __init__(self, config: RecommendConfig, model: SequenceModel[Any]) -> None:
         super().__init__()
         self.config = config
         self.model = model
@@ -45,24 +55,17 @@ class RecommendModule(LightningModule):
 
     def training_step(self, items: Tensor, batch_idx: int) -> Tensor:
         """Mean loss of one batch of item sequences [B, T], over what it asks."""
-        asked = self.questions(items, batch_idx)
+        asked = self.targets(items, batch_idx)
         loss = self.model.loss(*asked, self.negatives(batch_idx))
         return mean_over_ranks(loss, len(asked.positions))
 
-    def questions(self, items: Tensor, batch_idx: int) -> Questions:
+    def targets(self, items: Tensor, batch_idx: int) -> TrainingTargets:
         """What this step asks; the same whenever it is asked again.
 
         Masks are drawn by each rank for its own rows: with another number of ranks they are others.
         """
-        model = self.config.model
-        if model.objective == "causal":
-            return next_items(items)
-        return masked_items(
-            items,
-            num_items=self.model.num_items,
-            mask_prob=model.random_mask_prob,
-            last_item_ratio=model.last_item_mask_ratio,
-            generator=self._generator("mask", batch_idx, self.global_rank),
+        return self.model.training_targets(
+            items, self._generator("mask", batch_idx, self.global_rank)
         )
 
     def negatives(self, batch_idx: int) -> Drawn | None:
@@ -99,7 +102,8 @@ class RecommendModule(LightningModule):
         """Exact means over all users, whatever the batches and devices."""
         for loader, counted in sorted(self._rank_counts.items()):
             counts = self.trainer.strategy.reduce(counted, reduce_op="sum")
-            metrics = mean_metrics(counts.cpu(), self._ks)
+            names = measured_metrics(self.config.training.monitor)
+            metrics = mean_metrics(counts.cpu(), self._ks, names=names)
             prefix = PREFIXES[loader]
             self.log_dict(
                 {f"{prefix}_{name}": value for name, value in metrics.items()}, sync_dist=True
@@ -137,8 +141,26 @@ def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
             f"recommend.model.num_negatives={config.model.num_negatives}, but the split has "
             f"{data.num_items} items; choose fewer, or 0 for all of them"
         )
+    faults += _monitor_faults(config.training)
     if faults:
         raise ConfigurationError(faults)
     return RecommendModule(
         config, build_model(config.model, num_items=data.num_items, sides=data.sides)
     )
+
+
+def _monitor_faults(training: RecommendTraining) -> list[str]:
+    """A metric that nobody measures, or one that is monitored the wrong way round."""
+    metric = training.monitor.removeprefix("val_").removeprefix("train_")
+    if not (found := parse_metric(metric)):
+        if "@" not in metric:
+            return []  # of the training itself, such as train_loss
+        hint = did_you_mean(metric.partition("@")[0], list(METRICS))
+        return [f"recommend.training.monitor={training.monitor!r} is not measured; {hint}"]
+    direction = METRICS[found[0]].direction
+    if training.monitor_mode == direction:
+        return []
+    return [
+        f"recommend.training.monitor_mode={training.monitor_mode}, but of {training.monitor} "
+        f"{'more' if direction == 'max' else 'less'} is better; set it to {direction}"
+    ]

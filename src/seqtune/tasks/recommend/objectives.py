@@ -24,17 +24,17 @@ _SHARE_MASK = 0.8
 _SHARE_RANDOM = 0.1
 
 
-class Questions(NamedTuple):
+class TrainingTargets(NamedTuple):
     inputs: Tensor  # [B, T], as items
     positions: Tensor  # int64 [M], ascending, into inputs.flatten()
     targets: Tensor  # int64 [M], the items that are to be named there
 
 
-def next_items(items: Tensor) -> Questions:
+def next_items(items: Tensor) -> TrainingTargets:
     """Which item follows each one; `items` [B, T] are padded on the left."""
     inputs = items[:, :-1].contiguous()
     positions = inputs.flatten().nonzero().squeeze(1)
-    return Questions(inputs, positions, items[:, 1:].flatten()[positions].long())
+    return TrainingTargets(inputs, positions, items[:, 1:].flatten()[positions].long())
 
 
 def masked_items(
@@ -44,7 +44,7 @@ def masked_items(
     mask_prob: float,
     last_item_ratio: float,
     generator: torch.Generator,
-) -> Questions:
+) -> TrainingTargets:
     """Choose positions and hide them; every draw comes from `generator`."""
     draws = torch.rand(items.shape, generator=generator, device=items.device)  # [B, T]
     chosen = (draws < mask_prob) & (items > 0)
@@ -59,7 +59,7 @@ def masked_items(
     always = last_only[positions // items.shape[1]]  # [M]
     inputs = items.flatten().clone()
     inputs[positions] = torch.where(always, num_items + 1, hidden)
-    return Questions(inputs.view_as(items), positions, targets.long())
+    return TrainingTargets(inputs.view_as(items), positions, targets.long())
 
 
 def _replacements(targets: Tensor, *, num_items: int, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""The parameters of `recommend`: SPEC section 3, typed and bounded."""
+"""The parameters of `recommend`, typed and bounded."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from pydantic import Field, model_validator
 
 from seqtune.contracts.config import (
     PositiveInt,
-    Probability,
     RunConfig,
     Section,
     TrainingConfig,
 )
 from seqtune.contracts.parameters import TaskParameters, parse_parameters
 
+from .models.config import SIDES as SIDES
+from .models.config import AnyModelConfig
+from .models.transformer_config import TransformerConfig
+
 if TYPE_CHECKING:
     from .data import SplitData
 
 AUTO_PRESETS = ("small", "medium", "large")
-SIDES = ("genre", "director", "writer", "title")
-"""Optional item side tables; the first three are categories, the last is text."""
 
 
 class ColumnNames(Section):
@@ -97,105 +98,6 @@ class SplitConfig(Section):
         return self
 
 
-class ModelConfig(Section):
-    """A transformer over items."""
-
-    objective: Literal["cloze", "causal"] = "cloze"
-    """cloze (BERT4Rec): name masked items, from both sides; causal (SASRec): name the next item
-    at every position, from those before it."""
-    hidden_units: Annotated[int, Field(ge=2, le=4096)] = 256
-    """Width of the model; num_heads must divide it."""
-    num_heads: Annotated[int, Field(ge=1, le=64)] = 8
-    """Attention heads of a layer."""
-    num_layers: Annotated[int, Field(ge=1, le=48)] = 3
-    """Transformer layers."""
-    max_len: Annotated[int, Field(ge=2, le=4096)] = 200
-    """Longest sequence the model sees, [MASK] included; older interactions are cut off."""
-    relative_positions: bool = False
-    """causal: attention also learns how far back it looks, a bias for each head and distance."""
-    window_step: Annotated[int, Field(ge=0)] = 0
-    """Histories beyond max_len: training also reads windows of max_len items that end so many
-    items earlier, down to the oldest item; below max_len. 0: the last window alone."""
-    dropout_rate: Probability = 0.2
-    """Share of values set to 0 in training: the main regulariser."""
-    attention_dropout: bool = True
-    """Apply dropout_rate to attention weights too."""
-    share_embeddings: bool = True
-    """Output projection tied to the item embedding; false: a separate linear layer."""
-    init_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
-    """Standard deviation of the weights at the start."""
-    num_negatives: Annotated[int, Field(ge=0)] = 0
-    """Items, drawn anew at each step, that stand for the whole catalogue in the loss; for
-    catalogues of 100,000 items and more. 0: all items."""
-    lazy_embeddings: bool = False
-    """Update only the items that a step has met, with adamw or adam; with num_negatives, a step
-    then costs the same however large the catalogue."""
-    random_mask_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
-    """cloze: share of a sequence's items that are masked in training."""
-    last_item_mask_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
-    """cloze: share of sequences of which only the last item is masked, as in prediction."""
-    use_genre_emb: bool = False
-    """Add embeddings of the side table genre.csv."""
-    use_director_emb: bool = False
-    """Add embeddings of the side table director.csv."""
-    use_writer_emb: bool = False
-    """Add embeddings of the side table writer.csv."""
-    use_title_emb: bool = False
-    """Add embeddings of the words in the side table title.csv."""
-
-    @model_validator(mode="after")
-    def _heads_divide_hidden(self) -> ModelConfig:
-        if self.hidden_units % self.num_heads:
-            divisors = [n for n in range(1, 65) if self.hidden_units % n == 0]
-            raise ValueError(
-                f"num_heads={self.num_heads} does not divide hidden_units={self.hidden_units}; "
-                f"choose one of {', '.join(map(str, divisors))}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _distances_look_back(self) -> ModelConfig:
-        if self.relative_positions and self.objective != "causal":
-            raise ValueError(
-                f"relative_positions=true needs objective=causal, not {self.objective}; choose "
-                "that, or switch it off"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _windows_leave_no_gap(self) -> ModelConfig:
-        if self.window_step >= self.max_len:
-            raise ValueError(
-                f"window_step={self.window_step} would leave out items between windows of max_len="
-                f"{self.max_len}; choose at most {self.max_len - 1}, or 0 for the last window alone"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _lazy_embeddings_are_met_rarely(self) -> ModelConfig:
-        if self.lazy_embeddings and not self.num_negatives:
-            raise ValueError(
-                "lazy_embeddings=true has no effect where the loss meets all items in every step; "
-                "set num_negatives (for example 1024), or switch it off"
-            )
-        if self.lazy_embeddings and self.sides:
-            raise ValueError(
-                f"lazy_embeddings=true cannot be had with the side tables {', '.join(self.sides)}: "
-                "their values belong to many items each; switch one or the other off"
-            )
-        return self
-
-    @property
-    def shortest_sequence(self) -> int:
-        """Items that a user must have in the training part to be learned from."""
-        return 2 if self.objective == "causal" else 1
-
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """The side tables that are switched on."""
-        return tuple(side for side in SIDES if getattr(self, f"use_{side}_emb"))
-
-
 class RecommendTraining(TrainingConfig):
     monitor: str = "val_ndcg@10"
     monitor_mode: Literal["max", "min"] = "max"
@@ -223,7 +125,7 @@ class RecommendConfig(RunConfig):
     task: str = "recommend"
     ingest: IngestConfig = IngestConfig()
     split: SplitConfig = SplitConfig()
-    model: ModelConfig = ModelConfig()
+    model: AnyModelConfig = TransformerConfig()
     training: RecommendTraining = RecommendTraining()
     evaluation: EvaluationConfig = EvaluationConfig()
 

@@ -10,7 +10,6 @@ Shapes: M members, U users, E items in dispute (of all users).
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,14 +30,14 @@ from .data import Int64, SplitData
 from .disputes import Disputes, Floats, Looked, find_disputes
 from .ensemble import open_members
 from .loading import LoadedModel
-from .metrics import ranking_metrics
+from .metrics import METRICS, parse_metric, ranking_metrics
 from .params import RecommendConfig
 from .scales import GRID, RANKS, SCALES
 
 Bools = npt.NDArray[np.bool_]
 MIB = float(1 << 20)
-METRIC = "ndcg@10"
-"""Where training does not monitor a ranking metric."""
+DEFAULT_METRIC = ("ndcg", 10)
+"""Where training does not monitor a ranking metric of which more is better."""
 REMEMBERED = 256
 """Weightings whose ranks are kept: folds ask for the same ones."""
 
@@ -185,10 +184,12 @@ def _open(paths: Mapping[str, Path], data: SplitData) -> dict[str, LoadedModel]:
 
 def _metric(config: RecommendConfig) -> tuple[str, Floats]:
     """The name of the ranking metric that training monitors, and what each rank adds to it."""
-    monitored = re.fullmatch(r"val_((?:ndcg|hit|mrr)@([1-9]\d*))", config.training.monitor)
-    name, k = (monitored[1], int(monitored[2])) if monitored else (METRIC, 10)
-    gains = [float(ranking_metrics(torch.tensor([rank]), [k])[name]) for rank in range(k + 1)]
-    return name, np.array(gains)
+    name, k = parse_metric(config.training.monitor.removeprefix("val_")) or DEFAULT_METRIC
+    if METRICS[name].direction == "min":
+        name, k = DEFAULT_METRIC
+    ranks = torch.arange(k + 1)
+    gains = [ranking_metrics(rank[None], [k], names=[name])[f"{name}@{k}"] for rank in ranks]
+    return f"{name}@{k}", np.array([float(gain) for gain in gains])
 
 
 def _sample(num_users: int, most: int, *, seed: int) -> Int64:

@@ -36,8 +36,16 @@ DEFINITIONS = {
 class Tally:
     """Adds up one scorer's results over the batches of a part."""
 
-    def __init__(self, ks: tuple[int, ...], percentiles: Tensor, *, device: torch.device) -> None:
+    def __init__(
+        self,
+        ks: tuple[int, ...],
+        percentiles: Tensor,
+        *,
+        names: tuple[str, ...],
+        device: torch.device,
+    ) -> None:
         self._ks = ks
+        self._names = names
         self._percentiles = percentiles  # fp64 [V]
         self._ranks: dict[str, Tensor] = {}  # int64 [max K + 1] by label
         self._listed = torch.zeros(len(percentiles) + 1, dtype=torch.int64, device=device)
@@ -62,12 +70,15 @@ class Tally:
         sampled: dict[str, float] = {}
         for label, counts in self._ranks.items():
             if label != FULL:
-                sampled |= labelled(mean_metrics(counts, self._ks), label)
+                sampled |= labelled(self._means(counts), label)
         return {
-            "full": mean_metrics(self._ranks[FULL], self._ks),
+            "full": self._means(self._ranks[FULL]),
             "sampled": sampled,
             "lists": self._lists(),
         }
+
+    def _means(self, counts: Tensor) -> dict[str, float]:
+        return mean_metrics(counts, self._ks, names=self._names)
 
     def _lists(self) -> dict[str, float]:
         listed, chosen = self._listed[1:].cpu(), self._chosen[1:].cpu()

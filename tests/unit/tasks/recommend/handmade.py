@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,8 @@ from seqtune.contracts.checkpoint import (
 )
 from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
 from seqtune.tasks.recommend.data import ARRAYS, SplitData, SplitManifest, content_hash
-from seqtune.tasks.recommend.model import ItemTransformer, build_model
+from seqtune.tasks.recommend.models import build_model
+from seqtune.tasks.recommend.models.base import SequenceModel
 from seqtune.tasks.recommend.params import RecommendConfig
 
 
@@ -92,12 +94,14 @@ def tiny_config(**model: object) -> RecommendConfig:
     )
 
 
-def random_model(config: RecommendConfig, data: SplitData, *, seed: int = 0) -> ItemTransformer:
+def random_model(config: RecommendConfig, data: SplitData, *, seed: int = 0) -> SequenceModel[Any]:
     torch.manual_seed(seed)
     return build_model(config.model, num_items=data.num_items, sides=data.sides).eval()
 
 
-def favouring(item: int, *others: int, data: SplitData, config: RecommendConfig) -> ItemTransformer:
+def favouring(
+    item: int, *others: int, data: SplitData, config: RecommendConfig
+) -> SequenceModel[Any]:
     """A model that ranks the given items first for everybody, and the rest by their number."""
     model = random_model(config, data)
     with torch.no_grad():
@@ -110,7 +114,7 @@ def favouring(item: int, *others: int, data: SplitData, config: RecommendConfig)
 
 
 def write_checkpoint(
-    path: Path, model: ItemTransformer, config: RecommendConfig, data: SplitData
+    path: Path, model: SequenceModel[Any], config: RecommendConfig, data: SplitData
 ) -> Path:
     """A checkpoint folder whose best and last weights are this model's."""
     path.mkdir(parents=True)

@@ -13,13 +13,14 @@ from seqtune.batching import EvalOrder, Loader, TrainOrder
 from seqtune.tasks.recommend.batches import (
     EvalBatch,
     Spans,
-    build_data,
     eval_batches,
     sequence_batches,
     training_spans,
 )
 from seqtune.tasks.recommend.data import SplitData
-from seqtune.tasks.recommend.params import ModelConfig, RecommendConfig
+from seqtune.tasks.recommend.datamodule import RecommendData
+from seqtune.tasks.recommend.models.transformer_config import TransformerConfig
+from seqtune.tasks.recommend.params import RecommendConfig
 
 LENGTHS = np.random.default_rng(0).geometric(0.02, 1003).clip(1, 200)
 
@@ -107,7 +108,7 @@ class TestEvalOrder:
 
 class TestTrainingData:
     def test_windows_are_the_last_items_of_the_training_part(self, tiny_split: SplitData) -> None:
-        spans = training_spans(tiny_split, ModelConfig(max_len=4))
+        spans = training_spans(tiny_split, TransformerConfig(max_len=4))
         rows = [spans.padded(np.array([row]))[0].tolist() for row in range(len(spans))]
         assert rows == [[2, 3, 4, 5], [2, 3], [7], [1, 2, 3, 4], [8, 1, 2], [5, 6, 7, 8]]
 
@@ -115,14 +116,14 @@ class TestTrainingData:
         self, make_split: Callable[..., SplitData]
     ) -> None:
         split = make_split([(1, 2), (1, 2, 3)])
-        assert len(training_spans(split, ModelConfig(max_len=4))) == 1
+        assert len(training_spans(split, TransformerConfig(max_len=4))) == 1
 
     @pytest.mark.parametrize("step", [1, 2, 3])
     def test_older_windows_reach_back_to_the_oldest_item(
         self, make_split: Callable[..., SplitData], step: int
     ) -> None:
         split = make_split([range(1, 12), (5, 6, 7), range(1, 7)])  # 9, 1 and 4 to train on
-        spans = training_spans(split, ModelConfig(max_len=4, window_step=step))
+        spans = training_spans(split, TransformerConfig(max_len=4, window_step=step))
         rows = [
             spans.items[slice(*ends)].tolist()
             for ends in zip(spans.starts, spans.ends, strict=True)
@@ -133,13 +134,13 @@ class TestTrainingData:
         assert windows[-1][0] == 1
 
     def test_a_single_item_has_no_next_one(self, tiny_split: SplitData) -> None:
-        spans = training_spans(tiny_split, ModelConfig(max_len=4, objective="causal"))
+        spans = training_spans(tiny_split, TransformerConfig(max_len=4, objective="causal"))
         assert spans.lengths.tolist() == [4, 2, 4, 3, 4]
 
     def test_no_held_out_item_is_trained_on(
         self, tiny_split: SplitData, tiny_config: RecommendConfig
     ) -> None:
-        loader = build_data(tiny_config, tiny_split).train_dataloader()
+        loader = RecommendData(tiny_config, tiny_split).train_dataloader()
         trained = sorted(tuple(row[row > 0].tolist()) for batch in loader for row in batch)
         parts = [
             tuple(tiny_split.items[start : start + end].tolist())[-8:]
@@ -262,7 +263,7 @@ class TestLoader:
         training = tiny_config.training.model_copy(update={"num_workers": 2})
         with_workers = tiny_config.model_copy(update={"training": training})
         batches = [
-            list(build_data(config, tiny_split).train_dataloader())
+            list(RecommendData(config, tiny_split).train_dataloader())
             for config in (tiny_config, with_workers)
         ]
         assert len(batches[0]) == 2
@@ -273,7 +274,7 @@ class TestLoader:
         self, make_split: Callable[..., SplitData], tiny_config: RecommendConfig
     ) -> None:
         split = make_split([(1, 2, 3)], validated=False)
-        assert build_data(tiny_config, split).val_dataloader() == []
+        assert RecommendData(tiny_config, split).val_dataloader() == []
 
 
 def test_share_of_real_tokens_on_movielens(shared_data: Path) -> None:

@@ -13,8 +13,8 @@ from seqtune.contracts.checkpoint import file_hash
 from seqtune.contracts.ensemble import EnsembleManifest, Member
 from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.tasks.recommend.data import Side
-from seqtune.tasks.recommend.explain import attention_weights, mask_attention
-from seqtune.tasks.recommend.model import build_model
+from seqtune.tasks.recommend.explain import mask_attention
+from seqtune.tasks.recommend.models import build_model
 
 from .handmade import random_model, tiny_config, write_checkpoint, write_split
 
@@ -51,7 +51,7 @@ def test_recomputed_attention_gives_the_models_scores(recommender, padding):
     def by_our_weights(layer, asked, _output):
         x, visible, wanted = asked
         value = layer._split(layer.inputs(x), 3)[2]
-        mixed = (attention_weights(layer, x, visible) @ value).transpose(1, 2).flatten(2)
+        mixed = (layer.weights(x, visible) @ value).transpose(1, 2).flatten(2)
         output = layer.output(mixed).flatten(0, 1)
         return output if wanted is None else output[wanted.positions]
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.tasks.recommend import TASK
-from seqtune.tasks.recommend.batches import build_data
 from seqtune.tasks.recommend.data import ITEMS_TABLE, SplitData
+from seqtune.tasks.recommend.datamodule import RecommendData
+from seqtune.tasks.recommend.losses.sampled_softmax import draw_items
 from seqtune.tasks.recommend.module import RecommendModule, build_module
 from seqtune.tasks.recommend.params import RecommendConfig
-from seqtune.tasks.recommend.sampled import draw_items
 from seqtune.training import fit
 from seqtune.training.optimizers import build_optimizer
 
@@ -32,7 +32,7 @@ def module_of(config: RecommendConfig, data: SplitData, **model: Any) -> Recomme
 
 
 def batch_of(config: RecommendConfig, data: SplitData) -> Tensor:
-    return next(iter(build_data(config, data).train_dataloader()))
+    return next(iter(RecommendData(config, data).train_dataloader()))
 
 
 @pytest.mark.parametrize("sides", [{}, {"use_genre_emb": True}])
@@ -44,7 +44,7 @@ def test_with_all_items_drawn_loss_and_gradients_are_those_of_the_full_softmax(
     for num_drawn in (0, tiny_split.num_items):
         module = module_of(tiny_config, tiny_split, share_embeddings=share, **sides)
         drawn = draw_items(8, num_drawn, generator=torch.Generator()) if num_drawn else None
-        questions = module.questions(batch_of(tiny_config, tiny_split), 0)
+        questions = module.targets(batch_of(tiny_config, tiny_split), 0)
         loss = module.model.loss(*questions, drawn)
         loss.backward()
         results.append([loss.detach(), *(p.grad for p in module.parameters())])

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqtune.tasks.recommend import loss
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.dropout import CheapDropout
-from seqtune.tasks.recommend.loss import item_cross_entropy
-from seqtune.tasks.recommend.model import ItemTransformer, build_model, load_model
+from seqtune.tasks.recommend.losses import cross_entropy as loss
+from seqtune.tasks.recommend.losses.cross_entropy import item_cross_entropy
+from seqtune.tasks.recommend.models import build_model, load_model
+from seqtune.tasks.recommend.models.transformer import ItemTransformer
+from seqtune.tasks.recommend.models.transformer_config import TransformerConfig
 from seqtune.tasks.recommend.objectives import next_items
-from seqtune.tasks.recommend.params import ModelConfig
 
 NUM_ITEMS = 50
 MASK = NUM_ITEMS + 1
@@ -26,7 +27,7 @@ def make(*, seed: int = 0, std: float = 0.2, **settings: object) -> ItemTransfor
     if settings.get("objective") == "causal with relative positions":
         settings |= {"objective": "causal", "relative_positions": True}
     torch.manual_seed(seed)
-    model = build_model(ModelConfig(**{**values, **settings}), num_items=NUM_ITEMS, sides={})
+    model = build_model(TransformerConfig(**{**values, **settings}), num_items=NUM_ITEMS, sides={})
     for name, parameter in model.named_parameters():
         if name.endswith("distances"):
             nn.init.normal_(parameter, std=2.0)
@@ -225,7 +226,7 @@ def test_attention_in_pieces_is_that_of_sdpa(dtype: torch.dtype) -> None:
 class TestSides:
     def model(self, split: SplitData, **settings: object) -> ItemTransformer:
         torch.manual_seed(0)
-        config = ModelConfig(
+        config = TransformerConfig(
             hidden_units=16,
             num_heads=2,
             num_layers=1,
@@ -270,7 +271,7 @@ class TestSides:
 
     def test_weights_alone_rebuild_the_model(self, tiny_split: SplitData) -> None:
         model = self.model(tiny_split).eval()
-        config = ModelConfig(
+        config = TransformerConfig(
             hidden_units=16, num_heads=2, num_layers=1, max_len=8, use_genre_emb=True
         )
         saved = model.state_dict()

@@ -11,11 +11,13 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from seqtune.contracts.errors import ConfigurationError
-from seqtune.tasks.recommend.batches import build_data, eval_batches
+from seqtune.tasks.recommend.batches import eval_batches
 from seqtune.tasks.recommend.data import SplitData
+from seqtune.tasks.recommend.datamodule import RecommendData
 from seqtune.tasks.recommend.metrics import ranking_metrics, target_ranks
+from seqtune.tasks.recommend.models.transformer_config import TransformerConfig
 from seqtune.tasks.recommend.module import RecommendModule, build_module
-from seqtune.tasks.recommend.params import ModelConfig, RecommendConfig
+from seqtune.tasks.recommend.params import RecommendConfig
 
 
 class Attached(RecommendModule):
@@ -67,7 +69,7 @@ def test_one_step_lowers_the_loss_of_its_batch(
 ) -> None:
     module = attached(tiny_config, tiny_split)
     optimizer = module.configure_optimizers()
-    items = next(iter(build_data(tiny_config, tiny_split).train_dataloader()))
+    items = next(iter(RecommendData(tiny_config, tiny_split).train_dataloader()))
     before = module.training_step(items, 0)
     before.backward()
     optimizer.step()
@@ -83,7 +85,7 @@ def test_overfits_one_batch(
     config = changed(tiny_config, "model", last_item_mask_ratio=1.0, objective=objective)
     module = attached(config, tiny_split)
     optimizer = module.configure_optimizers()
-    items = next(iter(build_data(config, tiny_split).train_dataloader()))
+    items = next(iter(RecommendData(config, tiny_split).train_dataloader()))
     for _ in range(60):
         optimizer.zero_grad()
         loss = module.training_step(items, 0)
@@ -127,7 +129,7 @@ def test_validation_is_the_exact_mean_over_users(
     config = changed(tiny_config, "evaluation", train_metric_users=0)
     module = attached(config, tiny_split)
     loop = trainer()
-    loop.validate(module, datamodule=build_data(config, tiny_split), verbose=False)
+    loop.validate(module, datamodule=RecommendData(config, tiny_split), verbose=False)
     ranks = []
     for batch in eval_batches(tiny_split, "valid", max_len=8, batch_size=1):
         scores = module.model.next_item_scores(batch.inputs)
@@ -151,7 +153,7 @@ def test_seen_items_are_candidates_where_the_configuration_says_so(
         loop = trainer()
         loop.validate(
             attached(config, tiny_split),
-            datamodule=build_data(config, tiny_split),
+            datamodule=RecommendData(config, tiny_split),
             verbose=False,
         )
         hits.append(float(loop.callback_metrics["val_mrr@5"]))
@@ -160,7 +162,7 @@ def test_seen_items_are_candidates_where_the_configuration_says_so(
 
 def test_fit_logs_what_is_monitored(tiny_config: RecommendConfig, tiny_split: SplitData) -> None:
     loop = trainer()
-    loop.fit(attached(tiny_config, tiny_split), datamodule=build_data(tiny_config, tiny_split))
+    loop.fit(attached(tiny_config, tiny_split), datamodule=RecommendData(tiny_config, tiny_split))
     assert {"val_hit@1", "val_ndcg@5", "val_mrr@5"} <= loop.callback_metrics.keys()
 
 
@@ -169,7 +171,7 @@ def test_without_validation_it_trains_all_the_same(
 ) -> None:
     split = make_split([(1, 2, 3, 4), (2, 3, 4, 5)], validated=False)
     loop = trainer()
-    loop.fit(attached(tiny_config, split), datamodule=build_data(tiny_config, split))
+    loop.fit(attached(tiny_config, split), datamodule=RecommendData(tiny_config, split))
     assert loop.global_step == 1
     assert loop.callback_metrics == {}
 
@@ -199,7 +201,7 @@ def test_lightning_goes_on_at_the_right_batch(
     whole = Batches(save_after=save_after, path=tmp_path / "state.ckpt")
     first = trainer(max_epochs=2, callbacks=[whole])
     module = attached(config, tiny_split)
-    first.fit(module, datamodule=build_data(config, tiny_split))
+    first.fit(module, datamodule=RecommendData(config, tiny_split))
     assert [seen[:2] for seen in whole.seen] == [(e, b) for e in range(2) for b in range(3)]
 
     rest = Batches()
@@ -207,7 +209,7 @@ def test_lightning_goes_on_at_the_right_batch(
     resumed = attached(config, tiny_split)
     second.fit(
         resumed,
-        datamodule=build_data(config, tiny_split),
+        datamodule=RecommendData(config, tiny_split),
         ckpt_path=tmp_path / "state.ckpt",
         weights_only=True,
     )
@@ -243,4 +245,4 @@ def test_heads_that_do_not_divide_are_named_with_the_choices() -> None:
 )
 def test_switches_that_do_not_go_together_are_refused(model: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        ModelConfig(**model)
+        TransformerConfig(**model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqtune.tasks.recommend.objectives import Questions, masked_items, next_items
+from seqtune.tasks.recommend.objectives import TrainingTargets, masked_items, next_items
 
 NUM_ITEMS = 1000
 MASK = NUM_ITEMS + 1
@@ -104,7 +104,7 @@ def test_nothing_is_drawn_from_the_global_generator() -> None:
     before = torch.get_rng_state()
     items = torch.ones(3, 4, dtype=torch.int32)
     result = masked(items)
-    assert isinstance(result, Questions)
+    assert isinstance(result, TrainingTargets)
     assert torch.equal(torch.get_rng_state(), before)
 
 

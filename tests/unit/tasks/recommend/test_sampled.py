@@ -9,8 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seqtune.tasks.recommend.loss import item_cross_entropy
-from seqtune.tasks.recommend.sampled import Drawn, Rows, draw_items, sampled_cross_entropy
+from seqtune.tasks.recommend.losses import cross_entropy
+from seqtune.tasks.recommend.losses.cross_entropy import item_cross_entropy
+from seqtune.tasks.recommend.losses.sampled_softmax import (
+    Drawn,
+    Rows,
+    draw_items,
+    sampled_cross_entropy,
+)
 
 NUM_ITEMS = 40
 
@@ -81,7 +87,7 @@ def test_in_pieces_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn, columns = draw_items(NUM_ITEMS, 8, generator=generator()), torch.arange(70) % NUM_ITEMS
     results = []
     for elements in (1 << 18, 1):
-        monkeypatch.setattr("seqtune.tasks.recommend.loss._ELEMENTS_OF_A_PIECE", {"cpu": elements})
+        monkeypatch.setattr(cross_entropy, "_ELEMENTS_OF_A_PIECE", {"cpu": elements})
         given = leaves(positions=70)
         sampled(*given, columns, drawn).backward()
         results.append([leaf.grad for leaf in given])

@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 
 from seqtune.contracts.reads import watched
 from seqtune.tasks.recommend import TASK
-from seqtune.tasks.recommend.batches import EvalBatch, build_data, training_sample
+from seqtune.tasks.recommend.batches import EvalBatch, training_sample
 from seqtune.tasks.recommend.data import ITEMS_TABLE, SplitData
+from seqtune.tasks.recommend.datamodule import RecommendData
 from seqtune.tasks.recommend.metrics import ranking_metrics, target_ranks
 from seqtune.tasks.recommend.module import build_module
 from seqtune.tasks.recommend.params import RecommendConfig
@@ -45,7 +46,7 @@ def train(config: RecommendConfig, split: SplitData, directory: Path) -> FitResu
 
 
 def sample(config: RecommendConfig, split: SplitData) -> list[EvalBatch]:
-    loaders = build_data(config, split).val_dataloader()
+    loaders = RecommendData(config, split).val_dataloader()
     assert len(loaders) == 2
     return list(loaders[1])
 

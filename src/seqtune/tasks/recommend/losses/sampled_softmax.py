@@ -6,8 +6,8 @@ softmax's denominator is then right on average, and where every slice is one ite
 is the cross entropy over all items. The draw looks neither at the batch nor at the model; all
 positions share it, and where it hits a position's own target, that position leaves it out.
 
-Products and memory of a step grow with N instead of V. As in `loss`, a piece of the positions is
-treated at a time, and its gradients at once.
+Products and memory of a step grow with N instead of V. As in `cross_entropy`, a piece of the
+positions is treated at a time, and its gradients at once.
 
 Shapes: M masked positions, P positions of a piece, D hidden, V items, N drawn items.
 """
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .loss import LOG2_E, positions_at_once, softmax2_less_target
+from .cross_entropy import LOG2_E, positions_at_once, softmax2_less_target
 
 _MANY = 1 << 48
 

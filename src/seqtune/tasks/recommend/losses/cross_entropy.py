@@ -24,10 +24,14 @@ _SAFE_EXPONENT = 60.0
 """Powers of 2 up to it can be added by the million in fp32, and their inverse does not vanish."""
 
 
+def elements_of_a_piece(device_type: str) -> int:
+    """Logits that are in memory at a time."""
+    return _ELEMENTS_OF_A_PIECE.get(device_type, _ELEMENTS_ELSEWHERE)
+
+
 def positions_at_once(num_logits: int, device: torch.device) -> int:
     """Positions of a piece, each with so many logits."""
-    elements = _ELEMENTS_OF_A_PIECE.get(device.type, _ELEMENTS_ELSEWHERE)
-    return max(elements // num_logits, _FEWEST_POSITIONS)
+    return max(elements_of_a_piece(device.type) // num_logits, _FEWEST_POSITIONS)
 
 
 def item_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor) -> Tensor:

@@ -1,0 +1,50 @@
+"""Models of item sequences; each architecture is a file (see `config.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .config import ModelConfig, defined_in
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..data import Side
+    from .base import SequenceModel
+
+
+def build_model(
+    config: ModelConfig, *, num_items: int, sides: Mapping[str, Side]
+) -> SequenceModel[Any]:
+    """A fresh model for a catalogue and its side tables."""
+    from .base import SideEmbedding
+
+    embeddings = {
+        name: SideEmbedding.of(sides[name], hidden=config.hidden_units) for name in config.sides
+    }
+    return _model_class(config)(config, num_items=num_items, sides=embeddings)
+
+
+def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> SequenceModel[Any]:
+    """A model from the weights of a checkpoint alone: sizes and side tables are in them."""
+    from .base import SideEmbedding
+
+    sides = {
+        name: SideEmbedding(
+            num_values=len(weights[f"sides.{name}.embedding.weight"]) - 1,
+            hidden=config.hidden_units,
+            values=weights[f"sides.{name}.values"],
+            offsets=weights[f"sides.{name}.offsets"],
+        )
+        for name in config.sides
+    }
+    model = _model_class(config)(config, num_items=len(weights["item_bias"]), sides=sides)
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def _model_class(config: ModelConfig) -> type[SequenceModel[Any]]:
+    from .base import SequenceModel
+
+    return defined_in(config.architecture, SequenceModel)

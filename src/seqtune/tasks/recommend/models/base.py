@@ -1,0 +1,207 @@
+"""What every model of item sequences shares: item and side embeddings, tied output, loss, scores.
+
+An architecture adds what turns a sequence into hidden states (`build` and `encode`).
+
+Sequences are padded with 0 on the left; the width of the padding must not change a score. Items
+are 1..V, [MASK] is V + 1.
+
+An item is its embedding plus, for every side table that is switched on, the mean of the
+embeddings of its values. With `share_embeddings` that same sum is the output projection (an item
+never seen in training is then still placed by its side values); otherwise the output is a linear
+layer of its own. Either way each item has a bias.
+
+Shapes: B batch, T time, D hidden, V items, M positions that are asked for.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..data import Side
+from ..losses.cross_entropy import item_cross_entropy
+from ..losses.sampled_softmax import Drawn, Rows, sampled_cross_entropy
+from ..objectives import TrainingTargets, next_items
+from .config import ModelConfig
+
+PADDING = 0
+ConfigT = TypeVar("ConfigT", bound=ModelConfig)
+
+
+class SideEmbedding(nn.Module):
+    """The mean of the embeddings of an item's values, for all items at once."""
+
+    values: Tensor
+    offsets: Tensor
+
+    def __init__(self, *, num_values: int, hidden: int, values: Tensor, offsets: Tensor) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(num_values + 1, hidden, padding_idx=PADDING)
+        self.register_buffer("values", values)
+        self.register_buffer("offsets", offsets)
+
+    @classmethod
+    def of(cls, side: Side, *, hidden: int) -> SideEmbedding:
+        return cls(
+            num_values=side.num_values,
+            hidden=hidden,
+            values=torch.tensor(side.values, dtype=torch.int64),
+            offsets=torch.tensor(side.offsets, dtype=torch.int64),
+        )
+
+    def forward(self) -> Tensor:
+        """[V + 2, D]; zero for padding, [MASK] and items without values."""
+        means = functional.embedding_bag(
+            self.values, self.embedding.weight, self.offsets, mode="mean", include_last_offset=True
+        )  # [V + 1, D]
+        return functional.pad(means, (0, 0, 0, 1))
+
+
+class Step(NamedTuple):
+    """What the memory of a training step depends on, beside the model."""
+
+    batch: int
+    time: int
+    in_half: bool
+    """Computed in bf16 or fp16."""
+    on_cpu: bool
+
+
+class SequenceModel(nn.Module, Generic[ConfigT]):
+    """Base of every architecture."""
+
+    is_causal = True
+    """Each position sees only what stands before it and names the item that follows."""
+
+    def __init__(
+        self, config: ConfigT, *, num_items: int, sides: Mapping[str, SideEmbedding]
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.num_items = num_items
+        self.mask_token = num_items + 1
+        self.max_len = config.max_len
+        self.is_lazy = config.lazy_embeddings
+        hidden = config.hidden_units
+        self.items = nn.Embedding(num_items + 2, hidden, padding_idx=PADDING, sparse=self.is_lazy)
+        self.sides = nn.ModuleDict({name: sides[name] for name in config.sides})
+        self.build(config)
+        self.output = None if config.share_embeddings else nn.Linear(hidden, num_items, bias=False)
+        self.item_bias = nn.Parameter(torch.zeros(num_items))
+        self.initialise(config.init_std)
+
+    @abstractmethod
+    def build(self, config: ConfigT) -> None:
+        """Create the layers between the embeddings and the output."""
+
+    @abstractmethod
+    def encode(self, items: Tensor) -> Tensor:
+        """Hidden states [B, T, D] of item sequences [B, T]."""
+
+    @abstractmethod
+    def activation_bytes(self, step: Step) -> float:
+        """What the layers keep in a training step for the way back; an estimate."""
+
+    def most_targets(self, time: int) -> float:
+        """Most positions of any sequence of this length that training asks for."""
+        return time
+
+    def attention(self, items: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Where the answer to one sequence [1, T] that ends in [MASK] looks: fp32 [L, H, T], by
+        layer and head; None where there is no attention."""
+        return None
+
+    def forward(self, items: Tensor) -> Tensor:
+        return self.encode(items)
+
+    def hidden_at(self, items: Tensor, positions: Tensor) -> Tensor:
+        """Hidden states [M, D] at some positions only, ascending, into items.flatten()."""
+        return self.encode(items).flatten(0, 1).index_select(0, positions)
+
+    def last_hidden(self, items: Tensor) -> Tensor:
+        """Hidden states [B, D] at the last position."""
+        return self.encode(items)[:, -1]
+
+    def training_targets(self, items: Tensor, generator: torch.Generator) -> TrainingTargets:  # noqa: ARG002
+        """What training asks of item sequences [B, T]; every draw comes from `generator`."""
+        return next_items(items)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores [M, V] of all items for hidden states [M, D]; column j is item j + 1."""
+        return functional.linear(hidden, self._output_weight(), self.item_bias)
+
+    def loss(
+        self, items: Tensor, positions: Tensor, targets: Tensor, drawn: Drawn | None = None
+    ) -> Tensor:
+        """Mean cross entropy of the items [M] that are to be named at these positions, against all
+        items or those `drawn`."""
+        hidden, columns = in_autocast_type(self.hidden_at(items, positions)), targets - 1
+        if drawn is None:
+            return item_cross_entropy(hidden, self._output_weight(), self.item_bias, columns)
+        right, others = self._output_rows(columns, drawn.columns)
+        return sampled_cross_entropy(hidden, right, others, columns=columns, drawn=drawn)
+
+    def next_item_scores(self, items: Tensor) -> Tensor:
+        """Scores fp32 [B, V] of the item that comes next; `items` [B, T] ends in [MASK].
+
+        A causal model has no use for [MASK]; its answer is where the last item is. The product is
+        taken in fp32 whatever the precision: rounding would make ties.
+        """
+        if self.is_causal:
+            items = items[:, :-1] if items.shape[1] > 1 else torch.zeros_like(items)
+        hidden = self.last_hidden(items)  # [B, D]
+        with torch.autocast(hidden.device.type, enabled=False):
+            weight = self._output_weight().float()
+            return functional.linear(hidden.float(), weight, self.item_bias.float())
+
+    def item_vectors(self) -> Tensor:
+        """The items as they go in, side values included [V, D]."""
+        return self._table()[1 : self.mask_token]
+
+    def embed(self, items: Tensor) -> Tensor:
+        """What goes in for item sequences [B, T]: [B, T, D]."""
+        return functional.embedding(items, self._table(), padding_idx=PADDING, sparse=self.is_lazy)
+
+    @torch.no_grad()
+    def initialise(self, std: float) -> None:
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Embedding)):
+                module.weight.normal_(0.0, std)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                module.bias.zero_()
+            if isinstance(module, nn.Embedding):
+                module.weight[PADDING].zero_()
+
+    def _table(self) -> Tensor:
+        """What goes in for each id [V + 2, D]; zero for padding."""
+        table: Tensor = self.items.weight
+        for side in self.sides.values():
+            table = table + side()
+        return table
+
+    def _output_weight(self) -> Tensor:  # [V, D]
+        if self.output is not None:
+            return self.output.weight
+        return self.item_vectors()
+
+    def _output_rows(self, *columns: Tensor) -> list[Rows]:
+        """Of some items each, looked up together: a dense gradient is as large as the table."""
+        chosen, sizes = torch.cat(columns), [len(part) for part in columns]
+        table, ids = self._table(), chosen + 1
+        if self.output is not None:
+            table, ids = self.output.weight, chosen
+        weight = functional.embedding(ids, table, sparse=self.is_lazy)
+        bias = self.item_bias.gather(0, chosen, sparse_grad=self.is_lazy)
+        parts = weight.split_with_sizes(sizes), bias.split_with_sizes(sizes)
+        return [Rows(*rows) for rows in zip(*parts, strict=True)]
+
+
+def in_autocast_type(x: Tensor) -> Tensor:
+    """Down to bf16 or fp16 at once where autocast is on, not again at each product."""
+    device = x.device.type
+    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x

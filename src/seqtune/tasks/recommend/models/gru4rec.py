@@ -1,0 +1,52 @@
+"""GRU4Rec: a recurrent network that names the item after each one (Hidasi et al. 2016).
+
+Unlike the paper it is trained on whole sequences with the cross entropy over all items (or over
+drawn ones), and its output is tied to the item embeddings, as in the other architectures.
+
+Sequences come padded on the left. A recurrent state would run through that padding, so each
+sequence is first rolled to the left end, where nothing stands before its first item.
+
+Shapes: B batch, T time, D hidden.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..dropout import CheapDropout
+from .base import PADDING, SequenceModel, Step
+from .config import ModelConfig
+
+
+class GRU4RecConfig(ModelConfig):
+    """A recurrent network over items."""
+
+    architecture: str = "gru4rec"
+
+
+class GRU4Rec(SequenceModel[GRU4RecConfig]):
+    """See the module's docstring."""
+
+    def build(self, config: GRU4RecConfig) -> None:
+        self.dropout = CheapDropout(config.dropout_rate)
+        self.gru = nn.GRU(
+            config.hidden_units,
+            config.hidden_units,
+            config.num_layers,
+            batch_first=True,
+            dropout=config.dropout_rate if config.num_layers > 1 else 0.0,
+        )
+
+    def encode(self, items: Tensor) -> Tensor:
+        time = items.shape[1]
+        # a row of padding only counts as a sequence of one, whatever its width
+        padding = (items == PADDING).sum(1, keepdim=True).clamp_(max=time - 1)  # [B, 1]
+        places = torch.arange(time, device=items.device)
+        x = self.dropout(self.embed(items.gather(1, (places + padding) % time)))
+        hidden, _ = self.gru(x)
+        back = ((places - padding) % time)[:, :, None].expand_as(hidden)
+        return self.dropout(hidden.gather(1, back))
+
+    def activation_bytes(self, step: Step) -> float:
+        return 4.0 * step.batch * step.time * self.config.hidden_units * 20 * self.gru.num_layers

@@ -1,0 +1,51 @@
+"""Parameters of the transformer; a file of its own, so that they are read without torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from .config import ModelConfig
+
+
+class TransformerConfig(ModelConfig):
+    """A transformer over items."""
+
+    architecture: str = "transformer"
+    objective: Literal["cloze", "causal"] = "cloze"
+    """cloze (BERT4Rec): name masked items, from both sides; causal (SASRec): name the next item
+    at every position, from those before it."""
+    num_heads: Annotated[int, Field(ge=1, le=64)] = 8
+    """Attention heads of a layer; they must divide hidden_units."""
+    relative_positions: bool = False
+    """causal: attention also learns how far back it looks, a bias for each head and distance."""
+    attention_dropout: bool = True
+    """Apply dropout_rate to attention weights too."""
+    random_mask_prob: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
+    """cloze: share of a sequence's items that are masked in training."""
+    last_item_mask_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """cloze: share of sequences of which only the last item is masked, as in prediction."""
+
+    @model_validator(mode="after")
+    def _heads_divide_hidden(self) -> Self:
+        if self.hidden_units % self.num_heads:
+            divisors = [n for n in range(1, 65) if self.hidden_units % n == 0]
+            raise ValueError(
+                f"num_heads={self.num_heads} does not divide hidden_units={self.hidden_units}; "
+                f"choose one of {', '.join(map(str, divisors))}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _distances_look_back(self) -> Self:
+        if self.relative_positions and self.objective != "causal":
+            raise ValueError(
+                f"relative_positions=true needs objective=causal, not {self.objective}; choose "
+                "that, or switch it off"
+            )
+        return self
+
+    @property
+    def shortest_sequence(self) -> int:
+        return 2 if self.objective == "causal" else 1
