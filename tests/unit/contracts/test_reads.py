@@ -37,7 +37,8 @@ def test_reading_a_section_or_all_of_it_notes_nothing() -> None:
 def test_properties_that_read_fields_count() -> None:
     config, reads = watched(CONFIG)
     assert config.model.sides == ()
-    assert reads == {f"model.use_{side}_emb" for side in ("genre", "director", "writer", "title")}
+    switches = [f"use_{side}_emb" for side in ("genre", "director", "writer", "title")]
+    assert reads == {f"model.{name}" for name in (*switches, "side_embeddings")}
 
 
 def test_it_is_an_instance_of_its_class_and_stays_frozen() -> None:

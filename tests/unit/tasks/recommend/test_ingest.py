@@ -431,7 +431,9 @@ def test_a_side_switch_needs_its_file(tmp_path: Path) -> None:
         {"model": {"use_genre_emb": True, "use_title_emb": True}}
     )
     sources = {"interactions": (write(tmp_path / "log.csv", LOG),), "genre": ()}
-    with pytest.raises(ConfigurationError, match=r"recommend\.raw_genre") as caught:
+    with pytest.raises(
+        ConfigurationError, match=r"use_genre_emb=true.*recommend\.raw_sides"
+    ) as caught:
         ingest(sources, settings_, out=tmp_path)
     assert len(caught.value.faults) == 2
 

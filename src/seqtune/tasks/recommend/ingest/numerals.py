@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from .sources import Source
 
+Bool = npt.NDArray[np.bool_]
+
 INTEGER = "BIGINT"
 SMALL = "INTEGER"
 WHOLE = (INTEGER, SMALL)
@@ -38,7 +40,7 @@ def find_number_types(
     return {column: SMALL if small else INTEGER for column, small in is_small.items()}
 
 
-def _small_columns(source: Source) -> npt.NDArray[np.bool_] | None:
+def _small_columns(source: Source) -> Bool | None:
     """Of each column of a file, whether 32 bits hold its numbers (unix seconds, until 2033)."""
     ends = (source.delimiter * (len(source.names) - 1) + "\n").encode()
     if source.format != "csv" or source.num_blank or len(ends) != len(source.names):
@@ -56,7 +58,7 @@ def _small_columns(source: Source) -> npt.NDArray[np.bool_] | None:
     return is_small
 
 
-def _small_fields(lines: bytes, ends: bytes) -> npt.NDArray[np.bool_] | None:
+def _small_fields(lines: bytes, ends: bytes) -> Bool | None:
     """Of each field, whether its number is below 2,000,000,000; `ends`: of the fields of a line."""
     byte = np.frombuffer(lines, np.uint8)
     end = np.flatnonzero(byte - _ZERO > 9)
@@ -67,4 +69,5 @@ def _small_fields(lines: bytes, ends: bytes) -> npt.NDArray[np.bool_] | None:
     has_extra_zero = (first == _ZERO) & (num_digits > 1)
     if num_digits.min() == 0 or num_digits.max() > _MOST_DIGITS or has_extra_zero.any():
         return None
-    return (num_digits < 10) | ((num_digits == 10) & (first == _ONE))
+    is_small: Bool = (num_digits < 10) | ((num_digits == 10) & (first == _ONE))
+    return is_small

@@ -15,7 +15,7 @@ from seqtune.contracts.columns import COUNT, ITEM, ITEM_ID, USER, USER_ID
 from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.contracts.task import Report
 
-from ..params import SIDES, IngestConfig, RecommendConfig
+from ..params import IngestConfig, RecommendConfig, side_names
 from .engine import connect, fill, identifier, literal
 from .ids import FIRST
 from .loading import TIME_RAW
@@ -37,7 +37,7 @@ def ingest(
     sources: Mapping[str, tuple[Path, ...]], config: RecommendConfig, *, out: Path
 ) -> Report:
     """Check, number and order the interactions and side tables; the report says what was found."""
-    side_files = {name: paths for name in SIDES if (paths := sources.get(name, ()))}
+    side_files = {name: paths for name in side_names(config) if (paths := sources.get(name))}
     _require_files(sources, config)
     with (
         tempfile.TemporaryDirectory(prefix=".ingest-", dir=out) as folder,
@@ -76,8 +76,8 @@ def _require_files(sources: Mapping[str, tuple[Path, ...]], config: RecommendCon
     if not sources.get("interactions"):
         raise DataError("there is no file of interactions; see recommend.raw_interactions")
     faults = [
-        f"recommend.model.use_{name}_emb=true needs the file of the catalog entry "
-        f"recommend.raw_{name}, and there is none; put it there, or set the switch to false"
+        f"{config.model.how_switched(name)}, but there is no file of it; put it where "
+        "recommend.raw_sides in the catalog looks for it, or switch it off"
         for name in config.model.sides
         if not sources.get(name)
     ]
@@ -98,8 +98,8 @@ def _write_log(
         find_duplicates=log.clock.kind != "order",
         drop_duplicates=config.on_duplicates != "keep",
     )
-    num_rows = connection.execute("SELECT num_rows FROM users ORDER BY number").fetchnumpy()
-    ranges = cut_users(num_rows["num_rows"], piece_rows=PIECE_ROWS)
+    lengths = connection.sql("SELECT num_rows FROM users ORDER BY number").to_arrow_table()
+    ranges = cut_users(lengths["num_rows"].to_numpy(), piece_rows=PIECE_ROWS)
     tally = Tally(num_items=log.items.num, min_interactions=config.min_interactions)
     with InteractionsWriter(out / INTERACTIONS) as writer:
         for piece in sort_pieces(connection, ranges, rules):
