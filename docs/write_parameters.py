@@ -274,9 +274,9 @@ def _number(value: float) -> str:
 
 
 def _inner(annotation: Any) -> type[Section] | None:
-    """The section that an annotation is, or holds a list of."""
+    """The section that an annotation is, in its default variant, or holds a list of."""
     if isinstance(annotation, type):
-        return annotation if issubclass(annotation, Section) else None
+        return annotation.variant({}) if issubclass(annotation, Section) else None
     return next((one for part in get_args(annotation) if (one := _inner(part))), None)
 
 

@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 
 from .config import RunConfig, Section
 from .errors import ConfigurationError, did_you_mean
-from .resolve import Layer, Resolved, flatten, resolve, unflatten, validated
+from .resolve import (
+    Layer,
+    Resolved,
+    flatten,
+    is_general,
+    locate,
+    resolve,
+    unflatten,
+    validated,
+)
 
 AUTO = "auto"
 NONE = "none"
@@ -54,6 +63,27 @@ class TaskParameters(NamedTuple):
         fixed = Layer("task", {"task": self.task})
         chosen = Layer(f"preset {preset}", {} if preset == NONE else self.presets[preset])
         return resolve(self.config_class, fixed, chosen, *layers, root=self.task)
+
+    def searchable(self, space: Layer, *, root: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A search space without what the general files search of variants that are not selected,
+        and the configuration by dotted key, with every key that this space may search."""
+        config = self.resolve().config
+        known = dict(flatten(config.model_dump()))
+        leaves = [(locate(type(config), leaf[0], known), *leaf) for leaf in space.leaves()]
+        kept, faults = dict(space.values), []
+        for place, key, value, origin in leaves:
+            if not place.other_variant:
+                continue
+            if any(other.startswith(f"{place.selector}.") for _, other, *_ in leaves):
+                known[place.path + place.name] = None  # the variants are searched, too
+                continue
+            kept = unflatten({k: v for k, v in flatten(kept) if k != key})
+            if value is not None and not is_general(origin):
+                name = place.path + place.name
+                faults.append(f"{root}.{name} cannot be searched: {place.fault} (set in {origin})")
+        if faults:
+            raise ConfigurationError(list(dict.fromkeys(faults)))
+        return kept, known
 
     def _first_that_fits(self) -> Resolved[RunConfig]:
         candidates = self.auto_presets if self.preset == AUTO else (self.preset,)

@@ -107,13 +107,13 @@ def resolve(config_class: type[SectionT], *layers: Layer, root: str) -> Resolved
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer, key, value, origin in leaves:
-        place = _locate(config_class, key, chosen)
+        place = locate(config_class, key, chosen)
         if value is None and place.is_left_open_by_null:
             continue
         if place.other_variant and (
             value is None
             or layer.is_searched
-            or _is_general(origin)
+            or is_general(origin)
             or selected.get(place.selector, layer).is_searched
         ):
             continue  # nobody asked for it together with the variant that was selected
@@ -121,7 +121,7 @@ def resolve(config_class: type[SectionT], *layers: Layer, root: str) -> Resolved
     return Resolved(validated(config_class, values, origins, root=root), origins)
 
 
-def _is_general(origin: str) -> bool:
+def is_general(origin: str) -> bool:
     """Whether this place sets values for any variant: a preset, or the file with all defaults."""
     return origin.startswith("preset ") or Path(origin).parts[1:2] == ("base",)
 
@@ -130,7 +130,7 @@ def validated(
     model: type[ConfigT], leaves: Mapping[str, Any], origins: Mapping[str, str], *, root: str
 ) -> ConfigT:
     """An instance of `model` from dotted leaves, or one error that lists every fault."""
-    unknown = {key: hint for key in leaves if (hint := _locate(model, key, leaves).fault(leaves))}
+    unknown = {key: hint for key in leaves if (hint := locate(model, key, leaves).fault)}
     faults = [
         f"{root}.{key} is not a parameter; {hint} (set in {origins.get(key, DEFAULT)})"
         for key, hint in unknown.items()
@@ -147,7 +147,7 @@ def validated(
     return config
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where a dotted key leads: a name within a section; no section below a single value."""
 
     section: type[BaseModel] | None
@@ -174,33 +174,37 @@ class _Place(NamedTuple):
     def selector(self) -> str:
         return self.path + getattr(self.section, "selector", "")
 
-    def fault(self, leaves: Mapping[str, Any]) -> str:
+    @property
+    def fault(self) -> str:
         """What to say of a key that is no parameter; empty where it is one."""
         if self.section is None:
             return "its parent takes a single value"
         if self.field or self.section.model_config.get("extra") == "allow":
             return ""
         if other := self.other_variant:
-            name = self.selector.rpartition(".")[2]
-            own = leaves.get(self.selector, self.section.model_fields[name].default)
-            return f"it belongs to {name}={other}, but {name} is {own}; take it out, or change that"
+            selector = self.selector.rpartition(".")[2]
+            own = self.section.model_fields[selector].default
+            return (
+                f"it belongs to {selector}={other}, but {selector} is {own}; take it out, or "
+                "change that"
+            )
         return did_you_mean(self.name, list(self.section.model_fields))
 
 
-def _locate(model: type[BaseModel], key: str, leaves: Mapping[str, Any]) -> _Place:
+def locate(model: type[BaseModel], key: str, leaves: Mapping[str, Any]) -> Place:
     """Follow a dotted key, through the variants of sections that `leaves` select."""
     node, path = model, ""
     *parents, name = key.split(".")
     for parent in parents:
         if parent not in node.model_fields:
-            return _Place(node, path, parent)
+            return Place(node, path, parent)
         annotation: Any = node.model_fields[parent].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return _Place(None, path, name)
+            return Place(None, path, name)
         node, path = annotation, f"{path}{parent}."
         if issubclass(node, Section) and node.selector:
             node = node.variant({node.selector: leaves.get(path + node.selector)})
-    return _Place(node, path, name)
+    return Place(node, path, name)
 
 
 def _fault(item: Any, origins: Mapping[str, str], *, root: str) -> str:

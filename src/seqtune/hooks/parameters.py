@@ -24,7 +24,7 @@ from seqtune.contracts.parameters import RUNTIME, TaskParameters
 from seqtune.contracts.resolve import Layer, flatten, resolve
 from seqtune.pipeline_registry import TASKS
 from seqtune.pipelines._template import CLUSTER
-from seqtune.tuning.parameters import TuningParameters, parse_tuning
+from seqtune.tuning.parameters import SPACES, TuningParameters, parse_tuning
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -105,14 +105,23 @@ class ParameterHooks:
         parsed: TaskParameters,
     ) -> TuningParameters:
         """The parameters of the engine for one task: `tuning`, under `<task>.tuning`."""
-        own = (values.get(task) or {}).get("tuning") or {}
+        own = dict((values.get(task) or {}).get("tuning") or {})
+        known = dict(flatten(parsed.resolve().config.model_dump()))
+        if isinstance(spaces := own.get(SPACES), Mapping):
+            own[SPACES] = dict(spaces)
+            for stage, space in spaces.items():
+                if isinstance(space, Mapping):
+                    key = f"{task}.tuning.{SPACES}.{stage}"
+                    layer = Layer("conf", space, self._below(key))
+                    own[SPACES][stage], more = parsed.searchable(layer, root=key)
+                    known |= more
         return parse_tuning(
             task,
             engine=Layer("conf", values.get("tuning") or {}, self._below("tuning")),
             own=Layer("conf", own, self._below(f"{task}.tuning")),
             runtime=runtime.get("tuning") or {},
             own_runtime=(runtime.get(task) or {}).get("tuning") or {},
-            known=dict(flatten(parsed.resolve().config.model_dump())),
+            known=known,
             verify=self._section(VerifyConfig, "verify_env", values, runtime),
             validate=self._section(ValidateConfig, "validate", values, runtime),
             ensemble=self._section(EnsembleConfig, "ensemble", values, runtime),

@@ -38,6 +38,7 @@ def choices(key: str) -> tuple[Any, ...]:
     node: Any = RecommendConfig
     for part in key.split("."):
         node = node.model_fields[part].annotation
+        node = node.variant({}) if hasattr(node, "variant") else node
     return get_args(node) if get_origin(node) is Literal else ()
 
 

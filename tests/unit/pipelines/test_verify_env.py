@@ -59,6 +59,7 @@ def _choices(key: str) -> tuple[Any, ...]:
     node: Any = RecommendConfig
     for part in key.split("."):
         node = node.model_fields[part].annotation
+        node = node.variant({}) if hasattr(node, "variant") else node
     return (
         get_args(node) if get_origin(node) is not None and str in map(type, get_args(node)) else ()
     )

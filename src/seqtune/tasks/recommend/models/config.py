@@ -54,14 +54,17 @@ def defined_in(file: str, base: type[T]) -> type[T]:
     return found
 
 
+Architecture = Annotated[
+    str, Field(json_schema_extra=lambda schema: schema.update(enum=list(architectures())))
+]
+
+
 class ModelConfig(Section):
     """A model of item sequences."""
 
     selector: ClassVar[str] = "architecture"
 
-    architecture: Annotated[
-        str, Field(json_schema_extra=lambda schema: schema.update(enum=list(architectures())))
-    ] = DEFAULT
+    architecture: Architecture = DEFAULT
     """What reads a sequence; a file of tasks/recommend/models."""
     hidden_units: Annotated[int, Field(ge=2, le=4096)] = 256
     """Width of the model."""

@@ -6,13 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .config import ModelConfig
+from .config import Architecture, ModelConfig
 
 
 class TransformerConfig(ModelConfig):
     """A transformer over items."""
 
-    architecture: str = "transformer"
+    architecture: Architecture = "transformer"
     objective: Literal["cloze", "causal"] = "cloze"
     """cloze (BERT4Rec): name masked items, from both sides; causal (SASRec): name the next item
     at every position, from those before it."""
