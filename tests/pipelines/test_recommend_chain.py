@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file
 
 from kedro_results import newest, read_newest
 
@@ -94,6 +95,43 @@ def test_a_named_checkpoint_and_new_users(kedro: Kedro, project: Path, raw: Path
     frame = pd.read_parquet(newest(project, "07_model_output/recommend/predictions.parquet"))
     assert set(frame[frame["user"] == "anna"]["source"]) == {"model"}
     assert set(frame[frame["user"] == "bert"]["source"]) == {"popular"}
+
+
+SIDES = """
+recommend:
+  ingest: {sides: {brand: category, blurb: text}}
+  model: {side_embeddings: [brand, blurb], use_genre_emb: true}
+"""
+
+
+def test_side_tables_of_any_name(kedro: Kedro, project: Path, raw: Path) -> None:
+    """Files and YAML are all that a new one takes; one of them is elsewhere."""
+    items = range(100, 110)
+    for name in ("brand", "genre"):
+        rows = [f"{item},{name}{item % 3}" for item in items]
+        (raw / f"{name}.csv").write_text("\n".join([f"item,{name}", *rows, ""]))
+    texts = [f"{item},A blurb about number {item % 4}" for item in items]
+    (project / "data" / "texts.csv").write_text("\n".join(["item,blurb", *texts, ""]))
+    local = project / "conf" / "local"
+    (local / "parameters_recommend.yml").write_text(SIDES)
+    entry = "type: seqtune.datasets.RawTables, filepath: 'data/01_raw/recommend/{name}.csv'"
+    (local / "catalog.yml").write_text(
+        f"recommend.raw_sides: {{{entry}, tables: {{blurb: {{filepath: data/texts.csv}}}}}}\n"
+    )
+    run(kedro, WITHOUT_TUNING)
+
+    report = read_json(newest(project, "08_reporting/recommend/ingest_report.json"))
+    assert {name: side["values"] for name, side in report["sides"].items()} == {
+        "genre": 3,
+        "brand": 3,
+        "blurb": 4,
+    }
+    split = read_json(newest(project, "05_model_input/recommend/split") / "split.json")
+    assert split["sides"] == {"genre": 3, "brand": 3, "blurb": 8}  # words, for a text
+    weights = load_file(newest(project, "06_models/recommend/checkpoint") / "best.safetensors")
+    assert all(f"model.sides.{name}.embedding.weight" in weights for name in split["sides"])
+    predictions = newest(project, "07_model_output/recommend/predictions.parquet")
+    assert pd.read_parquet(predictions)["user"].nunique() == USERS
 
 
 @pytest.mark.slow

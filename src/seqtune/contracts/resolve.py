@@ -179,7 +179,7 @@ class Place(NamedTuple):
         """What to say of a key that is no parameter; empty where it is one."""
         if self.section is None:
             return "its parent takes a single value"
-        if self.field:
+        if self.field or self.section.model_config.get("extra") == "allow":
             return ""
         if other := self.other_variant:
             selector = self.selector.rpartition(".")[2]

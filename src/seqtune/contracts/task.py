@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -158,6 +158,9 @@ class TaskSpec:
     evaluate: Evaluate
     open_pool: OpenPool
     predict: Predict
+    named_sources: Mapping[str, Callable[[Any], Collection[str]]] = field(default_factory=dict)
+    """Roles of raw tables of any number, `<task>.raw_<role>` too, each with what gives the names of
+    the tables by the configuration: the sources that ingest gets."""
     scales: tuple[str, ...] = ()
     """Words of `ensemble.scale`, the plainest first; empty: whatever `open_pool` takes."""
     settle: Settle | None = None

@@ -3,6 +3,7 @@
 from .artifact import Artifact
 from .optional import OptionalJSON, OptionalYAML
 from .raw_files import RawFiles
+from .raw_tables import RawTables
 from .scratch import Scratch
 from .store import Store
 from .study_storage import StudyStorage
@@ -12,6 +13,7 @@ __all__ = [
     "OptionalJSON",
     "OptionalYAML",
     "RawFiles",
+    "RawTables",
     "Scratch",
     "Store",
     "StudyStorage",

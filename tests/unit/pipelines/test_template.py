@@ -60,10 +60,7 @@ def test_chain_feeds_itself_from_raw_files() -> None:
         "recommend.members",
         "recommend.test_results",
         "recommend.raw_interactions",
-        "recommend.raw_genre",
-        "recommend.raw_director",
-        "recommend.raw_writer",
-        "recommend.raw_title",
+        "recommend.raw_sides",
         "recommend.raw_new_rows",
         "recommend.validated_checkpoint",
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.task import Report, TaskSpec
 
@@ -18,12 +18,20 @@ if TYPE_CHECKING:
 class IngestNodes:
     task: TaskSpec
 
-    def ingest(
-        self, parameters: TaskParameters, scratch: Path, *raw: tuple[Path, ...]
-    ) -> tuple[Path, Report]:
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Of the raw files that are read, in the order of the node's inputs."""
+        return (*self.task.sources, *self.task.named_sources)
+
+    def ingest(self, parameters: TaskParameters, scratch: Path, *raw: Any) -> tuple[Path, Report]:
         """Read, check and number the raw files."""
-        sources = dict(zip(self.task.sources, raw, strict=True))
         config = parameters.resolve().config
+        sources: dict[str, tuple[Path, ...]] = {}
+        for role, found in zip(self.roles, raw, strict=True):
+            if name_tables := self.task.named_sources.get(role):
+                sources |= found(name_tables(config))
+            else:
+                sources[role] = found
         with scratch_folder(scratch, "ingest") as out:
             report = self.task.ingest(sources, config, out=out)
         return out, report

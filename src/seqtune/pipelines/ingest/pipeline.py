@@ -17,7 +17,7 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
         [
             Node(
                 nodes.ingest,
-                inputs=["params:task", SCRATCH, *(f"raw_{role}" for role in task.sources)],
+                inputs=["params:task", SCRATCH, *(f"raw_{role}" for role in nodes.roles)],
                 outputs=[task.ingested, "ingest_report"],
                 name="ingest",
             )

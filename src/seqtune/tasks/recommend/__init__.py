@@ -8,7 +8,8 @@ _HERE = __name__
 
 TASK = TaskSpec(
     name="recommend",
-    sources=("interactions", "genre", "director", "writer", "title"),
+    sources=("interactions",),
+    named_sources={"sides": Lazy(f"{_HERE}.params:side_names")},
     ingested="interactions",
     parse_parameters=Lazy(f"{_HERE}.params:parse"),
     ingest=Lazy(f"{_HERE}.ingest:ingest"),

@@ -124,9 +124,9 @@ class RecommendModule(LightningModule):
 def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
     """A fresh module for this split."""
     faults = [
-        f"recommend.model.use_{name}_emb=true, but the split has no {name} table (it has: "
-        f"{', '.join(data.sides) or 'none'}); give recommend.raw_{name} in the catalog and run "
-        "ingest and split again, or switch it off"
+        f"{config.model.how_switched(name)}, but the split has no {name} table (it has: "
+        f"{', '.join(data.sides) or 'none'}); put its file where recommend.raw_sides in the "
+        "catalog looks for it and run ingest and split again, or switch it off"
         for name in config.model.sides
         if name not in data.sides
     ]

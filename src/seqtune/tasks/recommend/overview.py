@@ -19,7 +19,6 @@ from seqtune.contracts.errors import DataError
 from .data import USERS_TABLE, Int64, SplitData
 from .ingest.manifest import INTERACTIONS, read_manifest, side_file
 from .ingest.times import UNIX_UNITS, TimeKind, iso, unix_unit
-from .side_values import TITLE
 from .split import batches, measure
 from .vocabulary import item_ids
 
@@ -73,6 +72,10 @@ def _shown(kind: TimeKind, edges: Floats, first: int, last: int) -> list[str] | 
         return [iso(int(edge * 10**6 / UNIX_UNITS[unit])) for edge in edges]
     found: list[float] = (edges / (1e6 if kind == "fraction" else 1)).tolist()
     return found
+
+
+TITLE = "title"
+"""The side table by which items are called."""
 
 
 def titles(interactions: Path) -> dict[ItemId, str]:

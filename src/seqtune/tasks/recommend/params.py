@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from seqtune.contracts.config import (
     UNUSED_IN_TRAINING,
@@ -14,9 +15,9 @@ from seqtune.contracts.config import (
     Section,
     TrainingConfig,
 )
+from seqtune.contracts.errors import did_you_mean
 from seqtune.contracts.parameters import TaskParameters, parse_parameters
 
-from .models.config import SIDES as SIDES
 from .models.config import AnyModelConfig
 from .models.transformer_config import TransformerConfig
 
@@ -35,6 +36,41 @@ class ColumnNames(Section):
     """The column of items."""
     time: str | None = "time"
     """null: the file has no times and its order counts."""
+
+
+SideKind = Literal["category", "text"]
+
+
+class SideTables(Section):
+    """Item side tables and what each holds: the shipped ones, and any other by its name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, SideKind]
+
+    genre: SideKind = "category"
+    """What the side table genre holds: values that items share, or text, of which words are."""
+    director: SideKind = "category"
+    """The same for the side table director."""
+    writer: SideKind = "category"
+    """The same for the side table writer."""
+    title: SideKind = "text"
+    """The same for the side table title, by which reports call an item."""
+
+    @model_validator(mode="after")
+    def _names_can_be_files_and_columns(self) -> SideTables:
+        for name in self.kinds:
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name == "interactions":
+                raise ValueError(
+                    f"{name!r} cannot be the name of a side table; take letters, digits and _, "
+                    "with a letter first, and not interactions"
+                )
+        return self
+
+    @property
+    def kinds(self) -> dict[str, SideKind]:
+        """Every side table by name, the shipped ones first."""
+        shipped = {name: getattr(self, name) for name in type(self).model_fields}
+        return {**shipped, **(self.model_extra or {})}
 
 
 class IngestConfig(Section):
@@ -64,6 +100,7 @@ class IngestConfig(Section):
     """Rows equal in user, item and time; drop keeps the first of them."""
     max_examples: PositiveInt = 5
     """Row numbers named in an error."""
+    sides: SideTables = SideTables()
 
     @model_validator(mode="after")
     def _names_of_a_file_without_header(self) -> IngestConfig:
@@ -131,6 +168,18 @@ class RecommendConfig(RunConfig):
     evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")
+    def _side_tables_are_declared(self) -> RecommendConfig:
+        known = self.ingest.sides.kinds
+        for name in self.model.sides:
+            if name not in known:
+                raise ValueError(
+                    f"model.side_embeddings names {name!r}, which is not a side table; "
+                    f"{did_you_mean(name, list(known))}, or declare it: "
+                    f"ingest.sides.{name}: category"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _what_can_be_lazy(self) -> RecommendConfig:
         training = self.training
         if self.model.lazy_embeddings and training.optimizer not in ("adamw", "adam"):
@@ -159,6 +208,11 @@ class PredictConfig(Section):
     """Of the best epoch by the monitored metric, or of the last."""
     batch_size: PositiveInt = 512
     """Users in a batch."""
+
+
+def side_names(config: RecommendConfig) -> tuple[str, ...]:
+    """Names of the side tables that are read where they exist."""
+    return tuple(config.ingest.sides.kinds)
 
 
 def choose_preset(data: SplitData) -> str:

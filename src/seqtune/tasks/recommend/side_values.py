@@ -1,7 +1,7 @@
-"""Side tables as numbers: categories by value, titles by their words.
+"""Side tables as numbers: categories by value, texts by their words.
 
 Numbers count from 1 in the order of the sorted values, so they depend on the content alone.
-A title becomes its lower-cased words, each once; a word of one title only says nothing about
+A text becomes its lower-cased words, each once; a word of one text only says nothing about
 another item and is left out.
 """
 
@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from seqtune.contracts.columns import ITEM, VALUE
 
 from .ingest.engine import connect
+from .params import SideKind
 
-TITLE = "title"
-MIN_TITLES = 2
+MIN_TEXTS = 2
 
 _WORDS = r"""
     WITH words AS (
@@ -32,7 +32,7 @@ _WORDS = r"""
 _CATEGORIES = "SELECT DISTINCT item, value FROM side"
 
 
-def number_side(path: Path, name: str, num_items: int, *, out: Path) -> int:
+def number_side(path: Path, name: str, kind: SideKind, num_items: int, *, out: Path) -> int:
     """Write the arrays of a side table (see data.py); returns the number of distinct values."""
     table = pq.read_table(path).rename_columns({ITEM: "item", VALUE: "value"})
     with (
@@ -40,8 +40,8 @@ def number_side(path: Path, name: str, num_items: int, *, out: Path) -> int:
         connect(Path(folder)) as connection,
     ):
         connection.register("side", table)
-        if name == TITLE:
-            connection.execute(f"CREATE TABLE pairs AS {_WORDS}", [MIN_TITLES])
+        if kind == "text":
+            connection.execute(f"CREATE TABLE pairs AS {_WORDS}", [MIN_TEXTS])
         else:
             connection.execute(f"CREATE TABLE pairs AS {_CATEGORIES}")
         rows = connection.execute(

@@ -90,8 +90,11 @@ def split(interactions: Path, config: RecommendConfig, *, out: Path) -> Report:
     lengths, before = measure(file, source.num_users, cuts)
     targets = hold_out(lengths, before, config.split)
     train_counts = _write_arrays(file, source, lengths, targets, out=out)
+    kinds = config.ingest.sides.kinds
     sides = {
-        name: number_side(interactions / side_file(name), name, source.num_items, out=out)
+        name: number_side(
+            interactions / side_file(name), name, kinds[name], source.num_items, out=out
+        )
         for name in source.sides
     }
     shutil.copyfile(interactions / ITEMS, out / ITEMS_TABLE)

@@ -328,6 +328,16 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     assert sequences(out) == {"1": [3, 2, 1], "2": [1, 2, 3]}
 
 
+def test_integers_of_parquet_may_be_meant_as_text(tmp_path: Path) -> None:
+    """In the order of the text: 10 comes before 5."""
+    data = pa.table({"user": [5, 5, 10, 10], "item": [7, 12, 12, 7], "time": [1, 2, 3, 4]})
+    pq.write_table(data, tmp_path / "log.parquet")
+    out, report = run(tmp_path, tmp_path / "log.parquet", id_type="string", min_interactions=2)
+    assert report["id_types"] == {"user": "string", "item": "string"}
+    assert table(out / "users.parquet") == [(0, "10"), (1, "5")]
+    assert sequences(out) == {"10": ["12", "7"], "5": ["7", "12"]}
+
+
 def test_unix_times_are_explained(tmp_path: Path) -> None:
     log = LOG.replace(",1\n", ",1500000000\n").replace(",5\n", ",1500000005\n")
     _, report = run(
@@ -421,7 +431,9 @@ def test_a_side_switch_needs_its_file(tmp_path: Path) -> None:
         {"model": {"use_genre_emb": True, "use_title_emb": True}}
     )
     sources = {"interactions": (write(tmp_path / "log.csv", LOG),), "genre": ()}
-    with pytest.raises(ConfigurationError, match=r"recommend\.raw_genre") as caught:
+    with pytest.raises(
+        ConfigurationError, match=r"use_genre_emb=true.*recommend\.raw_sides"
+    ) as caught:
         ingest(sources, settings_, out=tmp_path)
     assert len(caught.value.faults) == 2
 

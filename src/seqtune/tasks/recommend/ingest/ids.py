@@ -15,7 +15,8 @@ from seqtune.contracts.errors import DataError
 from ..params import IngestConfig
 from .checks import count_rows, example_rows
 from .engine import fill
-from .loading import INTEGER, TEXT, WHOLE, Loaded
+from .loading import TEXT, Loaded
+from .numerals import INTEGER
 
 IdType = Literal["integer", "string"]
 Role = Literal["user", "item"]
@@ -37,11 +38,7 @@ class Ids:
     role: Role
     type: IdType
     num: int
-    num_digits: int
-    """Characters of all ids over all rows, if they are integers."""
     notes: tuple[str, ...] = ()
-    offset: int | None = None
-    """The ids are integers without gaps: the number is the key minus this."""
 
 
 def number_ids(
@@ -72,16 +69,8 @@ def number_ids(
             first=FIRST[role],
         )
     )
-    num, low, high, num_digits = connection.execute(
-        fill(
-            "SELECT count(*), min(key), max(key), "
-            "sum(num_rows * strlen(CAST(key AS VARCHAR))) FROM $table",
-            table=f"{role}s",
-        )
-    ).fetchall()[0]
-    is_gapless = kind == "integer" and stored in WHOLE and high - low + 1 == num
-    offset = low - FIRST[role] if is_gapless else None
-    return Ids(role, kind, num, int(num_digits), notes, offset)
+    num = connection.table(f"{role}s").shape[0]
+    return Ids(role, kind, num, notes)
 
 
 def _judge_numbers(

@@ -1,9 +1,7 @@
 """Files -> one DuckDB table in file order: `raw(user_key, item_key, time_raw)`, or a side table.
 
-There are two ways in. Text is loaded as text, and what it means is judged on the whole column.
-A file of nothing but whole numbers, the common case of large logs, is parsed as such: a third of
-the time. DuckDB's parser is generous (it reads 007, 1.5 and 0x1F as numbers), so that way is
-only kept if every byte of the file is accounted for (`is_exact`).
+Text is loaded as text, and what it means is judged on the whole column; only a log of nothing but
+whole numbers is read as numbers (see numerals.py).
 """
 
 from __future__ import annotations
@@ -20,16 +18,11 @@ from seqtune.contracts.errors import DataError
 from ..params import IngestConfig
 from .diagnosis import line_numbers, why_unreadable
 from .engine import fill, identifier, is_shortage, literal, path_literal
-from .sources import Source, head, listed, parquet_relation, records, unreadable_parquet
+from .numerals import INTEGER
+from .sources import Source, listed, parquet_relation, unreadable_parquet
 
 TIME_RAW = "time_raw"
 TEXT = "VARCHAR"
-INTEGER = "BIGINT"
-SMALL = "INTEGER"
-WHOLE = (INTEGER, SMALL)
-MAX_SMALL = 2_000_000_000
-"""A column that begins below it is read as 32-bit integers (unix seconds are, until 2033)."""
-PLAIN_DELIMITERS = (",", "\t", " ", ";")
 
 
 @dataclass(frozen=True)
@@ -82,10 +75,10 @@ def load(
     config: IngestConfig,
     *,
     table: str,
-    plain: Mapping[str, str] | None = None,
+    number_types: Mapping[str, str] | None = None,
 ) -> Loaded:
-    """Fill a table; with `plain`, parse text as whole numbers of these types; DuckDB may raise."""
-    types = plain or _types(sources, columns)
+    """Fill a table; `number_types`: of the columns of text that holds whole numbers only."""
+    types = number_types or _types(sources, columns)
     connection.execute(
         fill(
             "CREATE OR REPLACE TABLE $table ($columns)",
@@ -100,12 +93,12 @@ def load(
             "INSERT INTO $table SELECT $fields FROM $relation",
             table=table,
             fields=", ".join(fields),
-            relation=_relation(source, {columns[key]: kind for key, kind in (plain or {}).items()}),
+            relation=_relation(source, {columns[key]: kind for key, kind in types.items()}),
         )
         try:
             (num_rows,) = connection.execute(query).fetchall()[0]
         except duckdb.Error as error:
-            if plain or is_shortage(error):
+            if is_shortage(error):
                 raise
             raise _unreadable(source, error, config) from error
         starts.append(starts[-1] + num_rows)
@@ -114,7 +107,7 @@ def load(
             f"{sources[0].path} has a header ({listed(sources[0].names)}) but no rows; it needs "
             "one row per event"
         )
-    from_text = sources[0].format == "csv" and plain is None
+    from_text = sources[0].format == "csv" and number_types is None
     return Loaded(table, sources, columns, types, from_text, tuple(starts))
 
 
@@ -156,6 +149,10 @@ def _partition_type(values: Sequence[str | None]) -> str:
     return INTEGER if all(value is None or _is_whole(value) for value in values) else TEXT
 
 
+def _is_whole(field: str) -> bool:
+    return field.isascii() and field.isdigit() and len(field) <= 18 and str(int(field)) == field
+
+
 def _stored_type(kind: str, *, is_time: bool) -> str | None:
     if kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"):
         return INTEGER
@@ -194,74 +191,3 @@ def _relation(source: Source, types: Mapping[str, str]) -> str:
         skip=source.num_blank if source.header else 0,
         columns=columns,
     )
-
-
-def plain_types(
-    sources: Sequence[Source], columns: Mapping[str, str], config: IngestConfig
-) -> dict[str, str] | None:
-    """Types of the columns, if the files seem to hold these and nothing but whole numbers."""
-    largest = dict.fromkeys(columns.values(), 0)
-    for source in sources:
-        if not _may_be_plain(source, tuple(largest), config):
-            return None
-        lines = head(source.readable)
-        rows = list(records(lines[1:] if source.header else lines, source.delimiter))
-        if any("\r" in line for line in lines) or not _are_whole(rows):
-            return None
-        for name, values in zip(source.names, zip(*rows, strict=True), strict=True):
-            largest[name] = max(largest[name], *map(int, values))
-    return {
-        column: SMALL if largest[name] < MAX_SMALL else INTEGER for column, name in columns.items()
-    }
-
-
-def _may_be_plain(source: Source, names: tuple[str, ...], config: IngestConfig) -> bool:
-    return (
-        source.format == "csv"
-        and source.readable == source.path
-        and source.num_blank == 0
-        and source.delimiter in PLAIN_DELIMITERS
-        and sorted(source.names) == sorted(names)
-        and config.id_type != "string"
-    )
-
-
-def _are_whole(rows: list[list[str]]) -> bool:
-    same_length = len({len(row) for row in rows}) == 1
-    return same_length and all(_is_whole(field) for row in rows for field in row)
-
-
-def _is_whole(field: str) -> bool:
-    return field.isascii() and field.isdigit() and len(field) <= 18 and str(int(field)) == field
-
-
-def is_exact(loaded: Loaded, *, num_digits: int) -> bool:
-    """Whether the files hold the canonical text of the numbers loaded, and not a byte more.
-
-    Any other way to write a number that DuckDB accepts (007, +7, " 7", 7.0, 0b111, "7") takes
-    more bytes, except those with a letter from E upwards (1e3, 0x1F): so if no such byte occurs
-    and the bytes add up, every field was canonical.
-    """
-    num_columns = len(loaded.columns)
-    expected = num_digits + loaded.num_rows * num_columns  # a delimiter or line end each
-    found = 0
-    for source in loaded.sources:
-        num_bytes = _body_bytes(source)
-        if num_bytes is None:
-            return False
-        found += num_bytes
-    return found == expected
-
-
-def _body_bytes(source: Source) -> int | None:
-    """Bytes after the header, a final line end included; None if a byte is too high."""
-    with source.readable.open("rb") as file:
-        if source.header:
-            file.readline()
-        num_bytes, last = 0, b"\n"
-        while piece := file.read(1 << 22):
-            num_bytes += len(piece)
-            last = piece[-1:]
-            if np.frombuffer(piece, np.uint8).max() >= ord("E"):
-                return None
-    return num_bytes + (last != b"\n")

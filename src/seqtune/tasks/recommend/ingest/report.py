@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from seqtune.contracts.task import Report
 
-from .checks import Dropped
-from .ids import Ids
 from .loading import Loaded
-from .ordering import Piece
-from .times import TimeKind, time_range
+from .log import Log
+from .ordering import Int32, Int64, Piece
+from .times import time_range
 
 _QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
 
@@ -24,19 +23,26 @@ _QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95
 class Tally:
     """What the pieces added up to."""
 
+    num_items: int
+    min_interactions: int
     num_rows: int = 0
     num_duplicates: int = 0
     short_rows: int = 0
     short_users: int = 0
     first_time: int | None = None
     last_time: int | None = None
-    lengths: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    all_lengths: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    users: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    lengths: list[Int64] = field(default_factory=list)
+    all_lengths: list[Int64] = field(default_factory=list)
+    users: list[Int32] = field(default_factory=list)
+    item_counts: Int64 = field(init=False)
+    """How often each item 0..num_items was kept."""
 
-    def add(self, piece: Piece, *, min_interactions: int) -> None:
+    def __post_init__(self) -> None:
+        self.item_counts = np.zeros(self.num_items + 1, dtype=np.int64)
+
+    def add(self, piece: Piece) -> None:
         """Take account of one piece."""
-        short = piece.all_lengths[piece.all_lengths < min_interactions]
+        short = piece.all_lengths[piece.all_lengths < self.min_interactions]
         self.num_rows += len(piece.items)
         self.num_duplicates += piece.num_duplicates
         self.short_rows += int(short.sum())
@@ -44,6 +50,7 @@ class Tally:
         self.lengths.append(piece.lengths)
         self.all_lengths.append(piece.all_lengths)
         self.users.append(piece.users)
+        self.item_counts += np.bincount(piece.items, minlength=self.num_items + 1)
         if len(piece.times):
             first, last = int(piece.times.min()), int(piece.times.max())
             self.first_time = first if self.first_time is None else min(first, self.first_time)
@@ -60,14 +67,9 @@ def length_summary(lengths: npt.NDArray[np.int64]) -> dict[str, int | float]:
 
 
 def build_report(
-    loaded: Loaded,
-    *,
-    dropped: Dropped,
+    log: Log,
     tally: Tally,
-    users: Ids,
-    items: Ids,
-    num_items: int,
-    time: TimeKind,
+    *,
     duplicates_kept: bool,
     num_repeats: int,
     sides: Mapping[str, Report],
@@ -75,30 +77,31 @@ def build_report(
 ) -> Report:
     """Everything that a reader of the report wants to know, ready for JSON."""
     lengths = np.concatenate(tally.lengths)
+    num_items = int(np.count_nonzero(tally.item_counts))
     rows_dropped = {
-        "null": dropped.null,
-        "bad_time": dropped.bad_time,
+        "null": log.dropped.null,
+        "bad_time": log.dropped.bad_time,
         "duplicate": 0 if duplicates_kept else tally.num_duplicates,
         "short_user": tally.short_rows,
     }
     return {
-        "rows_read": loaded.num_rows,
+        "rows_read": log.loaded.num_rows,
         "rows_kept": tally.num_rows,
         "rows_dropped": rows_dropped,
         "users": len(lengths),
         "users_dropped": tally.short_users,
         "items": num_items,
-        "items_dropped": items.num - num_items,
+        "items_dropped": log.items.num - num_items,
         "density": tally.num_rows / (len(lengths) * num_items),
         "length": length_summary(lengths),
-        "time": time_range(time, tally.first_time or 0, tally.last_time or 0),
-        "id_types": {"user": users.type, "item": items.type},
+        "time": time_range(log.clock.kind, tally.first_time or 0, tally.last_time or 0),
+        "id_types": {"user": log.users.type, "item": log.items.type},
         "sides": dict(sides),
-        "files": [*_log_files(loaded), *_side_files(side_files)],
+        "files": [*_log_files(log.loaded), *_side_files(side_files)],
         "warnings": [
-            *users.notes,
-            *items.notes,
-            *_warnings(rows_dropped, tally, duplicates_kept, num_repeats, loaded),
+            *log.users.notes,
+            *log.items.notes,
+            *_warnings(rows_dropped, tally, duplicates_kept, num_repeats, log.loaded),
             *_side_warnings(sides, num_items),
         ],
     }

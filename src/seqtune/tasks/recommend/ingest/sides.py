@@ -17,11 +17,10 @@ from seqtune.contracts.task import Report
 from ..params import IngestConfig
 from .checks import any_null, null_fault
 from .engine import disk_errors, fill, identifier, literal
-from .loading import INTEGER, TEXT, Loaded, load
+from .loading import TEXT, Loaded, load
 from .manifest import side_file
+from .numerals import INTEGER
 from .sources import examine, same_columns
-
-TITLE = "title"
 
 
 def ingest_side(
@@ -51,8 +50,8 @@ def ingest_side(
     with disk_errors():
         loaded = load(connection, sources, columns, config, table="side")
         report = _match(connection, loaded, config)
-        if name == TITLE:
-            _require_one_title(connection, loaded, config)
+        if config.sides.kinds[name] == "text":
+            _require_one_text(connection, loaded, name, config)
         _write(connection, out / side_file(name))
     return report
 
@@ -124,8 +123,8 @@ def _repeated(
     )
 
 
-def _require_one_title(
-    connection: duckdb.DuckDBPyConnection, loaded: Loaded, config: IngestConfig
+def _require_one_text(
+    connection: duckdb.DuckDBPyConnection, loaded: Loaded, name: str, config: IngestConfig
 ) -> None:
     rows = connection.execute(
         "SELECT max(row) FROM matched GROUP BY number HAVING count(DISTINCT value) > 1 ORDER BY 1"
@@ -133,8 +132,9 @@ def _require_one_title(
     if rows:
         examples = [row for (row,) in rows[: config.max_examples]]
         raise DataError(
-            f"{loaded.paths}: {len(rows)} items have more than one title "
-            f"({loaded.places(examples)}); an item has one title: keep one row for each"
+            f"{loaded.paths}: {len(rows)} items have more than one {name} "
+            f"({loaded.places(examples)}); an item has one {name}: keep one row for each, or "
+            f"declare it as recommend.ingest.sides.{name}: category"
         )
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -17,74 +15,45 @@ from seqtune.contracts.columns import COUNT, ITEM, ITEM_ID, USER, USER_ID
 from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.contracts.task import Report
 
-from ..params import SIDES, IngestConfig, RecommendConfig
-from .checks import Dropped, check_rows
-from .engine import connect, fill, identifier, is_shortage, literal
-from .ids import FIRST, Ids, number_ids
-from .loading import TIME_RAW, WHOLE, Loaded, is_exact, load, plain_types
+from ..params import IngestConfig, RecommendConfig, side_names
+from .engine import connect, fill, identifier, literal
+from .ids import FIRST
+from .loading import TIME_RAW
+from .log import Log, read_log
 from .manifest import INTERACTIONS, ITEMS, USERS, InteractionsManifest
 from .ordering import (
     PIECE_ROWS,
     InteractionsWriter,
     Rules,
-    arrays,
-    count_items,
     cut_users,
-    pieces,
     renumber_items,
+    sort_pieces,
 )
 from .report import Tally, build_report, length_summary
 from .sides import ingest_side
-from .sources import Source, examine, same_columns
-from .times import Clock, detect_clock
-from .words import Layout, UserRange, find_layout
-
-logger = logging.getLogger(__name__)
-
-_SETTINGS = "recommend.ingest.columns"
-
-
-@dataclass(frozen=True)
-class Log:
-    """The interactions as far as DuckDB takes them: `numbered(user, item, time, row)`."""
-
-    loaded: Loaded
-    clock: Clock
-    dropped: Dropped
-    users: Ids
-    items: Ids
-    layout: Layout
-    is_view: bool
-    """`numbered` is computed when it is read, and best cut by the users' own ids."""
 
 
 def ingest(
     sources: Mapping[str, tuple[Path, ...]], config: RecommendConfig, *, out: Path
 ) -> Report:
     """Check, number and order the interactions and side tables; the report says what was found."""
-    side_files = {name: paths for name in SIDES if (paths := sources.get(name, ()))}
+    side_files = {name: paths for name in side_names(config) if (paths := sources.get(name))}
     _require_files(sources, config)
     with (
-        tempfile.TemporaryDirectory(prefix=".ingest-", dir=out) as temporary,
-        connect(Path(temporary)) as connection,
+        tempfile.TemporaryDirectory(prefix=".ingest-", dir=out) as folder,
+        connect(Path(folder)) as connection,
     ):
-        log = _read(connection, sources["interactions"], config.ingest, Path(temporary))
-        tally, num_items = _write_log(connection, log, config.ingest, Path(temporary), out)
+        temporary = Path(folder)
+        log = read_log(connection, sources["interactions"], config.ingest, temporary)
+        tally = _write_log(connection, log, config.ingest, temporary, out)
         sides = {
-            name: ingest_side(
-                connection, name, paths, config.ingest, temporary=Path(temporary), out=out
-            )
+            name: ingest_side(connection, name, paths, config.ingest, temporary=temporary, out=out)
             for name, paths in side_files.items()
         }
         num_repeats = 0 if TIME_RAW in log.loaded.types else _count_repeats(connection)
     report = build_report(
-        log.loaded,
-        dropped=log.dropped,
-        tally=tally,
-        users=log.users,
-        items=log.items,
-        num_items=num_items,
-        time=log.clock.kind,
+        log,
+        tally,
         duplicates_kept=config.ingest.on_duplicates == "keep",
         num_repeats=num_repeats,
         sides=sides,
@@ -92,7 +61,7 @@ def ingest(
     )
     InteractionsManifest(
         num_users=report["users"],
-        num_items=num_items,
+        num_items=report["items"],
         num_interactions=tally.num_rows,
         user_id_type=log.users.type,
         item_id_type=log.items.type,
@@ -107,119 +76,13 @@ def _require_files(sources: Mapping[str, tuple[Path, ...]], config: RecommendCon
     if not sources.get("interactions"):
         raise DataError("there is no file of interactions; see recommend.raw_interactions")
     faults = [
-        f"recommend.model.use_{name}_emb=true needs the file of the catalog entry "
-        f"recommend.raw_{name}, and there is none; put it there, or set the switch to false"
+        f"{config.model.how_switched(name)}, but there is no file of it; put it where "
+        "recommend.raw_sides in the catalog looks for it, or switch it off"
         for name in config.model.sides
         if not sources.get(name)
     ]
     if faults:
         raise ConfigurationError(faults)
-
-
-def _read(
-    connection: duckdb.DuckDBPyConnection,
-    paths: tuple[Path, ...],
-    config: IngestConfig,
-    temporary: Path,
-) -> Log:
-    columns = {"user_key": config.columns.user, "item_key": config.columns.item}
-    settings = [f"{_SETTINGS}.user", f"{_SETTINGS}.item"]
-    if config.columns.time is not None:
-        columns[TIME_RAW] = config.columns.time
-        settings.append(f"{_SETTINGS}.time")
-    names = tuple(columns.values())
-    files = tuple(
-        examine(
-            path,
-            config,
-            wanted=names,
-            settings=settings,
-            temporary=temporary,
-            connection=connection,
-        )
-        for path in paths
-    )
-    same_columns(files)
-    if types := plain_types(files, columns, config):
-        log = _number_plain(connection, files, columns, config, types)
-        if log is not None:
-            return log
-        connection.execute("DROP VIEW IF EXISTS numbered")
-        logger.info("not only whole numbers in %s: reading it as text", paths[0])
-    return _number(connection, load(connection, files, columns, config, table="raw"), config)
-
-
-def _number_plain(
-    connection: duckdb.DuckDBPyConnection,
-    files: tuple[Source, ...],
-    columns: Mapping[str, str],
-    config: IngestConfig,
-    types: Mapping[str, str],
-) -> Log | None:
-    """The fast way; None where a file holds anything but canonical whole numbers."""
-    try:
-        loaded = load(connection, files, columns, config, table="raw", plain=types)
-        log = _number(connection, loaded, config)
-    except DataError:
-        return None  # said again, in the file's own words, when it is read as text
-    except duckdb.Error as error:
-        if is_shortage(error):
-            raise
-        return None
-    num_digits = log.users.num_digits + log.items.num_digits + _time_digits(connection, loaded)
-    return log if is_exact(loaded, num_digits=num_digits) else None
-
-
-def _time_digits(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> int:
-    if TIME_RAW not in loaded.types:
-        return 0
-    low, high = connection.execute("SELECT min(time_raw), max(time_raw) FROM raw").fetchall()[0]
-    if len(str(low)) == len(str(high)):
-        return len(str(low)) * loaded.num_rows
-    query = "SELECT sum(strlen(CAST(time_raw AS VARCHAR))) FROM raw"
-    return int(connection.execute(query).fetchall()[0][0])
-
-
-def _number(connection: duckdb.DuckDBPyConnection, loaded: Loaded, config: IngestConfig) -> Log:
-    clock = detect_clock(connection, loaded)
-    dropped = check_rows(connection, loaded, clock, config)
-    users = number_ids(connection, loaded, "user", config)
-    items = number_ids(connection, loaded, "item", config)
-    for ids, others in ((users, "another user"), (items, "another item")):
-        if ids.num < 2:
-            raise DataError(
-                f"{loaded.paths}: column {loaded.columns[f'{ids.role}_key']!r} holds one "
-                f"{ids.role} only; recommending needs at least 2 {ids.role}s. Is it the right "
-                f"column ({_SETTINGS}.{ids.role})? If it is, add rows of {others}"
-            )
-    is_view = loaded.types["user_key"] in WHOLE and loaded.types["item_key"] in WHOLE
-    connection.execute(
-        fill(
-            "CREATE OR REPLACE $what numbered AS "
-            "SELECT $user AS user, $item AS item, g.time, g.row$key FROM good g $joins",
-            what="VIEW" if is_view else "TABLE",
-            user=_numbered(users),
-            item=_numbered(items),
-            key=", g.user_key" if is_view else "",
-            joins=" ".join(
-                f"JOIN {ids.role}s ON {ids.role}s.key = g.{ids.role}_key"
-                for ids in (users, items)
-                if ids.offset is None
-            ),
-        )
-    )
-    if not is_view:  # text is dear to join and to hold, so that is done once
-        connection.execute("DROP VIEW good")
-        connection.execute("DROP TABLE raw")
-    times = "good" if is_view else "numbered"
-    layout = find_layout(connection, times, num_items=items.num, kind=clock.kind)
-    return Log(loaded, clock, dropped, users, items, layout, is_view)
-
-
-def _numbered(ids: Ids) -> str:
-    if ids.offset is None:
-        return f"{ids.role}s.number"
-    return f"CAST(CAST(g.{ids.role}_key AS BIGINT) - ({ids.offset}) AS INTEGER)"
 
 
 def _write_log(
@@ -228,53 +91,30 @@ def _write_log(
     config: IngestConfig,
     temporary: Path,
     out: Path,
-) -> tuple[Tally, int]:
-    """Write interactions, users and items; returns the tally and the number of items."""
+) -> Tally:
+    """Write interactions, users and items."""
     rules = Rules(
         min_interactions=config.min_interactions,
         find_duplicates=log.clock.kind != "order",
         drop_duplicates=config.on_duplicates != "keep",
     )
-    tally = Tally()
-    path = out / INTERACTIONS
-    with InteractionsWriter(path) as writer:
-        ranges = _ranges(connection, log)
-        for piece in pieces(connection, ranges, log.layout, rules, temporary=temporary):
+    lengths = connection.sql("SELECT num_rows FROM users ORDER BY number").to_arrow_table()
+    ranges = cut_users(lengths["num_rows"].to_numpy(), piece_rows=PIECE_ROWS)
+    tally = Tally(num_items=log.items.num, min_interactions=config.min_interactions)
+    with InteractionsWriter(out / INTERACTIONS) as writer:
+        for piece in sort_pieces(connection, ranges, rules):
             writer.write(piece)
-            tally.add(piece, min_interactions=config.min_interactions)
+            tally.add(piece)
     _require_rows(connection, log, tally, config)
-    item_counts = _item_counts(connection, log, tally, path)
-    kept = np.flatnonzero(item_counts).astype(np.int32)
+    kept = np.flatnonzero(tally.item_counts).astype(np.int32)
     if len(kept) < log.items.num:
-        renumber_items(path, np.cumsum(item_counts > 0, dtype=np.int32), temporary=temporary)
+        numbers = np.cumsum(tally.item_counts > 0, dtype=np.int32)
+        renumber_items(out / INTERACTIONS, numbers, temporary=temporary)
     users = np.concatenate(tally.users)
     _write_ids(connection, "users", users, names=(USER, USER_ID), out=out)
-    counts = item_counts[kept]
+    counts = tally.item_counts[kept]
     _write_ids(connection, "items", kept, names=(ITEM, ITEM_ID, COUNT), counts=counts, out=out)
-    return tally, len(kept)
-
-
-def _item_counts(
-    connection: duckdb.DuckDBPyConnection, log: Log, tally: Tally, path: Path
-) -> npt.NDArray[np.int64]:
-    """How often each item was written: as when it was numbered, unless rows were left out since."""
-    numbered = arrays(connection.execute("SELECT num_rows FROM items ORDER BY number"))["num_rows"]
-    if numbered.sum() == tally.num_rows:
-        return np.concatenate([[0], numbered])
-    return count_items(path, log.items.num)
-
-
-def _ranges(connection: duckdb.DuckDBPyConnection, log: Log) -> list[UserRange]:
-    """Pieces of whole users; a view is cut by what is in its files, to join less."""
-    users = arrays(connection.execute("SELECT key, num_rows FROM users ORDER BY number"))
-    keys = users["key"] if log.is_view else range(log.users.num)
-    column = "user_key" if log.is_view else "user"
-    return cut_users(
-        users["num_rows"],
-        layout=log.layout,
-        piece_rows=PIECE_ROWS,
-        condition=lambda first, last: f"{column} BETWEEN {keys[first]} AND {keys[last]}",
-    )
+    return tally
 
 
 def _require_rows(

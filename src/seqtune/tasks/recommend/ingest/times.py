@@ -17,7 +17,8 @@ from typing import Literal
 import duckdb
 
 from .engine import fill
-from .loading import TEXT, TIME_RAW, WHOLE, Loaded
+from .loading import TEXT, TIME_RAW, Loaded
+from .numerals import WHOLE
 
 TimeKind = Literal["integer", "fraction", "timestamp", "order"]
 

@@ -28,14 +28,14 @@ def build_model(
 
 def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> SequenceModel[Any]:
     """A model from the weights of a checkpoint alone: sizes and side tables are in them."""
-    from .base import SideEmbedding
+    from .base import SideEmbedding, side_key
 
     sides = {
         name: SideEmbedding(
-            num_values=len(weights[f"sides.{name}.embedding.weight"]) - 1,
+            num_values=len(weights[f"sides.{side_key(name)}.embedding.weight"]) - 1,
             hidden=config.hidden_units,
-            values=weights[f"sides.{name}.values"],
-            offsets=weights[f"sides.{name}.offsets"],
+            values=weights[f"sides.{side_key(name)}.values"],
+            offsets=weights[f"sides.{side_key(name)}.offsets"],
         )
         for name in config.sides
     }

@@ -62,6 +62,11 @@ class SideEmbedding(nn.Module):
         return functional.pad(means, (0, 0, 0, 1))
 
 
+def side_key(name: str) -> str:
+    """What a side table is called in the model: a ModuleDict takes no name of its own methods."""
+    return f"{name}_" if hasattr(nn.ModuleDict(), name) else name
+
+
 class Step(NamedTuple):
     """What the memory of a training step depends on, beside the model."""
 
@@ -89,7 +94,7 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         self.is_lazy = config.lazy_embeddings
         hidden = config.hidden_units
         self.items = nn.Embedding(num_items + 2, hidden, padding_idx=PADDING, sparse=self.is_lazy)
-        self.sides = nn.ModuleDict({name: sides[name] for name in config.sides})
+        self.sides = nn.ModuleDict({side_key(name): sides[name] for name in config.sides})
         self.build(config)
         self.output = None if config.share_embeddings else nn.Linear(hidden, num_items, bias=False)
         self.item_bias = nn.Parameter(torch.zeros(num_items))

@@ -22,8 +22,8 @@ DEFAULT = "transformer"
 _PACKAGE = __name__.rpartition(".")[0]
 _SHARED = ("base", "config")
 
-SIDES = ("genre", "director", "writer", "title")
-"""Optional item side tables; the first three are categories, the last is text."""
+SWITCHED_SIDES = ("genre", "director", "writer", "title")
+"""Side tables with a switch of their own."""
 
 
 def architectures() -> tuple[str, ...]:
@@ -95,6 +95,8 @@ class ModelConfig(Section):
     """Add embeddings of the side table writer.csv."""
     use_title_emb: bool = False
     """Add embeddings of the words in the side table title.csv."""
+    side_embeddings: tuple[str, ...] = ()
+    """Add embeddings of these side tables too; names of ingest.sides."""
 
     @classmethod
     def variant(cls, values: Mapping[str, Any]) -> type[ModelConfig]:
@@ -144,7 +146,14 @@ class ModelConfig(Section):
     @property
     def sides(self) -> tuple[str, ...]:
         """The side tables that are switched on."""
-        return tuple(side for side in SIDES if getattr(self, f"use_{side}_emb"))
+        switched = [side for side in SWITCHED_SIDES if getattr(self, f"use_{side}_emb")]
+        return tuple(dict.fromkeys((*switched, *self.side_embeddings)))
+
+    def how_switched(self, side: str) -> str:
+        """The parameter that switched a side table on, with its value."""
+        if side in self.side_embeddings:
+            return f"recommend.model.side_embeddings names {side}"
+        return f"recommend.model.use_{side}_emb=true"
 
 
 def _of_architecture(values: Any) -> Any:
