@@ -64,7 +64,9 @@ def has_effect(config: Section, key: str) -> bool:
     Conditions are declared with `OnlyIf`; a class that overrides a field inherits them.
     """
     *path, name = key.split(".")
-    section = reduce(getattr, path, config)
+    section: Section = reduce(getattr, path, config)
+    if name not in type(section).model_fields:  # a parameter of another variant
+        return False
     declared = [
         mark
         for cls in type(section).__mro__
