@@ -20,9 +20,9 @@ from typing_extensions import override
 
 from seqtune.contracts.config import RunConfig
 from seqtune.contracts.errors import Interrupted
+from seqtune.contracts.files import write_json
 from seqtune.contracts.task import TaskSpec, TrainingData
 
-from .files import write_json
 from .ledger import Ledger
 from .loss_watch import LossWatch
 from .memory import MIB, PeakMemory
