@@ -21,7 +21,7 @@ from seqtune.contracts.errors import Interrupted
 from seqtune.contracts.parameters import RUNTIME, TaskParameters
 from seqtune.contracts.resolve import Layer, resolve
 from seqtune.contracts.secrets import masked
-from seqtune.datasets.remote_path import RemotePath
+from seqtune.datasets.remote_path import ArtifactPath
 from seqtune.pipeline_registry import TASKS
 from seqtune.run_report.asked import command_line
 from seqtune.summary import PAGE
@@ -118,15 +118,18 @@ class TrackingHooks:
     def _find(self, catalog: DataCatalog, name: str) -> Path | None:
         """Where something is that was saved: of what went to object storage a copy."""
         place = place_of(catalog, name, self._save_version)
-        if not isinstance(place, RemotePath):
+        if place is None or isinstance(place, Path):
             return place
-        if place.is_artifact:
+        if isinstance(place, ArtifactPath):
             return Path(catalog[name].load())  # which is in the cache
         if not place.is_file():
             return None
         if self._copies is None:
             self._copies = TemporaryDirectory(prefix="seqtune-")
-        return place.fetch(Path(self._copies.name) / name)
+        copy = Path(self._copies.name) / name / place.name
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(place.read_bytes())
+        return copy
 
     def _tell(self, node: Node, made: Mapping[str, Any]) -> None:
         assert self._teller is not None  # noqa: S101
