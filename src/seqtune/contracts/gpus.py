@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 
-class GpuUse(NamedTuple):
+@dataclass(frozen=True)
+class GpuUse:
     """How busy and how full a GPU is."""
 
     index: str

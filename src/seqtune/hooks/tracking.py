@@ -183,9 +183,12 @@ class TrackingHooks:
         if self._config.mlflow:
             from seqtune.tracking.mlflow_run import start_mlflow
 
-            conf, project = self._context.config_loader["mlflow"], Path(self._context.project_path)
-            name = "+".join(run_params["pipeline_names"] or ["__default__"])
-            if (sink := start_mlflow(conf, project=project, name=name)) is not None:
+            sink = start_mlflow(
+                self._context.config_loader["mlflow"],
+                project=Path(self._context.project_path),
+                name="+".join(run_params["pipeline_names"] or ["__default__"]),
+            )
+            if sink is not None:
                 sinks.append(sink)
                 self._mlflow_run = sink.run_id
         folder, run = _tracking_folder(self._context), self._save_version
