@@ -87,7 +87,7 @@ class TrackingHooks:
             since=time.time(),
             watch=self._watch,
         )
-        self._tracker.log(Record("run", tags=_tags(run_params)))
+        self._guarded(lambda: self._tracker.log(Record("run", tags=_tags(run_params))))
         self._model_of = _model_of(pipeline) if self._config.log_model else ""
 
     @hook_impl
@@ -184,9 +184,9 @@ class TrackingHooks:
             from seqtune.tracking.mlflow_run import start_mlflow
 
             sink = start_mlflow(
-                self._context.config_loader["mlflow"],
+                partial(self._context.config_loader.__getitem__, "mlflow"),
                 project=Path(self._context.project_path),
-                name="+".join(run_params["pipeline_names"] or ["__default__"]),
+                name="+".join(run_params.get("pipeline_names") or ["__default__"]),
             )
             if sink is not None:
                 sinks.append(sink)
