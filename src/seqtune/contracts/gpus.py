@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from .format import MIB
+
 
 @dataclass(frozen=True)
 class GpuUse:
@@ -44,7 +46,7 @@ def measure_gpus() -> list[GpuUse]:
             busy = float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
             # of this version `used` is what nvidia-smi shows: without what the driver keeps
             memory = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
-            found.append(GpuUse(str(number), uuid, busy, memory.used / 2**20))
+            found.append(GpuUse(str(number), uuid, busy, memory.used / MIB))
     return found
 
 

@@ -20,9 +20,9 @@ from tempfile import TemporaryDirectory
 
 from seqtune.contracts.errors import ConfigurationError, StorageError, storage_error
 from seqtune.contracts.files import lock
+from seqtune.contracts.format import format_size
 
 from .object_storage import SCRATCH, require_local
-from .progress import spelled
 
 _HASH_LENGTH = 16
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -65,7 +65,7 @@ class Cache:
     def _require_space(self, num_bytes: int) -> None:
         free = shutil.disk_usage(self.folder).free
         if free < num_bytes:
-            raise self._full(f"{spelled(num_bytes)} are needed, {spelled(free)} are free")
+            raise self._full(f"{format_size(num_bytes)} are needed, {format_size(free)} are free")
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:

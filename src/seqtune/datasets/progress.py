@@ -9,6 +9,8 @@ from typing import Any
 
 from fsspec import Callback
 
+from seqtune.contracts.format import format_size
+
 EVERY_SECONDS = 20.0
 
 logger = logging.getLogger(__name__)
@@ -24,7 +26,7 @@ class Progress(Callback):  # type: ignore[misc]  # fsspec has no types
         self._before = 0
         self._reported = time.monotonic()
         files = "1 file" if len(sizes) == 1 else f"{len(sizes)} files"
-        logger.info("%s: %s, %s", doing, files, spelled(self.size))
+        logger.info("%s: %s, %s", doing, files, format_size(self.size))
 
     def set_size(self, size: int) -> None:  # noqa: ARG002
         """The next file begins, which fsspec takes for the whole."""
@@ -36,12 +38,6 @@ class Progress(Callback):  # type: ignore[misc]  # fsspec has no types
     def call(self, *_: Any, **__: Any) -> None:
         if time.monotonic() - self._reported >= EVERY_SECONDS:
             self._reported = time.monotonic()
-            logger.info("%s: %s of %s", self._doing, spelled(self.value), spelled(self.size))
-
-
-def spelled(num_bytes: int) -> str:
-    """A size as people say it."""
-    size, units = float(num_bytes), ["bytes", "KiB", "MiB", "GiB", "TiB"]
-    while size >= 1000 and len(units) > 1:
-        size, units = size / 1024, units[1:]
-    return f"{size:.0f} bytes" if units[0] == "bytes" else f"{size:.1f} {units[0]}"
+            logger.info(
+                "%s: %s of %s", self._doing, format_size(self.value), format_size(self.size)
+            )

@@ -9,10 +9,10 @@ import psutil
 import torch
 
 from seqtune.contracts.config import TrainingConfig
+from seqtune.contracts.format import MIB
 
 from .precision import device_type, num_devices_here
 
-MIB = 2**20
 USABLE = 0.9
 """Share that may be planned with; the rest is for what no estimate knows."""
 

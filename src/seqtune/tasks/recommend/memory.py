@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seqtune.contracts.format import MIB
+
 from .data import SplitData
 from .params import ModelConfig, RecommendConfig
-
-MIB = float(1 << 20)
 
 STATE_BYTES = 16
 """A parameter in fp32: itself, its gradient, two moments of Adam."""

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from seqtune.contracts.format import format_duration
 from seqtune.contracts.trials import Trial
 from seqtune.contracts.work import Executor
 
@@ -27,7 +28,7 @@ from ..studies.storage import StorageRef, quiet_optuna
 from ..studies.study import open_study, recover
 from .foreman import StudyForeman
 from .loop import SearchWork
-from .progress import duration_text, view_of
+from .progress import view_of
 
 if TYPE_CHECKING:
     import optuna
@@ -159,7 +160,7 @@ class _Session:
         if left <= 0:
             logger.warning(
                 "earlier sessions have used the %s of stage %s; raise its timeout_minutes to go on",
-                duration_text(limit),
+                format_duration(limit),
                 self.plan.stage,
             )
         return left
