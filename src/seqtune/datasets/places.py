@@ -94,7 +94,8 @@ class Bucket:
         target = self.root.beside(path)
         index = self.root.beside(path + LISTED)
         if replace and index.exists():
-            index.unlink()
+            with index.explained():
+                index.fs.rm_file(index.path)
         files = _files(made, target.name)
         sizes = {name: file.stat().st_size for name, file in files.items()}
         progress = Progress(f"sending {target}", sizes.values())
