@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from seqtune.contracts.format import format_duration
 from seqtune.datasets.remote_path import AnyPath
 
 PAGE = "run_report"
@@ -85,7 +86,7 @@ def print_summary(
     console.print()
     if console.is_terminal:
         console.rule()
-    took = "" if seconds is None else f" in {_duration(seconds)}"
+    took = "" if seconds is None else f" in {format_duration(seconds)}"
     console.print(f"Done{took}.", style="bold")
     if page is not None:
         _print_lines(console, [("report", f"{_short(page)} ({_how_to_open(page)})")])
@@ -188,14 +189,6 @@ def _common_folder(places: Sequence[AnyPath]) -> AnyPath:
     while not all(str(place).startswith(f"{folder}/") for place in places):
         folder = folder.parent
     return folder
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _short(path: AnyPath) -> str:

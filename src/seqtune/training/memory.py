@@ -13,10 +13,10 @@ import torch
 
 from seqtune.contracts.config import TrainingConfig
 from seqtune.contracts.errors import InfeasibleError
+from seqtune.contracts.format import MIB
 
 from .precision import Device
 
-MIB = float(1 << 20)
 OUT_OF_MEMORY = "out of memory"
 """Name of the constraint."""
 _CLEAR_PEAK = Path("/proc/self/clear_refs")

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from typing_extensions import override
 
+from seqtune.contracts.format import format_duration
+
 from .recorder import Recorder
 
 logger = logging.getLogger(__name__)
@@ -133,6 +135,7 @@ def epoch_line(recorder: Recorder) -> str:
         parts.append(f"{ledger.monitor} {row[ledger.monitor]:.4f} ({best})")
     mean = ledger.seconds / ledger.epoch
     parts.append(
-        f"{row['seconds']:.1f} s, about {mean * (ledger.epochs - ledger.epoch):.0f} s left"
+        f"{format_duration(row['seconds'])}, "
+        f"about {format_duration(mean * (ledger.epochs - ledger.epoch))} left"
     )
     return ", ".join(parts)

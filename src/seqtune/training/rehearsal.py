@@ -20,12 +20,13 @@ from typing_extensions import override
 
 from seqtune.contracts.config import RunConfig
 from seqtune.contracts.errors import Interrupted
+from seqtune.contracts.files import write_json
+from seqtune.contracts.format import MIB
 from seqtune.contracts.task import TaskSpec, TrainingData
 
-from .files import write_json
 from .ledger import Ledger
 from .loss_watch import LossWatch
-from .memory import MIB, PeakMemory
+from .memory import PeakMemory
 from .precision import device_type
 from .recorder import is_kept
 from .session import Session, loss_watch, refuse_what_has_no_effect

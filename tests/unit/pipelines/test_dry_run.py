@@ -46,7 +46,7 @@ def test_a_training_takes_its_steps_and_validations() -> None:
     assert found.steps_per_epoch == 5
     assert found.epoch_seconds == pytest.approx(9 * 2.0 + 12.0 * 2 / 10)
     assert found.seconds == pytest.approx(204.0)
-    assert found.lines[1] == "training: 50 steps in at most 10 epochs, at most about 3.4 min"
+    assert found.lines[1] == "training: 50 steps in at most 10 epochs, at most about 3 min 24 s"
 
 
 def test_too_little_memory_is_told_with_a_way_out() -> None:
@@ -66,7 +66,7 @@ def test_the_search_is_planned_by_the_time_of_an_epoch(small_tuning: TuningParam
     tuning = small_tuning._replace(config=TuningConfig.model_validate({"stages": stages}))
     found = planned_search(tuning, costs(), workers=2)
     assert found["stages"]["quick"]["seconds"] == pytest.approx(6 * 3 * 30.0 / 2)
-    assert "quick 6 x 3 epochs 4.5 min" in found["headline"][0]
+    assert "quick 6 x 3 epochs 4 min 30 s" in found["headline"][0]
 
     nothing = tuning._replace(spaces={"quick": parse_space({}, root="quick")})
     assert "cannot be planned" in planned_search(nothing, costs(), workers=2)["headline"][0]

@@ -154,7 +154,11 @@ def test_no_text_is_unused_and_none_is_missing() -> None:
     )
     exact = {key for key, end in CALL.findall(source) if end != "~" and "." in key}
     prefixes = {key for key, end in CALL.findall(source) if end == "~"}
-    prefixes |= {f"{key}." for key, end in CALL.findall(source) if end == ","} | {"sign.", "trust."}
+    prefixes |= {f"{key}." for key, end in CALL.findall(source) if end == ","} | {
+        "sign.",
+        "trust.",
+        "duration.",
+    }
     texts = _words.texts()
 
     assert [key for key in exact if key not in texts] == []
@@ -277,7 +281,7 @@ def test_the_library_is_packed_whole() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.04, "0.0 s"),
+        (0.04, "0 s"),
         (9.94, "9.9 s"),
         (9.96, "10 s"),
         (59.6, "1 min 00 s"),
@@ -305,7 +309,7 @@ def test_durations(value: float | None, text: str) -> None:
         (_numbers.plain(True), "true"),
         (_numbers.plain(0.00331712), "0.003317"),
         (_numbers.plain([1, "a"]), '[1, "a"]'),
-        (_numbers.size(2_371_614), "2.4 MB"),
+        (_numbers.size(2_371_614), "2.3 MiB"),
         (_numbers.moment(VERSION), "2026-11-21 20:18 UTC"),
         (_numbers.moment("by hand"), "by hand"),
         (_numbers.metric_name("val_ndcg@10"), "valid NDCG@10"),

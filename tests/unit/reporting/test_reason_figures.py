@@ -47,7 +47,7 @@ def test_no_name_goes_through_a_template() -> None:
 
 def test_a_long_name_is_cut_before_it_is_escaped() -> None:
     (tick, *_) = figures.nearest("x", ["&" * 40], [0.5]).layout.yaxis.ticktext
-    assert tick == "&amp;" * 34 + ".."
+    assert tick == "&amp;" * 35 + "…"
 
 
 def test_a_long_history_shows_its_end() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seqtune.contracts.config import TrainingConfig
+from seqtune.contracts.format import MIB
 from seqtune.training import capacity, memory_here_mib
 
 CPU = TrainingConfig(accelerator="cpu")
@@ -19,5 +20,5 @@ def test_sharers_share() -> None:
 
 
 def test_a_container_with_less_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "_free_in_container", lambda: 100.0 * capacity.MIB)
+    monkeypatch.setattr(capacity, "_free_in_container", lambda: 100.0 * MIB)
     assert memory_here_mib(CPU) == pytest.approx(90.0)

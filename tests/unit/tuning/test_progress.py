@@ -12,7 +12,6 @@ from seqtune.tuning.search.progress import (
     Lines,
     Silent,
     Standing,
-    duration_text,
     params_text,
     standing_text,
     trial_text,
@@ -55,13 +54,6 @@ def test_a_trial_in_one_line(trial, text):
 def test_many_parameters_are_cut_short():
     params = {f"model.p{number}": number for number in range(8)}
     assert params_text(params) == "p0=0, p1=1, p2=2, p3=3, p4=4, p5=5, ..."
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(42.4, "42 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")]
-)
-def test_durations_in_words(seconds, text):
-    assert duration_text(seconds) == text
 
 
 def test_there_is_at_most_one_line_a_second(caplog):

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.config import TrainingConfig
 from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.format import format_duration
 from seqtune.contracts.task import Report
 from seqtune.tuning.budgets.plans import plan_stages
 from seqtune.tuning.parameters import TuningParameters
 
 if TYPE_CHECKING:
     from seqtune.training import Rehearsal
-
-HOUR = 3600.0
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,9 @@ class Costs:
         steps = self.steps_per_epoch * self.epochs
         return [
             f"time: {self.step_seconds:.3g} s for each of {self.batches_per_epoch} batches of an "
-            f"epoch, {_told(self.epoch_seconds)} for the epoch with its validation",
+            f"epoch, {format_duration(self.epoch_seconds)} for the epoch with its validation",
             f"training: {steps} steps in at most {self.epochs} epochs, at most about "
-            f"{_told(self.seconds)}",
+            f"{format_duration(self.seconds)}",
         ]
 
 
@@ -117,13 +116,13 @@ def planned_search(tuning: TuningParameters, costs: Costs, *, workers: int) -> R
         for stage, budget in budgets.items()
     }
     told = ", ".join(
-        f"{stage} {one['trials']} x {one['epochs']} epochs {_told(one['seconds'])}"
+        f"{stage} {one['trials']} x {one['epochs']} epochs {format_duration(one['seconds'])}"
         for stage, one in stages.items()
     )
     whole = sum(one["seconds"] for one in stages.values())
     line = (
-        f"tuning: at most about {_told(whole)} with {workers} workers, if a trial takes what this "
-        f"configuration does ({told})"
+        f"tuning: at most about {format_duration(whole)} with {workers} workers, if a trial "
+        f"takes what this configuration does ({told})"
     )
     return {"headline": [line], "stages": stages, "seconds": whole, "workers": workers}
 
@@ -135,9 +134,3 @@ def _audited(audits: Mapping[str, Any]) -> list[str]:
         f"{found['limit']} ({found['share']:.1%})"
         for part, found in audits.items()
     ]
-
-
-def _told(seconds: float) -> str:
-    if seconds >= HOUR:
-        return f"{seconds / HOUR:.1f} h"
-    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.errors import ConfigurationError, TuningError
+from seqtune.contracts.format import format_duration, format_value
 from seqtune.contracts.resolve import flatten
 from seqtune.contracts.task import Report
-from seqtune.contracts.trials import Params, Trial, Value, ranked
+from seqtune.contracts.trials import Params, Trial, ranked
 from seqtune.tuning.budgets.plans import StageBudget
 from seqtune.tuning.findings.rerank import candidates, fresh_seeds, judge, judge_seeds, rerank_queue
 from seqtune.tuning.goals.objectives import pick
@@ -141,7 +142,8 @@ def choose_best(
     why = "" if reranked.get("enabled") else f"; {chosen}"
     lines = [
         f"best_config: {metric} {score:.4f}, trial {trial.number} of {best['study']}{why}",
-        "best_config: " + ", ".join(f"{k}={_short(v)}" for k, v in sorted(trial.params.items())),
+        "best_config: "
+        + ", ".join(f"{k}={format_value(v)}" for k, v in sorted(trial.params.items())),
     ]
     return best, robust, top, {"headline": lines, "trial": trial.number, "chosen": chosen}
 
@@ -199,10 +201,6 @@ def _snapshot(search: Search, names: Sequence[str], out: Path) -> Path:
     return snapshot(search.storage, names, out)
 
 
-def _short(value: Value) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _off(stage: str) -> Report:
     return {"enabled": False, "headline": [f"{stage}: {OFF.format(stage=stage)}"]}
 
@@ -258,4 +256,5 @@ def _how_many(stage: str, result: StudyResult) -> str:
         return f"{stage}: stopped early, {result.stopped}"
     if not result.num_new:
         return f"{stage}: nothing to do, all trials were there already (study {result.name})"
-    return f"{stage}: {result.num_new} new trials in {result.seconds:.0f} s (study {result.name})"
+    took = format_duration(result.seconds)
+    return f"{stage}: {result.num_new} new trials in {took} (study {result.name})"

@@ -11,13 +11,12 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from seqtune.contracts.config import TrainingConfig
+from seqtune.contracts.format import MIB, format_size
 from seqtune.contracts.task import TrainingData
 from seqtune.contracts.verification import Check
 
 IMPORTED = ("torch", "lightning", "numpy", "optuna", "duckdb", "pyarrow", "pandas", "safetensors")
 """What a run needs and what breaks in practice: compiled packages, and the engine."""
-GIB = float(1 << 30)
-MIB = float(1 << 20)
 COPIES = 24
 """Of the weights that a run can hold on the disk: two states with the moments of the optimiser,
 two best weights, the checkpoint twice while it is published, and the same again beside them."""
@@ -67,10 +66,10 @@ def disk_space(folder: Path, *, model_mib: float) -> Check:
     """Whether the states and the checkpoint of a run fit on the disk."""
     free = shutil.disk_usage(folder).free / MIB
     needed = max(LEAST_FREE_MIB, COPIES * model_mib)
-    told = f"{_size(free)} free in {folder}"
+    told = f"{format_size(free * MIB)} free in {folder}"
     fix = "free space, or set `data` in conf/local/globals.yml to another disk"
     if free < needed:
-        return Check("disk", "fail", f"{told}, a run takes up to {_size(needed)}", fix)
+        return Check("disk", "fail", f"{told}, a run takes up to {format_size(needed * MIB)}", fix)
     if free < max(needed, COMFORTABLE_MIB):
         return Check("disk", "warn", f"{told}, which many runs may fill", fix)
     return Check("disk", "ok", told)
@@ -122,7 +121,3 @@ def _installed(name: str) -> str | None:
 
 def _canonical(name: str) -> str:
     return name.strip().lower().replace("_", "-")
-
-
-def _size(mib: float) -> str:
-    return f"{mib * MIB / GIB:.1f} GiB" if mib >= 1024 else f"{mib:.0f} MiB"

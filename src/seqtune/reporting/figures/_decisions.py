@@ -8,7 +8,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from ._style import BLUE, CLEAR, FAINT, GREY, ORANGE, TEXT, figure, nothing, short, shown
+from seqtune.contracts.format import format_value
+
+from ._style import BLUE, CLEAR, FAINT, GREY, ORANGE, TEXT, figure, nothing, short
 
 ROW_HEIGHT = 44
 
@@ -79,7 +81,7 @@ def _add_range(drawn: go.Figure, index: int, decision: Mapping[str, Any]) -> Non
             "color": ORANGE,
             "line": {"color": ORANGE, "width": 2},
         },
-        text=[f"{decision['key']} = {shown(value)}" for value in values],
+        text=[f"{decision['key']} = {format_value(value)}" for value in values],
         hoverinfo="text",
     )
     for value, side in ((before["low"], "bottom right"), (before["high"], "bottom left")):
@@ -149,7 +151,7 @@ def _add_choices(drawn: go.Figure, index: int, decision: Mapping[str, Any]) -> N
             xshift=14,
             xanchor="left",
             showarrow=False,
-            text=shown(choice),
+            text=format_value(choice),
             font={"size": 11},
         )
         if num := top.get(str(choice)):
@@ -168,7 +170,7 @@ def _extent(extent: Mapping[str, Any]) -> str:
         return "not searched"
     if _is_range(extent):
         return f"{extent['low']:.4g} .. {extent['high']:.4g}"
-    return ", ".join(shown(choice) for choice in extent.get("choices", ()))
+    return ", ".join(format_value(choice) for choice in extent.get("choices", ()))
 
 
 # ---- rerank ----------------------------------------------------------------------------------

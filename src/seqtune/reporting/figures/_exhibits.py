@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from seqtune.contracts.config import Section
+from seqtune.contracts.format import format_value
 from seqtune.contracts.metrics import (
     BarsExhibit,
     Line,
@@ -23,7 +24,6 @@ from seqtune.contracts.metrics import (
 )
 
 from ._style import BLUE, CLEAR, GREEN, GREY, ORANGE, PURPLE, RED, TEXT, figure, label, nothing
-from ._style import shown as shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,7 +150,7 @@ def _add_line(
 def _points(line: Line, shown: LinesExhibit) -> list[str]:
     name, x_name, y_name = label(line.name), _said(shown.x), _said(shown.y)
     return [
-        f"{name}<br>{x_name} {shortened(x)}<br>{y_name} {shortened(y)}"
+        f"{name}<br>{x_name} {format_value(x)}<br>{y_name} {format_value(y)}"
         for x, y in zip(line.x, line.y, strict=True)
     ]
 
@@ -278,7 +278,7 @@ def _add_bars(
 
 
 def _told(value: float | None) -> str:
-    return "not there" if value is None else shortened(value)
+    return "not there" if value is None else format_value(value)
 
 
 def _repeated(num: int) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from seqtune.contracts.format import format_value
 from seqtune.contracts.trials import Trial, Value
 
 from ._style import (
@@ -26,7 +27,6 @@ from ._style import (
     nothing,
     scored,
     short,
-    shown,
     style_axes,
 )
 
@@ -128,7 +128,7 @@ def _dimension(key: str, trials: Sequence[Trial], *, is_log: bool) -> dict[str, 
 def _choices_dimension(values: Sequence[Value]) -> dict[str, Any]:
     choices = _ordered(values)
     return {
-        "values": [choices.index(shown(value)) for value in values],
+        "values": [choices.index(format_value(value)) for value in values],
         "tickvals": list(range(len(choices))),
         "ticktext": choices,
         "range": [-0.25, len(choices) - 0.75],
@@ -139,7 +139,7 @@ def _ordered(values: Sequence[Value]) -> list[str]:
     """Texts of all choices: numbers by size, then texts."""
     distinct = dict.fromkeys(values)
     ordered = sorted(distinct, key=lambda v: (not is_number(v), v if is_number(v) else 0, str(v)))
-    return list(dict.fromkeys(map(shown, ordered)))
+    return list(dict.fromkeys(map(format_value, ordered)))
 
 
 def slices(
@@ -240,4 +240,4 @@ def _set_axis(
 
 
 def _place(value: Value) -> Any:
-    return value if is_number(value) else shown(value)
+    return value if is_number(value) else format_value(value)

@@ -9,6 +9,7 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
+from seqtune.contracts.format import format_duration
 from seqtune.contracts.trials import State, Trial, ranked
 
 from ._style import GREY, ORANGE, STATE_COLOURS, figure, hover, nothing, scored
@@ -144,9 +145,10 @@ def timeline(trials: Sequence[Trial]) -> go.Figure:
         return nothing(title, "no trial has a start and a duration yet")
     workers = sorted({trial.worker or "worker" for trial in timed})
     busy = sum(trial.seconds or 0.0 for trial in timed)
+    work = f"{format_duration(busy)} of work by {_workers(len(workers))}"
     drawn = figure(
         title,
-        subtitle=f"{len(timed)} trials, {_duration(busy)} of work by {_workers(len(workers))}",
+        subtitle=f"{len(timed)} trials, {work}",
         x="time (UTC)",
         height=max(280, 200 + 42 * len(workers)),
     )
@@ -172,12 +174,6 @@ def timeline(trials: Sequence[Trial]) -> go.Figure:
 
 def _when(trial: Trial) -> str:
     return datetime.fromisoformat(trial.started or "").replace(tzinfo=None).isoformat()
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _workers(num: int) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from seqtune.contracts.trials import State, Trial, Value
+from seqtune.contracts.format import format_value, shorten
+from seqtune.contracts.trials import State, Trial
 
 BLUE, ORANGE, GREEN, RED, PURPLE = "#2F8FCB", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 GREY = "#8C939D"
@@ -118,11 +119,6 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def shown(value: Value | float) -> str:
-    """A value as a person writes it."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def short(key: str) -> str:
     """The end of a long key."""
     return key if len(key) <= MAX_LABEL else f"..{key[-MAX_LABEL + 2 :]}"
@@ -130,9 +126,7 @@ def short(key: str) -> str:
 
 def label(text: object) -> str:
     """Text from data: cut, and such that Plotly, which renders some HTML, shows it as it is."""
-    whole = str(text)
-    cut = whole if len(whole) <= MAX_NAME else f"{whole[: MAX_NAME - 2]}.."
-    return html.escape(cut, quote=False)
+    return html.escape(shorten(str(text), MAX_NAME), quote=False)
 
 
 def hover(trial: Trial) -> str:
@@ -142,7 +136,7 @@ def hover(trial: Trial) -> str:
         lines.append(f"score {trial.score:.5g}")
     if trial.reason:
         lines.append(trial.reason)
-    lines += [f"{key} = {shown(value)}" for key, value in trial.params.items()]
+    lines += [f"{key} = {format_value(value)}" for key, value in trial.params.items()]
     return "<br>".join(lines)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import Undefined
 from markupsafe import Markup
 
+from seqtune.contracts.format import format_duration, format_size, format_value
+
 from ._words import say
 
 DASH = "–"
@@ -31,7 +33,6 @@ METRICS = {
     "decoding_seconds_per_row": "seconds of decoding a row",
 }
 PARTS = {"val_": "valid ", "train_": "train ", "test_": "test ", "decoded_": "decoded "}
-UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def is_missing(value: Any) -> bool:
@@ -71,8 +72,8 @@ def plain(value: Any) -> str:
         return DASH
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and math.isfinite(value):
-        return f"{value:.4g}"
+    if is_number(value):
+        return format_value(value)
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
@@ -96,25 +97,14 @@ def duration(seconds: Any) -> str | Markup:
     """0.3 s, 12 s, 4 min 05 s, 3 h 20 min; in both languages."""
     if not is_number(seconds):
         return DASH
-    if seconds < 9.95:
-        return say("duration.seconds", seconds=f"{seconds:.1f}")
-    whole = round(seconds)
-    if whole < 60:
-        return say("duration.seconds", seconds=whole)
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return say("duration.minutes", minutes=minutes, seconds=f"{rest:02d}")
-    hours, minutes = divmod(minutes, 60)
-    return say("duration.hours", hours=f"{hours:,}", minutes=f"{minutes:02d}")
+    parts = iter(format_duration(seconds).split())
+    return Markup(" ").join(
+        say(f"duration.{unit}", number=number) for number, unit in zip(parts, parts, strict=True)
+    )
 
 
 def size(num_bytes: Any) -> str:
-    if not is_number(num_bytes):
-        return DASH
-    value, unit = float(num_bytes), 0
-    while value >= 1000 and unit < len(UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.0f} {UNITS[unit]}" if unit == 0 else f"{value:.1f} {UNITS[unit]}"
+    return format_size(num_bytes) if is_number(num_bytes) else DASH
 
 
 def moment(text: Any) -> str:

@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from seqtune.contracts.format import MIB
 from seqtune.opened import place
 from seqtune.text.split import Part
 
 from .data import ClassifyData, model_folder
 from .model import outline
 from .params import ClassifyConfig
-
-MIB = float(1 << 20)
 
 FP32 = 4.0
 OPTIMIZER = {"adamw": 8.0, "adam": 8.0, "adafactor": 1.0, "sgd": 4.0}

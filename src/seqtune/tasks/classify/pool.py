@@ -20,6 +20,7 @@ import numpy.typing as npt
 from seqtune.contracts.config import EnsembleConfig
 from seqtune.contracts.ensemble import require_weighable, require_weights
 from seqtune.contracts.errors import ConfigurationError, DataError
+from seqtune.contracts.format import MIB
 from seqtune.contracts.seeds import derive_seed
 
 from .data import ClassifyData, Targets
@@ -30,7 +31,6 @@ from .scorer import Classifier, require_labels
 from .thresholds import Floats, Ranked, best_of, rank
 
 Rows = npt.NDArray[np.int64]
-MIB = float(1 << 20)
 REMEMBERED = 64
 """Weightings that are kept combined and sorted: folds ask for the same ones."""
 

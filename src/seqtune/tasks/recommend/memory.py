@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from seqtune.contracts.format import MIB
+
 from .batches import users_at_once
 from .data import SplitData
 from .losses.cross_entropy import elements_of_a_piece
@@ -24,8 +26,6 @@ from .models import build_model
 from .models.base import SequenceModel, Step
 from .models.config import ModelConfig
 from .params import RecommendConfig
-
-MIB = float(1 << 20)
 
 STATE_BYTES = 16
 """A parameter in fp32: itself, its gradient, two moments of Adam."""

@@ -23,6 +23,7 @@ import torch
 from seqtune.contracts.config import EnsembleConfig
 from seqtune.contracts.ensemble import require_weighable, require_weights
 from seqtune.contracts.errors import ConfigurationError, DataError
+from seqtune.contracts.format import MIB
 from seqtune.contracts.seeds import derive_seed
 
 from .batches import evaluation
@@ -35,7 +36,6 @@ from .params import RecommendConfig
 from .scales import GRID, RANKS, SCALES
 
 Bools = npt.NDArray[np.bool_]
-MIB = float(1 << 20)
 DEFAULT_METRIC = ("ndcg", 10)
 """Where training does not monitor a ranking metric of which more is better."""
 REMEMBERED = 256

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqtune.contracts.config import Section
+from seqtune.contracts.format import shorten
 from seqtune.contracts.metrics import BarsExhibit, Line, LinesExhibit, TableExhibit
 from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import OURS
@@ -77,7 +78,7 @@ def _examples(scored: Scored, config: SummarizeConfig) -> TableExhibit:
         (
             kind,
             scored.ids[row],
-            _short(scored.dialogues[row]),
+            shorten(scored.dialogues[row], SHOWN),
             scored.references[row][0],
             scored.written.texts[row],
             round(float(sums[row]), 4),
@@ -104,7 +105,3 @@ def _picked(sums: np.ndarray, config: SummarizeConfig, *, part: str) -> Iterator
     for kind, rows in kinds.items():
         for row in rows:
             yield kind, int(row)
-
-
-def _short(dialogue: str) -> str:
-    return dialogue if len(dialogue) <= SHOWN else dialogue[: SHOWN - 1].rstrip() + "…"

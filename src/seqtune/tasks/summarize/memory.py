@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from seqtune.contracts.format import MIB
 from seqtune.opened import place
 from seqtune.text.pretrained import empty_model, load_config
 
@@ -29,7 +30,6 @@ from .encoding import pairs
 from .model import AUTO, Kind, kind_of, open_speech, source
 from .params import SummarizeConfig
 
-MIB = float(1 << 20)
 FIXED_MIB = 40.0
 """What does not grow: kernels, threads, a batch under way."""
 STATE_BYTES = {"adamw": 12, "adam": 12, "adafactor": 5, "sgd": 8}

@@ -30,18 +30,3 @@ def parse_duration(text: str, *, root: str = "tuning.budget") -> float:
             f"first, such as {EXAMPLES}"
         )
     return seconds
-
-
-def format_duration(seconds: float) -> str:
-    """The two largest units, rounded: 2h24m. Below a minute with a digit: 8.5s."""
-    if seconds < 60:
-        return f"{seconds:.2g}s" if seconds < 10 else f"{seconds:.0f}s"
-    smallest = "m" if seconds < UNIT_SECONDS["d"] else "h"
-    unit = UNIT_SECONDS[smallest]
-    left = round(seconds / unit) * unit
-    text = ""
-    for name, size in UNIT_SECONDS.items():
-        if size >= unit and left >= size:
-            text += f"{left // size}{name}"
-            left %= size
-    return text

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seqtune.contracts.errors import ConfigurationError, did_you_mean
+from seqtune.contracts.format import format_duration
 
 from ..config import STAGES, PrunerKind, SamplerKind, StageConfig, TuningConfig
 from ..goals.scoring import known_at_the_end
 from ..spaces.space import Space
-from .durations import EXAMPLES, format_duration, looks_like_duration, parse_duration
+from .durations import EXAMPLES, looks_like_duration, parse_duration
 from .sizes import BUDGETS, DEFAULT_SIZES, Planned, Size
 from .timed import TimedStage, plan_duration
 

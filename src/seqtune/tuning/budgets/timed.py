@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.format import format_duration
 
-from .durations import format_duration
 from .sizes import DEFAULT_SIZES, Planned, Size
 
 SHARES = {"quick": 0.4, "medium": 0.6, "seed": 0.2}

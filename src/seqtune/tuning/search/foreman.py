@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from seqtune.contracts.errors import StorageError, TuningError
+from seqtune.contracts.format import format_duration
 from seqtune.contracts.trials import Trial, ranked
 from seqtune.contracts.work import Process, Verdict
 
@@ -28,7 +29,7 @@ from ..studies.records import (
 from ..studies.ref import StorageRef
 from ..studies.stored_study import StoredStudy
 from ..studies.study import recover
-from .progress import Standing, View, duration_text
+from .progress import Standing, View
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -175,9 +176,8 @@ class StudyForeman:
         if self.stopped:
             return
         if self._deadline is not None and self._clock() >= self._deadline:
-            self._close_study(
-                f"the time for this stage is up ({duration_text(self._plan.timeout_seconds or 0)})"
-            )
+            given = format_duration(self._plan.timeout_seconds or 0)
+            self._close_study(f"the time for this stage is up ({given})")
             return
         self.failure = self._verdict_on_failures()
         if self.failure is not None:
@@ -237,7 +237,7 @@ class StudyForeman:
             if since is None or worker is None or self._clock() - since < 60 * minutes:
                 continue
             kill[worker] = self._condemned[trial.number] = (
-                f"took longer than {duration_text(60 * minutes)} "
+                f"took longer than {format_duration(60 * minutes)} "
                 f"(tuning.guards.trial_timeout_minutes={minutes:g})"
             )
         return kill

@@ -12,7 +12,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from seqtune.contracts.trials import Params, Trial, Value
+from seqtune.contracts.format import format_duration, format_value
+from seqtune.contracts.trials import Params, Trial
 
 from ..studies.records import Counts
 
@@ -131,14 +132,10 @@ def trial_text(trial: Trial) -> str:
 def params_text(params: Params) -> str:
     """The last part of each key and its value, shortened."""
     shown = [
-        f"{key.rpartition('.')[2]}={_short(value)}"
+        f"{key.rpartition('.')[2]}={format_value(value)}"
         for key, value in list(params.items())[:SHOWN_PARAMS]
     ]
     return ", ".join([*shown, *(["..."] if len(params) > SHOWN_PARAMS else [])]) or "no parameters"
-
-
-def _short(value: Value) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def standing_text(standing: Standing, *, with_total: bool = True) -> str:
@@ -154,15 +151,5 @@ def standing_text(standing: Standing, *, with_total: bool = True) -> str:
         if number:
             parts.append(f"{number} {word}")
     if standing.seconds_left is not None:
-        parts.append(f"about {duration_text(standing.seconds_left)} left")
+        parts.append(f"about {format_duration(standing.seconds_left)} left")
     return ", ".join(parts)
-
-
-def duration_text(seconds: float) -> str:
-    """Two figures are enough: 42 s, 3 min 20 s, 2 h 05 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import dataclass
 
+from seqtune.contracts.format import format_duration
 from seqtune.contracts.trials import Trial
 from seqtune.contracts.work import Executor
 
@@ -28,7 +29,7 @@ from ..studies.stored_study import StoredStudy
 from ..studies.study import open_study, recover
 from .foreman import StudyForeman
 from .loop import SearchWork
-from .progress import duration_text, view_of
+from .progress import view_of
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +157,7 @@ class _Session:
         if left <= 0:
             logger.warning(
                 "earlier sessions have used the %s of stage %s; raise its timeout_minutes to go on",
-                duration_text(limit),
+                format_duration(limit),
                 self.plan.stage,
             )
         return left

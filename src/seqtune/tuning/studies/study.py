@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.config import canonical_json
 from seqtune.contracts.errors import ArtifactError
+from seqtune.contracts.format import shorten
 from seqtune.contracts.resolve import flatten
 
 from ..plan import StudyPlan
@@ -152,7 +153,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Key by key, the first few: what one identity says and what the other."""
     before, after = (dict(flatten(json.loads(canonical_json(one)))) for one in (old, new))
     lines = [
-        f"{key}: {_short(before, key)} -> {_short(after, key)}"
+        f"{key}: {_shown(before, key)} -> {_shown(after, key)}"
         for key in sorted({*before, *after})
         if key not in before or key not in after or before[key] != after[key]
     ]
@@ -162,11 +163,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _short(values: Mapping[str, Any], key: str) -> str:
+def _shown(values: Mapping[str, Any], key: str) -> str:
     if key not in values:
         return "absent"
-    text = canonical_json(values[key])
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+    return shorten(canonical_json(values[key]), LONGEST_VALUE)
 
 
 def recover(

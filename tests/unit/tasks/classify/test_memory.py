@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from seqtune.contracts.format import MIB
 from seqtune.tasks.classify.data import ClassifyData
-from seqtune.tasks.classify.memory import MIB, estimate_memory
+from seqtune.tasks.classify.memory import estimate_memory
 from seqtune.tasks.classify.module import build_module
 
 from .examples import generated, make_model, make_split, tiny_config

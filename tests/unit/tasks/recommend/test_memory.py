@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from seqtune.contracts.format import MIB
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import SplitData
-from seqtune.tasks.recommend.memory import MIB, STATE_BYTES, estimate_memory, outline
+from seqtune.tasks.recommend.memory import STATE_BYTES, estimate_memory, outline
 from seqtune.tasks.recommend.module import build_module
 from seqtune.tasks.recommend.params import RecommendConfig
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from seqtune.contracts.format import MIB
 from seqtune.tasks.summarize.data import SummarizeData
-from seqtune.tasks.summarize.memory import FIXED_MIB, MIB, Batch, Sizes, _training, _weights
+from seqtune.tasks.summarize.memory import FIXED_MIB, Batch, Sizes, _training, _weights
 from seqtune.tasks.summarize.memory import estimate_memory as estimate
 from seqtune.tasks.summarize.model import build_model
 
