@@ -8,7 +8,7 @@ from seqtune.plugins import leave_commands_to_us, leave_telemetry_out
 
 # Telemetry is off; Kedro-Viz would warn of every run that is not the whole chain. Names as the
 # distributions write them: others are ignored.
-DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz", "kedro_mlflow")
 
 # The names of their hooks: Kedro would import them before it disables them.
 NOT_IMPORTED = ("kedro-telemetry", "kedro-dataset-stats", "pipeline-run-hook")

@@ -262,7 +262,7 @@ from kedro.framework.cli import main
 sys.argv = ["kedro", "run", "--pipeline", "ingest", *sys.argv[1:]]
 with contextlib.suppress(SystemExit):
     main()
-print("imported", sorted({"mlflow", "kedro_mlflow", "sqlalchemy", "wandb"} & set(sys.modules)))
+print("imported", sorted({"mlflow", "sqlalchemy", "wandb"} & set(sys.modules)))
 """
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,15 +20,16 @@ from kedro.pipeline.node import Node
 from seqtune.contracts.errors import Interrupted
 from seqtune.contracts.parameters import RUNTIME, TaskParameters
 from seqtune.contracts.resolve import Layer, resolve
+from seqtune.contracts.secrets import masked
 from seqtune.datasets.remote_path import RemotePath
 from seqtune.pipeline_registry import TASKS
+from seqtune.run_report.asked import command_line
 from seqtune.summary import PAGE
 from seqtune.tracking import Record, Sink, Tracker, TrackingConfig, choose, require_installed
 from seqtune.tracking.gpus import GpuWatch
 from seqtune.tracking.quiet import quietly, set_up_quietly
 from seqtune.tracking.records import End
 
-from ._mlflow import set_up, start_mlflow
 from ._places import place_of
 from ._told import Goal, Teller, stage_of
 
@@ -39,15 +39,9 @@ logger = logging.getLogger(__name__)
 
 
 class TrackingHooks:
-    """Holds kedro-mlflow's own hook, and calls it where nothing that it does can end a run.
-
-    kedro-mlflow's hook would log typed parameters as one string, make every dataset of the catalog
-    before anything runs, be imported by every command, and fail the run when it fails.
-    """
+    """Opens the sinks, tells them what nodes made, and ends them; none of them can end a run."""
 
     def __init__(self) -> None:
-        # pluggy loads no plug-in under a name that is taken; this is kedro-mlflow's.
-        self.__name__ = "mlflow_hook"
         self._context: KedroContext | None = None
         self._save_version = ""
         self._forget()
@@ -66,8 +60,6 @@ class TrackingHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         self._context = context
-        if "kedro_mlflow" in sys.modules:  # its own commands read `context.mlflow`
-            set_up(context)
 
     @hook_impl
     def after_catalog_created(self, save_version: str) -> None:
@@ -83,7 +75,7 @@ class TrackingHooks:
             return
         set_up_quietly()
         require_installed(self._config)
-        self._tracker = Tracker(self._sinks(run_params, pipeline, catalog))
+        self._tracker = Tracker(self._sinks(run_params))
         if not self._tracker.is_on:
             return
         atexit.register(self._left_behind)
@@ -95,6 +87,7 @@ class TrackingHooks:
             since=time.time(),
             watch=self._watch,
         )
+        self._tracker.log(Record("run", tags=_tags(run_params)))
         self._model_of = _model_of(pipeline) if self._config.log_model else ""
 
     @hook_impl
@@ -181,14 +174,15 @@ class TrackingHooks:
 
     # ---- where it goes ---------------------------------------------------------------------
 
-    def _sinks(
-        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
-    ) -> list[Sink]:
+    def _sinks(self, run_params: Mapping[str, Any]) -> list[Sink]:
         assert self._context is not None  # noqa: S101
         sinks: list[Sink] = []
         if self._config.mlflow:
-            sink = start_mlflow(self._context, run_params, pipeline, catalog)
-            if sink is not None:
+            from seqtune.tracking.mlflow_run import start_mlflow
+
+            conf, project = self._context.config_loader["mlflow"], Path(self._context.project_path)
+            name = "+".join(run_params["pipeline_names"] or ["__default__"])
+            if (sink := start_mlflow(conf, project=project, name=name)) is not None:
                 sinks.append(sink)
                 self._mlflow_run = sink.run_id
         folder, run = _tracking_folder(self._context), self._save_version
@@ -202,6 +196,12 @@ class TrackingHooks:
             project, mode = self._config.wandb_project, self._config.wandb
             sinks.append(WandbSink(folder, project=project, mode=mode, run=run))
         return sinks
+
+
+def _tags(run_params: Mapping[str, Any]) -> dict[str, str]:
+    """What Kedro was asked for, and the command that asks for the same."""
+    known = {key: str(value) for key, value in masked(run_params).items() if value}
+    return {**known, "kedro_command": command_line(run_params)}
 
 
 def _tracking_folder(context: KedroContext) -> Path:

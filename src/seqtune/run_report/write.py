@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from kedro.io import DataCatalog
 
 from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.files import atomic_write
 from seqtune.datasets.remote_path import AnyPath, path_of
 
 from .facts import gather
@@ -84,8 +84,7 @@ def refresh_index(report: AnyPath) -> AnyPath:
 
 def _write_at_once(path: AnyPath, text: str) -> None:
     if not isinstance(path, Path):
-        path.write_text(text)
+        path.write_text(text, "utf-8")
         return
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    staged.write_text(text, "utf-8")
-    staged.replace(path)
+    with atomic_write(path) as partial:
+        partial.write_text(text, "utf-8")

@@ -58,8 +58,8 @@ def choose(config: TrackingConfig, environment: Mapping[str, str] = os.environ) 
 def require_installed(config: TrackingConfig) -> None:
     """Refuse what was asked for and is not there, before anything runs."""
     faults = []
-    if config.mlflow and not _is_there("mlflow", "kedro_mlflow"):
-        faults.append(_missing("mlflow=true", "mlflow and kedro-mlflow", off="mlflow=false"))
+    if config.mlflow and not _is_there("mlflow"):
+        faults.append(_missing("mlflow=true", "mlflow", off="mlflow=false"))
     if config.tensorboard and not _is_there("tensorboard"):
         faults.append(_missing("tensorboard=true", "tensorboard", off="tensorboard=false"))
     if config.wandb != "off" and not _is_there("wandb"):
@@ -80,8 +80,8 @@ def _missing(asked: str, package: str, *, off: str) -> str:
     )
 
 
-def _is_there(*modules: str) -> bool:
-    return all(find_spec(module) is not None for module in modules)
+def _is_there(module: str) -> bool:
+    return find_spec(module) is not None
 
 
 def _is_logged_in() -> bool:

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import threading
 import time
-from dataclasses import dataclass
 from statistics import mean
 
-PROGRAM = "nvidia-smi"
-QUERY = ("--query-gpu=index,uuid,utilization.gpu,memory.used", "--format=csv,noheader,nounits")
+from seqtune.contracts.gpus import GpuUse, list_gpus, measure_gpus
+
 SECONDS_TO_ANSWER = 20
 
 
-@dataclass(frozen=True)
-class Sample:
-    at: float
-    """Seconds since 1970."""
-    index: str
-    uuid: str
-    busy_percent: float
-    used_mib: float
-
-
 class GpuWatch:
-    """A thread that asks nvidia-smi; nothing where there is none."""
+    """A thread that asks the driver; nothing where there is no GPU."""
 
     def __init__(self, every_seconds: float) -> None:
         self._every = every_seconds
         self._begun = time.time()
-        self._samples: list[Sample] = []
+        self._samples: list[tuple[float, GpuUse]] = []
+        """With the time of each, in seconds since 1970."""
         self._num_told = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        if self._every > 0 and shutil.which(PROGRAM):
+        if self._every > 0 and list_gpus():
             self._thread = threading.Thread(target=self._look, name="gpu-watch", daemon=True)
             self._thread.start()
 
@@ -51,10 +39,10 @@ class GpuWatch:
         curves: dict[str, dict[int, float]] = {}
         seen = self._samples[self._num_told :]
         self._num_told += len(seen)
-        for sample in seen:
-            second = max(int(sample.at - self._begun), 0)
-            curves.setdefault(f"gpu_{sample.index}/busy_percent", {})[second] = sample.busy_percent
-            curves.setdefault(f"gpu_{sample.index}/used_mib", {})[second] = sample.used_mib
+        for at, use in seen:
+            second = max(int(at - self._begun), 0)
+            curves.setdefault(f"gpu_{use.index}/busy_percent", {})[second] = use.busy_percent
+            curves.setdefault(f"gpu_{use.index}/used_mib", {})[second] = use.used_mib
         return curves
 
     def during(self, worker: str, started: float | None, seconds: float | None) -> dict[str, float]:
@@ -62,37 +50,18 @@ class GpuWatch:
         device = worker.rpartition("/gpu ")[2]
         if started is None or seconds is None or device == worker:
             return {}
-        span = [s for s in list(self._samples) if started <= s.at <= started + seconds]
-        seen = [s for s in span if device in (s.index, s.uuid)]
+        span = [use for at, use in list(self._samples) if started <= at <= started + seconds]
+        seen = [use for use in span if device in (use.index, use.uuid)]
         if not seen:
             return {}
         return {
-            "gpu_busy_percent": mean(sample.busy_percent for sample in seen),
-            "gpu_used_mib": max(sample.used_mib for sample in seen),
+            "gpu_busy_percent": mean(use.busy_percent for use in seen),
+            "gpu_used_mib": max(use.used_mib for use in seen),
         }
 
     def _look(self) -> None:
         while True:
-            self._samples += ask()
+            now = time.time()
+            self._samples += [(now, use) for use in measure_gpus()]
             if self._stop.wait(self._every):
                 return
-
-
-def ask() -> list[Sample]:
-    """One sample a GPU; none where the driver does not answer."""
-    try:
-        told = subprocess.run(
-            [PROGRAM, *QUERY], capture_output=True, text=True, check=True, timeout=SECONDS_TO_ANSWER
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [sample for line in told.splitlines() if (sample := _read(line)) is not None]
-
-
-def _read(line: str) -> Sample | None:
-    fields = [field.strip() for field in line.split(",")]
-    try:
-        index, uuid, busy, used = fields
-        return Sample(time.time(), index, uuid, float(busy), float(used))
-    except ValueError:  # "[N/A]" of a GPU that is cut into slices
-        return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import islice
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from seqtune.contracts.secrets import mask, masked
@@ -150,9 +150,15 @@ class MlflowSink:
             notes = self._notes.setdefault(run_id, [])
             notes.extend(record.note)
             tags.append(RunTag(NOTE, _note(notes)))
-        metrics = _metrics(record, begun)
-        for some_metrics, some_params, some_tags in _together(metrics, params, tags):
-            self._client.log_batch(run_id, some_metrics, some_params, some_tags)
+        metrics = list(_metrics(record, begun))
+        batches = zip_longest(
+            _batches(metrics, METRICS_AT_ONCE),
+            _batches(params, PARAMS_AT_ONCE),
+            _batches(tags, PARAMS_AT_ONCE),
+            fillvalue=(),
+        )
+        for batch in batches:
+            self._client.log_batch(run_id, *batch)
         if record.model is not None:
             from .model import log_model
 
@@ -201,23 +207,9 @@ def _text(value: Any) -> str:
     return text[:PARAM_LENGTH]
 
 
-def _together(
-    metrics: Iterable[Metric], params: Sequence[Any], tags: Sequence[Any]
-) -> Iterator[tuple[list[Metric], list[Any], list[Any]]]:
-    """Batches as large as MLflow takes."""
-    left = (
-        _pieces(metrics, METRICS_AT_ONCE),
-        _pieces(params, PARAMS_AT_ONCE),
-        _pieces(tags, PARAMS_AT_ONCE),
-    )
-    while any(batch := tuple(next(pieces, []) for pieces in left)):
-        yield batch[0], batch[1], batch[2]
-
-
-def _pieces(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(values)
-    while piece := list(islice(rest, size)):
-        yield piece
+def _batches(values: Sequence[T], size: int) -> list[Sequence[T]]:
+    """Parts as large as MLflow takes in one call."""
+    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def _quoted(text: str) -> str:

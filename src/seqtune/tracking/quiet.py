@@ -20,7 +20,7 @@ SETTINGS = {
     "WANDB_SILENT": "true",
 }
 """Read by the libraries when they are imported; what is set already stays."""
-CHATTY = ("mlflow", "alembic", "kedro_mlflow", "wandb")
+CHATTY = ("mlflow", "alembic", "wandb")
 
 
 def set_up_quietly() -> None:

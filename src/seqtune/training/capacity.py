@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
+import psutil
 import torch
 
 from seqtune.contracts.config import TrainingConfig
@@ -34,13 +34,7 @@ def memory_here_mib(config: TrainingConfig, *, sharers: int = 1) -> float | None
 
 def _free_memory() -> float:
     """Bytes that are free on this machine, or in this container if that has fewer."""
-    try:
-        with Path("/proc/meminfo").open(encoding="ascii") as file:
-            fields = dict(line.split(":", 1) for line in file)
-        free = float(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):  # not on Linux
-        free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    return min(free, _free_in_container())
+    return min(float(psutil.virtual_memory().available), _free_in_container())
 
 
 def _free_in_container() -> float:

@@ -15,9 +15,9 @@ from seqtune.contracts.checkpoint import (
 )
 from seqtune.contracts.config import RunConfig, library_versions
 from seqtune.contracts.errors import ArtifactError
+from seqtune.contracts.files import atomic_write, sync, write_json
 from seqtune.contracts.task import TrainingData
 
-from .files import sync, write_json, write_whole
 from .ledger import Ledger, Row
 from .recorder import write_weights
 from .states import State
@@ -43,7 +43,8 @@ def write_checkpoint(
             f"{source} is missing; delete {directory}, or run with training.resume=false, to train "
             "from the start"
         )
-    write_whole(folder / BEST, lambda partial: shutil.copyfile(source, partial))
+    with atomic_write(folder / BEST) as partial:
+        shutil.copyfile(source, partial)
     write_json(folder / HISTORY, ledger.history)
     _write_assets(folder / ASSETS, data, config)
     manifest = _manifest(folder, ledger, config=config, data=data)

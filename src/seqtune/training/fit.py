@@ -12,13 +12,14 @@ from pathlib import Path
 
 from seqtune.contracts.checkpoint import HISTORY, MANIFEST, open_checkpoint
 from seqtune.contracts.config import RunConfig
+from seqtune.contracts.errors import StorageError
+from seqtune.contracts.files import lock
 from seqtune.contracts.task import TaskSpec, TrainingData
 from seqtune.contracts.work import ALONE, RankPlace
 
 from . import states
 from .checkpoints import FOLDER, write_checkpoint
 from .company import by_first, gathered
-from .files import only_user_of
 from .ledger import Ledger, Row
 from .precision import device_type
 from .progress import progress_callback
@@ -98,7 +99,10 @@ def _enter(directory: Path, held: ExitStack, place: RankPlace) -> None:
     """Have the folder for oneself."""
     directory.mkdir(parents=True, exist_ok=True)
     patience = PREDECESSOR_SECONDS if place.world_size > 1 else 0.0
-    held.enter_context(only_user_of(directory, wait_seconds=patience))
+    if not held.enter_context(lock(directory, wait_seconds=patience)):
+        raise StorageError(
+            f"another process is training in {directory}; wait for it to end, or stop it"
+        )
 
 
 def _train(

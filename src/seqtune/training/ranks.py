@@ -23,9 +23,9 @@ from typing_extensions import override
 from seqtune.contracts import errors
 from seqtune.contracts.config import TrainingConfig
 from seqtune.contracts.errors import ConfigurationError, SeqtuneError, TrainingError
+from seqtune.contracts.files import write_json
 from seqtune.contracts.work import ALONE, RankPlace
 
-from .files import write_json
 from .memory import out_of_memory_is_infeasible
 from .precision import Device, num_devices_here
 from .quiet import keep_quiet

@@ -15,9 +15,9 @@ from typing_extensions import override
 
 from seqtune.contracts.config import TrainingConfig
 from seqtune.contracts.errors import Interrupted, TrainingError
+from seqtune.contracts.files import atomic_write
 
 from . import states
-from .files import write_whole
 from .ledger import Ledger, Row
 from .loss_watch import LossWatch
 from .signals import StopRequest
@@ -199,7 +199,8 @@ class Recorder(Callback):
 def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
     """Safetensors, complete or not there; tensors that share memory are written as copies."""
     own = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
-    write_whole(path, lambda partial: save_file(own, partial))
+    with atomic_write(path) as partial:
+        save_file(own, partial)
 
 
 def _validation_metrics(trainer: Trainer) -> Row:

@@ -20,10 +20,10 @@ from typing_extensions import override
 
 from seqtune.contracts.config import RunConfig
 from seqtune.contracts.errors import Interrupted
+from seqtune.contracts.files import write_json
 from seqtune.contracts.format import MIB
 from seqtune.contracts.task import TaskSpec, TrainingData
 
-from .files import write_json
 from .ledger import Ledger
 from .loss_watch import LossWatch
 from .memory import PeakMemory

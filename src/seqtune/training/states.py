@@ -19,8 +19,8 @@ import torch
 
 from seqtune.contracts.checkpoint import file_hash
 from seqtune.contracts.errors import ArtifactError
+from seqtune.contracts.files import PARTIAL, publish_file
 
-from .files import PARTIAL, publish
 from .ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def accept(directory: Path, *, num_batches: int, keep: Iterable[str]) -> Path:
     """Name the state that was just written, and drop what no kept state needs."""
     partial = partial_path(directory)
     path = directory / f"state-{num_batches:010d}-{file_hash(partial)[:16]}.ckpt"
-    publish(partial, path)
+    publish_file(partial, path)
     for old in _newest_first(directory)[KEPT:]:
         old.unlink()
     for weights in directory.glob("best-*.safetensors"):

@@ -44,7 +44,7 @@ def test_unknown_word_for_wandb_is_refused_with_its_place() -> None:
 
 
 def test_all_that_is_not_installed_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("tensorboard", "wandb", "kedro_mlflow"):
+    for module in ("tensorboard", "wandb", "mlflow"):
         monkeypatch.setitem(sys.modules, module, None)
 
     with pytest.raises(ConfigurationError) as caught:

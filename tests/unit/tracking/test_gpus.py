@@ -1,42 +1,21 @@
-"""GPUs are looked at through nvidia-smi; here a program of that name says what one would."""
+"""What is written down of the GPUs while a run goes on."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 
-from seqtune.tracking.gpus import GpuWatch, Sample, ask
+from seqtune.contracts.gpus import GpuUse
+from seqtune.tracking import gpus
+from seqtune.tracking.gpus import GpuWatch
 
-TWO_GPUS = "0, GPU-aa, 75, 2048\n1, GPU-bb, [N/A], [N/A]\n2, GPU-cc, 10, 100\n"
-
-
-@pytest.fixture
-def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\ncat <<'END'\n{TWO_GPUS}END\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    return program
+TWO_GPUS = (GpuUse("0", "GPU-aa", 75.0, 2048.0), GpuUse("2", "GPU-cc", 10.0, 100.0))
 
 
-@pytest.mark.usefixtures("nvidia_smi")
-def test_sliced_gpus_that_do_not_tell_are_left_out() -> None:
-    assert [(s.index, s.busy_percent, s.used_mib) for s in ask()] == [
-        ("0", 75.0, 2048.0),
-        ("2", 10.0, 100.0),
-    ]
-
-
-def test_a_driver_that_fails_says_nothing(nvidia_smi: Path) -> None:
-    nvidia_smi.write_text("#!/bin/sh\nexit 9\n")
-
-    assert ask() == []
-
-
-@pytest.mark.usefixtures("nvidia_smi")
-def test_watch_tells_its_news_once() -> None:
+def test_watch_tells_its_news_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "list_gpus", lambda: ("0", "2"))
+    monkeypatch.setattr(gpus, "measure_gpus", lambda: list(TWO_GPUS))
     watch = GpuWatch(every_seconds=60.0)
     watch.start()
     deadline = time.monotonic() + 10
@@ -55,8 +34,8 @@ def test_watch_tells_its_news_once() -> None:
     assert watch.news() == {}
 
 
-def test_without_a_gpu_nothing_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+def test_without_a_gpu_nothing_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "list_gpus", lambda: ())
     watch = GpuWatch(every_seconds=0.01)
     watch.start()
     watch.stop()
@@ -67,7 +46,7 @@ def test_without_a_gpu_nothing_is_watched(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_trial_is_told_of_its_own_gpu_while_it_ran() -> None:
     watch = GpuWatch(0.0)
     watch._samples = [
-        Sample(at, index, f"GPU-{index}", busy, used)
+        (at, GpuUse(index, f"GPU-{index}", busy, used))
         for at, index, busy, used in [
             (90.0, "0", 99.0, 9000.0),  # before it began
             (101.0, "0", 50.0, 2000.0),

@@ -17,7 +17,7 @@ import pytest
 
 from seqtune.tracking import Record, Tracker
 from seqtune.tracking.database import require_writable, under
-from seqtune.tracking.leftovers import PROCESS, end_leftovers, own_process
+from seqtune.tracking.mlflow_run import PROCESS, end_stale_runs, own_process
 from seqtune.tracking.mlflow_sink import MlflowSink, legal
 from seqtune.tracking.quiet import quietly, set_up_quietly
 
@@ -231,7 +231,7 @@ def test_runs_of_dead_processes_are_ended_and_those_of_living_ones_are_not(
         client.set_tag(runs["elsewhere"].id, PROCESS, f"not-{host}:{gone.pid}")
         runs["killed"].sink.log([Record("stage", STAGE)])
 
-        assert end_leftovers(client, runs["own"].experiment) == 1
+        assert end_stale_runs(client, runs["own"].experiment) == 1
 
     assert {name: run.whole().info.status for name, run in runs.items()} == {
         "killed": "KILLED",

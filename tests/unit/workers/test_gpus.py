@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seqtune.workers.gpus import gpu_of, gpus_listed, visible_gpus
-
-TWO = "GPU 0: NVIDIA H100 (UUID: GPU-1)\nGPU 1: NVIDIA H100 (UUID: GPU-2)\n"
-SLICED = (
-    "GPU 0: NVIDIA A100 (UUID: GPU-1)\n"
-    "  MIG 3g.20gb     Device  0: (UUID: MIG-a)\n"
-    "  MIG 3g.20gb     Device  1: (UUID: MIG-b)\n"
-)
+from seqtune.workers.gpus import gpu_of, visible_gpus
 
 
 @pytest.mark.parametrize(
@@ -29,11 +22,10 @@ def test_a_list_that_is_already_given_counts(given: str, expected: tuple[str, ..
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": given}) == expected
 
 
-@pytest.mark.parametrize(
-    ("listing", "expected"), [("", ()), (TWO, ("0", "1")), (SLICED, ("MIG-a", "MIG-b"))]
-)
-def test_else_what_nvidia_smi_lists(listing: str, expected: tuple[str, ...]) -> None:
-    assert gpus_listed(listing) == expected
+def test_else_all_that_the_driver_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqtune.workers.gpus.list_gpus", lambda: ("0", "1"))
+
+    assert visible_gpus({}) == ("0", "1")
 
 
 def test_workers_take_turns() -> None:

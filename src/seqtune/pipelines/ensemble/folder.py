@@ -15,7 +15,7 @@ def write_ensemble(
     folder: Path, manifest: EnsembleManifest, checkpoints: Mapping[str, Path]
 ) -> Path:
     """Fill a new folder; the manifest comes last. `checkpoints` are folders by member."""
-    from seqtune.training.files import write_json
+    from seqtune.contracts.files import write_json
 
     (folder / MEMBERS).mkdir(parents=True)
     for member in manifest.used:

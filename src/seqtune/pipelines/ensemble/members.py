@@ -99,15 +99,6 @@ def stored(store: Path, fingerprint: str) -> Path | None:
     return None
 
 
-def publish(folder: Path, store: Path, fingerprint: str) -> Path:
-    """Move a finished checkpoint into the store; there it is complete or not at all."""
-    target, staged = store / fingerprint, store / f".{fingerprint}.partial"
-    shutil.rmtree(staged, ignore_errors=True)
-    shutil.move(folder, staged)  # a rename, or a copy where scratch is another file system
-    staged.rename(target)
-    return target
-
-
 def _intact(folder: Path) -> Checkpoint | None:
     try:
         checkpoint = open_checkpoint(folder)

@@ -18,9 +18,8 @@ from typing import Any, Protocol
 from seqtune import __version__
 from seqtune.contracts.config import canonical_json
 from seqtune.contracts.errors import ArtifactError
+from seqtune.contracts.files import lock
 from seqtune.contracts.task import Report
-
-from .._locks import locked
 
 TEST, VALID = "test", "valid"
 LOCK = ".lock"
@@ -68,7 +67,7 @@ class TestResults:
 
     def score(self, *, ensemble: str, test: str, evaluate: Evaluate) -> Scored:
         """The stored result of this ensemble (a fingerprint) on a test (a hash), or a new one."""
-        with locked(self.store / LOCK):
+        with lock(self.store / LOCK):
             return self._score(ensemble, test, evaluate)
 
     def _score(self, ensemble: str, test: str, evaluate: Evaluate) -> Scored:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from seqtune.contracts.checkpoint import open_checkpoint
 from seqtune.contracts.errors import Interrupted, SeqtuneError, TrainingError
+from seqtune.contracts.files import publish
 from seqtune.contracts.task import TaskSpec, TrainingData
 from seqtune.contracts.work import Executor, Place, Process, Verdict
 
-from .members import Plan, Planned, publish, stored, trained_versions
+from .members import Plan, Planned, stored, trained_versions
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class TrainMembers:
         except SeqtuneError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise TrainingError(f"{called} ({member.origin}) failed: {error}") from error
-        publish(result.checkpoint, self.store, member.fingerprint)
+        publish(result.checkpoint, self.store / member.fingerprint)
         shutil.rmtree(folder, ignore_errors=True)
         scored = describe_score(self.store / member.fingerprint)
         logger.info("%s: %s, %s, %.0f s", called, member.origin, scored, result.seconds)

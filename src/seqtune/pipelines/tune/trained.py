@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._locks import locked, locked_at_once
+from filelock import ReadWriteLock, Timeout
+
+from seqtune.contracts.files import write_json
 
 if TYPE_CHECKING:
     from seqtune.training import FitResult
@@ -45,14 +47,14 @@ def trained_once(
     Whoever asks while another trains it waits for that. A training that was stopped from outside
     before its end is nobody else's: it is given to who asked for it, and not kept.
     """
-    lock = folder.with_name(f"{folder.name}.lock")
+    lock = _lock(folder)
     made: Trained | None = None
     while made is None or made.checkpoint is not None:
-        with locked(lock, shared=True):
+        with lock.read_lock():
             if (known := _read(folder, is_new=made is not None)) is not None:
                 yield known
                 return
-        with locked(lock):
+        with lock.write_lock():
             if _read(folder, is_new=False) is None:
                 made = _train(folder, train)
     yield made
@@ -79,7 +81,7 @@ def _train(folder: Path, train: Callable[[Path], tuple[FitResult, Mapping[str, f
         "metrics": dict(metrics),
         "history": [dict(row) for row in result.history],
     }
-    _write(folder, kept)
+    write_json(folder / METRICS, kept)
     _forget_older(folder.parent)
     return Trained(result.checkpoint, metrics, result.history, is_new=True)
 
@@ -92,20 +94,18 @@ def _read(folder: Path, *, is_new: bool) -> Trained | None:
     return Trained(folder / kept["checkpoint"], kept["metrics"], kept["history"], is_new=is_new)
 
 
-def _write(folder: Path, values: Mapping[str, Any]) -> None:
-    from seqtune.training.files import write_json
-
-    write_json(folder / METRICS, values)
-
-
 def _forget_older(stage: Path) -> None:
     """Leave the newest; those that somebody is reading stay too."""
     for path in sorted(stage.glob(f"*/{METRICS}"), key=_age)[KEPT:]:
         folder = path.parent
-        with locked_at_once(folder.with_name(f"{folder.name}.lock")) as is_free:
-            if is_free:
-                path.unlink(missing_ok=True)
-                shutil.rmtree(folder, ignore_errors=True)
+        with suppress(Timeout), _lock(folder).write_lock(blocking=False):
+            path.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock(folder: Path) -> ReadWriteLock:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return ReadWriteLock(folder.with_name(f"{folder.name}.lock"), is_singleton=False)
 
 
 def _age(path: Path) -> float:

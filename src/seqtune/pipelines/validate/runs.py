@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from seqtune.contracts.config import RunConfig, ValidateConfig
+from seqtune.contracts.files import atomic_write
 from seqtune.contracts.seeds import derive_seed
 
 Kind = Literal["same", "different"]
@@ -61,9 +62,8 @@ def read_done(folder: Path, run: Planned) -> Done | None:
 
 
 def write_done(folder: Path, done: Done) -> None:
-    partial = folder / f"{done.run.name}.partial"
-    partial.write_text(json.dumps(asdict(done)), encoding="utf-8")
-    partial.replace(folder / f"{done.run.name}.json")
+    with atomic_write(folder / f"{done.run.name}.json") as partial:
+        partial.write_text(json.dumps(asdict(done)), encoding="utf-8")
 
 
 def _seed(config: RunConfig, number: int) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.errors import ArtifactError
+from seqtune.contracts.files import atomic_write
 
 from .faults import check_file, explained
 from .ref import StorageRef, backups_of
@@ -57,17 +58,13 @@ def _copy(file: Path, changed: int) -> Path:
     folder.mkdir(exist_ok=True)
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     target = folder / f"{file.stem}-{moment}{file.suffix}"
-    unfinished = target.with_suffix(".part")
-    try:
+    with atomic_write(target) as partial:
         with (
             closing(sqlite3.connect(file.absolute())) as source,
-            closing(sqlite3.connect(unfinished)) as copy,
+            closing(sqlite3.connect(partial)) as copy,
         ):
             source.backup(copy)
-        os.utime(unfinished, ns=(changed, changed))
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        os.utime(partial, ns=(changed, changed))
     return target
 
 
@@ -79,17 +76,14 @@ def snapshot(ref: StorageRef, study_names: Sequence[str], out: Path) -> Path:
 
     storage = open_storage(ref)
     out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f".{out.name}.part")
-    unfinished.unlink(missing_ok=True)
-    target = create_engine(f"sqlite:///{unfinished}")
     try:
-        with explained(ref), storage.engine.connect() as source, target.begin() as copy:
-            _copy_studies(source, copy, study_names, place=ref.place)
-        target.dispose()
-        unfinished.replace(out)
+        with atomic_write(out) as partial:
+            target = create_engine(f"sqlite:///{partial}")
+            with explained(ref), storage.engine.connect() as source, target.begin() as copy:
+                _copy_studies(source, copy, study_names, place=ref.place)
+            target.dispose()
     finally:
         storage.engine.dispose()
-        unfinished.unlink(missing_ok=True)
     return out
 
 

@@ -6,18 +6,18 @@ folders that are read, once, through Ray's object store, and works below a folde
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from seqtune.contracts.files import lock
 
 from ..sealed import Sealed, seal
 
@@ -79,8 +79,7 @@ class Copy:
     def unpack(self) -> Path:
         """The folder on this node: whoever comes first writes it, all others wait for that."""
         folder = node_folder() / self.key
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with lock(folder.with_name(f"{folder.name}.lock")):
             if not folder.is_dir():
                 _forget_old(folder.parent)
                 self._write(folder)
@@ -121,13 +120,6 @@ def _pieces(path: Path) -> Iterator[Any]:
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             yield ray.put(piece)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _forget_old(base: Path) -> None:

@@ -1,0 +1,99 @@
+"""Files and folders that are complete or not there, and locks that end with their process."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import lock_descriptor
+
+PARTIAL = ".partial"
+POLL_SECONDS = 0.05
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL)
+"""The errors of a file system that has no locks; there everybody goes on."""
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; the file written there gets the name once it is complete."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        yield partial
+        publish_file(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def publish_file(partial: Path, path: Path) -> None:
+    """Rename a file that was written completely, so that it survives a loss of power."""
+    sync(partial)
+    partial.replace(path)
+    sync(path.parent)
+
+
+def publish(made: Path, target: Path) -> None:
+    """Move a finished file or folder to a name that is free, from another file system too."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = target.with_name(f".{target.name}{PARTIAL}")
+    remove(staged)
+    shutil.move(made, staged)
+    staged.rename(target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def lock(path: Path, *, wait_seconds: float = math.inf) -> Iterator[bool]:
+    """Lock a file or a folder; False where another process still holds it after the wait.
+
+    The lock ends with the process, however that ends.
+    """
+    if not path.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield _acquire(descriptor, time.monotonic() + wait_seconds)
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, deadline: float) -> bool:
+    try:
+        while not lock_descriptor(descriptor, blocking=False):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    return True

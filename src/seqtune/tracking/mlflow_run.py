@@ -1,0 +1,139 @@
+"""Begin an MLflow run where `mlflow.yml` says, so that nothing of it can end a run of Kedro."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+from pydantic import ValidationError
+
+from seqtune.contracts.config import Section
+from seqtune.contracts.errors import ConfigurationError
+
+from .database import require_writable, under
+from .mlflow_sink import PARENT, MlflowSink
+from .quiet import quiet_loggers, quietly
+from .tracker import warn
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment
+
+PROCESS = "process"
+"""Tag of a run: `host:pid` of the process that writes it."""
+
+
+class ServerConfig(Section):
+    mlflow_tracking_uri: str
+
+
+class CreateExperimentConfig(Section):
+    artifact_location: str | None = None
+    tags: dict[str, str] | None = None
+
+
+class ExperimentConfig(Section):
+    name: str = "seqtune"
+    create_experiment_kwargs: CreateExperimentConfig = CreateExperimentConfig()
+
+
+class ExperimentSection(Section):
+    experiment: ExperimentConfig = ExperimentConfig()
+
+
+class MlflowConfig(Section):
+    """What `mlflow.yml` says."""
+
+    server: ServerConfig
+    tracking: ExperimentSection = ExperimentSection()
+
+
+def start_mlflow(conf: Mapping[str, Any], *, project: Path, name: str) -> MlflowSink | None:
+    """Begin an MLflow run of that name; None, with a warning, where that cannot be."""
+    try:
+        with quietly():
+            return _start(conf, project, name)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the run is worth more
+        warn("MLflow", error, switch=MlflowSink.switch)
+        if (mlflow := sys.modules.get("mlflow")) is not None:
+            with suppress(Exception):  # MLflow would call the run a success when Python ends
+                mlflow.end_run("FAILED")
+        return None
+
+
+def _start(conf: Mapping[str, Any], project: Path, name: str) -> MlflowSink:
+    config = read_config(conf)
+    uri = under(project, config.server.mlflow_tracking_uri)
+    require_writable(uri)
+    import mlflow
+
+    quiet_loggers()
+    mlflow.set_tracking_uri(uri)
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    experiment_id = open_experiment(client, config.tracking.experiment, project).experiment_id
+    mlflow.set_experiment(experiment_id=experiment_id)
+    run = mlflow.start_run(
+        experiment_id=experiment_id, run_name=name, tags={PROCESS: own_process()}
+    )
+    end_stale_runs(client, experiment_id)
+    return MlflowSink(
+        client, experiment_id=experiment_id, run_id=run.info.run_id, finish=mlflow.end_run
+    )
+
+
+def read_config(conf: Mapping[str, Any]) -> MlflowConfig:
+    try:
+        return MlflowConfig.model_validate(conf)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise ConfigurationError(f"mlflow.yml: {'; '.join(faults)}") from error
+
+
+def open_experiment(client: MlflowClient, config: ExperimentConfig, project: Path) -> Experiment:
+    """The experiment of that name, created or restored where it has to be."""
+    wanted = config.create_experiment_kwargs.artifact_location
+    if wanted and not urlparse(wanted).scheme:
+        wanted = (project / wanted).as_uri()
+    experiment = client.get_experiment_by_name(config.name)
+    if experiment is None:
+        tags: dict[str, Any] | None = config.create_experiment_kwargs.tags
+        return client.get_experiment(client.create_experiment(config.name, wanted, tags))
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    found = experiment.artifact_location
+    if wanted and found != wanted and found.startswith("file:"):  # MLflow keeps absolute paths
+        raise ConfigurationError(
+            f"the experiment {config.name!r} keeps its files in {found}, not in {wanted}: the "
+            "project was moved or copied. Name another one in conf/local/mlflow.yml (tracking: "
+            f"{{experiment: {{name: {config.name}-2}}}}), or remove the tracking folder"
+        )
+    return experiment
+
+
+def own_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def end_stale_runs(client: MlflowClient, experiment_id: str) -> int:
+    """End as KILLED what dead processes of this machine left RUNNING; returns how many runs."""
+    running = client.search_runs([experiment_id], "attributes.status = 'RUNNING'")
+    dead = {run.info.run_id for run in running if _is_dead(run.data.tags.get(PROCESS, ""))}
+    stages = {run.info.run_id for run in running if run.data.tags.get(PARENT) in dead}
+    for run_id in dead | stages:
+        client.set_terminated(run_id, "KILLED")
+    return len(dead)
+
+
+def _is_dead(process: str) -> bool:
+    import psutil
+
+    host, _, number = process.rpartition(":")
+    if host != socket.gethostname() or not number.isdecimal():
+        return False  # of another machine, or of somebody else's making
+    return not psutil.pid_exists(int(number))
