@@ -32,6 +32,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "reproduce": (),
 }
 """Sections in their order, each with the documents of which one must be there."""
+DOCUMENTS = tuple(dict.fromkeys(name for names in SECTIONS.values() for name in names))
 FIGURED = ("quick", "medium", "narrowing", "rerank", "seed", "ensemble")
 """Sections that show the figures, and the tables, whose names begin like theirs."""
 METRICS, EXHIBITS = "metrics", "exhibits"
