@@ -75,6 +75,22 @@ def render(facts: Mapping[str, Any]) -> str:
     )
 
 
+def verify_page(report: Mapping[str, Any]) -> str:
+    """The report of verify_env as a page of its own."""
+    found = {"value": report, "here": True}
+    return (
+        environment()
+        .get_template("verify.html")
+        .render(
+            report=report,
+            value={"verify_report": report},
+            documents={"verify_report": found},
+            style=asset("page.css"),
+            policy=policy(),
+        )
+    )
+
+
 def _placed(drawn: list[Figure], documents: Mapping[str, Any]) -> dict[str, list[Figure]]:
     """Figures by the section that shows them; those of metrics are named by these."""
     placed = {name: [one for one in drawn if _belongs(one.name, name)] for name in FIGURED}
