@@ -92,7 +92,7 @@ def test_a_table_of_numbers_is_a_table(pages: dict[str, str]) -> None:
 
     assert "Label by label" in english(metrics)
     assert re.search(r"<td class=\"n\">12</td><td class=\"n\">0\.5000</td>", metrics)
-    assert "3 more rows stand in the file." in english(metrics)
+    assert "The file has 3 more rows." in english(metrics)
     assert 'class="record"' not in metrics
 
 
