@@ -149,5 +149,7 @@ class RunFacts:
         task, _, last = name.rpartition(".")
         if path := path_of(entry_of(self.catalog, name)):
             pattern = f"*_{last.partition('_')[2]}{path.suffix}"
-            for file in sorted(path.parent.glob(pattern), key=str):
-                yield f"{task}.{file.name.removesuffix(path.suffix)}"
+            names = sorted(
+                file.name.removesuffix(path.suffix) for file in path.parent.glob(pattern)
+            )
+            yield from (f"{task}.{each}" for each in names)

@@ -72,7 +72,7 @@ def test_data_are_counted_in_rows(pages: dict[str, str]) -> None:
     assert "equal texts with different labels" in classify
     assert "every label keeps its proportion in each part" in classify
     assert "Augmentation added 7 rows" in classify
-    assert "A dialogue has 300 characters at the median" in summarize
+    assert "Length of a dialogue in characters: median 300" in summarize
 
 
 def test_metrics_of_any_group_are_shown_with_their_figures(pages: dict[str, str]) -> None:
