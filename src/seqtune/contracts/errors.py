@@ -17,15 +17,41 @@ without a traceback and exits with `exit_code`.
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+PLAIN = (str, int, float, list, tuple, type(None))
+"""Attributes of these types go from one process to another."""
 
 
 class SeqtuneError(Exception):
-    """Base of all errors that a user can act on."""
+    """Base of all errors that a user can act on. Other processes get it whole, as plain values."""
 
     exit_code = 1
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        return from_dict, (to_dict(self),)
+
+
+def to_dict(error: SeqtuneError) -> dict[str, Any]:
+    """An error as plain values: the nearest class of this module, the message, the attributes."""
+    kind = next(kind for kind in type(error).__mro__ if globals().get(kind.__name__) is kind)
+    attributes = {name: value for name, value in vars(error).items() if isinstance(value, PLAIN)}
+    return {"class": kind.__name__, "message": str(error), "attributes": attributes}
+
+
+def from_dict(values: Mapping[str, Any]) -> SeqtuneError:
+    """The error that `to_dict` described, in this process."""
+    kind: type[SeqtuneError] = globals()[values["class"]]
+    error = kind.__new__(kind, values["message"])
+    for name, value in values["attributes"].items():
+        setattr(error, name, tuple(value) if isinstance(value, list) else value)
+    return error
 
 
 class ConfigurationError(SeqtuneError):

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,28 +73,41 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def lock(path: Path, *, wait_seconds: float = math.inf) -> Iterator[bool]:
+def lock(path: Path, *, shared: bool = False, wait_seconds: float = math.inf) -> Iterator[bool]:
     """Lock a file or a folder; False where another process still holds it after the wait.
 
-    The lock ends with the process, however that ends.
+    The lock ends with the process, however that ends. Several may hold it at once if all of them
+    ask for a `shared` one.
     """
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        yield _acquire(descriptor, time.monotonic() + wait_seconds)
+        yield _acquire(descriptor, shared, time.monotonic() + wait_seconds)
     finally:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, deadline: float) -> bool:
+def _acquire(descriptor: int, shared: bool, deadline: float) -> bool:
+    attempt = _share_descriptor if shared else partial(lock_descriptor, blocking=False)
     try:
-        while not lock_descriptor(descriptor, blocking=False):
+        while not attempt(descriptor):
             if time.monotonic() >= deadline:
                 return False
             time.sleep(POLL_SECONDS)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
+    return True
+
+
+def _share_descriptor(descriptor: int) -> bool:
+    """What filelock has over SQLite alone, where no signal interrupts the wait."""
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return True

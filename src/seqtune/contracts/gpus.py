@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
+
+from .format import MIB
 
 
-class GpuUse(NamedTuple):
+@dataclass(frozen=True)
+class GpuUse:
     """How busy and how full a GPU is."""
 
     index: str
@@ -42,7 +46,7 @@ def measure_gpus() -> list[GpuUse]:
             busy = float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
             # of this version `used` is what nvidia-smi shows: without what the driver keeps
             memory = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
-            found.append(GpuUse(str(number), uuid, busy, memory.used / 2**20))
+            found.append(GpuUse(str(number), uuid, busy, memory.used / MIB))
     return found
 
 

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any, NewType
 
 from kedro.io.core import AbstractVersionedDataset, Version, VersionNotFoundError
 
 from seqtune.contracts.errors import ArtifactError, SeqtuneError
 
 from .cache import Cache
-from .object_storage import ObjectStorage, is_remote
-from .places import Bucket, Disk, Place
-
-if TYPE_CHECKING:
-    from kedro_datasets._typing import TablePreview
+from .object_storage import RemotePath, is_remote
+from .places import Bucket, Disk
 
 PREVIEW_ROWS = 20
+TablePreview = NewType("TablePreview", dict[str, Any])
+"""Kedro-Viz draws a preview by the name of its type."""
 
 
 class Artifact(AbstractVersionedDataset[Path, Path]):
@@ -50,12 +49,12 @@ class Artifact(AbstractVersionedDataset[Path, Path]):
         cache: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._place: Place = Disk()
+        self._place: Disk | Bucket = Disk()
         if is_remote(filepath):
-            storage, path = ObjectStorage.at(filepath, credentials=credentials, fs_args=fs_args)
-            fetched = Cache.named(cache, address=storage.address(path))
-            self._place = Bucket(storage, fetched, versioned=version is not None)
-            filepath = path
+            root = RemotePath.at(filepath, credentials=credentials, fs_args=fs_args)
+            fetched = Cache.named(cache, address=str(root))
+            self._place = Bucket(root, fetched, versioned=version is not None)
+            filepath = root.path
         super().__init__(
             filepath=PurePosixPath(filepath),
             version=version,
@@ -94,7 +93,6 @@ class Artifact(AbstractVersionedDataset[Path, Path]):
     def preview(self) -> TablePreview:
         """The first rows of a Parquet or CSV file, for Kedro-Viz."""
         import pandas as pd
-        from kedro_datasets._typing import TablePreview
 
         path = self.load()
         if path.suffix == ".parquet":

@@ -1,33 +1,34 @@
 """Files beyond this machine, by address: s3://, gs://, abfs:// and other clouds that Kedro knows.
 
-fsspec and the backend of a protocol are imported when an address is looked at. Every backend fails
-in words of its own; here they become one clear message, with no credential in it.
+The backend of a protocol is imported when an address is looked at. Every backend fails in words of
+its own; here they become one clear message, with no credential in it.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from glob import has_magic
+from glob import escape, has_magic
 from pathlib import Path, PurePosixPath
 from threading import Thread
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
-from kedro.io.core import get_protocol_and_path
+from fsspec import Callback
 from kedro.utils import CLOUD_PROTOCOLS, PROTOCOL_DELIMITER
+from typing_extensions import override
+from upath.extensions import ProxyUPath
 
 from seqtune.contracts.errors import ConfigurationError, SeqtuneError, StorageError
 from seqtune.contracts.secrets import HIDDEN, is_secret, mask
-
-from .progress import Progress
 
 T = TypeVar("T")
 
 ANSWER_SECONDS = 25.0
 """How long a first answer may take, whatever the backend and its own retries."""
+SCRATCH = "set `scratch` in conf/local/globals.yml to a folder of this machine"
+"""What to do where something has to be here and `data` is not."""
 
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     # s3fs tries a request 5 times and botocore each of these 5 times. Pieces of a large file are
@@ -41,20 +42,13 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 _OF_THIS_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 _PARQUET = (".parquet", ".pq")
-
-
-class Entry(NamedTuple):
-    """One object."""
-
-    path: str
-    """Bucket and key."""
-    num_bytes: int
-    tag: str
-    """Another one as soon as the content is another."""
-
-
-SCRATCH = "set `scratch` in conf/local/globals.yml to a folder of this machine"
-"""What to do where something has to be here and `data` is not."""
+_TAGS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime")
+"""What backends call that which changes with the content."""
+_NEXT_STEP = (
+    "Check the name of the bucket, the endpoint, the network, and the credentials: those of the "
+    "catalog entry (`credentials`, from conf/local/credentials.yml), or where there are none, "
+    "those that the environment gives"
+)
 
 
 def is_remote(address: str) -> bool:
@@ -84,12 +78,17 @@ def is_part(path: PurePosixPath) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class ObjectStorage:
-    """What can be done at addresses of one protocol, with one set of credentials."""
+class RemoteFile(NamedTuple):
+    """One object."""
 
-    protocol: str
-    options: Mapping[str, Any] = field(repr=False)
+    path: RemotePath
+    num_bytes: int
+    tag: str
+    """Another one as soon as the content is another."""
+
+
+class RemotePath(ProxyUPath):
+    """A path in object storage that is looked at anew each time, with errors in our words."""
 
     @classmethod
     def at(
@@ -98,9 +97,8 @@ class ObjectStorage:
         *,
         credentials: Mapping[str, Any] | None = None,
         fs_args: Mapping[str, Any] | None = None,
-    ) -> tuple[ObjectStorage, str]:
-        """The storage of an address, and the path (bucket and key) of it there."""
-        protocol, path = get_protocol_and_path(address)
+    ) -> Self:
+        protocol = address.partition(PROTOCOL_DELIMITER)[0]
         if not is_object_storage(address):
             raise ConfigurationError(
                 f"{mask(address)}: {protocol}:// is no object storage; allowed are paths of this "
@@ -108,105 +106,94 @@ class ObjectStorage:
                 "to one of these"
             )
         options = {**_DEFAULTS.get(protocol, {}), **(fs_args or {}), **(credentials or {})}
-        return cls(protocol, options), path.rstrip("/")
+        return cls(address.rstrip("/"), **options)
 
-    def address(self, path: str) -> str:
-        return f"{self.protocol}{PROTOCOL_DELIMITER}{path}"
+    def beside(self, path: str) -> Self:
+        """The path of that bucket and key, in the same storage."""
+        return type(self)(f"{self.protocol}{PROTOCOL_DELIMITER}{path}", **self.storage_options)
 
-    def find(self, pattern: str) -> list[Entry]:
-        """The object of that very name, the Parquet files of the folder, or what matches."""
-        self._look_anew(pattern)
-        found = self._look(pattern)
-        if found:
-            return self._parts([found])
-        if not has_magic(pattern):
-            return []
-        with self._explained(pattern):
-            matching = self.filesystem().glob(pattern, detail=True)
-        return self._parts(sorted(matching.values(), key=_name))
+    def look(self) -> Mapping[str, Any] | None:
+        """What is there now; None where nothing is."""
+        with self.explained():
+            return _in_time(self._look)
 
-    def exists(self, path: str) -> bool:
-        return self._look(path) is not None
-
-    def names(self, pattern: str) -> list[str]:
-        """Paths that match a pattern, sorted."""
-        self._look_anew(pattern)
-        self._look(pattern)  # whose answer comes in time, or not at all
-        with self._explained(pattern):
-            return sorted(self.filesystem().glob(pattern))
-
-    def read(self, path: str) -> bytes:
-        with self._explained(path):
-            content: bytes = self.filesystem().cat_file(path)
-        return content
-
-    def write(self, path: str, content: bytes) -> None:
-        with self._explained(path):
-            self.filesystem().pipe_file(path, content)
-
-    def remove(self, path: str) -> None:
-        with self._explained(path):
-            self.filesystem().rm_file(path)
-
-    def fetch(self, path: str, to: Path, progress: Progress, *, num_bytes: int) -> None:
-        """Write an object to a file, and see that it is all there."""
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with self._explained(path):
-            self.filesystem().get_file(path, str(to), callback=progress.callback())
-        if (arrived := to.stat().st_size) != num_bytes:
-            raise StorageError(
-                f"{self.address(path)}: {arrived} bytes arrived where {num_bytes} were expected; "
-                "it changed while it was fetched, or was cut off. Run again"
-            )
-
-    def send(self, file: Path, path: str, progress: Progress) -> None:
-        with self._explained(path):
-            self.filesystem().put_file(str(file), path, callback=progress.callback())
-
-    def filesystem(self) -> Any:
-        """That of fsspec, whose errors are those of its backend."""
-        import fsspec
-
-        return fsspec.filesystem(self.protocol, **self.options)
-
-    def _look_anew(self, path: str) -> None:
-        """Forget what was listed before: others write there too."""
-        with self._explained(path):
-            _in_time(lambda: self.filesystem().invalidate_cache())
-
-    def _look(self, path: str) -> Mapping[str, Any] | None:
-        """What is at a path; None where nothing is."""
-        with self._explained(path):
-            try:
-                found: Mapping[str, Any] = _in_time(lambda: self.filesystem().info(path))
-            except FileNotFoundError:
-                self._require_bucket(path)
+    def _look(self) -> Mapping[str, Any] | None:
+        self.fs.invalidate_cache()
+        try:
+            found: Mapping[str, Any] = self.fs.info(self.path)
+        except FileNotFoundError:
+            bucket = self.path.partition("/")[0]
+            if self.fs.exists(bucket):
                 return None
+            raise StorageError(
+                f"{self}: there is no bucket {bucket!r}, or it may not be looked at with these "
+                f"credentials. {_NEXT_STEP}"
+            ) from None
         return found
 
-    def _require_bucket(self, path: str) -> None:
-        bucket = path.partition("/")[0]
-        if not _in_time(lambda: self.filesystem().exists(bucket)):
-            raise StorageError(
-                f"{self.address(path)}: there is no bucket {bucket!r}, or it may not be looked at "
-                f"with these credentials. {_NEXT_STEP}"
-            )
+    def matching(self) -> list[Mapping[str, Any]]:
+        """What matches this path as a pattern now, by name."""
+        self.look()  # whose answer comes in time, or not at all
+        with self.explained():
+            return sorted(self.fs.glob(self.path, detail=True).values(), key=_name)
 
-    def _parts(self, found: Sequence[Mapping[str, Any]]) -> list[Entry]:
-        """The objects found; where there are folders alone, the Parquet files below these."""
-        files = [info for info in found if info["type"] == "file"]
-        if not files:
-            files = [info for folder in found for info in self._below(_name(folder))]
-        return [Entry(_name(info), int(info["size"]), _tag(info)) for info in files]
+    @override
+    def exists(self, **_: Any) -> bool:
+        return self.look() is not None
 
-    def _below(self, folder: str) -> list[Mapping[str, Any]]:
-        with self._explained(folder):
-            found = self.filesystem().find(folder, detail=True).values()
+    @override
+    def glob(self, pattern: str, **_: Any) -> Iterator[Self]:
+        """What matches below this path now, sorted."""
+        for info in self.beside(f"{escape(self.path)}/{pattern}").matching():
+            yield self.beside(_name(info))
+
+    def find(self) -> list[RemoteFile]:
+        """The object of that very name, or what matches; of folders the Parquet files in them."""
+        found = self.look()
+        infos = [found] if found else self.matching() if has_magic(self.path) else []
+        files = [info for info in infos if info["type"] == "file"]
+        files = files or [part for folder in infos for part in self._parts(_name(folder))]
+        return [RemoteFile(self.beside(_name(i)), int(i["size"]), _tag(i)) for i in files]
+
+    def _parts(self, folder: str) -> list[Mapping[str, Any]]:
+        with self.explained():
+            found = self.fs.find(folder, detail=True).values()
         parts = [info for info in found if is_part(PurePosixPath(_name(info)).relative_to(folder))]
         return sorted(parts, key=_name)
 
+    @override
+    def read_bytes(self) -> bytes:
+        with self.explained():
+            return bytes(self.fs.cat_file(self.path))
+
+    @override
+    def read_text(self, encoding: str | None = None, *_: Any, **__: Any) -> str:
+        return self.read_bytes().decode(encoding or "utf-8")
+
+    @override
+    def write_text(self, data: str, encoding: str | None = None, *_: Any, **__: Any) -> int:
+        """All at once: whoever reads meanwhile reads what was there before."""
+        with self.explained():
+            self.fs.pipe_file(self.path, data.encode(encoding or "utf-8"))
+        return len(data)
+
+    def fetch(self, to: Path, progress: Callback, *, num_bytes: int) -> None:
+        """Write the object to a file, and see that it is all there."""
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with self.explained():
+            self.fs.get_file(self.path, str(to), callback=progress)
+        if (arrived := to.stat().st_size) != num_bytes:
+            raise StorageError(
+                f"{self}: {arrived} bytes arrived where {num_bytes} were expected; it changed "
+                "while it was fetched, or was cut off. Run again"
+            )
+
+    def send(self, file: Path, progress: Callback) -> None:
+        with self.explained():
+            self.fs.put_file(str(file), self.path, callback=progress)
+
     @contextmanager
-    def _explained(self, path: str) -> Iterator[None]:
+    def explained(self) -> Iterator[None]:
         """Errors of any backend in our words, but for a missing object and a full disk here."""
         try:
             yield
@@ -214,40 +201,32 @@ class ObjectStorage:
             raise
         except ImportError as error:
             raise ConfigurationError(
-                f"{self.address(path)}: a package for {self.protocol}:// is missing ({error}); "
+                f"{self}: a package for {self.protocol}:// is missing ({error}); "
                 "`pip install 'seqtune[cluster]'` brings the one for s3://, gcsfs is for gs://, "
                 "adlfs for abfs://"
             ) from error
         except TypeError as error:
             raise ConfigurationError(
-                f"{self.address(path)}: what stands in `credentials` and `fs_args` of the catalog "
-                f"entry is not what the backend of {self.protocol}:// takes ({error}); see its "
-                "documentation, or leave it out"
+                f"{self}: what stands in `credentials` and `fs_args` of the catalog entry is not "
+                f"what the backend of {self.protocol}:// takes ({error}); see its documentation, "
+                "or leave it out"
             ) from error
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _OF_THIS_DISK:
                 raise
             raise StorageError(
-                f"{self.address(path)} cannot be read or written: {self._reason(error)}. "
-                f"{_NEXT_STEP}"
+                f"{self} cannot be read or written: {self._reason(error)}. {_NEXT_STEP}"
             ) from error
 
     def _reason(self, error: Exception) -> str:
-        said = mask(str(error))
-        for secret in _secrets(self.options):
-            said = said.replace(secret, HIDDEN)
+        message = mask(str(error))
+        for secret in _secrets(self.storage_options):
+            message = message.replace(secret, HIDDEN)
         if isinstance(error, TimeoutError):
             return f"no answer within {ANSWER_SECONDS:.0f} seconds"
         if isinstance(error, PermissionError):
-            return f"access is refused ({said})"
-        return f"{type(error).__name__}: {said}"
-
-
-_NEXT_STEP = (
-    "Check the name of the bucket, the endpoint, the network, and the credentials: those of the "
-    "catalog entry (`credentials`, from conf/local/credentials.yml), or where there are none, "
-    "those that the environment gives"
-)
+            return f"access is refused ({message})"
+        return f"{type(error).__name__}: {message}"
 
 
 def _name(info: Mapping[str, Any]) -> str:
@@ -255,19 +234,17 @@ def _name(info: Mapping[str, Any]) -> str:
 
 
 def _tag(info: Mapping[str, Any]) -> str:
-    """Backends call it by different names; the size stands beside it in any case."""
-    names = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime")
-    return next((str(info[name]) for name in names if info.get(name)), "")
+    return next((str(info[name]) for name in _TAGS if info.get(name)), "")
 
 
 def _in_time(ask: Callable[[], T]) -> T:
-    """The answer, or a TimeoutError; whoever asked is left behind, in a thread of its own."""
+    """The answer, or a TimeoutError; a call that never ends is left behind in its thread."""
     answer: Future[T] = Future()
 
     def run() -> None:
         try:
             answer.set_result(ask())
-        except BaseException as error:  # noqa: BLE001  # raised again by whoever waits
+        except BaseException as error:  # noqa: BLE001  # raised again where the answer is awaited
             answer.set_exception(error)
 
     Thread(target=run, daemon=True).start()

@@ -4,41 +4,40 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 from typing import Any
+
+from fsspec import Callback
+
+from seqtune.contracts.format import format_size
 
 EVERY_SECONDS = 20.0
 
 logger = logging.getLogger(__name__)
 
 
-class Progress:
+class Progress(Callback):  # type: ignore[misc]  # fsspec has no types
     """How much of how much has come through, over all files of one transfer."""
 
-    def __init__(self, doing: str, *, num_files: int, num_bytes: int) -> None:
+    def __init__(self, doing: str, sizes: Iterable[int]) -> None:
+        sizes = list(sizes)
+        super().__init__(size=sum(sizes))
         self._doing = doing
-        self._num_bytes = num_bytes
-        self._done = 0
-        self._told = time.monotonic()
-        files = "1 file" if num_files == 1 else f"{num_files} files"
-        logger.info("%s: %s, %s", doing, files, spelled(num_bytes))
+        self._before = 0
+        self._reported = time.monotonic()
+        files = "1 file" if len(sizes) == 1 else f"{len(sizes)} files"
+        logger.info("%s: %s, %s", doing, files, format_size(self.size))
 
-    def callback(self) -> Any:
-        """What fsspec tells of one file."""
-        from fsspec import Callback
+    def set_size(self, size: int) -> None:  # noqa: ARG002
+        """The next file begins, which fsspec takes for the whole."""
+        self._before = self.value
 
-        before = self._done
-        return Callback(hooks={"progress": lambda _size, value, **_: self._at(before + value)})
+    def absolute_update(self, value: int) -> None:
+        super().absolute_update(self._before + value)
 
-    def _at(self, done: int) -> None:
-        self._done = done
-        if time.monotonic() - self._told >= EVERY_SECONDS:
-            self._told = time.monotonic()
-            logger.info("%s: %s of %s", self._doing, spelled(done), spelled(self._num_bytes))
-
-
-def spelled(num_bytes: int) -> str:
-    """A size as people say it."""
-    size, units = float(num_bytes), ["bytes", "KiB", "MiB", "GiB", "TiB"]
-    while size >= 1000 and len(units) > 1:
-        size, units = size / 1024, units[1:]
-    return f"{size:.0f} bytes" if units[0] == "bytes" else f"{size:.1f} {units[0]}"
+    def call(self, *_: Any, **__: Any) -> None:
+        if time.monotonic() - self._reported >= EVERY_SECONDS:
+            self._reported = time.monotonic()
+            logger.info(
+                "%s: %s of %s", self._doing, format_size(self.value), format_size(self.size)
+            )

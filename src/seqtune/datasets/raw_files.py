@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
@@ -15,31 +14,8 @@ from seqtune.contracts.errors import DataError
 from seqtune.contracts.secrets import mask
 
 from .cache import Cache
-from .object_storage import Entry, ObjectStorage, is_part, is_remote
+from .object_storage import RemoteFile, RemotePath, is_part, is_remote
 from .progress import Progress
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """An object, and the folder of the cache that is for it alone."""
-
-    entry: Entry
-    folder: Path
-    name: str
-    """Below that folder: bucket and key, which say what it was, partitions included."""
-
-    @classmethod
-    def of(cls, entry: Entry, storage: ObjectStorage, cache: Cache) -> _Wanted:
-        folder = cache.folder_of(storage.address(entry.path), entry.tag, str(entry.num_bytes))
-        parts = (part for part in entry.path.split("/") if part not in ("", ".", ".."))
-        return cls(entry, folder, "/".join(parts))
-
-    @property
-    def place(self) -> Path:
-        return self.folder / self.name
-
-    def fetch(self, storage: ObjectStorage, progress: Progress, to: Path) -> None:
-        storage.fetch(self.entry.path, to / self.name, progress, num_bytes=self.entry.num_bytes)
 
 
 class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
@@ -94,29 +70,27 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
 
     def _is_there(self, pattern: str) -> bool:
         if is_remote(pattern):
-            storage, path = ObjectStorage.at(pattern, **self._options)
-            return bool(storage.find(path))
+            return bool(RemotePath.at(pattern, **self._options).find())
         return bool(_matching(pattern))
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": [mask(each) for each in self._patterns], "optional": self._optional}
 
     def _fetched(self, pattern: str) -> list[Path]:
-        """The files of an address, on this machine."""
-        storage, path = ObjectStorage.at(pattern, **self._options)
+        """The files of an address, on this machine: each in a folder of the cache for it alone."""
         cache = Cache.named(self._cache, address=mask(pattern))
-        wanted = [_Wanted.of(entry, storage, cache) for entry in storage.find(path)]
-        missing = [each for each in wanted if not each.place.exists()]
+        found = {}
+        for file in RemotePath.at(pattern, **self._options).find():
+            folder = cache.folder_of(str(file.path), file.tag, str(file.num_bytes))
+            found[folder, _local_name(file)] = file
+        missing = {key: file for key, file in found.items() if not key[0].joinpath(key[1]).exists()}
         if missing:
-            progress = Progress(
-                f"fetching {mask(pattern)}",
-                num_files=len(missing),
-                num_bytes=sum(each.entry.num_bytes for each in missing),
-            )
-            for each in missing:
-                fetch = partial(each.fetch, storage, progress)
-                cache.fill(each.folder, fetch, num_bytes=each.entry.num_bytes)
-        return [each.place for each in wanted]
+            sizes = [file.num_bytes for file in missing.values()]
+            progress = Progress(f"fetching {mask(pattern)}", sizes)
+            for (folder, name), file in missing.items():
+                fetch = partial(_fetch, file, name, progress)
+                cache.fill(folder, fetch, num_bytes=file.num_bytes)
+        return [folder / name for folder, name in found]
 
     def _missing(self, pattern: str) -> str:
         kind = "no file matches" if has_magic(pattern) else "there is no file"
@@ -128,6 +102,15 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
             f"conf/local/catalog.yml. `{self._sample}` shows the whole chain on generated sample "
             "data."
         )
+
+
+def _local_name(file: RemoteFile) -> str:
+    """Bucket and key, which say what it was, partitions included."""
+    return "/".join(part for part in file.path.path.split("/") if part not in ("", ".", ".."))
+
+
+def _fetch(file: RemoteFile, name: str, progress: Progress, folder: Path) -> None:
+    file.path.fetch(folder / name, progress, num_bytes=file.num_bytes)
 
 
 def _matching(pattern: str) -> list[Path]:

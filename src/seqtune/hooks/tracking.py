@@ -21,7 +21,7 @@ from seqtune.contracts.errors import Interrupted
 from seqtune.contracts.parameters import RUNTIME, TaskParameters
 from seqtune.contracts.resolve import Layer, resolve
 from seqtune.contracts.secrets import masked
-from seqtune.datasets.remote_path import RemotePath
+from seqtune.datasets.remote_path import ArtifactPath
 from seqtune.pipeline_registry import TASKS
 from seqtune.run_report.asked import command_line
 from seqtune.run_report.facts import REPORT, place_of
@@ -85,7 +85,7 @@ class TrackingHooks:
             since=time.time(),
             watch=self._watch,
         )
-        self._tracker.log(Record("run", tags=_tags(run_params)))
+        self._guarded(lambda: self._tracker.log(Record("run", tags=_tags(run_params))))
         self._model_of = _model_of(pipeline) if self._config.log_model else ""
 
     @hook_impl
@@ -116,15 +116,18 @@ class TrackingHooks:
     def _find(self, catalog: DataCatalog, name: str) -> Path | None:
         """Where something is that was saved: of what went to object storage a copy."""
         place = place_of(catalog, name, self._save_version)
-        if not isinstance(place, RemotePath):
+        if place is None or isinstance(place, Path):
             return place
-        if place.is_artifact:
+        if isinstance(place, ArtifactPath):
             return Path(catalog[name].load())  # which is in the cache
         if not place.is_file():
             return None
         if self._copies is None:
             self._copies = TemporaryDirectory(prefix="seqtune-")
-        return place.fetch(Path(self._copies.name) / name)
+        copy = Path(self._copies.name) / name / place.name
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(place.read_bytes())
+        return copy
 
     def _tell(self, node: Node, made: Mapping[str, Any]) -> None:
         assert self._teller is not None  # noqa: S101
@@ -178,9 +181,12 @@ class TrackingHooks:
         if self._config.mlflow:
             from seqtune.tracking.mlflow_run import start_mlflow
 
-            conf, project = self._context.config_loader["mlflow"], Path(self._context.project_path)
-            name = "+".join(run_params["pipeline_names"] or ["__default__"])
-            if (sink := start_mlflow(conf, project=project, name=name)) is not None:
+            sink = start_mlflow(
+                partial(self._context.config_loader.__getitem__, "mlflow"),
+                project=Path(self._context.project_path),
+                name="+".join(run_params.get("pipeline_names") or ["__default__"]),
+            )
+            if sink is not None:
                 sinks.append(sink)
                 self._mlflow_run = sink.run_id
         folder, run = _tracking_folder(self._context), self._save_version

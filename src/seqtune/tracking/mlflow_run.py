@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,11 +54,13 @@ class MlflowConfig(Section):
     tracking: ExperimentSection = ExperimentSection()
 
 
-def start_mlflow(conf: Mapping[str, Any], *, project: Path, name: str) -> MlflowSink | None:
+def start_mlflow(
+    load_conf: Callable[[], Mapping[str, Any]], *, project: Path, name: str
+) -> MlflowSink | None:
     """Begin an MLflow run of that name; None, with a warning, where that cannot be."""
     try:
         with quietly():
-            return _start(conf, project, name)
+            return _start(read_config(load_conf()), project, name)
     except Exception as error:  # noqa: BLE001  # whatever it is, the run is worth more
         warn("MLflow", error, switch=MlflowSink.switch)
         if (mlflow := sys.modules.get("mlflow")) is not None:
@@ -67,8 +69,7 @@ def start_mlflow(conf: Mapping[str, Any], *, project: Path, name: str) -> Mlflow
         return None
 
 
-def _start(conf: Mapping[str, Any], project: Path, name: str) -> MlflowSink:
-    config = read_config(conf)
+def _start(config: MlflowConfig, project: Path, name: str) -> MlflowSink:
     uri = under(project, config.server.mlflow_tracking_uri)
     require_writable(uri)
     import mlflow

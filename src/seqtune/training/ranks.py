@@ -39,8 +39,6 @@ OURS = (AUTO, FSDP)
 SPAWNED = ("ddp_spawn", "ddp_spawn_find_unused_parameters_true")
 LAUNCHED = ("ddp", "ddp_find_unused_parameters_true")
 ERROR_FILE = "error-{rank}.json"
-TOLD = ("signal_number", "constraint", "violation")
-"""What errors carry beside their message, where they do."""
 
 
 def num_ranks(config: TrainingConfig, device: Device) -> int:
@@ -141,9 +139,7 @@ def _write_down_errors(run: Callable[[], None], error_file: Path, config: Traini
         with out_of_memory_is_infeasible(config):
             run()
     except SeqtuneError as error:
-        told = {"class": type(error).__name__, "message": str(error)}
-        told |= {name: getattr(error, name) for name in TOLD if hasattr(error, name)}
-        write_json(error_file, told)
+        write_json(error_file, errors.to_dict(error))
         raise
 
 
@@ -171,10 +167,7 @@ def _require_picklable(trainer: Trainer) -> None:
 
 def _error_of_rank(directory: Path) -> SeqtuneError | None:
     for path in sorted(directory.glob(ERROR_FILE.format(rank="*"))):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        details = {name: told[name] for name in TOLD if name in told}
-        error: SeqtuneError = getattr(errors, told["class"])(told["message"], **details)
-        return error
+        return errors.from_dict(json.loads(path.read_text(encoding="utf-8")))
     return None
 
 

@@ -25,7 +25,6 @@ from typing import Literal, NamedTuple
 
 from typing_extensions import override
 
-from seqtune.contracts import errors
 from seqtune.contracts.errors import Interrupted, SeqtuneError
 from seqtune.contracts.work import Place, Work
 
@@ -42,15 +41,9 @@ class Ended(NamedTuple):
 
     how: Literal["done", "interrupted", "refused", "failed"]
     """refused: a SeqtuneError; failed: any other exception."""
-    error: str = ""
-    """Name of the class in contracts.errors."""
-    message: str = ""
-
-    @classmethod
-    def refused(cls, error: SeqtuneError) -> Ended:
-        """By the nearest class that another process can name: a subclass may be the work's own."""
-        kinds = (kind.__name__ for kind in type(error).__mro__ if hasattr(errors, kind.__name__))
-        return cls("refused", next(kinds), str(error))
+    error: SeqtuneError | None = None
+    traceback: str = ""
+    """Of any other exception."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +94,11 @@ def _attempt(assignment: Assignment, parent: Connection) -> Ended:
         _log_to(parent, level=assignment.log_level)  # after imports that may configure logging
         work(_place(assignment))
     except Interrupted as error:
-        return Ended("interrupted", message=str(error))
+        return Ended("interrupted", error)
     except SeqtuneError as error:
-        return Ended.refused(error)
+        return Ended("refused", error)
     except Exception:  # noqa: BLE001 - reported to the parent, which raises it
-        return Ended("failed", message=traceback.format_exc())
+        return Ended("failed", traceback=traceback.format_exc())
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is left to do takes no time
     return Ended("done")

@@ -14,8 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import FrameType
 
-from seqtune.contracts import errors
-from seqtune.contracts.errors import Interrupted, SeqtuneError, TuningError
+from seqtune.contracts.errors import Interrupted, TuningError
 from seqtune.contracts.work import Foreman, Process
 
 from .child import STOP_SIGNALS, Ended
@@ -246,11 +245,4 @@ def interrupted(number: int) -> Interrupted:
 
 def error_of(ended: Ended, who: str) -> Exception:
     """The error of a worker, as this process can raise it."""
-    if ended.how == "failed":
-        return RuntimeError(f"{who} failed\n{ended.message}")
-    kind = getattr(errors, ended.error)
-    try:
-        error: SeqtuneError = kind(ended.message)
-    except TypeError:  # a class that wants more than a message
-        return SeqtuneError(ended.message)
-    return error
+    return ended.error or RuntimeError(f"{who} failed\n{ended.traceback}")

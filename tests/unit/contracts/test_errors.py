@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import pickle
 import signal
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from seqtune.contracts import errors
 from seqtune.contracts.errors import (
     ConfigurationError,
+    InfeasibleError,
     Interrupted,
     SeqtuneError,
     did_you_mean,
@@ -40,6 +43,29 @@ def test_interruption_ends_with_the_code_of_its_signal() -> None:
     assert Interrupted("stopped", signal_number=signal.SIGTERM).exit_code == 143
     assert Interrupted("stopped", signal_number=signal.SIGINT).exit_code == 130
     assert SeqtuneError().exit_code == 1
+
+
+class OwnError(InfeasibleError):
+    """Of some work: another process may not know it."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigurationError(["first", "second"]),
+        Interrupted("stopped", signal_number=15),
+        InfeasibleError("too large", constraint="memory", violation=3.5),
+        OwnError("too large", constraint="memory", violation=3.5),
+    ],
+)
+def test_another_process_gets_an_error_whole(error: SeqtuneError) -> None:
+    as_json = errors.from_dict(json.loads(json.dumps(errors.to_dict(error))))
+
+    for copy in (as_json, pickle.loads(pickle.dumps(error))):
+        assert isinstance(error, type(copy))
+        assert type(copy).__module__ == errors.__name__
+        assert str(copy) == str(error)
+        assert vars(copy) == vars(error)
 
 
 def test_nearest_name_is_suggested() -> None:

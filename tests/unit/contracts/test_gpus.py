@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.gpus import list_gpus, measure_gpus
+from seqtune.contracts.gpus import GpuUse, list_gpus, measure_gpus
 
 
 class NVMLError(Exception):
@@ -77,7 +77,10 @@ def test_slices_are_listed_where_a_gpu_is_cut(driver: ToyDriver, expected: tuple
 
 @pytest.mark.parametrize("driver", [(0, 2, 0)], indirect=True)
 def test_sliced_gpus_that_do_not_tell_are_left_out(driver: ToyDriver) -> None:
-    assert measure_gpus() == [("0", "GPU-0", 75.0, 2048.0), ("2", "GPU-2", 75.0, 2048.0)]
+    assert measure_gpus() == [
+        GpuUse("0", "GPU-0", 75.0, 2048.0),
+        GpuUse("2", "GPU-2", 75.0, 2048.0),
+    ]
     assert driver.num_open == 0
 
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import ReadWriteLock, Timeout
-
-from seqtune.contracts.files import write_json
+from seqtune.contracts.files import lock, write_json
 
 if TYPE_CHECKING:
     from seqtune.training import FitResult
@@ -47,14 +45,14 @@ def trained_once(
     Whoever asks while another trains it waits for that. A training that was stopped from outside
     before its end is nobody else's: it is given to who asked for it, and not kept.
     """
-    lock = _lock(folder)
+    guard = _lock_of(folder)
     made: Trained | None = None
     while made is None or made.checkpoint is not None:
-        with lock.read_lock():
+        with lock(guard, shared=True):
             if (known := _read(folder, is_new=made is not None)) is not None:
                 yield known
                 return
-        with lock.write_lock():
+        with lock(guard):
             if _read(folder, is_new=False) is None:
                 made = _train(folder, train)
     yield made
@@ -98,14 +96,14 @@ def _forget_older(stage: Path) -> None:
     """Leave the newest; those that somebody is reading stay too."""
     for path in sorted(stage.glob(f"*/{METRICS}"), key=_age)[KEPT:]:
         folder = path.parent
-        with suppress(Timeout), _lock(folder).write_lock(blocking=False):
-            path.unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
+        with lock(_lock_of(folder), wait_seconds=0.0) as is_free:
+            if is_free:
+                path.unlink(missing_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lock(folder: Path) -> ReadWriteLock:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return ReadWriteLock(folder.with_name(f"{folder.name}.lock"), is_singleton=False)
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
 
 
 def _age(path: Path) -> float:

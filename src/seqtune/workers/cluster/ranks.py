@@ -26,7 +26,12 @@ from typing import Any
 
 from typing_extensions import override
 
-from seqtune.contracts.errors import ConfigurationError, Interrupted, SeqtuneError
+from seqtune.contracts.errors import (
+    ConfigurationError,
+    Interrupted,
+    SeqtuneError,
+    TrainingError,
+)
 from seqtune.contracts.work import Process, RankPlace, RankWork, Verdict
 
 from ..child import Ended
@@ -292,17 +297,16 @@ def _verdict(failure: Exception | None) -> Ended:
         return Ended("done")
     ours = as_ours(failure)
     if isinstance(ours, SeqtuneError):
-        return Ended.refused(ours)
+        return Ended("refused", ours)
     if (loss := _loss(failure)) is None:
-        return Ended("failed", message="".join(traceback.format_exception(failure)))
-    return Ended(
-        "refused",
-        "TrainingError",
+        return Ended("failed", traceback="".join(traceback.format_exception(failure)))
+    error = TrainingError(
         "processes of the training were lost, or found no room, more often than it is started "
         f"again ({loss}). The system kills them where memory runs out: take a smaller "
         "training.batch_size, or fewer workers on a node. What was trained is kept, and the same "
-        "command goes on from there",
+        "command goes on from there"
     )
+    return Ended("refused", error)
 
 
 def _loss(failure: Exception) -> str | None:
@@ -341,7 +345,9 @@ def _rank(config: dict[str, Any]) -> None:
         ended = _attempt(order.packed, place)
     if ended is not None:
         ray.get(order.post.end.remote(ended))
-        raise RuntimeError(ended.message)  # so that nobody waits for this rank
+        raise RuntimeError(
+            ended.traceback or str(ended.error)
+        )  # so that nobody waits for this rank
     ray.get(order.post.asked.remote())  # whatever was said before has arrived
 
 
@@ -363,13 +369,13 @@ def _attempt(packed: Packed, place: RankPlace) -> Ended | None:
         work: RankWork = packed.open()
         work(place)
     except Interrupted as error:
-        return Ended("interrupted", message=str(error))
+        return Ended("interrupted", error)
     except SeqtuneError as error:
-        return Ended.refused(error)
+        return Ended("refused", error)
     except RuntimeError:
         raise  # another rank was lost, as torch says it
     except Exception:  # noqa: BLE001 - reported to the driver, which raises it
-        return Ended("failed", message=traceback.format_exc())
+        return Ended("failed", traceback=traceback.format_exc())
     return None
 
 

@@ -108,9 +108,9 @@ class _Maker:
                 self._make = self._packed.open()()
             return Ended("done"), self._make(number)
         except SeqtuneError as error:
-            return Ended.refused(error), None
+            return Ended("refused", error), None
         except Exception:  # noqa: BLE001 - reported to the driver, which raises it
-            return Ended("failed", message=traceback.format_exc()), None
+            return Ended("failed", traceback=traceback.format_exc()), None
 
 
 def _made(
