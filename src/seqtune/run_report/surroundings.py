@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ def surroundings(
     """Everything that somebody needs who wants the same result."""
     used = datasets_used(facts, task)
     return {
-        "versions": {**library_versions(libraries), **_also()},
+        "versions": library_versions((*libraries, *ALSO)),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "git": git_state(root),
@@ -69,13 +68,3 @@ def _git(root: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _also() -> dict[str, str]:
-    found = {}
-    for name in ALSO:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
