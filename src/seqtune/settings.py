@@ -15,7 +15,7 @@ NOT_IMPORTED = ("kedro-telemetry", "kedro-dataset-stats", "pipeline-run-hook")
 
 # The last one is called first at the end of a run: what TrackingHooks keeps must be written then.
 HOOKS = Hooks(
-    *("ParameterHooks", "SummaryHooks", "StartHooks", "TrackingHooks", "ReportHooks"),
+    *("ParameterHooks", "StartHooks", "TrackingHooks", "ReportHooks"),
     instead_of=NOT_IMPORTED,
 )
 

@@ -88,7 +88,7 @@ def test_the_metric_is_the_one_of_the_catalog(
 def test_the_language_can_be_switched_and_is_remembered(page_at: PageAt, url: str) -> None:
     visit = page_at(url)
     page = visit.page
-    assert page.locator("h1").inner_text() == "Report of a run"
+    assert page.locator("h1").inner_text() == "Run report"
 
     page.get_by_role("button", name="한국어").click()
     assert page.locator("h1").inner_text() == "실행 보고서"
@@ -97,7 +97,7 @@ def test_the_language_can_be_switched_and_is_remembered(page_at: PageAt, url: st
     assert page.locator("h1").inner_text() == "실행 보고서"
 
     page.get_by_role("button", name="English").click()
-    assert page.locator("h1").inner_text() == "Report of a run"
+    assert page.locator("h1").inner_text() == "Run report"
     visit.assert_quiet()
 
 
@@ -191,5 +191,5 @@ def test_the_index_leads_to_the_report(
     assert not is_overflowing(visit.page)
 
     visit.page.locator("td.when a").first.click()
-    assert visit.page.locator("h1").inner_text() == "Report of a run"
+    assert visit.page.locator("h1").inner_text() == "Run report"
     visit.assert_quiet()

@@ -24,7 +24,7 @@ FIRST = {"classify": ("tuned", "macro_f1"), "summarize": ("rouge", "rouge_sum")}
 """Group and metric that the report leads with."""
 ALL_DRAWN = """document.querySelectorAll('figure.drawn').length ===
     document.querySelectorAll('figure.drawn[data-done] .main-svg:first-child').length"""
-HEADING = {"en": "Report of a run", "ko": "실행 보고서"}
+HEADING = {"en": "Run report", "ko": "실행 보고서"}
 METRICS = {"en": "Final metrics", "ko": "최종 지표"}
 
 pytestmark = pytest.mark.slow

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 import yaml
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
 
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.hooks.report import ReportHooks, _is_of, _write_or_warn
-from seqtune.run_report import ReportConfig, RunRecord
+from seqtune.run_report import ReportConfig, RunFacts, RunRecord
 from seqtune.run_report.answer import answer
 from seqtune.run_report.asked import changes, command_line
 from seqtune.run_report.discretion import discreet
-from seqtune.run_report.shelf import MOST_ROWS, Shelf, read_table
 from seqtune.run_report.spent import examples
 from seqtune.run_report.surroundings import git_state
+from seqtune.run_report.tables import MOST_ROWS, read_table
 
 ROOT = "/srv/somebody/project"
 
@@ -42,7 +43,7 @@ def test_a_parameter_that_does_not_exist_is_refused_before_the_run() -> None:
     catalog = DataCatalog({"parameters": MemoryDataset({"report": {"enabeld": False}})})
 
     with pytest.raises(ConfigurationError, match=r"report\.enabeld is not a parameter"):
-        ReportHooks().before_pipeline_run(catalog=catalog)
+        ReportHooks().before_pipeline_run(pipeline=Pipeline([]), catalog=catalog)
 
 
 # ---- what was asked --------------------------------------------------------------------------
@@ -82,14 +83,14 @@ def test_the_command_line_is_put_together_again(params: dict[str, Any], line: st
 def test_changed_parameters_are_named_with_the_place_that_set_them(tmp_path: Path) -> None:
     for environment, text in {
         "base": "a: {b: 1, c: 2, d: null}",
-        "local": "a: {b: 1, c: 3}",
+        "local": "{a: {b: 1, c: 3}, other: {c: 3}}",
     }.items():
         folder = tmp_path / "conf" / environment
         folder.mkdir(parents=True)
         (folder / "parameters_a.yml").write_text(text)
     params = {"runtime_params": {"a": {"d": 5}}}
 
-    assert changes(params, conf=tmp_path / "conf") == [
+    assert changes(params, conf=tmp_path / "conf", others={"other"}) == [
         {"key": "a.c", "value": 3, "was": 2, "origin": "conf/local/parameters_a.yml"},
         {"key": "a.d", "value": 5, "was": None, "origin": "--params"},
     ]
@@ -252,17 +253,21 @@ def catalog(tmp_path: Path) -> DataCatalog:
 
 
 def test_the_newest_version_is_read_and_is_not_of_this_run(catalog: DataCatalog) -> None:
-    shelf = Shelf("task", catalog, record(version="v0"))
+    facts = RunFacts(catalog, record(version="v0"))
 
-    assert shelf.document("a_report") == {"value": {"is": "v2"}, "version": "v2", "here": False}
-    assert shelf.document("b_report") is None
-    assert shelf.document("not in the catalog") is None
+    assert facts.document("task.a_report") == {
+        "value": {"is": "v2"},
+        "version": "v2",
+        "here": False,
+    }
+    assert facts.document("task.b_report") is None
+    assert facts.document("not in the catalog") is None
 
 
 def test_a_pinned_version_is_read(catalog: DataCatalog) -> None:
     run = record(version="v3", params={"load_versions": {"task.a_report": "v1"}})
 
-    found = Shelf("task", catalog, run).document("a_report")
+    found = RunFacts(catalog, run).document("task.a_report")
     assert found == {"value": {"is": "v1"}, "version": "v1", "here": False}
 
 
@@ -271,7 +276,7 @@ def test_what_this_run_saved_is_read_though_something_newer_stands_there(
 ) -> None:
     run = record(version="v1", saved={"task.a_report"})
 
-    found = Shelf("task", catalog, run).document("a_report")
+    found = RunFacts(catalog, run).document("task.a_report")
     assert found == {"value": {"is": "v1"}, "version": "v1", "here": True}
 
 
@@ -333,7 +338,7 @@ def test_first_predictions_are_shown_whatever_the_task(
         {"task.predictions": {"type": "pandas.ParquetDataset", "filepath": str(path)}}
     )
 
-    assert examples(Shelf("task", catalog, record())) == shown
+    assert examples(RunFacts(catalog, record()), "task") == shown
 
 
 def test_generating_a_sample_is_nothing_to_report_on() -> None:
@@ -357,7 +362,7 @@ def test_a_report_that_cannot_be_written_is_a_warning(
     catalog = DataCatalog.from_config({"task.run_report": entry})
 
     with caplog.at_level(logging.WARNING):
-        _write_or_warn("task", catalog, record())
+        _write_or_warn(RunFacts(catalog, record()), "task")
 
     assert "the report of task could not be written" in caplog.text
     assert "the run itself is not affected" in caplog.text

@@ -2,57 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kedro.io import DataCatalog
 
-from seqtune.datasets.remote_path import AnyPath, path_of
-from seqtune.summary import Made, print_summary
+from seqtune.datasets.remote_path import AnyPath
+from seqtune.run_report import NodeTime, RunFacts, RunRecord, print_summary
+from seqtune.run_report.facts import kind_of
 
 CATALOG = {
-    "recommend.metrics": {
-        "type": "json.JSONDataset",
-        "filepath": "/d/metrics.json",
-        "versioned": True,
-    },
-    "recommend.checkpoint": {"type": "x", "filepath": "/d/checkpoint", "versioned": True},
-    "scratch": {"type": "x", "filepath": "/d/scratch"},
-    "recommend.quick_history_figure": {
-        "type": "x",
-        "filepath": "/d/quick_history_figure.json",
-        "versioned": True,
-    },
-    "recommend.quick_curves_figure": {
-        "type": "x",
-        "filepath": "/d/quick_curves_figure.json",
-        "versioned": True,
-    },
-    "recommend.resolved_config": {"type": "MemoryDataset"},
+    "{task}.{name}_figure": "/d/{name}_figure.json",
+    "{task}.metrics": "/d/metrics.json",
+    "{task}.checkpoint": "/d/checkpoint",
 }
 
 
-def saved_places(version: str) -> dict[str, AnyPath]:
-    places = {name: path_of(entry, version) for name, entry in CATALOG.items()}
-    return {name: place for name, place in places.items() if place}
+class Facts(RunFacts):
+    """Every report has the headlines it is given; nothing is read."""
+
+    lines: Sequence[str] = ()
+
+    def headline(self, name: str) -> Sequence[str]:
+        return self.lines or [f"{name} went well"] if kind_of(name) == "reports" else ()
 
 
-def test_places_follow_kedros_versions() -> None:
-    places = saved_places("2026-11-21")
-    assert places["recommend.metrics"] == Path("/d/metrics.json/2026-11-21/metrics.json")
-    assert places["scratch"] == Path("/d/scratch")
+class Placed(Facts):
+    """All outputs are files of one folder."""
+
+    folder = "/d"
+
+    def saved_places(self) -> dict[str, AnyPath]:
+        return {
+            name: Path(f"{self.folder}/{name}") for node in self.run.nodes for name in node.outputs
+        }
+
+
+def facts_of(
+    nodes: dict[str, list[str]], *, kind: type[Facts] = Facts, env: str | None = None, **more: Any
+) -> Facts:
+    entry = {"type": "json.JSONDataset", "versioned": True}
+    entries = {name: {**entry, "filepath": path} for name, path in CATALOG.items()}
+    run = RunRecord(
+        version="v1",
+        started=datetime(2026, 11, 21, tzinfo=UTC),
+        params={"env": env},
+        nodes=[NodeTime(node, 0.1, outputs) for node, outputs in nodes.items()],
+        **{"seconds": 1.0, **more},
+    )
+    return kind(DataCatalog.from_config(entries), run)
 
 
 def say(
-    capsys: pytest.CaptureFixture[str], nodes: dict[str, list[str]], **settings: Any
+    capsys: pytest.CaptureFixture[str],
+    nodes: dict[str, list[str]],
+    *,
+    pages: Sequence[Path] = (),
+    **settings: Any,
 ) -> list[str]:
     """The lines of a summary; every report has the headline `<name> went well`."""
-    print_summary(
-        [Made(node, outputs) for node, outputs in nodes.items()],
-        saved_places("v1"),
-        load=lambda name: {"headline": [f"{name} went well"]},
-        **settings,
-    )
+    print_summary(facts_of(nodes, **settings), pages=pages)
     return capsys.readouterr().out.splitlines()
 
 
@@ -69,13 +81,13 @@ def test_a_run_ends_with_what_was_found_and_made_and_the_next_step(
     assert "evaluate  recommend.metrics went well" in lines
     assert "checkpoint  /d/checkpoint/v1/checkpoint" in lines
     assert not any("resolved_config" in line for line in lines)
-    assert "kedro run --env sample --pipeline predict" in lines[-1]
+    assert "kedro run --env sample --pipeline recommend.predict" in lines[-1]
 
 
 def test_it_opens_with_the_report_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     nodes = {"recommend.train": ["recommend.checkpoint"]}
-    lines = say(capsys, nodes, page=Path("/d/run_report.html"))
-    assert lines[1:3] == ["Done.", "report  /d/run_report.html (open it in a browser)"]
+    lines = say(capsys, nodes, pages=[Path("/d/run_report.html")])
+    assert lines[1:3] == ["Done in 1 s.", "report  /d/run_report.html (open it in a browser)"]
 
 
 def test_what_nobody_opens_by_hand_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,13 +102,12 @@ def test_a_run_that_made_reports_alone_names_them(capsys: pytest.CaptureFixture[
     assert "metrics  /d/metrics.json/v1/metrics.json" in lines
 
 
-def test_lines_of_one_part_stand_under_its_name_once(capsys: pytest.CaptureFixture[str]) -> None:
-    print_summary(
-        [Made("recommend.tune.tune_quick", ["recommend.metrics"])],
-        saved_places("v1"),
-        load=lambda _: {"headline": ["quick: 4 complete", "quick: best 0.5"]},
-    )
-    lines = capsys.readouterr().out.splitlines()
+def test_lines_of_one_part_stand_under_its_name_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Facts, "lines", ["quick: 4 complete", "quick: best 0.5"])
+    nodes = {"recommend.tune.tune_quick": ["recommend.metrics"]}
+    lines = say(capsys, nodes)
     assert "quick  4 complete" in lines
     assert "       best 0.5" in lines
 
@@ -105,13 +116,12 @@ def test_a_run_that_saved_nothing_prints_nothing(capsys: pytest.CaptureFixture[s
     assert say(capsys, {"recommend.resolve_config": ["recommend.resolved_config"]}) == []
 
 
-def test_nothing_of_the_users_is_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    print_summary(
-        [Made("recommend.evaluate", ["recommend.metrics"])],
-        saved_places("v1"),
-        load=lambda _: {"headline": ["item [bold]Alien[/bold] [/oops]"]},
-    )
-    assert "item [bold]Alien[/bold] [/oops]" in capsys.readouterr().out
+def test_nothing_of_the_users_is_read_as_markup(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Facts, "lines", ["item [bold]Alien[/bold] [/oops]"])
+    lines = say(capsys, {"recommend.evaluate": ["recommend.metrics"]})
+    assert "evaluate  item [bold]Alien[/bold] [/oops]" in lines
 
 
 @pytest.mark.parametrize("env", [None, "local"])
@@ -126,19 +136,15 @@ def step_after(
     capsys: pytest.CaptureFixture[str], *names: str, env: str | None = None, folder: str = "/d"
 ) -> str:
     """The last line of a run that made these."""
-    print_summary(
-        [Made("some.node", names)],
-        {name: Path(f"{folder}/{name}") for name in names},
-        load=lambda _: {},
-        env=env,
-    )
+    kind = type("Placed", (Placed,), {"folder": folder})
+    print_summary(facts_of({"some.node": list(names)}, kind=kind, env=env))
     return capsys.readouterr().out.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
     ("made", "step"),
     [
-        ("recommend.ingest_report", "Next: kedro run --pipeline split"),
+        ("recommend.ingest_report", "Next: kedro run --pipeline recommend.split"),
         ("classify.ingest_report", "Next: kedro run --pipeline classify.split"),
         (
             "summarize.checkpoint",
@@ -148,13 +154,13 @@ def step_after(
         ("classify.dry_run_report", "Next: kedro run --pipeline classify"),
         (
             "classify.predictions",
-            "Next: put your own data in data/01_raw/classify and give "
+            "Next: put your own data in data/01_raw/classify and run "
             "`kedro run --pipeline classify`; parameters: conf/base/parameters_classify.yml",
         ),
         (
             "recommend.predictions",
-            "Next: put your own data in data/01_raw/recommend and give `kedro run`; "
-            "parameters: conf/base/parameters_recommend.yml",
+            "Next: put your own data in data/01_raw/recommend and run "
+            "`kedro run --pipeline recommend`; parameters: conf/base/parameters_recommend.yml",
         ),
     ],
 )
@@ -174,7 +180,11 @@ def test_the_environment_is_kept_in_every_command(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("made", "folder", "step"),
     [
-        ("sample_interactions", "data/sample/01_raw/recommend", "kedro run --env sample"),
+        (
+            "sample_interactions",
+            "data/sample/01_raw/recommend",
+            "kedro run --env sample --pipeline recommend",
+        ),
         (
             "sample_texts",
             "data/sample/01_raw/classify",

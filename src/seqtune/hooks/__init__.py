@@ -14,16 +14,14 @@ if TYPE_CHECKING:
     from .parameters import ParameterHooks
     from .report import ReportHooks
     from .start import StartHooks
-    from .summary import SummaryHooks
     from .tracking import TrackingHooks
 
-__all__ = ["ParameterHooks", "ReportHooks", "StartHooks", "SummaryHooks", "TrackingHooks"]
+__all__ = ["ParameterHooks", "ReportHooks", "StartHooks", "TrackingHooks"]
 
 MODULES = {
     "ParameterHooks": ".parameters",
     "ReportHooks": ".report",
     "StartHooks": ".start",
-    "SummaryHooks": ".summary",
     "TrackingHooks": ".tracking",
 }
 

@@ -1,10 +1,10 @@
-"""A run that made something of a task ends with a page about it."""
+"""What a person sees of a run: where it is, a page about it, and a summary at its end."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +14,17 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from seqtune.contracts.resolve import flatten, validated
+from seqtune.datasets.remote_path import AnyPath
 from seqtune.pipeline_registry import TASKS
-from seqtune.run_report import Failure, ReportConfig, RunRecord, write_report
-from seqtune.run_report.record import NodeTime
+from seqtune.run_report import (
+    Failure,
+    NodeTime,
+    ReportConfig,
+    RunFacts,
+    RunRecord,
+    print_summary,
+    write_report,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +32,8 @@ GROUP = "report"
 
 
 class ReportHooks:
-    """Times the nodes, and writes the report when the run ends, well or not.
-
-    pluggy calls the hooks that were registered last first: this one stands after the summary in
-    `settings.HOOKS`, so that the page is there when the summary names it.
-    """
+    """Names and times the nodes, writes the report when the run ends, well or not, and prints the
+    summary after all other hooks."""
 
     def __init__(self) -> None:
         self._version = ""
@@ -42,25 +47,28 @@ class ReportHooks:
         self._loaded: set[str] = set()
         self._saved: set[str] = set()
         self._failed = ""
+        self._num_nodes = 0
 
     @hook_impl
     def after_catalog_created(self, save_version: str) -> None:
         self._version = save_version
 
     @hook_impl
-    def before_pipeline_run(self, catalog: DataCatalog) -> None:
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         values: Mapping[str, Any] = catalog["parameters"].load().get(GROUP) or {}
         self._is_enabled = validated(ReportConfig, dict(flatten(values)), {}, root=GROUP).enabled
         self._start()
+        self._num_nodes = len(pipeline.nodes)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
         self._began[node.name] = time.monotonic()
+        logger.info("[%d/%d] %s", len(self._began), self._num_nodes, node.name)
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
         began = self._began.get(node.name, self._clock)
-        self._nodes.append(NodeTime(node.name, time.monotonic() - began))
+        self._nodes.append(NodeTime(node.name, time.monotonic() - began, node.outputs))
 
     @hook_impl
     def on_node_error(self, node: Node) -> None:
@@ -74,11 +82,14 @@ class ReportHooks:
     def after_dataset_saved(self, dataset_name: str) -> None:
         self._saved.add(dataset_name)
 
-    @hook_impl
+    @hook_impl(wrapper=True)
     def after_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
-    ) -> None:
-        self._write(run_params, pipeline, catalog)
+    ) -> Iterator[None]:
+        facts = self._facts(run_params, catalog)
+        pages = self._write(facts, pipeline)  # before the other hooks: loggers keep the page
+        yield
+        print_summary(facts, pages=pages)
 
     @hook_impl
     def on_pipeline_error(
@@ -86,22 +97,12 @@ class ReportHooks:
     ) -> None:
         if self._saved:
             failure = Failure(type(error).__name__, str(error), self._failed)
-            self._write(run_params, pipeline, catalog, failure)
+            self._write(self._facts(run_params, catalog, failure), pipeline)
 
-    def _write(
-        self,
-        run_params: dict[str, Any],
-        pipeline: Pipeline,
-        catalog: DataCatalog,
-        failure: Failure | None = None,
-    ) -> None:
-        names = [node.name for node in pipeline.nodes]
-        for task in TASKS:
-            if self._is_enabled and any(_is_of(task.name, name) for name in names):
-                _write_or_warn(task.name, catalog, self._record(run_params, failure))
-
-    def _record(self, run_params: dict[str, Any], failure: Failure | None) -> RunRecord:
-        return RunRecord(
+    def _facts(
+        self, run_params: dict[str, Any], catalog: DataCatalog, failure: Failure | None = None
+    ) -> RunFacts:
+        run = RunRecord(
             version=self._version,
             started=self._started,
             seconds=time.monotonic() - self._clock,
@@ -111,6 +112,14 @@ class ReportHooks:
             saved=frozenset(self._saved),
             failure=failure,
         )
+        return RunFacts(catalog, run, tasks=[task.name for task in TASKS])
+
+    def _write(self, facts: RunFacts, pipeline: Pipeline) -> list[AnyPath]:
+        """The page of every task that the run worked on."""
+        nodes = [node.name for node in pipeline.nodes] if self._is_enabled else []
+        tasks = [task for task in facts.tasks if any(_is_of(task, node) for node in nodes)]
+        pages = [_write_or_warn(facts, task) for task in tasks]
+        return [page for page in pages if page and page.is_file()]
 
 
 def _is_of(task: str, node: str) -> bool:
@@ -118,9 +127,9 @@ def _is_of(task: str, node: str) -> bool:
     return node.startswith(f"{task}.") and not node.startswith(f"{task}.sample")
 
 
-def _write_or_warn(task: str, catalog: DataCatalog, run: RunRecord) -> None:
+def _write_or_warn(facts: RunFacts, task: str) -> AnyPath | None:
     try:
-        page = write_report(task, catalog, run)
+        return write_report(facts, task)
     except Exception as error:  # a report is never worth a run
         logger.warning(
             "the report of %s could not be written (%s: %s); the run itself is not affected",
@@ -129,5 +138,4 @@ def _write_or_warn(task: str, catalog: DataCatalog, run: RunRecord) -> None:
             error,
         )
         logger.debug("the error in full", exc_info=error)
-    else:
-        logger.debug("report: %s", page)
+    return None

@@ -24,14 +24,12 @@ from seqtune.contracts.secrets import masked
 from seqtune.datasets.remote_path import ArtifactPath
 from seqtune.pipeline_registry import TASKS
 from seqtune.run_report.asked import command_line
-from seqtune.summary import PAGE
+from seqtune.run_report.facts import REPORT, place_of
+from seqtune.run_report.tracking_records import Goal, RecordBuilder, stage_of
 from seqtune.tracking import Record, Sink, Tracker, TrackingConfig, choose, require_installed
 from seqtune.tracking.gpus import GpuWatch
 from seqtune.tracking.quiet import quietly, set_up_quietly
 from seqtune.tracking.records import End
-
-from ._places import place_of
-from ._told import Goal, Teller, stage_of
 
 FOLDER = "09_tracking"
 ROOT = "tracking"
@@ -50,7 +48,7 @@ class TrackingHooks:
         self._tracker = Tracker()
         self._config = TrackingConfig()
         self._watch = GpuWatch(0.0)
-        self._teller: Teller | None = None
+        self._teller: RecordBuilder | None = None
         self._copies: TemporaryDirectory[str] | None = None
         self._made: dict[str, dict[str, Any]] = {}
         self._model_of = ""
@@ -81,7 +79,7 @@ class TrackingHooks:
         atexit.register(self._left_behind)
         self._watch = GpuWatch(self._config.gpu_every_seconds)
         self._watch.start()
-        self._teller = Teller(
+        self._teller = RecordBuilder(
             place=partial(self._find, catalog),
             goals=_goals(pipeline, catalog),
             since=time.time(),
@@ -144,7 +142,7 @@ class TrackingHooks:
     def _pages(self) -> list[Record]:
         """The report of the run, which its own hook has just written."""
         assert self._teller is not None  # noqa: S101
-        names = [f"{task.name}.{PAGE}" for task in TASKS]
+        names = [f"{task.name}.{REPORT}" for task in TASKS]
         places = [place for name in names if (place := self._teller.place(name))]
         return [Record("run", files={"report": [p]}) for p in places if p.exists()]
 

@@ -1,10 +1,20 @@
-"""The report of a run: facts gathered from the catalog, drawn by `reporting.page`, and its index.
+"""What is told of a run: its page, the index of all pages, the last lines in the terminal, and the
+records of loggers. All of it is read from `RunFacts`.
 
-Nothing here knows what a film is, and nothing here reads credentials or environment variables.
+Nothing here depends on what a task is about, and nothing reads credentials or the environment.
 """
 
 from .config import ReportConfig
-from .record import Failure, RunRecord
-from .write import report_dataset, write_report
+from .facts import Failure, NodeTime, RunFacts, RunRecord
+from .summary import print_summary
+from .write import write_report
 
-__all__ = ["Failure", "ReportConfig", "RunRecord", "report_dataset", "write_report"]
+__all__ = [
+    "Failure",
+    "NodeTime",
+    "ReportConfig",
+    "RunFacts",
+    "RunRecord",
+    "print_summary",
+    "write_report",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from seqtune.contracts.resolve import flatten
 
 LISTS = ("tags", "from_nodes", "to_nodes", "node_names", "from_inputs", "to_outputs", "namespaces")
 OPTIONS = {"node_names": "--nodes"}
-OF_NO_TASK = ("sample.",)
 
 
 def command_line(params: Mapping[str, Any]) -> str:
@@ -56,8 +55,11 @@ def _typed(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def changes(params: Mapping[str, Any], *, conf: Path) -> list[dict[str, Any]]:
-    """Parameters whose value is not that of conf/base, and the place that set each."""
+def changes(
+    params: Mapping[str, Any], *, conf: Path, others: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Parameters whose value is not that of conf/base, and the place that set each; without those
+    of `others`, which do not concern the task."""
     base = _written(conf, "base")
     layers = list(_written(conf, params.get("env") or "local").items())
     layers += [
@@ -66,7 +68,7 @@ def changes(params: Mapping[str, Any], *, conf: Path) -> list[dict[str, Any]]:
     return [
         {"key": key, "value": value, "was": base.get(key, (None, ""))[0], "origin": origin}
         for key, (value, origin) in dict(layers).items()
-        if (key not in base or base[key][0] != value) and not key.startswith(OF_NO_TASK)
+        if (key not in base or base[key][0] != value) and key.partition(".")[0] not in others
     ]
 
 

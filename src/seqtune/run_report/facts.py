@@ -1,120 +1,155 @@
-"""Everything that the page of a run is made of, as plain values."""
+"""What a run saved, and what was there before: for the page, the terminal and the loggers."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from seqtune.contracts.checkpoint import HISTORY, MANIFEST
-from seqtune.contracts.ensemble import MANIFEST as ENSEMBLE_MANIFEST
+from kedro.io import DataCatalog
+from kedro.io.core import Version
 
-from .answer import answer
-from .asked import changes, command_line
-from .discretion import discreet, discreet_text
-from .record import RunRecord
-from .shelf import Shelf, read_json, read_table
-from .spent import examples, spent
-from .surroundings import surroundings
+from seqtune.datasets.remote_path import AnyPath, path_of
 
-DOCUMENTS = (
-    "ingest_report",
-    "split_report",
-    "dry_run_report",
-    "verify_report",
-    "tune_test_report",
-    "tune_quick_report",
-    "quick_analysis",
-    "narrowing_report",
-    "tune_medium_report",
-    "medium_analysis",
-    "rerank_report",
-    "best_config",
-    "robust_config",
-    "best_config_report",
-    "tune_seed_report",
-    "config",
-    "metrics",
-    "validate_report",
-    "ensemble_report",
-    "ensemble_metrics",
-    "predict_report",
-)
+REPORT = "run_report"
+"""The dataset of the page, of every task."""
+KINDS = {
+    "_report": "reports",
+    "_analysis": "reports",
+    "metrics": "reports",
+    "_figure": "figures",
+    "_table": "tables",
+    "_page": "pages",
+    "_config": "configuration",
+    "config": "configuration",
+    "_configs": "configuration",
+    "_space": "configuration",
+    "_trials": "trials",
+}
+"""What a dataset holds, by how its name ends; the others are too large, or are no news."""
 
 
-def gather(shelf: Shelf) -> dict[str, Any]:
-    """The facts of a run, newest that exists, each with its version and whether it is of this run.
+def kind_of(name: str) -> str | None:
+    return next((kind for ending, kind in KINDS.items() if name.endswith(ending)), None)
 
-    The project's own path and whatever looks like a secret is taken out of all of it.
+
+class NodeTime(NamedTuple):
+    """How long a node took, its inputs and outputs included, and what it made."""
+
+    name: str
+    seconds: float
+    outputs: Sequence[str] = ()
+
+
+class Failure(NamedTuple):
+    """What ended a run early."""
+
+    kind: str
+    message: str
+    node: str = ""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One `kedro run`, as its hooks saw it."""
+
+    version: str
+    """The version under which it saved."""
+    started: datetime
+    seconds: float
+    params: Mapping[str, Any]
+    """Kedro's `run_params`: what was asked for."""
+    nodes: Sequence[NodeTime] = ()
+    loaded: Collection[str] = ()
+    saved: Collection[str] = ()
+    failure: Failure | None = None
+
+
+class Found(NamedTuple):
+    """One version of one dataset."""
+
+    path: AnyPath
+    version: str | None
+    """None: the dataset keeps no versions."""
+    here: bool
+    """Whether this run made it."""
+
+    def origin(self) -> dict[str, Any]:
+        return {"version": self.version, "here": self.here}
+
+
+def entry_of(catalog: DataCatalog, name: str) -> Mapping[str, Any]:
+    """The entry of a dataset that is a file or a folder; empty for any other."""
+    resolver = catalog.config_resolver
+    if name not in resolver.config and resolver.match_dataset_pattern(name) is None:
+        return {}
+    entry: Mapping[str, Any] = resolver.resolve_pattern(name)
+    return entry if path_of(entry) else {}
+
+
+def place_of(catalog: DataCatalog, name: str, version: str) -> AnyPath | None:
+    """The file or folder of a dataset in one version; None for one in memory."""
+    return path_of(entry_of(catalog, name), version)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The datasets of the catalog in the version that counts for a run: its own, the one it was
+    told to read, or the newest.
+
+    Versions are looked up by path: asking the dataset would import its class, Plotly among them.
     """
-    run = shelf.run
-    root = Path(run.params.get("project_path") or ".")
-    documents = {name: found for name in DOCUMENTS if (found := shelf.document(name))}
-    documents |= _folders(shelf)
-    facts = {
-        "task": shelf.task,
-        "version": run.version,
-        "started": run.started.isoformat(timespec="seconds"),
-        "seconds": run.seconds,
-        "status": "failed" if run.failure else "finished",
-        "error": run.failure._asdict() if run.failure else None,
-        "asked": _asked(run, root),
-        "documents": documents,
-        "answer": answer({name: found["value"] for name, found in documents.items()}),
-        "spent": spent(shelf, documents),
-        "examples": examples(shelf),
-        "tables": _tables(shelf),
-        "nodes": [node._asdict() for node in run.nodes],
-        "reproduce": surroundings(shelf, root=root, libraries=_libraries(documents)),
-    }
-    hidden: dict[str, Any] = discreet(facts, root=str(root))
-    return {**hidden, "figures": _figures(shelf, root=str(root))}
 
+    catalog: DataCatalog
+    run: RunRecord
+    tasks: Collection[str] = ()
+    """All that there are."""
 
-def _asked(run: RunRecord, root: Path) -> dict[str, Any]:
-    return {
-        "command": command_line(run.params),
-        "pipelines": list(run.params.get("pipeline_names") or ["__default__"]),
-        "env": run.params.get("env") or "local",
-        "changes": changes(run.params, conf=root / "conf"),
-    }
+    def find(self, name: str) -> Found | None:
+        """Where a dataset is, if it is there."""
+        entry, here = entry_of(self.catalog, name), name in self.run.saved
+        path = path_of(entry)
+        if path is None:
+            return None
+        version = self._version(name, path, here=here) if entry.get("versioned") else None
+        found = path_of(entry, version)
+        return Found(found, version, here) if found and found.exists() else None
 
+    def _version(self, name: str, path: AnyPath, *, here: bool) -> str:
+        if here:
+            return self.run.version
+        if pinned := (self.run.params.get("load_versions") or {}).get(name):
+            return str(pinned)
+        return max((each.parent.name for each in path.glob(f"*/{path.name}")), default="none")
 
-def _folders(shelf: Shelf) -> dict[str, dict[str, Any]]:
-    """What stands in the folders of the checkpoint and the ensemble, without any weights."""
-    read = {}
-    for name, files in (
-        ("checkpoint", {"manifest": MANIFEST, "history": HISTORY}),
-        ("ensemble", {"manifest": ENSEMBLE_MANIFEST}),
-    ):
-        found = shelf.find(name)
-        if found and found.path.is_dir():
-            value = {key: read_json(found.path / file) for key, file in files.items()}
-            read[name] = {"value": value, **found.said()}
-    return read
+    def document(self, name: str) -> dict[str, Any] | None:
+        """`{"value": .., "version": .., "here": ..}`; None where there is none."""
+        found = self.find(name)
+        if found is None:
+            return None
+        version = Version(found.version, None) if found.version else None
+        dataset = self.catalog.get(name, version=version)
+        value = dataset.load() if dataset else None
+        return None if value is None else {"value": value, **found.origin()}
 
+    def saved_places(self) -> dict[str, AnyPath]:
+        """The files and folders that the nodes of this run saved, in their order."""
+        names = [name for node in self.run.nodes for name in node.outputs]
+        places = {name: place_of(self.catalog, name, self.run.version) for name in names}
+        return {name: place for name, place in places.items() if place}
 
-def _tables(shelf: Shelf) -> dict[str, dict[str, Any]]:
-    """The rows of every table, numbers as numbers."""
-    tables = {}
-    for name in shelf.files_like("any_table"):
-        found = shelf.find(name)
-        if found and found.path.is_file():
-            tables[name.removesuffix("_table")] = {**read_table(found.path), **found.said()}
-    return tables
+    def headline(self, name: str) -> Sequence[str]:
+        """What a report says of itself in a few lines."""
+        value = (self.document(name) or {}).get("value") if kind_of(name) == "reports" else None
+        return value.get("headline", ()) if isinstance(value, Mapping) else ()
 
-
-def _libraries(documents: dict[str, dict[str, Any]]) -> tuple[str, ...]:
-    """Those that the task itself depends on, as its checkpoint says."""
-    value = (documents.get("checkpoint") or {}).get("value") or {}
-    return tuple((value.get("manifest") or {}).get("versions") or ())
-
-
-def _figures(shelf: Shelf, *, root: str) -> dict[str, dict[str, Any]]:
-    """The JSON of every figure, as text: it is not looked into here."""
-    figures = {}
-    for name in shelf.files_like("any_figure"):
-        found = shelf.find(name)
-        if found and found.path.is_file():
-            text = discreet_text(found.path.read_text(encoding="utf-8"), root=root)
-            figures[name.removesuffix("_figure")] = {"json": text, **found.said()}
-    return figures
+    def names_like(self, name: str) -> Iterator[str]:
+        """Names of a task's datasets in the same folder that end like this one (`x_figure`)."""
+        task, _, last = name.rpartition(".")
+        if path := path_of(entry_of(self.catalog, name)):
+            pattern = f"*_{last.partition('_')[2]}{path.suffix}"
+            names = sorted(
+                file.name.removesuffix(path.suffix) for file in path.parent.glob(pattern)
+            )
+            yield from (f"{task}.{each}" for each in names)

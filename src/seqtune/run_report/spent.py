@@ -6,23 +6,24 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from seqtune.contracts.format import shorten
 from seqtune.datasets.remote_path import AnyPath
 
-from .shelf import Shelf
+from .facts import RunFacts
 
 STAGES = ("test", "quick", "medium", "seed")
 LONGEST = 160
 """Characters of a text that is answered."""
 
 
-def spent(shelf: Shelf, documents: Mapping[str, Any]) -> list[dict[str, Any]]:
+def spent(facts: RunFacts, task: str, documents: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row for each stage that trained something; re-ranking has no table of its own."""
     rows = []
     for stage in STAGES:
-        found = shelf.find(f"{stage}_trials")
-        totals = _totals(found.path) if found and found.path.exists() else None
+        found = facts.find(f"{task}.{stage}_trials")
+        totals = _totals(found.path) if found else None
         if found and totals and totals["trials"]:
-            rows.append({"stage": stage, **totals, **found.said()})
+            rows.append({"stage": stage, **totals, **found.origin()})
     reranked = documents.get("rerank_report") or {}
     trained = [row.get("num") or 0 for row in reranked.get("value", {}).get("rows", ())]
     if trained:
@@ -46,9 +47,9 @@ def _totals(path: AnyPath) -> dict[str, Any]:
     }
 
 
-def examples(shelf: Shelf, *, num: int = 3) -> list[dict[str, Any]]:
+def examples(facts: RunFacts, task: str, *, num: int = 3) -> list[dict[str, Any]]:
     """The predictions for the first few, as they were written."""
-    found = shelf.find("predictions")
+    found = facts.find(f"{task}.predictions")
     if found is None or not found.path.is_file():
         return []
     import pyarrow.parquet as pq
@@ -81,8 +82,7 @@ def _lists(rows: list[dict[str, Any]], *, num: int) -> list[dict[str, Any]]:
 
 def _who(row: Mapping[str, Any]) -> str:
     """What was answered: its text where it stands there, else its id."""
-    text = str(row.get("text") or row["id"])
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return shorten(str(row.get("text") or row["id"]), LONGEST)
 
 
 def _answers(row: Mapping[str, Any]) -> list[str]:

@@ -6,24 +6,25 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from seqtune.contracts.config import library_versions
 
 from .asked import pins
-from .shelf import Found, Shelf
+from .facts import RunFacts, kind_of
 
 ALSO = ("kedro", "kedro-datasets", "duckdb", "pyarrow", "safetensors")
 GIT_SECONDS = 5
 
 
-def surroundings(shelf: Shelf, *, root: Path, libraries: Iterable[str] = ()) -> dict[str, Any]:
+def surroundings(
+    facts: RunFacts, task: str, *, root: Path, libraries: Iterable[str] = ()
+) -> dict[str, Any]:
     """Everything that somebody needs who wants the same result."""
-    used = datasets_used(shelf)
+    used = datasets_used(facts, task)
     return {
-        "versions": {**library_versions(libraries), **_also()},
+        "versions": library_versions((*libraries, *ALSO)),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "git": git_state(root),
@@ -32,24 +33,19 @@ def surroundings(shelf: Shelf, *, root: Path, libraries: Iterable[str] = ()) -> 
     }
 
 
-def datasets_used(shelf: Shelf) -> list[dict[str, Any]]:
+def datasets_used(facts: RunFacts, task: str) -> list[dict[str, Any]]:
     """The versions of what this run read or made; figures and pages are left out."""
-    prefix = f"{shelf.task}."
-    rows = []
-    for whole in sorted({*shelf.run.loaded, *shelf.run.saved}):
-        name = whole.removeprefix(prefix)
-        if not whole.startswith(prefix) or name.endswith(("_figure", "_page")):
+    run, rows = facts.run, []
+    for name in sorted({*run.loaded, *run.saved}):
+        if not name.startswith(f"{task}.") or kind_of(name) in ("figures", "pages"):
             continue
-        found = shelf.find(name)
-        if found is None or found.version is None or _is_of_later(found, shelf):
+        found = facts.find(name)
+        if found is None or found.version is None:
             continue
-        rows.append({"name": whole, "read": whole in shelf.run.loaded, **found.said()})
+        if found.version == run.version and not found.here:
+            continue  # another name of something that this run made only after reading it
+        rows.append({"name": name, "read": name in run.loaded, **found.origin()})
     return rows
-
-
-def _is_of_later(found: Found, shelf: Shelf) -> bool:
-    """Whether this run wrote it only after reading: another name of one of its own outputs."""
-    return found.version == shelf.run.version and not found.here
 
 
 def git_state(root: Path) -> Mapping[str, Any] | None:
@@ -72,13 +68,3 @@ def _git(root: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _also() -> dict[str, str]:
-    found = {}
-    for name in ALSO:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -7,42 +7,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kedro.io import DataCatalog
-
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.files import atomic_write
 from seqtune.datasets.remote_path import AnyPath, path_of
 
-from .facts import gather
-from .record import RunRecord
-from .shelf import Shelf
+from .facts import REPORT, RunFacts, entry_of, place_of
+from .page_facts import gather
 
-REPORT = "run_report"
 ENTRY = "entry.json"
 INDEX = "index.html"
 
 
-def report_dataset(task: str) -> str:
-    """The report's name in the catalog."""
-    return f"{task}.{REPORT}"
-
-
-def write_report(task: str, catalog: DataCatalog, run: RunRecord) -> AnyPath:
+def write_report(facts: RunFacts, task: str) -> AnyPath:
     """Write the report of one task as a version of its dataset; the page that was written."""
-    from seqtune.reporting.page import render
+    from seqtune.reporting.page import DOCUMENTS, render
 
-    shelf = Shelf(task, catalog, run)
-    entry = shelf.entry(REPORT)
-    facts = gather(shelf)
-    catalog[report_dataset(task)].save(render(facts))
-    report, page = path_of(entry), path_of(entry, run.version)
+    name = f"{task}.{REPORT}"
+    gathered = gather(facts, task, names=DOCUMENTS)
+    facts.catalog[name].save(render(gathered))
+    report = path_of(entry_of(facts.catalog, name))
+    page = place_of(facts.catalog, name, facts.run.version)
     if report is None or page is None:
         raise ConfigurationError(
-            f"{report_dataset(task)} needs a `filepath` in the catalog, on a file system or in "
-            "object storage"
+            f"{name} needs a `filepath` in the catalog, on a file system or in object storage"
         )
     if page.is_file():
-        (page.parent / ENTRY).write_text(json.dumps(index_entry(facts), indent=1), "utf-8")
+        (page.parent / ENTRY).write_text(json.dumps(index_entry(gathered), indent=1), "utf-8")
         refresh_index(report)
     return page
 

@@ -66,9 +66,9 @@ def test_who_switched_collection_off_keeps_it_off() -> None:
 
 
 def test_hooks_are_made_once() -> None:
-    hooks = Hooks("SummaryHooks", "StartHooks")
+    hooks = Hooks("ReportHooks", "StartHooks")
 
-    assert [type(hook).__name__ for hook in hooks] == ["SummaryHooks", "StartHooks"]
+    assert [type(hook).__name__ for hook in hooks] == ["ReportHooks", "StartHooks"]
     assert [id(hook) for hook in hooks] == [id(hook) for hook in hooks]
 
 

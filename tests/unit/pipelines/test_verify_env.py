@@ -24,7 +24,7 @@ from seqtune.pipelines.verify_env.proof import Rehearse, Rehearsed, prove
 from seqtune.pipelines.verify_env.surroundings import disk_space, held_out, imports, locked
 from seqtune.pipelines.verify_env.values import compare_values, table_of_both
 from seqtune.pipelines.verify_env.verify import Place, Sides, verify
-from seqtune.reporting.verify_page import verify_page
+from seqtune.reporting.page import verify_page
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.params import RecommendConfig
 from seqtune.tuning.parameters import TuningParameters

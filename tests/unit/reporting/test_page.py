@@ -211,12 +211,12 @@ def test_a_stage_that_was_switched_off_is_no_section_but_is_named() -> None:
 
     drawn = render(facts)
     assert '<section id="seed"' not in drawn
-    assert "Switched off:" in visible(drawn)
+    assert "Disabled:" in visible(drawn)
 
 
 def test_a_run_of_which_nothing_is_known_has_a_page() -> None:
     for facts in ({}, {"documents": {}, "answer": {}}, {"task": "x", "version": "by hand"}):
-        assert "Report of a run" in render(facts)
+        assert "Run report" in render(facts)
 
 
 @pytest.mark.parametrize("name", list(full_facts()["documents"]))
@@ -224,7 +224,7 @@ def test_an_empty_report_is_no_error(name: str) -> None:
     facts = full_facts()
     facts["documents"][name]["value"] = {}
 
-    assert "Report of a run" in render(facts)
+    assert "Run report" in render(facts)
 
 
 def test_what_an_earlier_run_made_is_labelled() -> None:

@@ -177,8 +177,8 @@ def test_a_duration_is_divided_among_the_stages() -> None:
     assert budgets["quick"].timeout_seconds == pytest.approx(0.4 * (86400 - 12))
     assert budgets["medium"].timeout_seconds == pytest.approx(0.6 * (86400 - 12) - 2400)
     assert budgets["quick"].reason.startswith(
-        "500 trials x 20 epochs: 9 h 36 min at 6 s per epoch on 2 workers, pruning assumed to save 30%"
-        ", no more than 500 trials, more add little; at most 9 h 36 min"
+        "500 trials x 20 epochs: 9 h 36 min at 6 s per epoch on 2 workers, pruning assumed to save "
+        "30%, no more than 500 trials, more add little; at most 9 h 36 min"
     )
     assert "40 min 00 s of it kept for 15 trainings of the re-ranking" in budgets["medium"].reason
 
@@ -237,8 +237,8 @@ def test_too_short_a_duration_says_how_long_the_least_takes() -> None:
     # and 8 rounds of 120 s are 1380 s, the 0.6 of 2300 s; with 24 s of test 2324 s.
     assert fault(budget="10m", seconds=12.0, workers=2, pruner=PRUNED) == (
         "tuning.budget: 10 min 00 s is too short at 12 s per epoch and 2 at a time. The least that "
-        "makes sense (quick 10 trials x 5 epochs, medium 10 trials x 10 epochs and 15 trainings of the "
-        "re-ranking) takes 39m; allow that, or give trials and epochs yourself (tuning.stages)"
+        "makes sense (quick 10 trials x 5 epochs, medium 10 trials x 10 epochs and 15 trainings of "
+        "the re-ranking) takes 39m; allow that, or give trials and epochs yourself (tuning.stages)"
     )
 
 

@@ -41,7 +41,7 @@ class VerifyNodes:
         found: dict[str, Any] | None,
     ) -> tuple[Report, str]:
         """Compare tuning with training, statically and by running both; stop if they differ."""
-        from seqtune.reporting.verify_page import verify_page
+        from seqtune.reporting.page import verify_page
 
         from .paths import TrainingPath, reference
         from .proof import Rehearse, in_worker

@@ -8,12 +8,13 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from seqtune.contracts.config import Section
-from seqtune.contracts.format import format_value
+from seqtune.contracts.format import format_value, shorten
 from seqtune.contracts.metrics import (
     BarsExhibit,
     Line,
@@ -23,6 +24,7 @@ from seqtune.contracts.metrics import (
     exhibit,
 )
 
+from ._matrix import add_matrix, name_rows
 from ._style import BLUE, CLEAR, GREEN, GREY, ORANGE, PURPLE, RED, TEXT, figure, label, nothing
 
 if TYPE_CHECKING:
@@ -42,8 +44,6 @@ WRITTEN = 12
 STANDING = 12
 """Names up to which bars stand; more lie, so that each name is read."""
 NO_FIGURE = "Nothing to draw"
-FAINT_TO_BLUE = [[0.0, "rgba(128, 134, 145, 0.10)"], [1.0, BLUE]]
-FOR_AND_AGAINST = [[0.0, ORANGE], [0.5, "rgba(128, 134, 145, 0.10)"], [1.0, BLUE]]
 
 
 def draw_exhibit(shown: Mapping[str, Any] | Section | None, *, missing: str) -> go.Figure:
@@ -102,7 +102,7 @@ def _panels(shown: LinesExhibit) -> go.Figure:
     drawn.set_subplots(
         rows=num_rows,
         cols=PANELS_IN_A_ROW,
-        subplot_titles=[label(_cut(line.name)) for line in lines],
+        subplot_titles=[label(shorten(line.name, PANEL_NAME)) for line in lines],
         shared_xaxes="all",
         shared_yaxes="all",
         horizontal_spacing=0.025,
@@ -121,10 +121,6 @@ def _style_panels(drawn: go.Figure) -> None:
     drawn.update_yaxes(**faint, nticks=4, tickfont={"size": 10}, title="")
     drawn.update_annotations(font={"size": 11.5, "color": TEXT})
     drawn.update_layout(showlegend=False, margin={"t": 118, "b": 40})
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= PANEL_NAME else f"{name[: PANEL_NAME - 2]}.."
 
 
 def _add_line(
@@ -171,48 +167,9 @@ def _matrix(shown: MatrixExhibit) -> go.Figure:
         y=_said(shown.y),
         height=260 + _thickness(len(rows)) * len(rows),
     )
-    drawn.add_heatmap(
-        x=list(range(len(columns))),
-        y=list(range(len(rows))),
-        z=[list(row) for row in values],
-        xgap=1,
-        ygap=1,
-        showscale=False,
-        text=[[_number(value) for value in row] for row in values],
-        texttemplate="%{text}" if len(columns) <= WRITTEN else "",
-        hovertext=_cells(rows, columns, values),
-        hoverinfo="text",
-        hoverongaps=False,
-        **_shades(values),
-    )
-    _name_rows(drawn, rows)
-    drawn.update_xaxes(
-        tickvals=list(range(len(columns))),
-        ticktext=[label(name) for name in columns],
-        tickangle=-40 if len(columns) <= WRITTEN else -90,
-        showgrid=False,
-        ticks="",
-        linecolor=CLEAR,
-        tickfont={"size": _type_size(len(columns))},
-    )
+    texts = [[_number(value) for value in row] for row in values]
+    add_matrix(drawn, rows, columns, values, texts=texts, most_written=WRITTEN)
     return drawn
-
-
-def _cells(
-    rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float | None]]
-) -> list[list[str]]:
-    return [
-        [f"{label(row)}<br>{label(c)}: {_number(v)}" for c, v in zip(columns, line, strict=True)]
-        for row, line in zip(rows, values, strict=True)
-    ]
-
-
-def _shades(values: Sequence[Sequence[float | None]]) -> dict[str, Any]:
-    known = [value for row in values for value in row if value is not None]
-    most = max(map(abs, known), default=0.0) or 1.0
-    if min(known, default=0.0) < 0:
-        return {"zmin": -most, "zmax": most, "colorscale": FOR_AND_AGAINST}
-    return {"zmin": 0.0, "zmax": most, "colorscale": FAINT_TO_BLUE}
 
 
 def _number(value: float | None) -> str:
@@ -238,11 +195,11 @@ def _bars(shown: BarsExhibit) -> go.Figure:
         y=x if lie else y,
         height=height,
     )
-    for (group, values), colour in zip(groups.items(), _repeated(len(groups)), strict=True):
+    for (group, values), colour in zip(groups.items(), cycle(COLOURS), strict=False):
         _add_bars(drawn, names, group, values, colour=colour, lie=lie)
     drawn.update_layout(barmode="group", bargap=0.3, showlegend=len(groups) > 1)
     if lie:
-        _name_rows(drawn, names)
+        name_rows(drawn, names)
     else:
         drawn.update_xaxes(
             tickvals=_some(len(names)),
@@ -281,10 +238,6 @@ def _told(value: float | None) -> str:
     return "not there" if value is None else format_value(value)
 
 
-def _repeated(num: int) -> list[str]:
-    return [COLOURS[place % len(COLOURS)] for place in range(num)]
-
-
 def _is_bin(name: str) -> bool:
     """Whether a name is a number, or begins with one: a bar of a histogram."""
     return name[:1].isdigit()
@@ -295,25 +248,5 @@ def _some(num: int) -> list[int]:
     return list(range(0, num, math.ceil(num / (2 * STANDING))))
 
 
-# ---- rows ----------------------------------------------------------------------------------------
-
-
-def _name_rows(drawn: go.Figure, names: Sequence[str]) -> None:
-    """Rows by number, the first on top: two may have the same name."""
-    drawn.update_yaxes(
-        tickvals=list(range(len(names))),
-        ticktext=[label(name) for name in names],
-        tickfont={"size": _type_size(len(names))},
-        autorange="reversed",
-        showgrid=False,
-        ticks="",
-        linecolor=CLEAR,
-    )
-
-
 def _thickness(num: int) -> int:
     return 30 if num <= WRITTEN else 22 if num <= 2 * WRITTEN else 15
-
-
-def _type_size(num: int) -> float:
-    return 12 if num <= WRITTEN else 11 if num <= 2 * WRITTEN else 9.5

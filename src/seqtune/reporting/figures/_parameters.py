@@ -20,8 +20,8 @@ from ._style import (
     ORANGE,
     TEXT,
     WORST_TO_BEST,
+    add_trials,
     figure,
-    hover,
     is_number,
     log_ticks,
     nothing,
@@ -35,7 +35,7 @@ ABSENT = "none"
 """The tick of trials in which a parameter did not exist."""
 COLUMNS = 3
 GUIDES = (0.05, 0.1)
-"""Where narrowing changes its mind (SPEC 4.3)."""
+"""Shares below and above which narrowing decides differently."""
 
 
 def importances(
@@ -196,19 +196,10 @@ def _add_slice(
     for name, look in looks.items():
         some = [best] if name == "best" else [trial for trial in trials if trial.state == name]
         some = [trial for trial in some if key in trial.params]
-        values = [_place(trial.params[key]) for trial in some]
-        drawn.add_scatter(
-            x=values,
-            y=[trial.score for trial in some],
-            mode="markers",
-            marker=look,
-            name=name,
-            legendgroup=name,
-            showlegend=is_first,
-            text=[hover(trial) for trial in some],
-            hoverinfo="text",
-            **place,
-        )
+        values = [trial.params[key] for trial in some]
+        places = [value if is_number(value) else format_value(value) for value in values]
+        group: dict[str, Any] = {"legendgroup": name, "showlegend": is_first}
+        add_trials(drawn, some, name, x=places, marker=look, **group, **place)
 
 
 def _set_axis(
@@ -237,7 +228,3 @@ def _set_axis(
         drawn.update_xaxes(type="log", tickangle=0, **ticks, **place)
     else:
         drawn.update_xaxes(nticks=5, tickangle=0, **place)
-
-
-def _place(value: Value) -> Any:
-    return value if is_number(value) else format_value(value)

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from ._style import BLUE, CLEAR, ORANGE, TEXT, figure, label, nothing
+from ._matrix import add_matrix, name_rows
+from ._style import BLUE, figure, label, nothing
 
 MOST = 25
 """Items of a history that a figure has room for: the last ones."""
 ROW_HEIGHT = 30
-FOR_AND_AGAINST = [[0.0, ORANGE], [0.5, "rgba(128, 134, 145, 0.10)"], [1.0, BLUE]]
-FAINT_TO_BLUE = [[0.0, "rgba(128, 134, 145, 0.10)"], [1.0, BLUE]]
 
 
 def nearest(item: str, names: Sequence[str], similarities: Sequence[float]) -> go.Figure:
@@ -30,7 +29,7 @@ def nearest(item: str, names: Sequence[str], similarities: Sequence[float]) -> g
         textposition="auto",
         hoverinfo="skip",
     )
-    _name_rows(drawn, names)
+    name_rows(drawn, names)
     drawn.update_layout(bargap=0.35)
     drawn.update_xaxes(range=[min(0.0, *similarities) * 1.05, 1.0])
     return drawn
@@ -46,7 +45,7 @@ def attention(history: Sequence[str], weights: Sequence[Sequence[Sequence[float]
         for layer, row in enumerate(weights, start=1)
         for head, shares in enumerate(row, start=1)
     ]
-    drawn = _grid(
+    return _grid(
         title,
         "attention of the next, unknown item to each item of the history; darker is more",
         history,
@@ -54,9 +53,6 @@ def attention(history: Sequence[str], weights: Sequence[Sequence[Sequence[float]
         values=[shares for _, shares in heads],
         form="{:.0%}",
     )
-    most = max(max(shares) for _, shares in heads)
-    drawn.update_traces(zmin=0.0, zmax=most, colorscale=FAINT_TO_BLUE)
-    return drawn
 
 
 def effects(
@@ -66,7 +62,7 @@ def effects(
     title = "What each item of the history does"
     if not history or not items:
         return nothing(title, "the list owes nothing to a history")
-    drawn = _grid(
+    return _grid(
         title,
         "log-probability of the recommended item (row) with an item of the history (column), less "
         "without it; blue: speaks for, orange: against; 0.7 makes it twice as likely",
@@ -75,9 +71,6 @@ def effects(
         values=values,
         form="{:+.2f}",
     )
-    most = max((abs(value) for row in values for value in row), default=0.0) or 1.0
-    drawn.update_traces(zmin=-most, zmax=most, colorscale=FOR_AND_AGAINST)
-    return drawn
 
 
 def agreement(names: Sequence[str], shares: Sequence[Sequence[float]]) -> go.Figure:
@@ -85,7 +78,7 @@ def agreement(names: Sequence[str], shares: Sequence[Sequence[float]]) -> go.Fig
     title = "Agreement between the members' lists"
     if not names:
         return nothing(title, "there are no members")
-    drawn = _grid(
+    return _grid(
         title,
         "mean share of a user's list that two members have in common",
         names,
@@ -93,8 +86,6 @@ def agreement(names: Sequence[str], shares: Sequence[Sequence[float]]) -> go.Fig
         values=shares,
         form="{:.0%}",
     )
-    drawn.update_traces(zmin=0.0, zmax=1.0, colorscale=FAINT_TO_BLUE)
-    return drawn
 
 
 def _grid(
@@ -110,43 +101,6 @@ def _grid(
     cut = f"; the last {MOST} of {len(columns)} items" if len(columns) > MOST else ""
     columns, values = columns[-MOST:], [row[-MOST:] for row in values]
     drawn = figure(title, subtitle=subtitle + cut, height=250 + ROW_HEIGHT * len(rows))
-    drawn.add_heatmap(
-        x=list(range(len(columns))),
-        y=list(range(len(rows))),
-        z=[list(row) for row in values],
-        xgap=2,
-        ygap=2,
-        showscale=False,
-        text=[[form.format(value) for value in row] for row in values],
-        texttemplate="%{text}" if len(columns) <= MOST // 2 else "",
-        hovertext=[
-            [
-                f"{label(row)}<br>{label(c)}: {form.format(v)}"
-                for c, v in zip(columns, vs, strict=True)
-            ]
-            for row, vs in zip(rows, values, strict=True)
-        ],
-        hoverinfo="text",
-    )
-    _name_rows(drawn, rows)
-    drawn.update_xaxes(
-        tickvals=list(range(len(columns))),
-        ticktext=[label(name) for name in columns],
-        tickangle=-40,
-        showgrid=False,
-        linecolor=CLEAR,
-        tickfont={"color": TEXT, "size": 12},
-    )
+    texts = [[form.format(value) for value in row] for row in values]
+    add_matrix(drawn, rows, columns, values, texts=texts, most_written=MOST // 2)
     return drawn
-
-
-def _name_rows(drawn: go.Figure, names: Sequence[str]) -> None:
-    """Rows by number, the first on top: two may have the same name."""
-    drawn.update_yaxes(
-        tickvals=list(range(len(names))),
-        ticktext=[label(name) for name in names],
-        autorange="reversed",
-        showgrid=False,
-        ticks="",
-        linecolor=CLEAR,
-    )

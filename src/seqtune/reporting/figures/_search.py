@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from seqtune.contracts.format import format_duration
 from seqtune.contracts.trials import State, Trial, ranked
 
-from ._style import GREY, ORANGE, STATE_COLOURS, figure, hover, nothing, scored
+from ._style import GREY, ORANGE, STATE_COLOURS, add_trials, figure, hover, nothing, scored
 
 Mode = Literal["max", "min"]
 UNSCORED: tuple[State, ...] = ("infeasible", "failed", "lost")
@@ -40,46 +40,19 @@ def history(trials: Sequence[Trial], *, metric: str, mode: Mode) -> go.Figure:
         line={"shape": "hv", "color": ORANGE, "width": 2.5},
         hoverinfo="skip",
     )
-    _add_points(drawn, done, "complete", symbol="circle")
-    _add_points(drawn, scored(trials, "pruned"), "pruned", symbol="x-thin")
-    _add_marks(drawn, trials)
-    return drawn
-
-
-def _add_points(drawn: go.Figure, trials: Sequence[Trial], state: State, *, symbol: str) -> None:
-    if not trials:
-        return
-    colour = STATE_COLOURS[state]
-    drawn.add_scatter(
-        x=[trial.number for trial in trials],
-        y=[trial.score for trial in trials],
-        name=state,
-        mode="markers",
-        marker={"symbol": symbol, "size": 8, "color": colour, "opacity": 0.85}
-        | ({"line": {"color": colour, "width": 2}} if symbol.endswith("thin") else {}),
-        text=[hover(trial) for trial in trials],
-        hoverinfo="text",
-    )
-
-
-def _add_marks(drawn: go.Figure, trials: Sequence[Trial]) -> None:
-    """Trials without a score, along the lower edge."""
-    for state in UNSCORED:
+    blue, grey = STATE_COLOURS["complete"], STATE_COLOURS["pruned"]
+    dot = {"symbol": "circle", "size": 8, "color": blue, "opacity": 0.85}
+    cross = {**dot, "symbol": "x-thin", "color": grey, "line": {"color": grey, "width": 2}}
+    add_trials(drawn, done, "complete", marker=dot)
+    add_trials(drawn, scored(trials, "pruned"), "pruned", marker=cross)
+    for state in UNSCORED:  # along the lower edge
         some = [trial for trial in trials if trial.state == state]
-        if some:
-            drawn.add_scatter(
-                x=[trial.number for trial in some],
-                y=[0.015] * len(some),
-                yaxis="y2",
-                name=state,
-                mode="markers",
-                marker={"symbol": "triangle-up", "size": 10, "color": STATE_COLOURS[state]},
-                text=[hover(trial) for trial in some],
-                hoverinfo="text",
-            )
+        mark = {"symbol": "triangle-up", "size": 10, "color": STATE_COLOURS[state]}
+        add_trials(drawn, some, state, y=[0.015] * len(some), yaxis="y2", marker=mark)
     drawn.update_layout(
         yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
     )
+    return drawn
 
 
 def intermediate_values(trials: Sequence[Trial], *, metric: str, mode: Mode) -> go.Figure:
@@ -145,7 +118,8 @@ def timeline(trials: Sequence[Trial]) -> go.Figure:
         return nothing(title, "no trial has a start and a duration yet")
     workers = sorted({trial.worker or "worker" for trial in timed})
     busy = sum(trial.seconds or 0.0 for trial in timed)
-    work = f"{format_duration(busy)} of work by {_workers(len(workers))}"
+    by = "1 worker" if len(workers) == 1 else f"{len(workers)} workers"
+    work = f"{format_duration(busy)} of work by {by}"
     drawn = figure(
         title,
         subtitle=f"{len(timed)} trials, {work}",
@@ -174,7 +148,3 @@ def timeline(trials: Sequence[Trial]) -> go.Figure:
 
 def _when(trial: Trial) -> str:
     return datetime.fromisoformat(trial.started or "").replace(tzinfo=None).isoformat()
-
-
-def _workers(num: int) -> str:
-    return "1 worker" if num == 1 else f"{num} workers"

@@ -49,7 +49,6 @@ def figure(
         "ticks": "outside",
         "ticklen": 4,
         "tickcolor": FAINT,
-        "title": {"standoff": 10},
     }
     lines = textwrap.wrap(subtitle, SUBTITLE_WIDTH)
     more = LINE_HEIGHT * max(0, len(lines) - 1)
@@ -129,8 +128,17 @@ def label(text: object) -> str:
     return html.escape(shorten(str(text), MAX_NAME), quote=False)
 
 
+def add_trials(drawn: go.Figure, trials: Sequence[Trial], name: str, **look: Any) -> None:
+    """Points for these trials that say all about them; by default their scores in order."""
+    if trials:
+        numbers, scores = [t.number for t in trials], [t.score for t in trials]
+        points = {"x": numbers, "y": scores, "mode": "markers", **look}
+        text = [hover(trial) for trial in trials]
+        drawn.add_scatter(name=name, text=text, hoverinfo="text", **points)
+
+
 def hover(trial: Trial) -> str:
-    """What is said of a trial when it is pointed at."""
+    """All about a trial, shown when it is pointed at."""
     lines = [f"<b>trial {trial.number}</b> ({trial.state})"]
     if trial.score is not None:
         lines.append(f"score {trial.score:.5g}")

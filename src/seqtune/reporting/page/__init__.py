@@ -5,6 +5,6 @@ side by side in it. Whatever a report did not say is left out.
 """
 
 from ._index import index_page
-from ._page import render
+from ._page import DOCUMENTS, render, verify_page
 
-__all__ = ["index_page", "render"]
+__all__ = ["DOCUMENTS", "index_page", "render", "verify_page"]

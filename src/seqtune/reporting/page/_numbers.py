@@ -88,6 +88,8 @@ def cell(value: Any) -> str:
 
 def exact(value: Any) -> str:
     """A value with every digit."""
+    if is_missing(value):
+        return DASH
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)

@@ -32,6 +32,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "reproduce": (),
 }
 """Sections in their order, each with the documents of which one must be there."""
+DOCUMENTS = tuple(dict.fromkeys(name for names in SECTIONS.values() for name in names))
 FIGURED = ("quick", "medium", "narrowing", "rerank", "seed", "ensemble")
 """Sections that show the figures, and the tables, whose names begin like theirs."""
 METRICS, EXHIBITS = "metrics", "exhibits"
@@ -70,6 +71,22 @@ def render(facts: Mapping[str, Any]) -> str:
             plotly=packed_plotly() if library else "",
             has_figures=bool(drawn),
             policy=policy(script.encode(), library, draws=bool(library)),
+        )
+    )
+
+
+def verify_page(report: Mapping[str, Any]) -> str:
+    """The report of verify_env as a page of its own."""
+    found = {"value": report, "here": True}
+    return (
+        environment()
+        .get_template("verify.html")
+        .render(
+            report=report,
+            value={"verify_report": report},
+            documents={"verify_report": found},
+            style=asset("page.css"),
+            policy=policy(),
         )
     )
 

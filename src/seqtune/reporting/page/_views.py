@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from seqtune.contracts.format import format_value
+
 from ._numbers import is_number
 
 FINISHED = ("complete", "pruned")
@@ -84,17 +86,13 @@ def within(entry: Any) -> str:
     if not isinstance(entry, Mapping):
         return "–"
     if "choices" in entry:
-        return "{" + ", ".join(_text(choice) for choice in entry["choices"]) + "}"
+        return "{" + ", ".join(format_value(choice) for choice in entry["choices"]) + "}"
     if "value" in entry:
-        return f"= {_text(entry['value'])}"
+        return f"= {format_value(entry['value'])}"
     if "low" in entry and "high" in entry:
         scale = " log" if entry.get("log") else ""
-        return f"[{_text(entry['low'])}, {_text(entry['high'])}]{scale}"
-    return ", ".join(f"{key} {_text(value)}" for key, value in entry.items())
-
-
-def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return f"[{format_value(entry['low'])}, {format_value(entry['high'])}]{scale}"
+    return ", ".join(f"{key} {format_value(value)}" for key, value in entry.items())
 
 
 def settled(config: Any) -> dict[str, list[dict[str, Any]]]:
@@ -127,10 +125,6 @@ def _kind(name: str) -> tuple[str, int]:
     """Metrics of one kind together, by their cut-off."""
     kind, _, cut = name.partition("@")
     return kind, int(cut) if cut.isdigit() else 0
-
-
-def best_of(row: Mapping[str, Any]) -> float | None:
-    return max((value for value in row.values() if is_number(value)), default=None)
 
 
 def is_long(table: Any) -> bool:
@@ -167,15 +161,6 @@ def decided(decision: Any) -> list[dict[str, Any]]:
     ]
 
 
-def rest(report: Any, *known: str) -> list[tuple[str, Any]]:
-    """Single values of a report that no sentence of the page speaks about."""
-    return [
-        (key, value)
-        for key, value in (report or {}).items()
-        if key not in known and isinstance(value, str | int | float | bool) and value != ""
-    ]
-
-
 FUNCTIONS = {
     "as_yaml": as_yaml,
     "short": short,
@@ -187,8 +172,6 @@ FUNCTIONS = {
     "worst_first": worst_first,
     "settled": settled,
     "tables": tables,
-    "best_of": best_of,
-    "rest": rest,
     "is_long": is_long,
     "records": records,
     "decided": decided,

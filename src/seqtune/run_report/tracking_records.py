@@ -1,4 +1,4 @@
-"""What the results of a node mean to whoever tracks the run."""
+"""The results of nodes as records for loggers, node by node while a run is under way."""
 
 from __future__ import annotations
 
@@ -16,20 +16,8 @@ from seqtune.contracts.trials import Trial, ranked
 from seqtune.tracking import Record, checkpoint_record, trial_record
 from seqtune.tracking.gpus import GpuWatch
 
-FOLDERS = {
-    "_report": "reports",
-    "_analysis": "reports",
-    "metrics": "reports",
-    "_figure": "figures",
-    "_table": "tables",
-    "_page": "pages",
-    "_config": "configuration",
-    "config": "configuration",
-    "_configs": "configuration",
-    "_space": "configuration",
-    "_trials": "trials",
-}
-"""Where the file of a dataset goes, by how its name ends; others are too large, or are no news."""
+from .facts import kind_of
+
 UNTRAINED = ("waiting", "running")
 
 
@@ -42,7 +30,7 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Teller:
+class RecordBuilder:
     """Records for the results of nodes; knows where they were saved."""
 
     place: Callable[[str], Path | None]
@@ -80,7 +68,7 @@ class Teller:
 
     def _kept(self, stage: str, name: str, data: Any) -> Record:
         """The file itself, its headlines, and the numbers on top of a report."""
-        folder = next((to for ending, to in FOLDERS.items() if name.endswith(ending)), None)
+        folder = kind_of(name)
         place = self.place(name) if folder else None
         files = {folder: [place]} if folder and place and place.exists() else {}
         if not isinstance(data, Mapping) or folder != "reports":

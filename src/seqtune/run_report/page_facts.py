@@ -1,0 +1,103 @@
+"""Everything that the page of a run is made of, as plain values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from seqtune.contracts.checkpoint import HISTORY, MANIFEST
+from seqtune.contracts.ensemble import MANIFEST as ENSEMBLE_MANIFEST
+
+from .answer import answer
+from .asked import changes, command_line
+from .discretion import discreet, discreet_text
+from .facts import Found, RunFacts
+from .spent import examples, spent
+from .surroundings import surroundings
+from .tables import read_table
+
+FOLDERS = {
+    "checkpoint": {"manifest": MANIFEST, "history": HISTORY},
+    "ensemble": {"manifest": ENSEMBLE_MANIFEST},
+}
+"""What is read of them: what they say of themselves, no weights."""
+
+
+def gather(facts: RunFacts, task: str, *, names: Iterable[str]) -> dict[str, Any]:
+    """What the page of one task says, from the documents of these names: each with its version and
+    whether this run made it.
+
+    The project's own path and whatever looks like a secret is taken out of all of it.
+    """
+    run = facts.run
+    root = Path(run.params.get("project_path") or ".")
+    documents = {name: found for name in names if (found := _document(facts, task, name))}
+    gathered = {
+        "task": task,
+        "version": run.version,
+        "started": run.started.isoformat(timespec="seconds"),
+        "seconds": run.seconds,
+        "status": "failed" if run.failure else "finished",
+        "error": run.failure._asdict() if run.failure else None,
+        "asked": {
+            "command": command_line(run.params),
+            "pipelines": list(run.params.get("pipeline_names") or ["__default__"]),
+            "env": run.params.get("env") or "local",
+            "changes": changes(
+                run.params, conf=root / "conf", others={*facts.tasks, "sample"} - {task}
+            ),
+        },
+        "documents": documents,
+        "answer": answer({name: found["value"] for name, found in documents.items()}),
+        "spent": spent(facts, task, documents),
+        "examples": examples(facts, task),
+        "tables": _tables(facts, task),
+        "nodes": [{"name": node.name, "seconds": node.seconds} for node in run.nodes],
+        "reproduce": surroundings(facts, task, root=root, libraries=_libraries(documents)),
+    }
+    hidden: dict[str, Any] = discreet(gathered, root=str(root))
+    return {**hidden, "figures": _figures(facts, task, root=str(root))}
+
+
+def _document(facts: RunFacts, task: str, name: str) -> dict[str, Any] | None:
+    if name not in FOLDERS:
+        return facts.document(f"{task}.{name}")
+    found = facts.find(f"{task}.{name}")
+    if found is None:
+        return None
+    files = {key: found.path / file for key, file in FOLDERS[name].items()}
+    texts = {key: file.read_text(encoding="utf-8") for key, file in files.items() if file.exists()}
+    return {"value": {key: json.loads(text) for key, text in texts.items()}, **found.origin()}
+
+
+def _libraries(documents: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    """Those that the task itself depends on, as its checkpoint says."""
+    value = (documents.get("checkpoint") or {}).get("value") or {}
+    return tuple((value.get("manifest") or {}).get("versions") or ())
+
+
+def _tables(facts: RunFacts, task: str) -> dict[str, dict[str, Any]]:
+    """The rows of every table, numbers as numbers."""
+    return {
+        name.removesuffix("_table"): {**read_table(found.path), **found.origin()}
+        for name, found in _files(facts, f"{task}.any_table")
+    }
+
+
+def _figures(facts: RunFacts, task: str, *, root: str) -> dict[str, dict[str, Any]]:
+    """The JSON of every figure, as text: it is not looked into here."""
+    return {
+        name.removesuffix("_figure"): {
+            "json": discreet_text(found.path.read_text(encoding="utf-8"), root=root),
+            **found.origin(),
+        }
+        for name, found in _files(facts, f"{task}.any_figure")
+    }
+
+
+def _files(facts: RunFacts, like: str) -> Iterator[tuple[str, Found]]:
+    for name in facts.names_like(like):
+        if found := facts.find(name):
+            yield name.rpartition(".")[2], found

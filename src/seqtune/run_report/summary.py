@@ -1,0 +1,147 @@
+"""The last lines of a run: where the report is, what was found, what was made, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from os.path import commonpath
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from seqtune.contracts.format import format_duration
+from seqtune.datasets.remote_path import AnyPath
+
+from .facts import RunFacts
+
+OPENED_BY_HAND = (
+    "verify_page",
+    "narrowed_space",
+    "best_config",
+    "checkpoint",
+    "ensemble",
+    "predictions",
+    "submission",
+)
+"""What people go on with; everything else is counted."""
+PREFIXES = ("tune_", "analyse_", "draw_", "evaluate_", "weigh_", "choose_", "resolve_")
+NEXT_STEPS = {
+    "ingest_report": "{run}.split",
+    "dry_run_report": "{run}",
+    "split_report": "{run}.tune, or train without tuning: {run}.train",
+    "verify_report": "{run}.tune",
+    "tune_quick_report": "{run}.tune",
+    "best_config": "{run}.train",
+    "validate_report": "{run}.predict",
+    "checkpoint": "{run}.ensemble, or without one: {run}.predict",
+    "ensemble": "{run}.predict",
+    "predictions": (
+        "put your own data in data/01_raw/{task} and run `kedro run --pipeline {task}`; "
+        "parameters: conf/base/parameters_{task}.yml"
+    ),
+}
+"""How to go on, by what a run made last."""
+RAW = "01_raw"
+Rows = list[tuple[str, str]]
+
+
+def print_summary(facts: RunFacts, *, pages: Collection[AnyPath] = ()) -> None:
+    """Print what a run found and wrote, and the next step; `pages` are its reports as HTML."""
+    places = facts.saved_places()
+    if not places:
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print()
+    if console.is_terminal:
+        console.rule()
+    console.print(f"Done in {format_duration(facts.run.seconds)}.", style="bold")
+    _print_lines(console, [("report", f"{_relative(one)} ({_how_to_open(one)})") for one in pages])
+    _print_findings(console, _findings(facts, places))
+    console.print("\nFiles", style="bold")
+    _print_lines(console, _files(places))
+    if step := _next_step(places, facts.run.params.get("env")):
+        console.print(Text.assemble(("\nNext: ", "bold"), step))
+
+
+def _print_findings(console: Console, rows: Rows) -> None:
+    """Two columns; long texts are wrapped within theirs, in a terminal."""
+    if not console.is_terminal or not rows:
+        return _print_lines(console, rows)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in rows:
+        table.add_row(label, Text(text))
+    return console.print(table, soft_wrap=False)
+
+
+def _print_lines(console: Console, rows: Rows) -> None:
+    """Each in one line, so that a path can be copied in one piece."""
+    width = max((len(label) for label, _ in rows), default=0)
+    for label, text in rows:
+        console.print(Text.assemble((f"{label:<{width}}", "cyan"), "  ", text))
+
+
+def _findings(facts: RunFacts, places: Collection[str]) -> Rows:
+    """The headlines of all reports, each part of the method named once."""
+    lines: dict[str, list[str]] = {}
+    for node in facts.run.nodes:
+        for name in node.outputs:
+            if name in places:
+                lines.setdefault(_label(node.name), []).extend(facts.headline(name))
+    return [
+        ("" if number else label, line.removeprefix(f"{label}: "))
+        for label, found in lines.items()
+        for number, line in enumerate(found)
+    ]
+
+
+def _label(node: str) -> str:
+    """The part of the method that a node belongs to."""
+    name = _last(node)
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _files(places: Mapping[str, AnyPath]) -> Rows:
+    """The few files that people go on with, and how many others there are."""
+    opened = [name for name in places if _last(name) in OPENED_BY_HAND]
+    opened = opened or [name for name in places if not name.endswith("_figure")]
+    rows = [(_last(name), _relative(places[name])) for name in opened]
+    if others := len(places) - len(opened):
+        folder = commonpath([_relative(place.parent) for place in places.values()])
+        rows.append((f"{others} more", f"reports, tables and figures in {folder}; `make viz`"))
+    return rows
+
+
+def _next_step(places: Mapping[str, AnyPath], env: str | None) -> str | None:
+    task = _task(places)
+    at = "" if env in (None, "local", "base") else f" --env {env}"
+    run = f"kedro run{at} --pipeline {task}" if task else f"kedro run{at}"
+    made = [_last(name) for name in places]
+    is_sample = any(name.startswith("sample_") for name in made)
+    steps = (text for name, text in reversed(NEXT_STEPS.items()) if name in made)
+    step = next(steps, "{run}" if is_sample else None)
+    return step and step.format(run=run, task=task)
+
+
+def _task(places: Mapping[str, AnyPath]) -> str:
+    """Whose results these are: by their names, and for a sample by the folder it is put in."""
+    named = [name.partition(".")[0] for name in places if "." in name]
+    parts: list[Sequence[str]] = [str(place).split("/") for place in places.values()]
+    named += [one[one.index(RAW) + 1] for one in parts if RAW in one[:-1]]
+    return next(iter(named), "")
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _relative(path: AnyPath) -> str:
+    return str(path).removeprefix(f"{Path.cwd()}/")
+
+
+def _how_to_open(page: AnyPath) -> str:
+    return "open it in a browser" if isinstance(page, Path) else "fetch it, open it in a browser"
