@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seqtune.text.split import Part
 
 from .data import ClassifyData
-from .ensemble import Told
+from .ensemble import ClassifierEnsemble
 from .thresholds import Floats, best_thresholds, cross_fitted
 
 FOLD_SEED = 0
@@ -32,7 +32,7 @@ class Column(NamedTuple):
 class Decided:
     """A model's probabilities of a split, and how it decides."""
 
-    told: Told
+    told: ClassifierEnsemble[Any]
     data: ClassifyData
     said: Callable[[Part], Floats]
     """Its probabilities of a part, in its order [N, L]."""

@@ -138,7 +138,7 @@ def _facts(decided: Decided) -> Report:
     """What was evaluated, on what, and how to read the numbers."""
     data, opened = decided.data, decided.told
     return {
-        **opened.identity,
+        **opened.identity(),
         "data_hash": data.content_hash,
         "protocol": _protocol(decided),
         "definitions": DEFINITIONS,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from seqtune.batching import Chunks, Rows
 from seqtune.text.split import Part
 
 from .data import TEXT, ClassifyData
-from .ensemble import Told, open_model
+from .ensemble import ClassifierEnsemble, open_model
 from .params import PredictConfig
 from .scorer import Batches, Logits
 from .thresholds import Floats
@@ -63,7 +63,7 @@ class Asked:
 
         @cache
         def batches(part: Part, model: str) -> Batches:
-            return opened.models[model].batches_of(self.data, part)
+            return opened.members[model].batches_of(self.data, part)
 
         def say(number: int) -> Said:
             if number < len(self.pieces):
@@ -78,13 +78,13 @@ class Asked:
 
 
 def pieces_of(
-    told: Told, data: ClassifyData, parts: Iterable[Part], *, num_batches: int
+    told: ClassifierEnsemble[Any], data: ClassifyData, parts: Iterable[Part], *, num_batches: int
 ) -> tuple[Piece, ...]:
     """Everything of some parts, by all models."""
     return tuple(
         Piece(part, name, first, num_batches)
         for part in parts
-        for name, model in told.models.items()
+        for name, model in told.members.items()
         for first in range(
             0, -(-data.num_rows(part) // model.config.evaluation.batch_size), num_batches
         )
@@ -92,7 +92,7 @@ def pieces_of(
 
 
 def put_together(
-    told: Told, data: ClassifyData, pieces: Iterable[Piece], said: Iterator[Said]
+    told: ClassifierEnsemble[Any], data: ClassifyData, pieces: Iterable[Piece], said: Iterator[Said]
 ) -> dict[Part, Floats]:
     """Probabilities [N, L] of whole parts; takes what was said of these pieces and no more."""
     whole: dict[Part, dict[str, Logits]] = {}

@@ -93,7 +93,7 @@ def predict(
             f"{writer.num_rows} texts, {writer.given.sum()} labels given ({found_by})",
             *reader.warnings(),
         ],
-        **told.identity,
+        **told.identity(),
         "texts_from": [str(path) for path in new_rows or (data.path,)],
         **writer.counts(),
         "thresholds": dict(zip(data.labels, thresholds.tolist(), strict=True)),

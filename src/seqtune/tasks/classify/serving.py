@@ -14,7 +14,7 @@ from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.contracts.serving import Column, ColumnKind
 from seqtune.text.rows import Cleaner
 
-from .ensemble import Opened, open_model
+from .ensemble import LoadedClassifiers, open_model
 from .thresholds import HALF, Floats
 
 TEXT = "text"
@@ -32,7 +32,7 @@ class ServedClassifier:
     `evaluate` and `predict` call `thresholds`.
     """
 
-    model: Opened
+    model: LoadedClassifiers
 
     @property
     def columns(self) -> tuple[Column, ...]:

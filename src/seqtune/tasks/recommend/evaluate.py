@@ -19,11 +19,11 @@ from seqtune.contracts.task import OURS, Report
 
 from .batches import EvalBatch, Part, eval_batches
 from .data import SplitData
+from .ensemble import Scorer, open_model
 from .floors import FLOORS, MARKOV, POPULARITY, Floors
 from .lists import top_k
 from .metrics import Negatives, count_true, draw_negatives, outranking, sampled_ranks
 from .params import RecommendConfig
-from .scorer import Scorer, open_model
 from .tally import DEFINITIONS, FULL, LIST_LENGTH, Tally, popularity_percentiles
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None
     """
     loaded = open_model(checkpoint)
     loaded.require_assets(data.assets_hash, what=str(data.path))
-    _warn_of_other_data(loaded, data)
+    loaded.warn_of_other_split(data, rows="items")
     floors = Floors.of(data, device=loaded.device)
     exist: dict[Part, bool] = {"valid": data.has_validation, "test": data.has_test}
     wanted = wanted_parts([part for part in exist if exist[part]], parts)
@@ -185,14 +185,3 @@ def _protocol(config: RecommendConfig) -> str:
             "never with full-ranking values."
         )
     return text
-
-
-def _warn_of_other_data(loaded: Scorer, data: SplitData) -> None:
-    if loaded.data_hash != data.content_hash:
-        logger.warning(
-            "%s was trained on another split (content %s) than the one evaluated (%s): items held "
-            "out here may have been trained on",
-            loaded.path,
-            loaded.data_hash[:12],
-            data.content_hash[:12],
-        )

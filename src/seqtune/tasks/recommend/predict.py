@@ -34,9 +34,9 @@ from seqtune.contracts.task import Report
 from seqtune.contracts.work import Spread, one_after_another
 
 from .data import SplitData
+from .ensemble import EnsembleInfo, describe_model, open_model
 from .new_users import open_new_users
 from .params import PredictConfig
-from .scorer import Told, describe_model, open_model
 from .sequences import Recommendations, Wanted, recommend
 from .users import KnownUsers, Users
 from .vocabulary import item_ids
@@ -178,7 +178,7 @@ def _headline(settings: PredictConfig, counts: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def _facts(told: Told, settings: PredictConfig) -> Report:
+def _facts(told: EnsembleInfo, settings: PredictConfig) -> Report:
     return {
         **told.identity(),
         "top_k": settings.top_k,

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.ensemble import is_ensemble
 from seqtune.contracts.metrics import EXHIBITS, HEADLINE, as_exhibits, wanted_parts
 from seqtune.contracts.task import OURS, Report
 from seqtune.text.split import Part
 
 from .data import SummarizeData
 from .decoding import Written
-from .ensemble import Writer, open_model
+from .ensemble import SummarizerEnsemble, open_model
 from .floors import FLOORS, floor_summaries
 from .params import EvaluationConfig, SummarizeConfig
 from .rouge import METRICS, ROUGE_SUM, named, rouge
@@ -69,11 +68,11 @@ def evaluate(
 
     loaded = open_model(checkpoint)
     loaded.require_assets(data.assets_hash, what=str(data.path))
-    _warn_of_other_data(loaded, data)
+    loaded.warn_of_other_split(data, rows="dialogues")
     exist = [part for part in EVALUATED if data.num_rows(part)]
     wanted: list[Part] = wanted_parts(exist, parts)  # type: ignore[assignment]
     scored = score_parts(loaded, data, wanted)
-    who = "ensemble" if is_ensemble(checkpoint) else "model"
+    who = loaded.kind
     found = {part: _findings(one, who=who) for part, one in scored.items()}
     shown = list(scored.values())[-1:]
     return {
@@ -84,7 +83,9 @@ def evaluate(
     }
 
 
-def score_parts(loaded: Writer, data: SummarizeData, parts: Sequence[Part]) -> dict[Part, Scored]:
+def score_parts(
+    loaded: SummarizerEnsemble, data: SummarizeData, parts: Sequence[Part]
+) -> dict[Part, Scored]:
     """Summarise all rows of some parts, and score them beside the floors."""
     for part in parts:
         logger.info("%s: %d dialogues to summarise", part, data.num_rows(part))
@@ -166,7 +167,7 @@ def _mean_words(texts: list[str]) -> float:
     return float(np.mean([len(text.split()) for text in texts])) if texts else 0.0
 
 
-def _facts(loaded: Writer, data: SummarizeData) -> dict[str, Any]:
+def _facts(loaded: SummarizerEnsemble, data: SummarizeData) -> dict[str, Any]:
     """What was evaluated, on what, and how to read the numbers."""
     return {
         **loaded.identity(),
@@ -202,14 +203,3 @@ def _rule(settings: EvaluationConfig) -> str:
         "max": "the one that scores best, for each of ROUGE-1, 2 and L alone",
         "mean": "the mean",
     }[settings.references]
-
-
-def _warn_of_other_data(loaded: Writer, data: SummarizeData) -> None:
-    if loaded.data_hash != data.content_hash:
-        logger.warning(
-            "%s was trained on another split (content %s) than the one evaluated (%s): dialogues "
-            "held out here may have been trained on",
-            loaded.path,
-            loaded.data_hash[:12],
-            data.content_hash[:12],
-        )

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from seqtune.opened import place
+from seqtune.inference import select_device
 from seqtune.text.pretrained import empty_model, load_config
 
 from .data import SummarizeData
@@ -117,7 +117,7 @@ def _kept(config: SummarizeConfig, sizes: Sizes, rows: int, time: int, *, layers
     inside = width * rows * time * (elements[0] * sizes.hidden + elements[1] * sizes.feed_forward)
     if config.model.lora.enabled:  # what each adapter reads, behind its dropout
         inside *= 1.7 if half else 2.6
-    if sizes.drops_attention and place(None, config.training.accelerator).type == "cpu":
+    if sizes.drops_attention and select_device(None, config.training.accelerator).type == "cpu":
         inside += 3.0 * width * rows * sizes.heads * time * time  # spelled out there
     if config.model.gradient_checkpointing:
         return 4.0 * rows * time * sizes.hidden * layers + inside

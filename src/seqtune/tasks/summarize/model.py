@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.contracts.seeds import derive_seed
-from seqtune.opened import HALF, place
+from seqtune.inference import HALF, select_device
 from seqtune.text.pretrained import (
     empty_model,
     load_config,
@@ -154,7 +154,7 @@ def pretrained(
     dtype = HALF.get(config.training.precision, torch.float32) if frozen else torch.float32
     options = lora.quantisation_options(model, compute=dtype)
     if options:
-        options["device_map"] = {"": str(place(device, config.training.accelerator))}
+        options["device_map"] = {"": str(select_device(device, config.training.accelerator))}
     try:
         with lora.quiet_quantisation():
             loaded = load_model(

@@ -23,12 +23,12 @@ from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report
 from seqtune.contracts.work import Spread, one_after_another
-from seqtune.opened import place
+from seqtune.inference import select_device
 from seqtune.text.split import Part
 
 from .data import DIALOGUE, ID, SummarizeData
 from .decoding import Written
-from .ensemble import LoadedEnsemble, Told, describe_model
+from .ensemble import SummarizerEnsemble, describe_model
 from .new_dialogues import SCHEMA as SCHEMA_OF_NEW
 from .new_dialogues import read_new_dialogues
 from .params import ColumnNames, PredictConfig
@@ -87,7 +87,7 @@ class Summaries:
     batch_size: int
 
     def __call__(self) -> Callable[[int], Written]:
-        device = str(place(None, self.accelerator))
+        device = str(select_device(None, self.accelerator))
         model = load_summarizer(self.checkpoint, self.which, device=device)
 
         def make(number: int) -> Written:
@@ -134,7 +134,9 @@ def predict(
 
 
 @contextmanager
-def _new(told: Told, new_rows: tuple[Path, ...], *, scratch: Path, size: int) -> Iterator[Asked]:
+def _new(
+    told: SummarizerEnsemble, new_rows: tuple[Path, ...], *, scratch: Path, size: int
+) -> Iterator[Asked]:
     read = read_new_dialogues(new_rows, told.config.ingest)
     with kept(read.chunks(size), SCHEMA_OF_NEW, scratch=scratch) as rows:
         yield Asked(NEW, rows, len(read.ids), read.report())
@@ -152,7 +154,7 @@ def _held_out(data: SummarizeData, size: int) -> Asked:
 
 
 def _written(
-    told: Told, asked: Asked, settings: PredictConfig, spread: Spread
+    told: SummarizerEnsemble, asked: Asked, settings: PredictConfig, spread: Spread
 ) -> Iterator[Written]:
     """The summaries of all chunks; those of an ensemble when its last member is done."""
 
@@ -163,7 +165,7 @@ def _written(
         )
         return telling(spread(opener, len(asked.rows)), asked.num_rows)
 
-    if not isinstance(told, LoadedEnsemble):
+    if told.ensemble is None:
         return by(told.path)
     return told.choose_each([list(by(member.path)) for member in told.members.values()])
 

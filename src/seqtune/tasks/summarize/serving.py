@@ -11,7 +11,7 @@ from seqtune.contracts.errors import DataError
 from seqtune.contracts.serving import Column, ColumnKind
 from seqtune.text.rows import Cleaner
 
-from .ensemble import LoadedEnsemble, Writer, open_model
+from .ensemble import SummarizerEnsemble, open_model
 
 DIALOGUE, SUMMARY = "dialogue", "summary"
 EXAMPLE = "#Person1#: Shall we have dinner tonight?\n#Person2#: Gladly. At seven?\n#Person1#: Fine."
@@ -21,7 +21,7 @@ EXAMPLE = "#Person1#: Shall we have dinner tonight?\n#Person2#: Gladly. At seven
 class ServedSummarizer:
     """Rows with a dialogue in, a summary of each out."""
 
-    writer: Writer
+    model: SummarizerEnsemble
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -43,17 +43,17 @@ class ServedSummarizer:
         self, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
     ) -> list[list[dict[str, Any]]]:
         del settings
-        config = self.writer.config
+        config = self.model.config
         clean = Cleaner("dialogues", config.ingest.max_characters)
         dialogues = [clean(_dialogue(row)) for row in rows]
-        written = self.writer.summarise(dialogues, batch_size=config.evaluation.batch_size)
+        written = self.model.summarise(dialogues, batch_size=config.evaluation.batch_size)
         return [[{SUMMARY: text}] for text in written.texts]
 
 
 def open_served(folder: Path) -> ServedSummarizer:
     """From the folder of a checkpoint or an ensemble, on the CPU or on the GPU there is."""
     opened = open_model(folder)
-    return ServedSummarizer(opened.kept_open() if isinstance(opened, LoadedEnsemble) else opened)
+    return ServedSummarizer(opened.load() if opened.ensemble else opened)
 
 
 def _dialogue(row: Mapping[str, Any]) -> str:
