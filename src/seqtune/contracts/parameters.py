@@ -8,6 +8,7 @@ preset decides, then the class default.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .config import RunConfig, Section
@@ -62,6 +63,21 @@ class TaskParameters(NamedTuple):
             except ConfigurationError as error:
                 first_error = first_error or error
         raise first_error or ConfigurationError(f"{self.task}.preset: no preset to choose from")
+
+
+@dataclass(frozen=True)
+class ParameterParser:
+    """Checks the YAML of one task; raises one error with all faults."""
+
+    task: str
+    config_class: type[RunConfig]
+    predict_class: type[Section]
+    auto_presets: tuple[str, ...] = ()
+
+    def __call__(
+        self, *, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
+    ) -> TaskParameters:
+        return parse_parameters(**vars(self), values=values, runtime=runtime, origins=origins)
 
 
 def parse_parameters(

@@ -8,13 +8,18 @@ Shapes: N rows, L labels.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
 
-from seqtune.contracts.metrics import EXHIBITS, HEADLINE, PARTS, wanted_parts
+from seqtune.contracts.metrics import (
+    EXHIBITS,
+    HEADLINE,
+    PARTS,
+    compare_with_baselines,
+    wanted_parts,
+)
 from seqtune.contracts.task import OURS, Report
 from seqtune.text.split import Part
 
@@ -25,8 +30,6 @@ from .exhibits import Shown, exhibits
 from .floors import Floor, open_floors
 from .metrics import MACRO_F1, by_label, decided_metrics, lrap
 from .thresholds import FOLDS, HALF, Floats
-
-logger = logging.getLogger(__name__)
 
 TUNED, AT_HALF, RANKING, LABELS = "tuned", "at_half", "ranking", "f1_by_label"
 Columns = Mapping[str, Column]
@@ -75,8 +78,7 @@ def _part(decided: Decided, own: Column, floors: Sequence[Floor], part: Part) ->
     if not decided.has_thresholds:
         groups.pop(TUNED)
     first = next(iter(groups.values()))
-    verdict, is_sound = _verdict(first[MACRO_F1], f"{part} {MACRO_F1}", who=decided.told.kind)
-    logger.log(logging.INFO if is_sound else logging.WARNING, "%s", verdict)
+    verdict = compare_with_baselines(first[MACRO_F1], f"{part} {MACRO_F1}", who=decided.told.kind)
     return {"rows": len(targets), "verdict": verdict, **groups}
 
 
@@ -118,20 +120,6 @@ def _shown(decided: Decided, own: Column, floors: Sequence[Floor], part: Part) -
         floor=best.names[1],
         floor_f1=_f1(Column(best.probabilities[part], best.thresholds), targets),
     )
-
-
-def _verdict(values: Mapping[str, float], metric: str, *, who: str) -> tuple[str, bool]:
-    """A line on how the model stands to the floors, and whether it beats all of them."""
-    floors = [name for name in values if name != OURS]
-    lost = [name for name in floors if not values[OURS] > values[name]]
-    numbers = ", ".join(f"{name} {values[name]:.4f}" for name in floors)
-    numbers = f"{who} {values[OURS]:.4f}, {numbers}"
-    if not lost:
-        all_of_them = "both floors" if len(floors) > 1 else f"the {floors[0]} floor"
-        return f"{metric}: the {who} beats {all_of_them} ({numbers})", True
-    below = "both floors" if len(lost) > 1 else f"the {lost[0]} floor"
-    text = f"the {who} is BELOW {below}: it is broken or undertrained"
-    return f"{metric}: {text} ({numbers})", False
 
 
 def _facts(decided: Decided) -> Report:

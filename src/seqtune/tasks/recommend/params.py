@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,8 +12,9 @@ from seqtune.contracts.config import (
     RunConfig,
     Section,
     TrainingConfig,
+    require_train_share,
 )
-from seqtune.contracts.parameters import TaskParameters, parse_parameters
+from seqtune.contracts.parameters import ParameterParser
 
 if TYPE_CHECKING:
     from .data import SplitData
@@ -87,14 +87,7 @@ class SplitConfig(Section):
     use_full_data: bool = False
     """Train on everything, for as many epochs as the validated run found best."""
 
-    @model_validator(mode="after")
-    def _something_is_left_to_train_on(self) -> SplitConfig:
-        if self.valid_share + self.test_share >= 1.0:
-            raise ValueError(
-                f"valid_share={self.valid_share} and test_share={self.test_share} leave nothing "
-                "to train on; their sum must stay below 1"
-            )
-        return self
+    _train_share = model_validator(mode="after")(require_train_share)
 
 
 class ModelConfig(Section):
@@ -265,16 +258,4 @@ def choose_preset(data: SplitData) -> str:
     return "medium" if data.num_users <= 100_000 else "large"
 
 
-def parse(
-    *, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
-) -> TaskParameters:
-    """The task's YAML, checked; raises one error with all faults."""
-    return parse_parameters(
-        "recommend",
-        config_class=RecommendConfig,
-        predict_class=PredictConfig,
-        auto_presets=AUTO_PRESETS,
-        values=values,
-        runtime=runtime,
-        origins=origins,
-    )
+parse = ParameterParser("recommend", RecommendConfig, PredictConfig, AUTO_PRESETS)

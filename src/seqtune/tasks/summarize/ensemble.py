@@ -51,6 +51,8 @@ class SummarizerEnsemble(ModelEnsemble[CheckpointInfo[SummarizeConfig], Summariz
 
     def load(self) -> Self:
         """The same with all members in memory."""
+        if self.loaded:
+            return self
         which = self.first.which
         loaded = load_members(self.paths, load_summarizer, which, device=self.device)
         return replace(self, loaded=loaded)

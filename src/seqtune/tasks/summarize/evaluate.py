@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.metrics import EXHIBITS, HEADLINE, as_exhibits, wanted_parts
+from seqtune.contracts.metrics import (
+    EXHIBITS,
+    HEADLINE,
+    as_exhibits,
+    compare_with_baselines,
+    wanted_parts,
+)
 from seqtune.contracts.task import OURS, Report
 from seqtune.text.split import Part
 
 from .data import SummarizeData
 from .decoding import Written
 from .ensemble import SummarizerEnsemble, open_model
-from .floors import FLOORS, floor_summaries
+from .floors import floor_summaries
 from .params import EvaluationConfig, SummarizeConfig
 from .rouge import METRICS, ROUGE_SUM, named, rouge
 
@@ -114,8 +120,7 @@ def _findings(scored: Scored, *, who: str) -> Report:
     """Metric by metric, the model first; then what is to be known of its summaries."""
     means = {name: named(scores) for name, scores in scored.scores.items()}
     group = {metric: {name: own[metric] for name, own in means.items()} for metric in METRICS}
-    verdict, is_sound = _verdict(group[ROUGE_SUM], f"{scored.part} {ROUGE_SUM}", who=who)
-    logger.log(logging.INFO if is_sound else logging.WARNING, "%s", verdict)
+    verdict = compare_with_baselines(group[ROUGE_SUM], f"{scored.part} {ROUGE_SUM}", who=who)
     empty = float(np.mean([not text for text in scored.written.texts]))
     cut = float(scored.written.is_cut.mean())
     notes = _notes(scored.part, empty, cut)
@@ -134,18 +139,6 @@ def _findings(scored: Scored, *, who: str) -> Report:
         "cut_share": cut,
         "seconds_per_row": scored.written.seconds_per_row,
     }
-
-
-def _verdict(values: Mapping[str, float], metric: str, *, who: str) -> tuple[str, bool]:
-    """A line on how the model stands to the floors, and whether it beats both."""
-    lost = [floor for floor in FLOORS if not values[OURS] > values[floor]]
-    numbers = ", ".join(f"{floor} {values[floor]:.4f}" for floor in FLOORS)
-    numbers = f"{who} {values[OURS]:.4f}, {numbers}"
-    if not lost:
-        return f"{metric}: the {who} beats both floors ({numbers})", True
-    below = "both floors" if len(lost) == len(FLOORS) else f"the {lost[0]} floor"
-    text = f"the {who} is BELOW {below}: it is broken or undertrained"
-    return f"{metric}: {text} ({numbers})", False
 
 
 def _notes(part: str, empty: float, cut: float) -> list[str]:
