@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.text.pretrained import identity, load_tokenizer, locate
+from seqtune.text.pretrained import identity, load_config, load_tokenizer, locate
 from seqtune.text.split import Part, TextSplit
 from seqtune.text.tokens import Tokens, audit, encoder_of, num_closing, write_tokens
 
@@ -84,12 +84,12 @@ class ClassifyData(TextSplit):
 
     def write_assets(self, directory: Path, config: ClassifyConfig) -> None:
         """Labels, and of the model all but its weights: a checkpoint needs no hub."""
-        from .model import write_model_assets
-
         directory.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.labels, ensure_ascii=False)
         (directory / LABELS_FILE).write_text(text + "\n", encoding="utf-8")
-        write_model_assets(directory, config.model)
+        folder = model_folder(config.model)
+        load_tokenizer(folder).save_pretrained(directory)
+        load_config(folder).save_pretrained(directory)
 
 
 def model_folder(model: ModelConfig) -> Path:

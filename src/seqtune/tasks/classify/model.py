@@ -113,13 +113,6 @@ def settle(resolved: Resolved[ClassifyConfig], _data: Any) -> Resolved[ClassifyC
     return resolved
 
 
-def write_model_assets(directory: Path, config: ModelConfig) -> None:
-    """What a checkpoint needs to be opened where its model's folder is not."""
-    folder = model_folder(config)
-    load_tokenizer(folder).save_pretrained(directory)
-    load_config(folder).save_pretrained(directory)
-
-
 def num_positions(encoder: Any) -> int | None:
     """Tokens that it has positions for; None: it sets no limit."""
     for name, part in encoder.named_modules():

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from seqtune.text.pretrained import empty_model, identity, load_config
 
-from .data import SummarizeData
 from .model import (
     AUTO,
+    HasMarks,
     Kind,
     adapted,
     fill,
@@ -34,7 +34,7 @@ from .params import SummarizeConfig
 BASE = "base.json"
 
 
-def write_model_assets(directory: Path, config: SummarizeConfig, data: SummarizeData) -> None:
+def write_model_assets(directory: Path, config: SummarizeConfig, data: HasMarks) -> None:
     """Everything but the weights that a checkpoint needs to be used on its own."""
     folder = source(config)
     speech = open_speech(config, data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from seqtune.text.split import Part
 from .data import SummarizeData
 from .decoding import Written
 from .ensemble import SummarizerEnsemble, open_model
+from .exhibits import PartScores, exhibits
 from .floors import floor_summaries
 from .params import EvaluationConfig, SummarizeConfig
 from .rouge import METRICS, ROUGE_SUM, named, rouge
@@ -48,21 +48,6 @@ DEFINITIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Scored:
-    """The rows of a part with what everybody makes of them."""
-
-    part: Part
-    ids: list[str]
-    dialogues: list[str]
-    references: list[list[str]]
-    written: Written
-    summaries: dict[str, list[str]]
-    """Of the model and the floors, by name."""
-    scores: dict[str, Floats]
-    """ROUGE of each [N, 3]."""
-
-
 def evaluate(
     checkpoint: Path, data: SummarizeData, *, parts: Collection[str] | None = None
 ) -> Report:
@@ -70,8 +55,6 @@ def evaluate(
 
     `checkpoint` may be the folder of an ensemble.
     """
-    from .exhibits import exhibits
-
     loaded = open_model(checkpoint)
     loaded.require_assets(data.assets_hash, what=str(data.path))
     loaded.warn_of_other_split(data, rows="dialogues")
@@ -91,7 +74,7 @@ def evaluate(
 
 def score_parts(
     loaded: SummarizerEnsemble, data: SummarizeData, parts: Sequence[Part]
-) -> dict[Part, Scored]:
+) -> dict[Part, PartScores]:
     """Summarise all rows of some parts, and score them beside the floors."""
     for part in parts:
         logger.info("%s: %d dialogues to summarise", part, data.num_rows(part))
@@ -106,17 +89,17 @@ def score_parts(
 
 def _scored(
     data: SummarizeData, part: Part, written: Written, settings: EvaluationConfig
-) -> Scored:
+) -> PartScores:
     dialogues, references = data.dialogues(part), data.references(part)
     summaries = {OURS: written.texts, **floor_summaries(dialogues)}
     scores = {
         name: rouge(texts, references, tokenizer=settings.tokenizer, combine=settings.references)
         for name, texts in summaries.items()
     }
-    return Scored(part, data.ids(part), dialogues, references, written, summaries, scores)
+    return PartScores(part, data.ids(part), dialogues, references, written, summaries, scores)
 
 
-def _findings(scored: Scored, *, who: str) -> Report:
+def _findings(scored: PartScores, *, who: str) -> Report:
     """Metric by metric, the model first; then what is to be known of its summaries."""
     means = {name: named(scores) for name, scores in scored.scores.items()}
     group = {metric: {name: own[metric] for name, own in means.items()} for metric in METRICS}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -25,13 +25,18 @@ from seqtune.text.pretrained import (
 )
 
 from . import lora
-from .data import SummarizeData
-from .params import SummarizeConfig
-from .preprocess import add_marks, marks_of
+from .params import PreprocessConfig, SummarizeConfig
+from .preprocess import add_marks
 from .prompts import end_of_turn
 
 Kind = Literal["seq2seq", "causal"]
 AUTO: dict[Kind, str] = {"seq2seq": "AutoModelForSeq2SeqLM", "causal": "AutoModelForCausalLM"}
+
+
+class HasMarks(Protocol):
+    """A split that knows the placeholders of its fit part."""
+
+    def marks(self, config: PreprocessConfig) -> list[str]: ...
 
 
 class Speech(NamedTuple):
@@ -71,11 +76,11 @@ def kind_of(config: SummarizeConfig, architecture: Any) -> Kind:
     return "seq2seq" if architecture.is_encoder_decoder else "causal"
 
 
-def open_speech(config: SummarizeConfig, data: SummarizeData) -> Speech:
+def open_speech(config: SummarizeConfig, data: HasMarks) -> Speech:
     """The tokeniser of a model, with tokens for the placeholders of the fit part."""
     folder = source(config)
     tokenizer = plain_tokenizer(folder, kind_of(config, load_config(folder)))
-    return Speech(tokenizer, add_marks(tokenizer, marks_of(data, config.preprocess)))
+    return Speech(tokenizer, add_marks(tokenizer, data.marks(config.preprocess)))
 
 
 def plain_tokenizer(folder: Path, kind: Kind) -> Any:
@@ -93,7 +98,7 @@ def plain_tokenizer(folder: Path, kind: Kind) -> Any:
     return tokenizer
 
 
-def build_model(config: SummarizeConfig, data: SummarizeData) -> Any:
+def build_model(config: SummarizeConfig, data: HasMarks) -> Any:
     """A model to train: pretrained, or from random weights; with adapters where they are wanted."""
     folder = source(config)
     architecture = load_config(folder)

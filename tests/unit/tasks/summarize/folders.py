@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from seqtune.contracts.checkpoint import CheckpointManifest, Weights, file_hash, open_checkpoint
 from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
-from seqtune.tasks.summarize.batches import build_data
 from seqtune.tasks.summarize.data import SummarizeData
+from seqtune.tasks.summarize.datamodule import build_data
 from seqtune.tasks.summarize.module import SummarizeModule, build_module
 from seqtune.tasks.summarize.params import SummarizeConfig
 

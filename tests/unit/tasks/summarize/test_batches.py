@@ -11,8 +11,9 @@ import pytest
 
 from seqtune.contracts.errors import InfeasibleError
 from seqtune.tasks.summarize import encoding
-from seqtune.tasks.summarize.batches import IGNORED, TrainBatches, WriteBatches, build_data
+from seqtune.tasks.summarize.batches import IGNORED, TrainBatches, WriteBatches
 from seqtune.tasks.summarize.data import SummarizeData
+from seqtune.tasks.summarize.datamodule import build_data
 from seqtune.tasks.summarize.encoding import encoder, pairs, require_fit, truncation
 from seqtune.tasks.summarize.memory import estimate_memory
 from seqtune.tasks.summarize.model import open_speech, plain_tokenizer

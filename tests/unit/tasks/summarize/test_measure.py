@@ -4,7 +4,7 @@ import pytest
 
 from seqtune.contracts.errors import DataError
 from seqtune.tasks.summarize import measure as measuring
-from seqtune.tasks.summarize.batches import build_data
+from seqtune.tasks.summarize.datamodule import build_data
 from seqtune.tasks.summarize.measure import DECODING_SECONDS, measure
 from seqtune.tasks.summarize.params import GenerationConfig
 from seqtune.tasks.summarize.rouge import named, rouge
