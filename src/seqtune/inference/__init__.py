@@ -11,6 +11,7 @@ from .checkpoint import (
 )
 from .ensemble import MODEL, ModelEnsemble, load_members
 from .pool import require_pool, require_weighable, sample_rows
+from .predictions import PredictionFiles
 
 __all__ = [
     "HALF",
@@ -18,6 +19,7 @@ __all__ = [
     "CheckpointInfo",
     "LoadedCheckpoint",
     "ModelEnsemble",
+    "PredictionFiles",
     "load_members",
     "read_checkpoint_config",
     "read_weights",

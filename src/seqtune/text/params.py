@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from seqtune.contracts.config import PositiveInt, Section
 
@@ -14,6 +16,8 @@ class TextIngestConfig(Section):
     """auto goes by the file's name."""
     encoding: Literal["utf-8", "utf-16", "latin-1", "cp949", "euc-kr"] = "utf-8"
     """Of text files; cp949 is usual for Korean files from Excel."""
+    max_characters: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
+    """Longer texts are cut there before they are tokenised, and counted."""
     max_examples: PositiveInt = 5
     """Lines named in an error."""
 

@@ -45,8 +45,6 @@ class IngestConfig(TextIngestConfig):
     """Equal texts with equal labels; drop keeps the first of them."""
     on_conflict: Literal["error", "drop", "keep"] = "drop"
     """Equal texts with different labels; drop takes out all of them."""
-    max_characters: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
-    """Longer texts are cut there before they are tokenised, and counted."""
 
 
 class SplitConfig(Section):

@@ -15,17 +15,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import csv
 
 from seqtune.batching import NO_CHUNKS, kept
 from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report
 from seqtune.contracts.work import Spread, one_after_another
+from seqtune.inference import PredictionFiles
 from seqtune.text.split import Part
 
 from .data import ID, TEXT, ClassifyData
@@ -36,8 +34,6 @@ from .params import PredictConfig
 from .pieces import Asked, pieces_of, put_together
 from .thresholds import HALF, Anything, Floats
 
-PREDICTIONS = "predictions.parquet"
-SUBMISSION = "submission.csv"
 PART = "part"
 CHUNK_BATCHES = 16
 """Batches that are scored together; new texts are bucketed by length within them, and then put back
@@ -136,23 +132,16 @@ def new_texts(chunk: pa.RecordBatch) -> Chunk:
     return Chunk(chunk[ID].to_pylist(), chunk[TEXT].to_pylist(), None)
 
 
-class Writer:
+class Writer(PredictionFiles):
     """Writes decisions to Parquet and to a CSV for submission, and counts."""
 
     def __init__(self, out: Path, labels: Sequence[str], thresholds: Floats) -> None:
-        self._out, self._labels, self._thresholds = out, labels, thresholds
+        super().__init__(out)
+        self._labels, self._thresholds = labels, thresholds
         self._id, self._part, self._text = (_free(name, labels) for name in (ID, PART, TEXT))
-        self._files: tuple[pq.ParquetWriter, csv.CSVWriter] | None = None
-        self._stack = ExitStack()
         self.num_rows = 0
         self.num_without = 0
         self.given = np.zeros(len(labels), np.int64)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
 
     def add(self, chunk: Chunk, probabilities: Floats) -> None:
         """Some texts with their probabilities [N, L]."""
@@ -163,10 +152,7 @@ class Writer:
         said = _columns([f"p({label})" for label in self._labels], probabilities)
         texts = {self._text: pa.array(chunk.texts, pa.string())}
         table = pa.table({**ids, **parts, **texts, **said, **decisions})
-        submitted = pa.table({**ids, **decisions})
-        parquet, submission = self._files or self._open(table.schema, submitted.schema)
-        parquet.write_table(table)
-        submission.write_table(submitted)
+        self.write(table, pa.table({**ids, **decisions}))
         self.num_rows += len(given)
         self.num_without += int((~given.any(axis=1)).sum())
         self.given += given.sum(axis=0)
@@ -177,15 +163,6 @@ class Writer:
             "labels_given": dict(zip(self._labels, self.given.tolist(), strict=True)),
             "without_labels": self.num_without,
         }
-
-    def _open(
-        self, predictions: pa.Schema, submission: pa.Schema
-    ) -> tuple[pq.ParquetWriter, csv.CSVWriter]:
-        self._files = (
-            self._stack.enter_context(pq.ParquetWriter(self._out / PREDICTIONS, predictions)),
-            self._stack.enter_context(csv.CSVWriter(self._out / SUBMISSION, submission)),
-        )
-        return self._files
 
 
 def _columns(names: Sequence[str], values: Anything) -> dict[str, pa.Array]:

@@ -12,18 +12,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import csv
 
 from seqtune.batching import kept
 from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report
 from seqtune.contracts.work import Spread, one_after_another
-from seqtune.inference import select_device
+from seqtune.inference import PredictionFiles, select_device
 from seqtune.text.split import Part
 
 from .data import DIALOGUE, ID, SummarizeData
@@ -34,8 +32,6 @@ from .new_dialogues import read_new_dialogues
 from .params import ColumnNames, PredictConfig
 from .scorer import load_summarizer, telling
 
-PREDICTIONS = "predictions.parquet"
-SUBMISSION = "submission.csv"
 PART, SUMMARY = "part", "summary"
 NEW = "new"
 CHUNK_BATCHES = 16
@@ -119,10 +115,10 @@ def predict(
             if new_rows
             else _held_out(data, size)
         )
-        files = stack.enter_context(Files(out, told.config.ingest.columns))
+        writer = stack.enter_context(Writer(out, told.config.ingest.columns))
         for number, written in enumerate(_written(told, asked, settings, spread)):
-            files.add(asked.rows[number][ID].to_pylist(), asked.part, written)
-    counts = {"rows": files.num_rows, "empty_summaries": files.num_empty, "cut": files.num_cut}
+            writer.add(asked.rows[number][ID].to_pylist(), asked.part, written)
+    counts = {"rows": writer.num_rows, "empty_summaries": writer.num_empty, "cut": writer.num_cut}
     return {
         "headline": _headline(asked, counts),
         **told.identity(),
@@ -170,27 +166,17 @@ def _written(
     return told.choose_each([list(by(member.path)) for member in told.members.values()])
 
 
-class Files:
-    """Writes summaries to Parquet and to a CSV for submission, and counts."""
+class Writer(PredictionFiles):
+    """Writes summaries, under the user's names in the submission, and counts."""
 
     def __init__(self, out: Path, columns: ColumnNames) -> None:
-        self._stack = ExitStack()
+        super().__init__(out)
         self._names = [columns.id or ID, columns.summary]
-        submission = pa.schema([(name, pa.string()) for name in self._names])
-        self._parquet = self._stack.enter_context(pq.ParquetWriter(out / PREDICTIONS, SCHEMA))
-        self._csv = self._stack.enter_context(csv.CSVWriter(out / SUBMISSION, submission))
         self.num_rows = self.num_empty = self.num_cut = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
 
     def add(self, ids: Sequence[str], part: str, written: Written) -> None:
         table = pa.table([list(ids), [part] * len(ids), written.texts], schema=SCHEMA)
-        self._parquet.write_table(table)
-        self._csv.write_table(table.select([ID, SUMMARY]).rename_columns(self._names))
+        self.write(table, table.select([ID, SUMMARY]).rename_columns(self._names))
         self.num_rows += len(ids)
         self.num_empty += sum(not text for text in written.texts)
         self.num_cut += int(written.is_cut.sum())

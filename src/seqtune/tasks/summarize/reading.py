@@ -1,15 +1,15 @@
-"""Rows of raw files as dialogues with summaries; what is wrong with them is collected."""
+"""Rows of raw files as dialogues with summaries."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seqtune.text.rows import Cleaner, Faults, id_of, not_text, says_something
-from seqtune.text.tables import Row, read_rows, require_columns
+from seqtune.text.reading import RowReader
+from seqtune.text.rows import Cleaner, says_something
+from seqtune.text.tables import Row, require_columns
 
 from .params import ColumnNames, IngestConfig
 
@@ -35,54 +35,37 @@ class Dialogue:
 
 
 @dataclass
-class Reader:
-    """Reads rows of all files, and remembers what was wrong with them."""
+class Reader(RowReader[IngestConfig]):
+    """Reads dialogues with their summaries."""
 
-    config: IngestConfig
-    clean: Cleaner = field(init=False)
+    texts = "dialogues"
+    no_text = "Correct it: a text in quotes; an empty one is treated by summarize.ingest.on_empty"
+
     clean_summary: Cleaner = field(init=False)
-    faults: Faults = field(init=False)
-    rows_read: Counter[Path] = field(default_factory=Counter)
-    num_empty: int = 0
     without: dict[str, set[Path]] = field(default_factory=dict)
     """Files that lack an optional column, by its name."""
-    _checked: set[tuple[Path, tuple[str, ...]]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.clean = Cleaner("dialogues", self.config.max_characters)
+        super().__post_init__()
         self.clean_summary = Cleaner("summaries", self.config.max_characters)
-        self.faults = Faults(self.config.max_examples)
 
     def read(self, role: str, files: Sequence[Path]) -> Iterator[Dialogue]:
         """The rows that can be used."""
         columns = self.config.columns
-        rows = read_rows(files, kind=self.config.format, encoding=self.config.encoding)
-        for number, row in enumerate(rows):
-            self._check_columns(row)
-            self.rows_read[row.file] += 1
-            dialogue = self._text(row, columns.dialogue, self.clean)
+        for number, row in enumerate(self.rows(files)):
+            dialogue = self.text(row, columns.dialogue)
             names = summary_columns(row, columns)
-            found = [self._text(row, name, self.clean_summary) for name in names]
+            found = [self.text(row, name, self.clean_summary) for name in names]
             if dialogue is None or None in found:
                 continue
             summaries = tuple(text for text in found if text)
             if self._is_empty(row, dialogue, summaries):
                 continue
-            yield Dialogue(
-                role,
-                row.place,
-                self._id(row, f"{PREFIXES[role]}{number}"),
-                dialogue,
-                summaries,
-                self._topic(row),
-            )
+            own = self.id(row, columns.id, f"{PREFIXES[role]}{number}")
+            yield Dialogue(role, row.place, own, dialogue, summaries, self._topic(row))
 
-    def _check_columns(self, row: Row) -> None:
-        """Once for all rows of a file that have the same columns."""
-        names = tuple(row.values)
-        if (row.file, names) in self._checked:
-            return
-        columns = self.config.columns
+    def check_columns(self, row: Row) -> None:
+        names, columns = tuple(row.values), self.config.columns
         keys = {columns.dialogue: f"{COLUMNS_KEY}.dialogue"}
         is_first = not any(file == row.file for file, _ in self._checked)
         if is_first and not summary_columns(row, columns):  # in a later row: an empty summary
@@ -94,19 +77,6 @@ class Reader:
         if columns.topic and columns.topic not in names:
             self.without.setdefault(columns.topic, set()).add(row.file)
         require_columns(row, list(keys), keys=keys)
-        self._checked.add((row.file, names))
-
-    def _text(self, row: Row, name: str, clean: Cleaner) -> str | None:
-        fault = not_text(row.values[name])
-        if fault is None:
-            return clean(row.values[name])
-        self.faults.add(
-            f"column {name!r} must hold texts",
-            f"{row.place} holds {fault}",
-            next_step="Correct it: a text in quotes; an empty one is treated by "
-            "summarize.ingest.on_empty",
-        )
-        return None
 
     def _is_empty(self, row: Row, dialogue: str, summaries: Sequence[str]) -> bool:
         """Whether there is nothing to read or nothing to write."""
@@ -122,10 +92,6 @@ class Reader:
             )
         self.num_empty += 1
         return True
-
-    def _id(self, row: Row, number: str) -> str:
-        name = self.config.columns.id
-        return id_of(row.values[name]) if name and name in row.values else number
 
     def _topic(self, row: Row) -> str | None:
         found = row.values.get(self.config.columns.topic or "")
