@@ -11,7 +11,7 @@ from typing import ClassVar, Generic, TypeVar
 from seqtune.contracts.errors import ConfigurationError
 
 from .params import TextIngestConfig
-from .rows import Cleaner, Faults, id_of, not_text
+from .rows import Cleaner, RowErrors, id_of, not_text
 from .tables import Row, read_rows
 
 IngestT = TypeVar("IngestT", bound=TextIngestConfig)
@@ -28,14 +28,14 @@ class RowReader(Generic[IngestT]):
 
     config: IngestT
     clean: Cleaner = field(init=False)
-    faults: Faults = field(init=False)
+    faults: RowErrors = field(init=False)
     rows_read: Counter[Path] = field(default_factory=Counter)
     num_empty: int = 0
     _checked: set[tuple[Path, tuple[str, ...]]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.clean = Cleaner(self.texts, self.config.max_characters)
-        self.faults = Faults(self.config.max_examples)
+        self.faults = RowErrors(self.config.max_examples)
 
     def check_columns(self, row: Row) -> None:
         """Refuse a file without the columns that are needed; asked once for rows that are alike."""

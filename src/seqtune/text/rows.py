@@ -64,7 +64,7 @@ class Cleaner:
 
 
 @dataclass
-class Faults:
+class RowErrors:
     """Rows that cannot be taken: all are counted, a few are named, one error is raised."""
 
     max_examples: int
@@ -101,7 +101,7 @@ def id_of(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
-def check_ids(named: Iterable[tuple[str, str]], faults: Faults, *, key: str) -> None:
+def check_ids(named: Iterable[tuple[str, str]], faults: RowErrors, *, key: str) -> None:
     """Find ids (with their places) that are missing or stand twice."""
     next_step = f"Correct them, or set {key}=null to number the rows"
     first: dict[str, str] = {}

@@ -14,7 +14,7 @@ from seqtune.contracts.errors import ArtifactError, DataError
 from seqtune.text.ingested import open_ingested, write_ingested
 from seqtune.text.rows import (
     Cleaner,
-    Faults,
+    RowErrors,
     groups_of,
     part_sizes,
     plain,
@@ -82,7 +82,7 @@ def test_special_tokens_are_counted_once_a_text() -> None:
 
 
 def test_faults_of_one_kind_are_one_line() -> None:
-    faults = Faults(max_examples=2)
+    faults = RowErrors(max_examples=2)
     faults.raise_any()
     for number in range(4):
         faults.add("bad rows", f"line {number}", next_step="Correct them")

@@ -17,7 +17,7 @@ from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report, Sources
 from seqtune.text.ingested import ROLE, file_list, require_source, write_ingested
 from seqtune.text.reading import drop_warnings, require_distinct
-from seqtune.text.rows import Faults, check_ids, special_tokens, special_warning, spread
+from seqtune.text.rows import RowErrors, check_ids, special_tokens, special_warning, spread
 
 from .data import ID, LABELS, ROW, TEXT
 from .params import ClassifyConfig, IngestConfig
@@ -63,7 +63,7 @@ def ingest(sources: Sources, config: ClassifyConfig, *, out: Path) -> Report:
 
 
 def sift(
-    read: Sequence[Labelled], config: IngestConfig, faults: Faults
+    read: Sequence[Labelled], config: IngestConfig, faults: RowErrors
 ) -> tuple[list[Labelled], dict[str, int]]:
     """What is left when repeated texts were treated, and how many repeat or contradict others.
 
@@ -85,7 +85,7 @@ def sift(
     return sorted(kept, key=lambda one: order[id(one)]), counts
 
 
-def _treat(same: list[Labelled], config: IngestConfig, faults: Faults) -> list[Labelled]:
+def _treat(same: list[Labelled], config: IngestConfig, faults: RowErrors) -> list[Labelled]:
     """What is left of rows with one text."""
     if len(same) == 1:
         return same

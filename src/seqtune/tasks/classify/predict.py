@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,27 +26,17 @@ from seqtune.inference import PredictionFiles
 from seqtune.text.split import Part
 
 from .data import ID, TEXT, ClassifyData
-from .deciding import HELD_OUT, Decided
+from .decisions import HELD_OUT, Decisions
 from .ensemble import describe_model
 from .new_texts import SCHEMA, NewTexts
 from .params import PredictConfig
-from .pieces import Asked, pieces_of, put_together
-from .thresholds import HALF, Anything, Floats
+from .thresholds import HALF, AnyArray, Floats
+from .windows import LogitParts, assemble, windows_of
 
 PART = "part"
 CHUNK_BATCHES = 16
 """Batches that are scored together; new texts are bucketed by length within them, and then put back
 in order."""
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some texts."""
-
-    ids: Sequence[str]
-    texts: Sequence[str]
-    part: Part | None
-    """Of the split; None where they are new."""
 
 
 def predict(
@@ -63,33 +52,34 @@ def predict(
 
     `checkpoint` may be the folder of an ensemble.
     """
-    told = describe_model(checkpoint, settings.weights)
-    told.require_labels(data)
-    reader, texts = NewTexts(told.config.ingest), NO_CHUNKS
+    info = describe_model(checkpoint, settings.weights)
+    info.require_labels(data)
+    reader, texts = NewTexts(info.config.ingest), NO_CHUNKS
     probabilities: dict[Part, Floats] = {}
-    decided = Decided(told, data, probabilities.__getitem__)
+    decisions = Decisions(info, data, probabilities.__getitem__)
     parts = [] if new_rows else held_out(data)
     with ExitStack() as stack:
         if new_rows:
             chunks = reader.chunks(new_rows, CHUNK_BATCHES * settings.batch_size)
             texts = stack.enter_context(kept(chunks, SCHEMA, scratch=out))
-        needed = parts or needed_to_decide(decided, settings)
-        pieces = pieces_of(told, data, needed, num_batches=CHUNK_BATCHES)
-        asked = Asked(checkpoint, data, settings, pieces, texts)
-        said = spread(asked, len(asked))
-        probabilities |= put_together(told, data, pieces, said)
-        thresholds, found_by = choose_thresholds(decided, settings)
+        decides = settings.thresholds == "auto" and decisions.finds_thresholds
+        needed = parts or (HELD_OUT[:1] if decides else ())
+        windows = windows_of(info, data, needed, num_batches=CHUNK_BATCHES)
+        work = LogitParts(checkpoint, data, settings, windows, texts)
+        found = spread(work, len(work))
+        probabilities |= assemble(info, data, windows, found)
+        thresholds, found_by = choose_thresholds(decisions, settings)
         writer = stack.enter_context(Writer(out, data.labels, thresholds))
         for part in parts:
-            writer.add(known_texts(data, part), probabilities[part])
-        for chunk, answer in zip(texts, said, strict=True):
-            writer.add(new_texts(chunk), told.combined(answer.logits))
+            writer.add(data.table(part), probabilities[part], part=part)
+        for chunk, answer in zip(texts, found, strict=True):
+            writer.add(chunk, info.combined(answer.logits))
     return {
         "headline": [
             f"{writer.num_rows} texts, {writer.given.sum()} labels given ({found_by})",
             *reader.warnings(),
         ],
-        **told.identity(),
+        **info.identity(),
         "texts_from": [str(path) for path in new_rows or (data.path,)],
         **writer.counts(),
         "thresholds": dict(zip(data.labels, thresholds.tolist(), strict=True)),
@@ -97,19 +87,14 @@ def predict(
     }
 
 
-def needed_to_decide(decided: Decided, settings: PredictConfig) -> list[Part]:
-    """Parts of the split that thresholds are found on."""
-    return ["valid"] if settings.thresholds == "auto" and decided.finds_thresholds else []
-
-
-def choose_thresholds(decided: Decided, settings: PredictConfig) -> tuple[Floats, str]:
+def choose_thresholds(decisions: Decisions, settings: PredictConfig) -> tuple[Floats, str]:
     """Of each label [L], and where they are from."""
     if settings.thresholds == "half":
-        return np.full(len(decided.data.labels), HALF), "threshold 0.5, as asked for"
-    if not decided.has_thresholds:
-        return decided.thresholds, "threshold 0.5: there is no valid part to find others on"
-    is_decided = decided.told.is_decided
-    return decided.thresholds, f"thresholds {'of the ensemble' if is_decided else 'found on valid'}"
+        return np.full(len(decisions.data.labels), HALF), "threshold 0.5, as asked for"
+    if not decisions.has_thresholds:
+        return decisions.thresholds, "threshold 0.5: there is no valid part to find others on"
+    found_by = "of the ensemble" if decisions.model.is_decided else "found on valid"
+    return decisions.thresholds, f"thresholds {found_by}"
 
 
 def held_out(data: ClassifyData) -> list[Part]:
@@ -123,15 +108,6 @@ def held_out(data: ClassifyData) -> list[Part]:
     return found
 
 
-def known_texts(data: ClassifyData, part: Part) -> Chunk:
-    table = data.table(part)
-    return Chunk(table[ID].to_pylist(), table[TEXT].to_pylist(), part)
-
-
-def new_texts(chunk: pa.RecordBatch) -> Chunk:
-    return Chunk(chunk[ID].to_pylist(), chunk[TEXT].to_pylist(), None)
-
-
 class Writer(PredictionFiles):
     """Writes decisions to Parquet and to a CSV for submission, and counts."""
 
@@ -143,15 +119,16 @@ class Writer(PredictionFiles):
         self.num_without = 0
         self.given = np.zeros(len(labels), np.int64)
 
-    def add(self, chunk: Chunk, probabilities: Floats) -> None:
-        """Some texts with their probabilities [N, L]."""
+    def add(
+        self, texts: pa.Table | pa.RecordBatch, probabilities: Floats, *, part: Part | None = None
+    ) -> None:
+        """Some texts, of a part of the split or new ones, with their probabilities [N, L]."""
         given = probabilities >= self._thresholds
-        ids = {self._id: pa.array(chunk.ids, pa.string())}
-        parts = {} if chunk.part is None else {self._part: pa.array([chunk.part] * len(given))}
+        ids = {self._id: texts[ID]}
+        parts = {self._part: pa.array([part] * len(given))} if part else {}
         decisions = _columns(self._labels, given.astype(np.int8))
-        said = _columns([f"p({label})" for label in self._labels], probabilities)
-        texts = {self._text: pa.array(chunk.texts, pa.string())}
-        table = pa.table({**ids, **parts, **texts, **said, **decisions})
+        likely = _columns([f"p({label})" for label in self._labels], probabilities)
+        table = pa.table({**ids, **parts, self._text: texts[TEXT], **likely, **decisions})
         self.write(table, pa.table({**ids, **decisions}))
         self.num_rows += len(given)
         self.num_without += int((~given.any(axis=1)).sum())
@@ -165,7 +142,7 @@ class Writer(PredictionFiles):
         }
 
 
-def _columns(names: Sequence[str], values: Anything) -> dict[str, pa.Array]:
+def _columns(names: Sequence[str], values: AnyArray) -> dict[str, pa.Array]:
     return {name: pa.array(np.ascontiguousarray(values[:, n])) for n, name in enumerate(names)}
 
 

@@ -43,11 +43,11 @@ def stratify(
     np.add.at(counts, groups, targets)
     order = order[np.argsort(_combinations(counts)[order], kind="stable")]
     wanted = wanted_positives(targets.sum(axis=0, dtype=np.int64), sizes, at_least=at_least)
-    dealer = _Dealer(counts[order], weights[order], wanted, sizes)
-    dealer.deal(weights[order] > 1)  # single rows then fill what is left to the last place
-    dealer.deal(weights[order] == 1)
-    parts = np.empty_like(dealer.parts)
-    parts[order] = dealer.parts
+    assigner = _FoldAssigner(counts[order], weights[order], wanted, sizes)
+    assigner.deal(weights[order] > 1)  # single rows then fill what is left to the last place
+    assigner.deal(weights[order] == 1)
+    parts = np.empty_like(assigner.parts)
+    parts[order] = assigner.parts
     return parts[groups]
 
 
@@ -69,7 +69,7 @@ def _combinations(counts: Int64) -> Int64:
     return np.asarray([numbers.setdefault(row.tobytes(), len(numbers)) for row in packed], np.int64)
 
 
-class _Dealer:
+class _FoldAssigner:
     """Deals groups out to parts, and keeps the account of what each part lacks."""
 
     def __init__(

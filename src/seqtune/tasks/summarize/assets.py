@@ -24,7 +24,7 @@ from .model import (
     adapted,
     fill,
     kind_of,
-    open_speech,
+    open_tokenizer,
     plain_tokenizer,
     pretrained,
     source,
@@ -37,7 +37,7 @@ BASE = "base.json"
 def write_model_assets(directory: Path, config: SummarizeConfig, data: HasMarks) -> None:
     """Everything but the weights that a checkpoint needs to be used on its own."""
     folder = source(config)
-    speech = open_speech(config, data)
+    speech = open_tokenizer(config, data)
     architecture = load_config(folder)
     kind = kind_of(config, architecture)
     speech.tokenizer.save_pretrained(directory)

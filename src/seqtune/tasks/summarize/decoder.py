@@ -77,13 +77,13 @@ class Decoder:
         self, batch: Batch, settings: GenerationConfig, *, seed: int, num: int = 1
     ) -> Tensor:
         """Tokens written [B * num, W], with neither prompt nor start token."""
-        _refuse_more_than_there_are(settings, num)
-        given, said = self._given(batch, settings), self._all_said(settings, num)
-        with _nothing_left_over(self.model), _seeded(settings, seed, batch.ids.device):
+        _require_enough_beams(settings, num)
+        given, said = self._model_inputs(batch, settings), self._generation_config(settings, num)
+        with _without_own_defaults(self.model), _seeded(settings, seed, batch.ids.device):
             tokens: Tensor = self.model.generate(
                 **given, generation_config=said, synced_gpus=is_cut(self.model)
             )
-        return tokens[:, self._started(batch) :]
+        return tokens[:, self._prompt_length(batch) :]
 
     def texts(self, tokens: Tensor) -> list[str]:
         """What was written before the end, in one line each."""
@@ -98,10 +98,10 @@ class Decoder:
         has_ended = (tokens == self.end).any(dim=1)
         return np.asarray(~has_ended)
 
-    def _started(self, batch: Batch) -> int:
+    def _prompt_length(self, batch: Batch) -> int:
         return batch.ids.shape[1] if self.kind == CAUSAL else 1
 
-    def _given(self, batch: Batch, settings: GenerationConfig) -> dict[str, Any]:
+    def _model_inputs(self, batch: Batch, settings: GenerationConfig) -> dict[str, Any]:
         from transformers.modeling_outputs import BaseModelOutput
 
         given: dict[str, Any] = {"attention_mask": batch.mask}
@@ -110,10 +110,10 @@ class Decoder:
         else:  # wrapped anew: generate() repeats what is inside for its beams
             given["encoder_outputs"] = BaseModelOutput(last_hidden_state=batch.encoded)
         if self.kind == CAUSAL:
-            given["logits_processor"] = _repetition(settings, self._started(batch))
+            given["logits_processor"] = _repetition_processors(settings, self._prompt_length(batch))
         return given
 
-    def _all_said(self, settings: GenerationConfig, num: int) -> Any:
+    def _generation_config(self, settings: GenerationConfig, num: int) -> Any:
         import transformers
 
         said: dict[str, Any] = {
@@ -164,7 +164,7 @@ def _padded(
 
 
 @dataclass(frozen=True)
-class _OnWhatIsWritten:
+class _WithoutPrompt:
     """A processor of logits that does not see the prompt."""
 
     processor: Callable[[Tensor, Tensor], Tensor]
@@ -174,7 +174,7 @@ class _OnWhatIsWritten:
         return self.processor(input_ids[:, self.started :], scores)
 
 
-def _repetition(settings: GenerationConfig, started: int) -> list[_OnWhatIsWritten]:
+def _repetition_processors(settings: GenerationConfig, started: int) -> list[_WithoutPrompt]:
     from transformers import NoRepeatNGramLogitsProcessor, RepetitionPenaltyLogitsProcessor
 
     found: list[Any] = []
@@ -182,11 +182,11 @@ def _repetition(settings: GenerationConfig, started: int) -> list[_OnWhatIsWritt
         found.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
     if settings.no_repeat_ngram_size:
         found.append(NoRepeatNGramLogitsProcessor(settings.no_repeat_ngram_size))
-    return [_OnWhatIsWritten(one, started) for one in found]
+    return [_WithoutPrompt(one, started) for one in found]
 
 
 @contextmanager
-def _nothing_left_over(model: Any) -> Iterator[None]:
+def _without_own_defaults(model: Any) -> Iterator[None]:
     """generate() fills what is not said from the model's own settings: take them away meanwhile."""
     import transformers
 
@@ -210,7 +210,7 @@ def _seeded(settings: GenerationConfig, seed: int, device: torch.device) -> Iter
         yield
 
 
-def _refuse_more_than_there_are(settings: GenerationConfig, num: int) -> None:
+def _require_enough_beams(settings: GenerationConfig, num: int) -> None:
     most = None if settings.do_sample else settings.beams
     if most is not None and num > most:
         raise ConfigurationError(

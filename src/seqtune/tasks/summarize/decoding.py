@@ -24,7 +24,7 @@ from .params import GenerationConfig
 
 
 @dataclass(frozen=True)
-class Written:
+class GeneratedTexts:
     """Texts, and how they came to be."""
 
     texts: list[str]
@@ -66,7 +66,7 @@ def write_all(
     *,
     kind: str,
     seed: int = 0,
-) -> Written:
+) -> GeneratedTexts:
     """One summary for each row of the batches, in the order of rows."""
     decoder = Decoder.of(model, tokenizer, kind)
     num_rows = sum(len(batch.rows) for batch in batches)
@@ -79,4 +79,4 @@ def write_all(
         is_cut[batch.rows] = decoder.is_cut(tokens)
         for row, text in zip(batch.rows, decoder.texts(tokens), strict=True):
             texts[row] = text
-    return Written(texts, is_cut, float(np.median(seconds)) if seconds else 0.0)
+    return GeneratedTexts(texts, is_cut, float(np.median(seconds)) if seconds else 0.0)

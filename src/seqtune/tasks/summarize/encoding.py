@@ -22,7 +22,7 @@ from seqtune.text.split import Part
 from seqtune.text.tokens import Tokens, audit, encoder_of, num_closing, write_tokens
 
 from .data import SummarizeData
-from .model import Kind, kind_of, open_speech, source
+from .model import Kind, kind_of, open_tokenizer, source
 from .params import PreprocessConfig, SummarizeConfig
 from .preprocess import clean, clean_summary
 from .prompts import Prompt, prompt_of
@@ -135,7 +135,7 @@ def require_fit(config: SummarizeConfig, data: SummarizeData) -> None:
 
 def _write_pairs(out: Path, config: SummarizeConfig, data: SummarizeData, part: Part) -> None:
     kind = kind_of(config, load_config(source(config)))
-    speech = encoder(config, open_speech(config, data).tokenizer, kind)
+    speech = encoder(config, open_tokenizer(config, data).tokenizer, kind)
     preprocess = config.preprocess
     for name in (INPUTS, TARGETS):
         (out / name).mkdir()

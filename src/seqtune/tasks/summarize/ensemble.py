@@ -17,9 +17,9 @@ from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.inference import CheckpointInfo, ModelEnsemble, load_members, select_device
 
-from .decoding import Written
+from .decoding import GeneratedTexts
+from .mbr import agreement, choose
 from .params import SummarizeConfig
-from .risk import agreement, choose
 from .scorer import Summarizer, describe, load_summarizer
 
 SCALE = "minimum_bayes_risk"
@@ -32,18 +32,20 @@ class SummarizerEnsemble(ModelEnsemble[CheckpointInfo[SummarizeConfig], Summariz
     device: str | None = None
     loaded: Mapping[str, Summarizer] = field(default_factory=dict)
 
-    def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> Written:
+    def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> GeneratedTexts:
         """Of each dialogue the summary that the members agree with most."""
         return next(self.summarise_each([dialogues], batch_size=batch_size))
 
     def summarise_each(
         self, lists: Sequence[Sequence[str]], *, batch_size: int
-    ) -> Iterator[Written]:
+    ) -> Iterator[GeneratedTexts]:
         """Of several lists; a member writes of all of them before the next one is opened."""
         by_member = [self._write(name, lists, batch_size=batch_size) for name in self.members]
         return self.choose_each(by_member)
 
-    def choose_each(self, by_member: Sequence[Sequence[Written]]) -> Iterator[Written]:
+    def choose_each(
+        self, by_member: Sequence[Sequence[GeneratedTexts]]
+    ) -> Iterator[GeneratedTexts]:
         """One summary of each dialogue, of what all members have written of several lists."""
         shares = np.array([*self.shares.values()])
         for written in zip(*by_member, strict=True):
@@ -59,21 +61,23 @@ class SummarizerEnsemble(ModelEnsemble[CheckpointInfo[SummarizeConfig], Summariz
 
     def _write(
         self, name: str, lists: Sequence[Sequence[str]], *, batch_size: int
-    ) -> list[Written]:
+    ) -> list[GeneratedTexts]:
         """What one member makes of all lists; its memory is free again when it is done."""
         info = self.members[name]
         member = self.loaded.get(name) or load_summarizer(info.path, info.which, device=self.device)
         return list(member.summarise_each(lists, batch_size=batch_size))
 
 
-def _chosen(written: Sequence[Written], shares: np.ndarray, *, tokenizer: str) -> Written:
+def _chosen(
+    written: Sequence[GeneratedTexts], shares: np.ndarray, *, tokenizer: str
+) -> GeneratedTexts:
     """Of what several wrote, one summary of each row; it takes the time of all."""
     if len(written) == 1:
         return written[0]
     texts = list(zip(*(one.texts for one in written), strict=True))
     rows = choose(agreement(texts, tokenizer=tokenizer), shares)
     is_cut = [one.is_cut for one in written]
-    return Written(
+    return GeneratedTexts(
         [own[member] for own, member in zip(texts, rows, strict=True)],
         np.array([is_cut[member][row] for row, member in enumerate(rows)], np.bool_),
         sum(one.seconds_per_row for one in written),

@@ -20,11 +20,11 @@ from seqtune.contracts.metrics import (
 from seqtune.contracts.task import OURS, Report
 from seqtune.text.split import Part
 
+from .baselines import baseline_summaries
 from .data import SummarizeData
-from .decoding import Written
+from .decoding import GeneratedTexts
 from .ensemble import SummarizerEnsemble, open_model
 from .exhibits import PartScores, exhibits
-from .floors import floor_summaries
 from .params import EvaluationConfig, SummarizeConfig
 from .rouge import METRICS, ROUGE_SUM, named, rouge
 
@@ -88,10 +88,10 @@ def score_parts(
 
 
 def _scored(
-    data: SummarizeData, part: Part, written: Written, settings: EvaluationConfig
+    data: SummarizeData, part: Part, written: GeneratedTexts, settings: EvaluationConfig
 ) -> PartScores:
     dialogues, references = data.dialogues(part), data.references(part)
-    summaries = {OURS: written.texts, **floor_summaries(dialogues)}
+    summaries = {OURS: written.texts, **baseline_summaries(dialogues)}
     scores = {
         name: rouge(texts, references, tokenizer=settings.tokenizer, combine=settings.references)
         for name, texts in summaries.items()

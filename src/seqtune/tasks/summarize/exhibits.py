@@ -14,7 +14,7 @@ from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import OURS
 from seqtune.text.split import Part
 
-from .decoding import Written
+from .decoding import GeneratedTexts
 from .params import SummarizeConfig
 from .rouge import NAMES, ROUGE_SUM, named
 
@@ -32,7 +32,7 @@ class PartScores:
     ids: list[str]
     dialogues: list[str]
     references: list[list[str]]
-    written: Written
+    written: GeneratedTexts
     summaries: dict[str, list[str]]
     """Of the model and the floors, by name."""
     scores: dict[str, npt.NDArray[np.float64]]

@@ -17,7 +17,7 @@ from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report, Sources
 from seqtune.text.ingested import ROLE, file_list, require_source, write_ingested
 from seqtune.text.reading import drop_warnings, require_distinct
-from seqtune.text.rows import Faults, check_ids, special_tokens, special_warning, spread
+from seqtune.text.rows import RowErrors, check_ids, special_tokens, special_warning, spread
 
 from .data import DIALOGUE, ID, ROW, SUMMARIES, TOPIC
 from .params import IngestConfig, SummarizeConfig
@@ -62,7 +62,7 @@ def ingest(sources: Sources, config: SummarizeConfig, *, out: Path) -> Report:
 
 
 def sift(
-    read: Sequence[Dialogue], config: IngestConfig, faults: Faults
+    read: Sequence[Dialogue], config: IngestConfig, faults: RowErrors
 ) -> tuple[list[Dialogue], dict[str, int]]:
     """What is left when repeated dialogues were treated, and how many went and stayed.
 

@@ -26,7 +26,7 @@ from seqtune.text.pretrained import empty_model, load_config
 
 from .data import SummarizeData
 from .encoding import pairs
-from .model import AUTO, Kind, kind_of, open_speech, source
+from .model import AUTO, Kind, kind_of, open_tokenizer, source
 from .params import SummarizeConfig
 
 MIB = float(1 << 20)
@@ -67,7 +67,7 @@ def estimate_memory(config: SummarizeConfig, data: SummarizeData) -> float:
     """MiB that one training takes at most on one device, beside what was in use before."""
     folder = source(config)
     kind = kind_of(config, load_config(folder))
-    speech = open_speech(config, data)
+    speech = open_tokenizer(config, data)
     sizes = _sizes(folder, kind, speech.num_rows, config.model.lora.targets)
     batch = _largest(config, data)
     peak = _weights(config, sizes) + _training(config, sizes, batch, kind)

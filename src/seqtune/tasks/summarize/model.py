@@ -39,7 +39,7 @@ class HasMarks(Protocol):
     def marks(self, config: PreprocessConfig) -> list[str]: ...
 
 
-class Speech(NamedTuple):
+class TokenizerBundle(NamedTuple):
     """A tokeniser with what the data added to it."""
 
     tokenizer: Any
@@ -76,11 +76,11 @@ def kind_of(config: SummarizeConfig, architecture: Any) -> Kind:
     return "seq2seq" if architecture.is_encoder_decoder else "causal"
 
 
-def open_speech(config: SummarizeConfig, data: HasMarks) -> Speech:
+def open_tokenizer(config: SummarizeConfig, data: HasMarks) -> TokenizerBundle:
     """The tokeniser of a model, with tokens for the placeholders of the fit part."""
     folder = source(config)
     tokenizer = plain_tokenizer(folder, kind_of(config, load_config(folder)))
-    return Speech(tokenizer, add_marks(tokenizer, data.marks(config.preprocess)))
+    return TokenizerBundle(tokenizer, add_marks(tokenizer, data.marks(config.preprocess)))
 
 
 def plain_tokenizer(folder: Path, kind: Kind) -> Any:
@@ -103,7 +103,7 @@ def build_model(config: SummarizeConfig, data: HasMarks) -> Any:
     folder = source(config)
     architecture = load_config(folder)
     kind = kind_of(config, architecture)
-    speech = open_speech(config, data)
+    speech = open_tokenizer(config, data)
     if config.model.from_scratch:
         model = _random_model(config, kind, architecture, num_rows=speech.num_rows)
     else:
@@ -116,7 +116,7 @@ def build_model(config: SummarizeConfig, data: HasMarks) -> Any:
     return model
 
 
-def give_rows(model: Any, speech: Speech) -> None:
+def give_rows(model: Any, speech: TokenizerBundle) -> None:
     """Rows for added tokens, in place: the mean of the rows of their pieces."""
     if len(model.get_input_embeddings().weight) < speech.num_rows:
         model.resize_token_embeddings(speech.num_rows, mean_resizing=False)

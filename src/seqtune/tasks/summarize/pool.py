@@ -22,8 +22,8 @@ from seqtune.inference import CheckpointInfo, require_pool, require_weighable, s
 
 from .data import SummarizeData
 from .ensemble import SCALE, require_compatible
+from .mbr import agreement, choose
 from .params import SummarizeConfig
-from .risk import agreement, choose
 from .rouge import ROUGE_SUM, rouge
 from .scorer import describe, load_summarizer
 

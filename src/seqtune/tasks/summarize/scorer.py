@@ -21,7 +21,7 @@ from seqtune.inference import (
 
 from .assets import restored_model
 from .decoder import Batch, make_batches, pad_of
-from .decoding import Written, write_all
+from .decoding import GeneratedTexts, write_all
 from .encoding import encoder
 from .lora import quiet_quantisation
 from .model import Kind
@@ -55,7 +55,9 @@ class Summarizer(LoadedCheckpoint[SummarizeConfig]):
             device=self.device,
         )
 
-    def write(self, batches: Sequence[Batch], settings: GenerationConfig, *, seed: int) -> Written:
+    def write(
+        self, batches: Sequence[Batch], settings: GenerationConfig, *, seed: int
+    ) -> GeneratedTexts:
         """A summary of each input, in the form of the data."""
         with self.autocast(), quiet_quantisation():
             written = write_all(
@@ -64,7 +66,7 @@ class Summarizer(LoadedCheckpoint[SummarizeConfig]):
         preprocess = self.config.preprocess
         return replace(written, texts=[restore(text, preprocess) for text in written.texts])
 
-    def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> Written:
+    def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> GeneratedTexts:
         """A summary of each dialogue, written as its own configuration says."""
         config = self.config
         batches = self.batches(dialogues, size=batch_size)
@@ -72,13 +74,13 @@ class Summarizer(LoadedCheckpoint[SummarizeConfig]):
 
     def summarise_each(
         self, lists: Sequence[Sequence[str]], *, batch_size: int
-    ) -> Iterator[Written]:
+    ) -> Iterator[GeneratedTexts]:
         """The same of several lists one after another; now and then it says how far it is."""
         each = (self.summarise(dialogues, batch_size=batch_size) for dialogues in lists)
-        return telling(each, sum(map(len, lists)))
+        return log_progress(each, sum(map(len, lists)))
 
 
-def telling(each: Iterable[Written], total: int) -> Iterator[Written]:
+def log_progress(each: Iterable[GeneratedTexts], total: int) -> Iterator[GeneratedTexts]:
     """The same summaries; now and then it is said how many of all there are already."""
     done, told = 0, time.monotonic()
     started = told

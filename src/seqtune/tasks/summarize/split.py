@@ -25,7 +25,7 @@ from seqtune.text.ingested import ROLE, Ingested, open_ingested
 from seqtune.text.rows import groups_of, part_sizes, plain
 from seqtune.text.split import Part, write_split
 
-from .augment import Made, augment, open_rewriters
+from .augment import AugmentedRows, augment, open_augmenters
 from .data import AUGMENTATION, AUGMENTED, COLUMNS, DIALOGUE, ID, OWN
 from .params import SplitConfig, SummarizeConfig
 from .reading import POOL, TEST, VALID
@@ -39,7 +39,7 @@ def split(interactions: Path, config: SummarizeConfig, *, out: Path) -> Report:
     """Hold out what summaries are judged by; make further dialogues for the rest if asked to."""
     source = open_ingested(interactions, task="summarize")
     require_made_with(config, source.manifest.made_with, what=str(interactions))
-    rewriters = open_rewriters(config)
+    rewriters = open_augmenters(config)
     parts, leaked = divide(source, config.split, seed=config.seed)
     fit = parts["train"]
     made = augment(fit[DIALOGUE].to_pylist(), rewriters, config)
@@ -145,7 +145,7 @@ def _made_by(kind: str, table: pa.Table) -> pa.Table:
     return table.drop_columns([ROLE]).append_column(AUGMENTED, kinds)
 
 
-def _copies(fit: pa.Table, made: Made) -> pa.Table:
+def _copies(fit: pa.Table, made: AugmentedRows) -> pa.Table:
     """Rows with a made-up dialogue; all else is that of the row they were made of."""
     table = _made_by(made.kind, fit.take(pa.array(made.rows, pa.int64())))
     ids = [f"{name}~{made.kind}" for name in table[ID].to_pylist()]
@@ -158,7 +158,7 @@ def _said(
     source: Ingested,
     config: SplitConfig,
     rows: Mapping[str, int],
-    made: list[Made],
+    made: list[AugmentedRows],
     *,
     leaked: Mapping[str, int],
 ) -> dict[str, Any]:

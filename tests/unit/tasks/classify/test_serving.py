@@ -74,7 +74,7 @@ def test_what_are_no_thresholds_is_refused(small_checkpoint: Path, said: str) ->
 
 def test_texts_are_cleaned_as_they_were_for_training(small_checkpoint: Path) -> None:
     served = open_served(small_checkpoint)
-    limit = served.model.config.ingest.max_characters
+    limit = load_classifier(small_checkpoint).config.ingest.max_characters
     composed, long = "나쁜 말", "a" * limit  # to the tokeniser one unknown word
     raw = [f"  {unicodedata.normalize('NFD', composed)}\x00\ufeff ", f"{long} ball", long]
     dirty, cut, same = served.answers([{"text": text} for text in raw], served.settings)

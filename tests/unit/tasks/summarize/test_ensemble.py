@@ -9,7 +9,7 @@ from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.tasks.summarize import ensemble as ensemble_module
 from seqtune.tasks.summarize.ensemble import open_model
 from seqtune.tasks.summarize.evaluate import evaluate
-from seqtune.tasks.summarize.risk import agreement, choose
+from seqtune.tasks.summarize.mbr import agreement, choose
 
 from .examples import config_of
 from .folders import trained, write_checkpoint, write_ensemble
