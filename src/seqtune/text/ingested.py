@@ -29,7 +29,7 @@ _AGAIN = "run `kedro run` with the stage ingest of its task again"
 
 
 class IngestedManifest(Manifest):
-    """What `manifest.json` says."""
+    """Contents of `manifest.json`."""
 
     format_version: int = FORMAT_VERSION
     task: str
@@ -96,7 +96,7 @@ def open_ingested(folder: Path, *, task: str) -> Ingested:
 
 
 def require_source(sources: Sources, role: str) -> None:
-    """Refuse to begin without any file of what is to be divided."""
+    """Require at least one file of the data to be split."""
     if not sources.get(role):
         raise DataError(f"there is no file of {role}; see raw_{role} in the catalog")
 

@@ -168,7 +168,7 @@ def require_match(tokenizer: Any, config: Any, *, name: str) -> None:
 
 
 def be_quiet() -> None:
-    """Neither bars nor warnings: what matters is told by errors of our own."""
+    """Switch off progress bars and warnings of the libraries."""
     import huggingface_hub.utils
     import transformers.utils.logging
 

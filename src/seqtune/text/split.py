@@ -34,7 +34,7 @@ PARTS: tuple[Part, ...] = ("train", "valid", "test")
 
 
 class TextManifest(Manifest):
-    """What `split.json` says."""
+    """Contents of `split.json`."""
 
     format_version: int = FORMAT_VERSION
     task: str
@@ -108,7 +108,7 @@ class TextSplit:
     def made(self, name: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
         """The folder of what follows from this split and `key`; `write` fills a new one.
 
-        Several processes may ask at once: each writes its own, and the first one stays.
+        Safe for concurrent processes: each writes its own, and the first one stays.
         """
         digest = sha256(canonical_json(key).encode()).hexdigest()[:16]
         folder = self.path / MADE / f"{name}-{digest}"
@@ -118,7 +118,7 @@ class TextSplit:
 
 
 def publish_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Fill a folder under another name and rename it; where somebody was first, theirs stays."""
+    """Fill a temporary folder and rename it; if another process was first, its folder stays."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.parent / f".{folder.name}-{uuid4().hex}"
     partial.mkdir()

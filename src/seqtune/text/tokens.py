@@ -51,7 +51,7 @@ class Tokens:
     def padded(
         self, rows: npt.NDArray[np.int64], *, pad: int, left: bool = False
     ) -> tuple[Int64, npt.NDArray[np.bool_]]:
-        """Some texts as [B, T], and which of it is no padding [B, T]; T at least 1."""
+        """Padded texts [B, T] and the mask of real tokens [B, T]; T at least 1."""
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
         time = max(1, int(lengths.max(initial=0)))

@@ -50,7 +50,7 @@ PARTS: tuple[Part, ...] = ("valid", "test")
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a floor says of the parts that are held out."""
+    """A baseline's probabilities of the held-out parts."""
 
     probabilities: dict[Part, Floats]  # [N, L]
     thresholds: Floats  # [L], found on the fit part
@@ -83,7 +83,7 @@ def _read_tfidf(folder: Path) -> Baseline:
 
 
 def _write_tfidf(data: ClassifyData, folder: Path) -> None:
-    """Learn from the fit part, and say what it says of the others."""
+    """Fit on the fit part and predict the held-out parts."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     start = time.perf_counter()
@@ -100,7 +100,7 @@ def _write_tfidf(data: ClassifyData, folder: Path) -> None:
 
 
 def _fit_part(data: ClassifyData) -> tuple[list[str], AnyArray]:
-    """Texts and targets [N, L] of rows that nobody made up; a fixed sample of very many."""
+    """Texts and targets [N, L] of original rows; a fixed sample where there are very many."""
     real = np.flatnonzero(~data.is_augmented)
     random = np.random.default_rng(derive_seed(0, "floor"))
     rows = np.sort(random.permutation(real)[: SETTINGS["max_rows"]])

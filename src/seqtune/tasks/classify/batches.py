@@ -29,7 +29,7 @@ class Batch(NamedTuple):
 
 
 class TextBatches(Dataset[Batch]):
-    """Some texts of a part (all of them, unless `chosen` says which) with their labels."""
+    """Texts of a part with their labels; all, or the rows `chosen`."""
 
     def __init__(
         self,

@@ -61,7 +61,7 @@ class ClassifyData(TextSplit):
 
     @cached_property
     def is_augmented(self) -> npt.NDArray[np.bool_]:
-        """Which rows of train are made up [N]."""
+        """Which rows of train are augmented [N]."""
         return np.asarray(self.table("train")[AUGMENTED].to_numpy(zero_copy_only=False), bool)
 
     def tokens(self, part: Part, model: ModelConfig) -> Tokens:

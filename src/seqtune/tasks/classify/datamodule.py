@@ -61,7 +61,7 @@ def part_batches(
 
 
 def training_sample(data: ClassifyData, *, num_rows: int, seed: int) -> npt.NDArray[np.int64]:
-    """Rows of train that are no copies: all, or `num_rows` drawn from them."""
+    """Original rows of train: all, or a sample of `num_rows`."""
     random = np.random.default_rng(derive_seed(seed, "train metric"))
     own = np.flatnonzero(~data.is_augmented)
     return np.sort(random.permutation(own)[:num_rows])

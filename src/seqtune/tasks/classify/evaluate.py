@@ -33,7 +33,7 @@ from .thresholds import FOLDS, HALF, Floats
 
 TUNED, AT_HALF, RANKING, LABELS = "tuned", "at_half", "ranking", "f1_by_label"
 Columns = Mapping[str, Scores]
-"""By name: ours, and those of the floors."""
+"""By name: the model and the baselines."""
 
 
 def evaluate(
@@ -85,7 +85,7 @@ def _part(decisions: Decisions, own: Scores, floors: Sequence[Baseline], part: P
 
 
 def _decided_group(columns: Columns, targets: Targets) -> dict[str, dict[str, float]]:
-    """Metric by metric, ours first."""
+    """Metric by metric, the model first."""
     found = {
         name: decided_metrics(c.probabilities, targets, c.thresholds) for name, c in columns.items()
     }

@@ -24,7 +24,7 @@ from .metrics import by_label
 from .thresholds import AnyArray, Bools, Floats, f1_at_cuts, rank
 
 NONE = "(none)"
-"""Stands for texts without labels, and for texts that were given none."""
+"""Column of texts without true labels, or without predicted ones."""
 POINTS = 200
 """Of a curve, at most."""
 SCORES = ("precision", "recall", "F1", "threshold")
@@ -143,7 +143,7 @@ def classes(shown: PartResults) -> TableExhibit:
 
 
 def _shares(of: Bools, among: Bools) -> tuple[tuple[float | None, ...], ...]:
-    """Of the rows with one, the share with the other; None where there are no rows."""
+    """Conditional shares P(other | one); None where there are no rows."""
     both = of.T.astype(np.int64) @ among.astype(np.int64)
     totals = of.sum(axis=0)
     return tuple(

@@ -147,7 +147,7 @@ def _columns(names: Sequence[str], values: AnyArray) -> dict[str, pa.Array]:
 
 
 def _free(name: str, labels: Sequence[str]) -> str:
-    """A name that is no label's."""
+    """A column name that is not a label."""
     while name in labels:
         name += "_"
     return name

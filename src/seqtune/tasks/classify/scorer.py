@@ -52,14 +52,14 @@ class Classifier(ClassifierInfo, LoadedCheckpoint[ClassifyConfig]):
     model: TextClassifier
 
     def logits(self, texts: Sequence[str], *, batch_size: int) -> Logits:
-        """One number for each text and label [N, L]; above 0 speaks for the label."""
+        """One logit for each text and label [N, L]."""
         with TemporaryDirectory(prefix="seqtune-") as folder:
             limit = self.config.model.max_length
             write_texts(Path(folder), texts, self.tokenizer, limit=limit)
             return Batches.of(self, Tokens.open(Path(folder)), size=batch_size).logits()
 
     def logits_of(self, data: ClassifyData, part: Part) -> Logits:
-        """The same for a part of a split, whose tokens are kept [N, L]."""
+        """Logits of a part of a split, whose tokens are cached [N, L]."""
         return self.batches_of(data, part).logits()
 
     def batches_of(self, data: ClassifyData, part: Part) -> Batches:

@@ -102,7 +102,7 @@ def f1_at_cuts(ranked: Ranked) -> tuple[list[Floats], list[Floats]]:
 
 
 def _f1_by_place(ranked: Ranked) -> Floats:
-    """F1 [L, N] with all rows up to a place; -1 where equal probabilities stand on both sides."""
+    """F1 [L, N] with all rows up to a place; -1 between equal probabilities."""
     num_rows = ranked.hits.shape[1]
     found = np.cumsum(ranked.hits, axis=1)
     f1: Floats = 2.0 * found / (np.arange(1, num_rows + 1) + found[:, -1:])

@@ -1,4 +1,4 @@
-"""Further dialogues for the fit part, said in other words by encoder-decoders.
+"""Further dialogues for the fit part, paraphrased or back-translated by encoder-decoders.
 
 What each person says is rewritten on its own, because the models that paraphrase or translate were
 trained on sentences; who says it stays. A dialogue that comes back as it was is left out.
@@ -133,7 +133,7 @@ def rewrite(dialogues: Sequence[str], by: Augmenter, config: SummarizeConfig) ->
 
 
 def _turn(line: str) -> tuple[str, str]:
-    """Who speaks, up to and with the colon, and what is said."""
+    """The speaker with the colon, and the utterance."""
     found = _TURN.fullmatch(line)
     return (found["who"] or "", found["said"]) if found else ("", line)
 

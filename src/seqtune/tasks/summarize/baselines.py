@@ -28,7 +28,7 @@ def longest_sentence(dialogue: str) -> str:
 
 
 def utterances(dialogue: str) -> list[str]:
-    """What is said, one after another, in the form of a line of a summary."""
+    """The utterances, each in the form of a line of a summary."""
     lines = dialogue.splitlines()
     if sum(bool(line.strip()) for line in lines) < 2:
         lines = _END_OF_SENTENCE.split(dialogue)

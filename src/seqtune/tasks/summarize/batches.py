@@ -32,7 +32,7 @@ class TrainBatch(NamedTuple):
     mask: Tensor  # bool [B, T]
     labels: Tensor  # int64 [B, U] for an encoder-decoder, [B, T] for a causal model
     first: int
-    """causal: the first place that any label of the batch stands at."""
+    """causal: position of the first label of any row."""
 
 
 class WriteBatch(NamedTuple):

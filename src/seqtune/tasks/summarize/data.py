@@ -34,7 +34,7 @@ ROW, ID, DIALOGUE, SUMMARIES, TOPIC, AUGMENTED = COLUMNS = (
 )
 MARKS = "marks.json"
 OWN = ""
-"""What stands in the column `augmented` of a row that nobody made up."""
+"""Value of the column `augmented` for an original row."""
 AUGMENTATION = "augmentation"
 """Of the facts of a split: what each kind made."""
 KINDS: dict[str, tuple[str, ...]] = {
@@ -43,7 +43,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "backtranslation": ("backtranslation",),
     "both": ("paraphrase", "backtranslation"),
 }
-"""Kinds of rows that each value of a parameter `augmentation` stands for."""
+"""Kinds of augmented rows by value of a parameter `augmentation`."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class SummarizeData(TextSplit):
         return found
 
     def dialogues(self, part: Part, *, augmentation: str = "both") -> list[str]:
-        """Those of the user's own, and of what was made up the kinds that are asked for."""
+        """Original rows, and augmented rows of the kinds asked for."""
         found: list[str] = self._rows(part, augmentation)[DIALOGUE].to_pylist()
         return found
 

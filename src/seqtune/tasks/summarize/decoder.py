@@ -1,4 +1,4 @@
-"""The tokens that a trained model writes, under settings that are all said.
+"""Generation of tokens by a trained model, with every setting given explicitly.
 
 Nothing is taken from the generation settings of the model's folder (KoBART's force `<usr>` at the
 end). Of a causal model only what it writes counts as repetition, not the dialogue in its prompt.
@@ -41,7 +41,7 @@ class Batch:
 def make_batches(
     inputs: Sequence[Sequence[int]], *, pad: int, size: int, kind: str, device: Any
 ) -> list[Batch]:
-    """Inputs of like length together, the longest first: what does not fit shows at once."""
+    """Batches by length, longest first, so that out-of-memory errors appear immediately."""
     order = np.argsort([-len(one) for one in inputs], kind="stable").astype(np.int64)
     return [
         _padded(inputs, order[start : start + size], pad=pad, left=kind == CAUSAL, device=device)
@@ -51,7 +51,7 @@ def make_batches(
 
 @torch.no_grad()
 def encode(model: Any, batch: Batch) -> Tensor:
-    """What the encoder says of a batch [B, T, hidden]."""
+    """Encoder outputs of a batch [B, T, hidden]."""
     encoder = model.get_encoder()
     hidden: Tensor = encoder(batch.ids, attention_mask=batch.mask, return_dict=True)[0]
     return hidden
@@ -187,7 +187,7 @@ def _repetition_processors(settings: GenerationConfig, started: int) -> list[_Wi
 
 @contextmanager
 def _without_own_defaults(model: Any) -> Iterator[None]:
-    """generate() fills what is not said from the model's own settings: take them away meanwhile."""
+    """Hide the model's own defaults, which generate() would fill missing settings from."""
     import transformers
 
     nothing: Any = transformers.GenerationConfig
@@ -200,7 +200,7 @@ def _without_own_defaults(model: Any) -> Iterator[None]:
 
 @contextmanager
 def _seeded(settings: GenerationConfig, seed: int, device: torch.device) -> Iterator[None]:
-    """generate() draws from the global generator: lend it one that is seeded here."""
+    """Seed the global generator, which generate() draws from, and restore it."""
     if not settings.do_sample:
         yield
         return

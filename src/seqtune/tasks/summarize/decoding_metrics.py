@@ -85,7 +85,7 @@ def _made(
 
 
 def _encoded(summarizer: Summarizer, batches: list[Batch]) -> list[Batch]:
-    """The same with encoder outputs, as many as there is room for."""
+    """Batches with encoder outputs, up to MOST_ENCODED bytes."""
     if summarizer.kind == CAUSAL:
         return batches
     found, room = [], MOST_ENCODED

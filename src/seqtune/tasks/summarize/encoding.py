@@ -94,7 +94,7 @@ class Pairs(NamedTuple):
 
 
 def pairs(config: SummarizeConfig, data: SummarizeData, part: Part) -> Pairs:
-    """The tokens of a part, made where nobody has asked for them before."""
+    """The tokens of a part, cached with the split."""
     folder = data.made(
         "tokens",
         _key(config, data, part),

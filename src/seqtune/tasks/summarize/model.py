@@ -84,7 +84,7 @@ def open_tokenizer(config: SummarizeConfig, data: HasMarks) -> TokenizerBundle:
 
 
 def plain_tokenizer(folder: Path, kind: Kind) -> Any:
-    """A tokeniser whose `eos` is what ends a summary, and which can pad."""
+    """A tokeniser with a padding token, whose `eos` ends a summary."""
     tokenizer = load_tokenizer(folder)
     if tokenizer.eos_token_id is None:
         raise ConfigurationError(
@@ -184,7 +184,7 @@ def _random_model(config: SummarizeConfig, kind: Kind, architecture: Any, *, num
 
 
 def adapted(model: Any, config: SummarizeConfig, *, tokens: list[int]) -> Any:
-    """With adapters, whose first values follow from the seed alone."""
+    """Attach adapters, initialised from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(config.seed, "adapters"))
         return lora.attach(model, config.model.lora, tokens=tokens)

@@ -34,7 +34,7 @@ from .preprocess import restore
 from .rouge import NAMES, ROUGE_SUM, rouge
 
 LOSSES = 1
-"""Place of the loader whose rows a loss is taken of; the others are summarised."""
+"""Index of the loader that the loss is computed on; the others are summarised."""
 WRITTEN: dict[int, tuple[str, Part]] = {0: ("val", "valid"), 2: ("train", "train")}
 PREFIX = "model."
 

@@ -69,7 +69,7 @@ class NewReader(RowReader[IngestConfig]):
 
 
 def read_new_dialogues(files: Sequence[Path], config: IngestConfig) -> NewDialogues:
-    """Every row is looked at before the first one is summarised; all faults are raised at once."""
+    """Read and check every row; all faults are raised together."""
     reader = NewReader(config)
     ids, dialogues, places = [], [], []
     for number, row in enumerate(reader.rows(files)):

@@ -1,4 +1,4 @@
-"""Summaries of everybody, written as they are made (by an ensemble, when its members are done).
+"""Predicted summaries, written as they are generated (of an ensemble, after its last member).
 
     predictions.parquet    id, part, summary
     submission.csv         id, summary, under the names of the user's columns

@@ -67,7 +67,7 @@ class Summarizer(LoadedCheckpoint[SummarizeConfig]):
         return replace(written, texts=[restore(text, preprocess) for text in written.texts])
 
     def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> GeneratedTexts:
-        """A summary of each dialogue, written as its own configuration says."""
+        """A summary of each dialogue, with the generation settings of its own configuration."""
         config = self.config
         batches = self.batches(dialogues, size=batch_size)
         return self.write(batches, config.generation, seed=config.seed)
@@ -75,13 +75,13 @@ class Summarizer(LoadedCheckpoint[SummarizeConfig]):
     def summarise_each(
         self, lists: Sequence[Sequence[str]], *, batch_size: int
     ) -> Iterator[GeneratedTexts]:
-        """The same of several lists one after another; now and then it says how far it is."""
+        """Summaries of several lists, with progress in the log."""
         each = (self.summarise(dialogues, batch_size=batch_size) for dialogues in lists)
         return log_progress(each, sum(map(len, lists)))
 
 
 def log_progress(each: Iterable[GeneratedTexts], total: int) -> Iterator[GeneratedTexts]:
-    """The same summaries; now and then it is said how many of all there are already."""
+    """Pass summaries through, and log progress now and then."""
     done, told = 0, time.monotonic()
     started = told
     for written in each:

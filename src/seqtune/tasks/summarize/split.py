@@ -136,7 +136,7 @@ def _keys(table: pa.Table) -> set[str]:
 
 
 def _which(table: pa.Table, keys: set[str]) -> npt.NDArray[np.bool_]:
-    """The rows whose dialogue is one of these [N]."""
+    """Mask of rows whose dialogue is among `keys` [N]."""
     return np.asarray([plain(text) in keys for text in table[DIALOGUE].to_pylist()], bool)
 
 
