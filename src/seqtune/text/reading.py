@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.task import Report, Sources
 
 from .params import TextIngestConfig
 from .rows import Cleaner, RowErrors, id_of, not_text
@@ -71,6 +72,27 @@ def require_distinct(names: Sequence[str | None], *, key: str, rule: str) -> Non
         raise ConfigurationError(
             f"{key} names {', '.join(map(repr, twice))} more than once; {rule}"
         )
+
+
+def reading_report(
+    reader: RowReader[Any], sources: Sources, *, kept: int, dropped: Mapping[str, int]
+) -> Report:
+    """What was read and left out."""
+    return {
+        "rows_read": reader.rows_read.total(),
+        "rows_kept": kept,
+        "rows_dropped": dict(dropped),
+        "files": [
+            {
+                "role": role,
+                "path": str(path),
+                "bytes": path.stat().st_size,
+                "rows": reader.rows_read[path],
+            }
+            for role, files in sources.items()
+            for path in files
+        ],
+    }
 
 
 def drop_warnings(

@@ -33,21 +33,26 @@ Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
 
 
-class TextManifest(Manifest):
-    """Contents of `split.json`."""
+class RowsManifest(Manifest):
+    """What manifests of rows of texts share."""
 
-    format_version: int = FORMAT_VERSION
     task: str
     rows: dict[str, int]
-    """Number of rows by part."""
-    content_hash: str
-    test_hash: str
-    assets_hash: str
-    """Over what the model's outputs mean (the labels and their order)."""
+    """Number of rows by role or part."""
     facts: dict[str, Any] = Field(default_factory=dict)
     """The task's own: labels, positives of each, ..."""
     made_with: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """The sections of the configuration that shaped it."""
+
+
+class TextManifest(RowsManifest):
+    """Contents of `split.json`; rows by part."""
+
+    format_version: int = FORMAT_VERSION
+    content_hash: str
+    test_hash: str
+    assets_hash: str
+    """Over what the model's outputs mean (the labels and their order)."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from seqtune.text.pretrained import identity, load_config, load_tokenizer, locate
+from seqtune.text.pretrained import identity, load_config, load_tokenizer, locate_model
 from seqtune.text.split import Part, TextSplit
 from seqtune.text.tokens import Tokens, audit, encoder_of, num_closing, write_tokens
 
@@ -92,15 +93,15 @@ class ClassifyData(TextSplit):
         load_config(folder).save_pretrained(directory)
 
 
+def label_lists(targets: Targets) -> pa.ListArray:
+    """Targets [N, L] as a column."""
+    ends = np.arange(len(targets) + 1, dtype=np.int32) * targets.shape[1]
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(targets.ravel(), pa.int8()))
+
+
 def model_folder(model: ModelConfig) -> Path:
-    """Where a model lies on this disk; from scratch, it needs no weights."""
-    return locate(
-        model.name,
-        revision=model.revision,
-        allow_pickle=model.allow_pickle,
-        weights=not model.from_scratch,
-        key=NAME,
-    )
+    """Where a model lies on this disk."""
+    return locate_model(model, key=NAME)
 
 
 def write_texts(out: Path, texts: Sequence[str], tokenizer: Any, *, limit: int) -> None:

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report, Sources
-from seqtune.text.ingested import ROLE, file_list, require_source, write_ingested
-from seqtune.text.reading import drop_warnings, require_distinct
+from seqtune.text.ingested import ROLE, require_source, write_ingested
+from seqtune.text.reading import drop_warnings, reading_report, require_distinct
 from seqtune.text.rows import RowErrors, check_ids, special_tokens, special_warning, spread
 
-from .data import ID, LABELS, ROW, TEXT
+from .data import ID, LABELS, ROW, TEXT, label_lists
 from .params import ClassifyConfig, IngestConfig
 from .reading import COLUMNS_KEY, POOL, PREFIXES, TEST, Labelled, LabelReader
 
@@ -109,13 +109,12 @@ def _contradict(same: Sequence[Labelled]) -> bool:
 
 def _table(kept: Sequence[Labelled]) -> pa.Table:
     targets = np.asarray([one.labels for one in kept], np.int8)
-    ends = np.arange(len(kept) + 1, dtype=np.int32) * targets.shape[1]
     return pa.table(
         {
             ROW: pa.array(range(len(kept)), pa.int64()),
             ID: pa.array([one.id for one in kept], pa.string()),
             TEXT: pa.array([one.text for one in kept], pa.string()),
-            LABELS: pa.ListArray.from_arrays(ends, pa.array(targets.ravel(), pa.int8())),
+            LABELS: label_lists(targets),
             ROLE: pa.array([one.role for one in kept], pa.string()),
         }
     )
@@ -136,16 +135,13 @@ def _report(
     dropped = {"empty": reader.num_empty, **{k: n for k, n in repeats.items() if k != "kept"}}
     tokens = special_tokens(one.text for one in kept)
     report: Report = {
-        "rows_read": reader.rows_read.total(),
-        "rows_kept": len(kept),
-        "rows_dropped": dropped,
+        **reading_report(reader, sources, kept=len(kept), dropped=dropped),
         "rows": rows,
         "labels": _positives(reader.labels, kept),
         "labels_of_a_text": _how_many_labels(kept),
         "characters": spread([len(one.text) for one in kept]),
         "changed": dict(reader.clean.changed),
         "special_tokens": tokens,
-        "files": file_list(sources, reader.rows_read),
     }
     report["warnings"] = [
         *drop_warnings(dropped, DROPPED, num_kept=repeats["kept"], texts="texts"),

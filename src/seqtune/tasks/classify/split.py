@@ -29,7 +29,7 @@ from seqtune.text.rows import groups_of, part_sizes, plain
 from seqtune.text.split import Part, write_split
 
 from .augment import copies_of, rare_rows
-from .data import AUGMENTED, ID, LABELS, ROW, TEXT, Targets
+from .data import AUGMENTED, ID, LABELS, ROW, TEXT, Targets, label_lists
 from .params import ClassifyConfig, SplitConfig
 from .reading import POOL, TEST
 from .stratify import stratify
@@ -205,15 +205,13 @@ def _copies(rare: Texts, config: ClassifyConfig) -> pa.Table:
 
 
 def _table(texts: Texts, *, augmented: bool = False) -> pa.Table:
-    num, num_labels = texts.targets.shape
-    ends = pa.array(np.arange(num + 1, dtype=np.int32) * num_labels)
     return pa.table(
         {
             ROW: pa.array(texts.rows, pa.int64()),
             ID: pa.array(texts.ids, pa.string()),
             TEXT: pa.array(texts.texts, pa.string()),
-            LABELS: pa.ListArray.from_arrays(ends, pa.array(texts.targets.ravel(), pa.int8())),
-            AUGMENTED: pa.array(np.full(num, augmented), pa.bool_()),
+            LABELS: label_lists(texts.targets),
+            AUGMENTED: pa.array(np.full(len(texts), augmented), pa.bool_()),
         }
     )
 

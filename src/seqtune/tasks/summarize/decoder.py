@@ -3,11 +3,15 @@
 Nothing is taken from the generation settings of the model's folder (KoBART's force `<usr>` at the
 end). Of a causal model only what it writes counts as repetition, not the dialogue in its prompt.
 
+With `do_sample`, draws follow from the seed and the batch: the same rows in the same batches give
+the same texts; a dialogue among others, or in batches of another size, gets another draw.
+
 Shapes: B batch, T time (of the input), W tokens written.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +24,7 @@ import torch
 from torch import Tensor
 
 from seqtune.batching import is_cut
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.seeds import derive_seed
 
 from .params import GenerationConfig
 
@@ -73,12 +77,9 @@ class Decoder:
         return cls(model, tokenizer, kind, end, pad_of(tokenizer))
 
     @torch.no_grad()
-    def tokens(
-        self, batch: Batch, settings: GenerationConfig, *, seed: int, num: int = 1
-    ) -> Tensor:
-        """Tokens written [B * num, W], with neither prompt nor start token."""
-        _require_enough_beams(settings, num)
-        given, said = self._model_inputs(batch, settings), self._generation_config(settings, num)
+    def tokens(self, batch: Batch, settings: GenerationConfig, *, seed: int) -> Tensor:
+        """Tokens written [B, W], with neither prompt nor start token."""
+        given, said = self._model_inputs(batch, settings), self._generation_config(settings)
         with _without_own_defaults(self.model), _seeded(settings, seed, batch.ids.device):
             tokens: Tensor = self.model.generate(
                 **given, generation_config=said, synced_gpus=is_cut(self.model)
@@ -113,14 +114,14 @@ class Decoder:
             given["logits_processor"] = _repetition_processors(settings, self._prompt_length(batch))
         return given
 
-    def _generation_config(self, settings: GenerationConfig, num: int) -> Any:
+    def _generation_config(self, settings: GenerationConfig) -> Any:
         import transformers
 
         said: dict[str, Any] = {
             "max_new_tokens": settings.max_new_tokens,
             "min_new_tokens": settings.min_new_tokens or None,
             "num_beams": settings.beams,
-            "num_return_sequences": num,
+            "num_return_sequences": 1,
             "do_sample": settings.do_sample,
             "eos_token_id": self.end,
             "pad_token_id": self.pad,
@@ -137,6 +138,62 @@ class Decoder:
             }
         settings_of: Any = transformers.GenerationConfig
         return settings_of(**said)
+
+
+@dataclass(frozen=True)
+class GeneratedTexts:
+    """Texts, and how they came to be."""
+
+    texts: list[str]
+    is_cut: npt.NDArray[np.bool_]
+    """Which of them had not ended at the limit of new tokens."""
+    seconds_per_row: float
+    """Median over batches; of an encoder that ran before, it is not in it."""
+
+
+def greedy(max_new_tokens: int) -> GenerationConfig:
+    """The plainest way: what validations during training use."""
+    return GenerationConfig(beams=1, max_new_tokens=max_new_tokens, no_repeat_ngram_size=0)
+
+
+def write(
+    model: Any,
+    tokenizer: Any,
+    ids: Tensor,  # [B, T]
+    mask: Tensor,  # [B, T]
+    settings: GenerationConfig,
+    *,
+    kind: str,
+    seed: int = 0,
+) -> list[str]:
+    """A summary of each input [B]."""
+    batch = Batch(np.arange(len(ids)), ids, mask)
+    decoder = Decoder.of(model, tokenizer, kind)
+    return decoder.texts(decoder.tokens(batch, settings, seed=seed))
+
+
+def write_all(
+    model: Any,
+    tokenizer: Any,
+    batches: Sequence[Batch],
+    settings: GenerationConfig,
+    *,
+    kind: str,
+    seed: int = 0,
+) -> GeneratedTexts:
+    """One summary for each row of the batches, in the order of rows."""
+    decoder = Decoder.of(model, tokenizer, kind)
+    num_rows = sum(len(batch.rows) for batch in batches)
+    texts, is_cut, seconds = [""] * num_rows, np.zeros(num_rows, np.bool_), []
+    for number, batch in enumerate(batches):
+        start = time.perf_counter()
+        place = derive_seed(seed, "write", number)
+        tokens = decoder.tokens(batch, settings, seed=place).cpu()
+        seconds.append((time.perf_counter() - start) / len(batch.rows))
+        is_cut[batch.rows] = decoder.is_cut(tokens)
+        for row, text in zip(batch.rows, decoder.texts(tokens), strict=True):
+            texts[row] = text
+    return GeneratedTexts(texts, is_cut, float(np.median(seconds)) if seconds else 0.0)
 
 
 def _start_of(model: Any) -> int | None:
@@ -208,12 +265,3 @@ def _seeded(settings: GenerationConfig, seed: int, device: torch.device) -> Iter
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
-
-
-def _require_enough_beams(settings: GenerationConfig, num: int) -> None:
-    most = None if settings.do_sample else settings.beams
-    if most is not None and num > most:
-        raise ConfigurationError(
-            f"{num} summaries of each dialogue were asked of {settings.beams} beams without "
-            "sampling; set generation.beams to at least as many, or generation.do_sample=true"
-        )

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from seqtune.contracts.errors import InfeasibleError
 from seqtune.text.pretrained import identity, load_config
 from seqtune.text.split import Part
-from seqtune.text.tokens import Tokens, audit, encoder_of, num_closing, write_tokens
+from seqtune.text.tokens import Tokens, audit, cut_ids, encoder_of, num_closing, write_tokens
 
 from .data import SummarizeData
 from .model import Kind, kind_of, open_tokenizer, source
@@ -62,10 +62,7 @@ class Encoder:
         """The same, cut to `max_input_length`."""
         limit = self.preprocess.max_input_length
         full, last = self.inputs(dialogues)
-        return [
-            ids if len(ids) <= limit else [*ids[: limit - last], *ids[len(ids) - last :]]
-            for ids in full
-        ]
+        return [[*cut_ids(ids, limit, last)] for ids in full]
 
     def targets(self, summaries: Sequence[str]) -> list[list[int]]:
         """Tokens of summaries, each with its end."""

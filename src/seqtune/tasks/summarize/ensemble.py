@@ -17,7 +17,7 @@ from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.inference import CheckpointInfo, ModelEnsemble, load_members, select_device
 
-from .decoding import GeneratedTexts
+from .decoder import GeneratedTexts
 from .mbr import agreement, choose
 from .params import SummarizeConfig
 from .scorer import Summarizer, describe, load_summarizer

@@ -22,7 +22,7 @@ from seqtune.text.split import Part
 
 from .baselines import baseline_summaries
 from .data import SummarizeData
-from .decoding import GeneratedTexts
+from .decoder import GeneratedTexts
 from .ensemble import SummarizerEnsemble, open_model
 from .exhibits import PartScores, exhibits
 from .params import EvaluationConfig, SummarizeConfig

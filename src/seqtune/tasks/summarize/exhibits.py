@@ -14,7 +14,7 @@ from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import OURS
 from seqtune.text.split import Part
 
-from .decoding import GeneratedTexts
+from .decoder import GeneratedTexts
 from .params import SummarizeConfig
 from .rouge import NAMES, ROUGE_SUM, named
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report, Sources
-from seqtune.text.ingested import ROLE, file_list, require_source, write_ingested
-from seqtune.text.reading import drop_warnings, require_distinct
+from seqtune.text.ingested import ROLE, require_source, write_ingested
+from seqtune.text.reading import drop_warnings, reading_report, require_distinct
 from seqtune.text.rows import RowErrors, check_ids, special_tokens, special_warning, spread
 
 from .data import DIALOGUE, ID, ROW, SUMMARIES, TOPIC
@@ -116,9 +116,7 @@ def _report(
     tokens = special_tokens(text for one in kept for text in (one.dialogue, *one.summaries))
     references = Counter(len(one.summaries) for one in kept)
     report: Report = {
-        "rows_read": reader.rows_read.total(),
-        "rows_kept": len(kept),
-        "rows_dropped": dropped,
+        **reading_report(reader, sources, kept=len(kept), dropped=dropped),
         "rows": rows,
         "references": {str(num): references[num] for num in sorted(references)},
         "characters": {
@@ -130,7 +128,6 @@ def _report(
             "summaries": dict(reader.clean_summary.changed),
         },
         "special_tokens": tokens,
-        "files": file_list(sources, reader.rows_read),
     }
     report["warnings"] = [
         *drop_warnings(dropped, DROPPED, num_kept=repeats["kept"], texts="dialogues"),

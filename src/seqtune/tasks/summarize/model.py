@@ -21,7 +21,7 @@ from seqtune.text.pretrained import (
     load_config,
     load_model,
     load_tokenizer,
-    locate,
+    locate_model,
 )
 
 from . import lora
@@ -59,14 +59,7 @@ class TokenizerBundle(NamedTuple):
 
 def source(config: SummarizeConfig) -> Path:
     """The folder of the pretrained model."""
-    model = config.model
-    return locate(
-        model.name,
-        revision=model.revision,
-        allow_pickle=model.allow_pickle,
-        weights=not model.from_scratch,
-        key="summarize.model.name",
-    )
+    return locate_model(config.model, key="summarize.model.name")
 
 
 def kind_of(config: SummarizeConfig, architecture: Any) -> Kind:

@@ -25,7 +25,7 @@ from seqtune.text.split import Part
 
 from .batches import IGNORED, TrainBatch, WriteBatch, stand_in
 from .data import SummarizeData
-from .decoding import greedy, write
+from .decoder import greedy, write
 from .encoding import require_fit
 from .lora import quiet_quantisation
 from .model import Kind, build_model, fill, kind_of, open_tokenizer, source, weights_of

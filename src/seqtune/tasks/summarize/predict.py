@@ -25,7 +25,7 @@ from seqtune.inference import PredictionFiles, select_device
 from seqtune.text.split import Part
 
 from .data import DIALOGUE, ID, SummarizeData
-from .decoding import GeneratedTexts
+from .decoder import GeneratedTexts
 from .ensemble import SummarizerEnsemble, describe_model
 from .new_dialogues import SCHEMA as SCHEMA_OF_NEW
 from .new_dialogues import read_new_dialogues

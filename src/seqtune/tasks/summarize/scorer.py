@@ -20,8 +20,7 @@ from seqtune.inference import (
 )
 
 from .assets import restored_model
-from .decoder import Batch, make_batches, pad_of
-from .decoding import GeneratedTexts, write_all
+from .decoder import Batch, GeneratedTexts, make_batches, pad_of, write_all
 from .encoding import encoder
 from .lora import quiet_quantisation
 from .model import Kind
