@@ -165,6 +165,23 @@ def groups_of(texts: Sequence[str]) -> Int64:
     return np.asarray([numbers.setdefault(plain(text), len(numbers)) for text in texts], np.int64)
 
 
-def part_sizes(num_rows: int, shares: Sequence[float]) -> list[int]:
-    """Rows of each held-out part: at least one where a share is asked for."""
-    return [max(1, round(share * num_rows)) if share else 0 for share in shares]
+def part_sizes(
+    num_rows: int, shares: Sequence[float], *, task: str, texts: str
+) -> tuple[int, int, int]:
+    """Rows of train, valid and test; at least one where a share is asked for."""
+    valid, test = (max(1, round(share * num_rows)) if share else 0 for share in shares)
+    if num_rows - valid - test < 1:
+        raise DataError(
+            f"{num_rows} {texts} are too few: {valid} for valid and {test} for test leave none to "
+            f"train on; give more, or set {task}.split.test_share=0"
+        )
+    return num_rows - valid - test, valid, test
+
+
+def require_parts(found: Int64, sizes: Sequence[int], *, task: str, texts: str) -> None:
+    """Refuse parts [N] of which some stayed empty."""
+    if len(np.unique(found)) < sum(size > 0 for size in sizes):
+        raise DataError(
+            f"too many of the {len(found)} {texts} are equal but for spaces, case and marks, and "
+            f"must share a part: nothing is left for another; set {task}.ingest.on_duplicates=drop"
+        )

@@ -28,8 +28,8 @@ from seqtune.text.split import Part
 from .data import ID, TEXT, ClassifyData
 from .decisions import HELD_OUT, Decisions
 from .ensemble import describe_model
-from .new_texts import SCHEMA, NewTexts
 from .params import PredictConfig
+from .reading import NEW_SCHEMA, NewTexts
 from .thresholds import HALF, AnyArray, Floats
 from .windows import LogitParts, assemble, windows_of
 
@@ -61,7 +61,7 @@ def predict(
     with ExitStack() as stack:
         if new_rows:
             chunks = reader.chunks(new_rows, CHUNK_BATCHES * settings.batch_size)
-            texts = stack.enter_context(kept(chunks, SCHEMA, scratch=out))
+            texts = stack.enter_context(kept(chunks, NEW_SCHEMA, scratch=out))
         decides = settings.thresholds == "auto" and decisions.finds_thresholds
         needed = parts or (HELD_OUT[:1] if decides else ())
         windows = windows_of(info, data, needed, num_batches=CHUNK_BATCHES)

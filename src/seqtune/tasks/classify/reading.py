@@ -1,17 +1,21 @@
-"""Rows of raw files as texts with labels."""
+"""Rows of raw files as texts, with or without labels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from seqtune.contracts.errors import DataError
 from seqtune.text.reading import RowReader
 from seqtune.text.rows import says_something
 from seqtune.text.tables import Row, require_columns
 
+from .data import ID, TEXT
 from .params import IngestConfig
 
 POOL, TEST = "texts", "test_texts"
@@ -19,6 +23,7 @@ PREFIXES = {TEST: "test-", POOL: ""}
 """In front of numbers that are ids: those of an official part are its own, so that it stays
 the same whatever there is to train on."""
 COLUMNS_KEY = "classify.ingest.columns"
+NEW_SCHEMA = pa.schema([(ID, pa.string()), (TEXT, pa.string())])
 _VALUES: dict[Any, int] = {0: 0, 1: 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 """What a label may be; True and 1.0 are 1 for a dictionary."""
 
@@ -117,6 +122,44 @@ class LabelReader(Reader):
                     f"{COLUMNS_KEY}.ignore, and {COLUMNS_KEY}.labels names those that are",
                 )
         return None
+
+
+@dataclass
+class NewTexts(Reader):
+    """Reads files of texts in chunks, and counts what is odd about them."""
+
+    num_rows: int = 0
+
+    def chunks(self, files: Sequence[Path], size: int) -> Iterator[pa.RecordBatch]:
+        """All texts of the files; refuses the first chunk with a row that cannot be answered."""
+        rows = self.rows(files)
+        while some := list(islice(rows, size)):
+            yield self._chunk(some)
+
+    def warnings(self) -> list[str]:
+        found = self.clean.warnings()
+        if self.num_empty:
+            found.append(f"{self.num_empty} texts have no letter or digit and were scored as such")
+        return found
+
+    def _chunk(self, rows: Sequence[Row]) -> pa.RecordBatch:
+        columns = self.config.columns
+        texts = [self.text(row, columns.text) or "" for row in rows]
+        for row in rows:
+            if columns.id and row.values[columns.id] in (None, ""):
+                self.faults.add(
+                    f"column {columns.id!r} must name each row",
+                    f"{row.place} holds nothing",
+                    next_step=f"Correct it, or set {COLUMNS_KEY}.id=null to number the rows",
+                )
+        self.faults.raise_any()
+        self.num_empty += sum(not says_something(text) for text in texts)
+        first, self.num_rows = self.num_rows, self.num_rows + len(rows)
+        ids = [
+            str(row.values[columns.id]) if columns.id else str(number)
+            for number, row in enumerate(rows, start=first)
+        ]
+        return pa.record_batch([ids, texts], schema=NEW_SCHEMA)
 
 
 def _flag(value: Any) -> int | None:

@@ -25,7 +25,7 @@ from seqtune.contracts.resolve import require_made_with
 from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import Report
 from seqtune.text.ingested import Ingested, open_ingested
-from seqtune.text.rows import groups_of, part_sizes, plain
+from seqtune.text.rows import groups_of, part_sizes, plain, require_parts
 from seqtune.text.split import Part, write_split
 
 from .augment import copies_of, rare_rows
@@ -133,25 +133,17 @@ def _divide(pool: Texts, official: Texts, config: SplitConfig, *, seed: int) -> 
     """The rows of each part."""
     valid_share = 0.0 if config.use_full_data else config.valid_share
     test_share = 0.0 if len(official) else config.test_share
-    valid, test = part_sizes(len(pool), (valid_share, test_share))
-    if len(pool) - valid - test < 1:
-        raise DataError(
-            f"{len(pool)} texts are too few: {valid} for valid and {test} for test leave none to "
-            "train on; give more, or set classify.split.test_share=0"
-        )
+    shares = (valid_share, test_share)
+    sizes = part_sizes(len(pool), shares, task="classify", texts="texts")
     found = stratify(
         pool.targets,
-        (len(pool) - valid - test, valid, test),
+        sizes,
         groups=groups_of(pool.texts),
         at_least=config.min_positives,
         seed=derive_seed(seed, "split"),
     )
     parts = {part: pool.at(found == number) for number, part in enumerate(_ORDER)}
-    if len(np.unique(found)) < 1 + (valid > 0) + (test > 0):
-        raise DataError(
-            f"too many of the {len(pool)} texts are equal but for spaces, case and marks, and must "
-            "share a part: nothing is left for another; set classify.ingest.on_duplicates=drop"
-        )
+    require_parts(found, sizes, task="classify", texts="texts")
     return {**parts, "test": official} if len(official) else parts
 
 

@@ -99,7 +99,7 @@ class SummarizeData(TextSplit):
 
     def write_assets(self, directory: Path, config: SummarizeConfig) -> None:
         """The tokeniser with its added tokens, and of the model all but its weights."""
-        from .assets import write_model_assets
+        from .model import write_model_assets
 
         directory.mkdir(parents=True, exist_ok=True)
         write_model_assets(directory, config, self)

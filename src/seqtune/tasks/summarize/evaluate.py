@@ -35,6 +35,15 @@ Floats = npt.NDArray[np.float64]
 EVALUATED: tuple[Part, ...] = ("valid", "test")
 MANY_CUT = 0.1
 """Share of summaries without an end that is worth a word."""
+UNITS = {
+    "words": "words (between spaces and marks, in any script)",
+    "characters": "characters (without spaces)",
+    "morphemes": "Korean morphemes (Kiwi)",
+}
+RULES = {
+    "max": "the one that scores best, for each of ROUGE-1, 2 and L alone",
+    "mean": "the mean",
+}
 DEFINITIONS = {
     "rouge1": "F1 of the units that summary and reference share",
     "rouge2": "F1 of the pairs of neighbouring units that they share",
@@ -156,26 +165,11 @@ def _facts(loaded: SummarizerEnsemble, data: SummarizeData) -> dict[str, Any]:
 
 def _protocol(config: SummarizeConfig) -> str:
     """How the numbers were made, in words that go with them wherever they are quoted."""
+    units, rule = UNITS[config.evaluation.tokenizer], RULES[config.evaluation.references]
     return (
-        f"ROUGE F1 as fractions, on {_units(config.evaluation)}; of several references "
-        f"{_rule(config.evaluation)}; mean over rows. Placeholders like #Person1# are one unit, "
-        "case is ignored, marks are left out, nothing is stemmed. Numbers on other units are not "
-        "comparable. All rows are summarised under the configuration's section generation. The "
-        "floors lead_3 (the first three utterances) and longest_sentence (the longest one) are "
-        "scored by the same code."
+        f"ROUGE F1 as fractions, on {units}; of several references {rule}; mean over rows. "
+        "Placeholders like #Person1# are one unit, case is ignored, marks are left out, nothing is "
+        "stemmed. Numbers on other units are not comparable. All rows are summarised under the "
+        "configuration's section generation. The floors lead_3 (the first three utterances) and "
+        "longest_sentence (the longest one) are scored by the same code."
     )
-
-
-def _units(settings: EvaluationConfig) -> str:
-    return {
-        "words": "words (between spaces and marks, in any script)",
-        "characters": "characters (without spaces)",
-        "morphemes": "Korean morphemes (Kiwi)",
-    }[settings.tokenizer]
-
-
-def _rule(settings: EvaluationConfig) -> str:
-    return {
-        "max": "the one that scores best, for each of ROUGE-1, 2 and L alone",
-        "mean": "the mean",
-    }[settings.references]

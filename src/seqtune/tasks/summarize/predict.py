@@ -27,9 +27,8 @@ from seqtune.text.split import Part
 from .data import DIALOGUE, ID, SummarizeData
 from .decoder import GeneratedTexts
 from .ensemble import SummarizerEnsemble, describe_model
-from .new_dialogues import SCHEMA as SCHEMA_OF_NEW
-from .new_dialogues import read_new_dialogues
 from .params import ColumnNames, PredictConfig
+from .reading import NEW_SCHEMA, read_new_dialogues
 from .scorer import load_summarizer, log_progress
 
 PART, SUMMARY = "part", "summary"
@@ -134,7 +133,7 @@ def _new(
     info: SummarizerEnsemble, new_rows: tuple[Path, ...], *, scratch: Path, size: int
 ) -> Iterator[Request]:
     read = read_new_dialogues(new_rows, info.config.ingest)
-    with kept(read.chunks(size), SCHEMA_OF_NEW, scratch=scratch) as rows:
+    with kept(read.chunks(size), NEW_SCHEMA, scratch=scratch) as rows:
         yield Request(NEW, rows, len(read.ids), read.report())
 
 

@@ -19,11 +19,10 @@ from seqtune.inference import (
     select_device,
 )
 
-from .assets import restored_model
 from .decoder import Batch, GeneratedTexts, make_batches, pad_of, write_all
 from .encoding import encoder
 from .lora import quiet_quantisation
-from .model import Kind
+from .model import Kind, restored_model
 from .params import GenerationConfig, SummarizeConfig
 from .preprocess import restore
 

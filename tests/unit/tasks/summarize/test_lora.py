@@ -15,11 +15,16 @@ from seqtune.contracts.config import EnsembleConfig
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.resolve import Resolved
 from seqtune.tasks.summarize import TASK
-from seqtune.tasks.summarize.assets import restored_model, write_model_assets
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.datamodule import build_data
 from seqtune.tasks.summarize.decoder import greedy, write
-from seqtune.tasks.summarize.model import build_model, open_tokenizer, weights_of
+from seqtune.tasks.summarize.model import (
+    build_model,
+    open_tokenizer,
+    restored_model,
+    weights_of,
+    write_model_assets,
+)
 from seqtune.tasks.summarize.module import SummarizeModule, build_module
 from seqtune.tasks.summarize.params import PredictConfig
 from seqtune.tasks.summarize.rouge import rouge

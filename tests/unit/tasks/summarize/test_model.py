@@ -13,10 +13,17 @@ from transformers import AutoConfig
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.contracts.resolve import Resolved
-from seqtune.tasks.summarize.assets import restored_model, write_model_assets
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.decoder import Decoder, make_batches, pad_of
-from seqtune.tasks.summarize.model import build_model, fill, open_tokenizer, source, weights_of
+from seqtune.tasks.summarize.model import (
+    build_model,
+    fill,
+    open_tokenizer,
+    restored_model,
+    source,
+    weights_of,
+    write_model_assets,
+)
 from seqtune.tasks.summarize.params import GenerationConfig, SummarizeConfig
 from seqtune.tasks.summarize.settle import settle
 from seqtune.text.pretrained import identity, load_model, load_tokenizer
