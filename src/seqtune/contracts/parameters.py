@@ -8,7 +8,6 @@ preset decides, then the class default.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .config import RunConfig, Section
@@ -65,8 +64,7 @@ class TaskParameters(NamedTuple):
         raise first_error or ConfigurationError(f"{self.task}.preset: no preset to choose from")
 
 
-@dataclass(frozen=True)
-class ParameterParser:
+class ParameterParser(NamedTuple):
     """Checks the YAML of one task; raises one error with all faults."""
 
     task: str
@@ -77,7 +75,7 @@ class ParameterParser:
     def __call__(
         self, *, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
     ) -> TaskParameters:
-        return parse_parameters(**vars(self), values=values, runtime=runtime, origins=origins)
+        return parse_parameters(**self._asdict(), values=values, runtime=runtime, origins=origins)
 
 
 def parse_parameters(
