@@ -19,8 +19,7 @@ import torch
 
 from _dialogsum import dialogsum_split, make_bart
 from _harness import Report, Timing
-from seqtune.tasks.summarize.decoder import encode, make_batches, pad_of
-from seqtune.tasks.summarize.decoding import write_all
+from seqtune.tasks.summarize.decoder import encode, make_batches, pad_of, write_all
 from seqtune.tasks.summarize.params import GenerationConfig, SummarizeConfig
 from seqtune.text.pretrained import load_model, load_tokenizer
 

@@ -120,7 +120,7 @@ def test_side_tables_of_any_name(kedro: Kedro, project: Path, raw: Path) -> None
     )
     run(kedro, WITHOUT_TUNING)
 
-    report = read_json(newest(project, "08_reporting/recommend/ingest_report.json"))
+    report = read_newest(project, "08_reporting/recommend/ingest_report.json")
     assert {name: side["values"] for name, side in report["sides"].items()} == {
         "genre": 3,
         "brand": 3,

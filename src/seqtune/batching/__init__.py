@@ -1,7 +1,7 @@
 """Which rows make up which batch, and loaders that can stop and go on anywhere: for every task."""
 
 from .chunks import NO_CHUNKS, Chunks, kept
-from .loader import Batches, Loader
+from .loader import Batches, Loader, eval_loader, train_loader
 from .order import EvalOrder, Order, Rows, TrainOrder
 from .ranks import is_cut, mean_over_ranks, place_among_ranks
 
@@ -14,8 +14,10 @@ __all__ = [
     "Order",
     "Rows",
     "TrainOrder",
+    "eval_loader",
     "is_cut",
     "kept",
     "mean_over_ranks",
     "place_among_ranks",
+    "train_loader",
 ]

@@ -8,7 +8,10 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch.utils.data import DataLoader
 
-from .order import Order, Rows
+from seqtune.contracts.config import TrainingConfig
+
+from .order import EvalOrder, Lengths, Order, Rows, TrainOrder
+from .ranks import place_among_ranks
 
 BatchT = TypeVar("BatchT", covariant=True)
 
@@ -67,3 +70,20 @@ class Loader(Generic[BatchT]):
                 generator=torch.Generator().manual_seed(0),
             )
         )
+
+
+def train_loader(
+    batches: Batches[BatchT], lengths: Lengths, training: TrainingConfig, *, seed: int
+) -> Loader[BatchT]:
+    """This rank's batches of a training."""
+    rank, world_size = place_among_ranks()
+    size = training.batch_size
+    order = TrainOrder(lengths, batch_size=size, seed=seed, rank=rank, world_size=world_size)
+    return Loader(batches, order, num_workers=training.num_workers)
+
+
+def eval_loader(batches: Batches[BatchT], lengths: Lengths, *, batch_size: int) -> Loader[BatchT]:
+    """This rank's batches of a validation."""
+    rank, world_size = place_among_ranks()
+    order = EvalOrder(lengths, batch_size=batch_size, rank=rank, world_size=world_size)
+    return Loader(batches, order)

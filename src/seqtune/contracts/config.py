@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from functools import reduce
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Scheduler = Literal["none", "cosine", "linear", "step", "cosine_with_restarts", "polynomial"]
+LearningRate = Annotated[float, Field(gt=0.0, le=1.0)]
 
 WITHOUT_EFFECT = {"training": {"resume", "save_state_every_minutes"}}
 """Parameters that say how a run is kept, not what comes out of it."""
@@ -77,6 +79,20 @@ def has_effect(config: Section, key: str) -> bool:
     return all(mark.values and getattr(section, mark.field) in mark.values for mark in declared)
 
 
+SplitT = TypeVar("SplitT", bound=Section)
+
+
+def require_train_share(split: SplitT) -> SplitT:
+    """A validator of sections with these shares: something must be left to train on."""
+    shares = {name: getattr(split, name) for name in ("valid_share", "test_share")}
+    if sum(shares.values()) >= 1.0:
+        raise ValueError(
+            f"{' and '.join(f'{name}={share}' for name, share in shares.items())} leave nothing "
+            "to train on; their sum must stay below 1"
+        )
+    return split
+
+
 class EarlyStopping(Section):
     """Stop when the monitored metric has not improved for `patience` validations."""
 
@@ -100,7 +116,7 @@ class TrainingConfig(Section):
     """Batches to one step of the optimiser."""
     optimizer: Literal["adamw", "adam", "adafactor", "sgd"] = "adamw"
     """Of torch. adafactor keeps a fraction of the state; sgd has beta1 as its momentum."""
-    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
+    lr: LearningRate = 1e-3
     """The learning rate; with a scheduler, the highest it reaches."""
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
     """Regularisation by the optimiser."""
@@ -110,9 +126,7 @@ class TrainingConfig(Section):
     """Of the optimiser: how slowly the mean of their squares moves."""
     eps: Annotated[float, Field(gt=0.0), OnlyIf("optimizer", ADAMS)] = 1e-8
     """Of the optimiser: keeps a division from being by zero."""
-    scheduler: Literal["none", "cosine", "linear", "step", "cosine_with_restarts", "polynomial"] = (
-        "none"
-    )
+    scheduler: Scheduler = "none"
     """How the rate falls: not at all, as a cosine, a line or a power to 0, or in steps."""
     warmup_ratio: Annotated[Probability, OnlyIf("warmup_steps", (None,))] = 0.0
     """Share of all optimiser steps in which the rate rises linearly from 0."""

@@ -19,7 +19,7 @@ from pydantic import Field
 from .checkpoint import NEXT_STEP, Checkpoint, Manifest, Which, open_checkpoint, read_manifest
 from .config import Section, canonical_json
 from .errors import ArtifactError, ConfigurationError
-from .task import Report
+from .reports import Report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,16 +146,6 @@ def open_ensemble(path: Path) -> Ensemble:
         path, MANIFEST, EnsembleManifest, what="ensemble", version=FORMAT_VERSION, hint=_AGAIN
     )
     return Ensemble(path, manifest)
-
-
-def require_weighable(member: str, path: Path, *, trained_on: str, content_hash: str) -> None:
-    """Refuse to weigh a member on rows that it may have been trained on (hashes of splits)."""
-    if trained_on != content_hash:
-        raise ArtifactError(
-            f"member {member} ({path}) was trained on another split (content {trained_on[:12]}) "
-            f"than the one it would be weighed on ({content_hash[:12]}): it may have been trained "
-            "on what is held out here. Train it again on this split, or leave it out"
-        )
 
 
 def require_weights(weights: npt.NDArray[np.float64], num_members: int) -> None:

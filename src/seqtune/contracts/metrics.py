@@ -10,12 +10,16 @@ Of a part, every value that is a mapping of mappings is a group of metrics; othe
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
 from .config import Section
+from .reports import OURS
+
+logger = logging.getLogger(__name__)
 
 PARTS = "parts"
 EXHIBITS = "exhibits"
@@ -95,3 +99,16 @@ def as_exhibits(exhibits: Mapping[str, Section]) -> dict[str, Any]:
 def wanted_parts(exist: Sequence[str], parts: Any) -> list[str]:
     """The parts that exist and are asked for; None asks for all."""
     return [part for part in exist if parts is None or part in parts]
+
+
+def compare_with_baselines(values: Mapping[str, float], metric: str, *, who: str) -> str:
+    """Say, and log, how OURS stands to the baselines; a warning unless it beats all of them."""
+    names = [name for name in values if name != OURS]
+    lost = [name for name in names if not values[OURS] > values[name]]
+    numbers = ", ".join(f"{name} {values[name]:.4f}" for name in names)
+    shown = lost or names
+    which = "both floors" if len(shown) > 1 else f"the {shown[0]} floor"
+    found = f"is BELOW {which}: it is broken or undertrained" if lost else f"beats {which}"
+    verdict = f"{metric}: the {who} {found} ({who} {values[OURS]:.4f}, {numbers})"
+    logger.log(logging.WARNING if lost else logging.INFO, "%s", verdict)
+    return verdict

@@ -96,6 +96,20 @@ class TaskParameters(NamedTuple):
         raise first_error or ConfigurationError(f"{self.task}.preset: no preset to choose from")
 
 
+class ParameterParser(NamedTuple):
+    """Checks the YAML of one task; raises one error with all faults."""
+
+    task: str
+    config_class: type[RunConfig]
+    predict_class: type[Section]
+    auto_presets: tuple[str, ...] = ()
+
+    def __call__(
+        self, *, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
+    ) -> TaskParameters:
+        return parse_parameters(**self._asdict(), values=values, runtime=runtime, origins=origins)
+
+
 def parse_parameters(
     task: str,
     *,

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 ColumnKind = Literal["text", "integer", "number"]
 
@@ -21,25 +21,21 @@ class Column:
     is_list: bool = False
 
 
-class Served(Protocol):
+Rows = Sequence[Mapping[str, Any]]
+Answers = list[list[dict[str, Any]]]
+"""For each row a list of lines, in plain types that JSON knows."""
+
+
+@dataclass(frozen=True)
+class Served:
     """A model in memory that answers rows."""
 
-    @property
-    def columns(self) -> Sequence[Column]: ...
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """What may be said beside the rows, with its default."""
-
-    @property
-    def answer(self) -> Mapping[str, ColumnKind]:
-        """What each line of an answer holds; an answer is a list of lines."""
-
-    @property
-    def example(self) -> Sequence[Mapping[str, Any]]:
-        """Rows that it can answer."""
-
-    def answers(
-        self, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
-    ) -> list[list[dict[str, Any]]]:
-        """One answer a row, in plain types that JSON knows."""
+    columns: Sequence[Column]
+    settings: Mapping[str, Any]
+    """What may be given beside the rows, with its default."""
+    answer: Mapping[str, ColumnKind]
+    """The values of each line of an answer."""
+    example: Rows
+    """Rows that it can answer."""
+    answers: Callable[[Rows, Mapping[str, Any]], Answers]
+    """One answer for each row, under such settings."""

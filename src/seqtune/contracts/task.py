@@ -9,6 +9,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .reports import OURS as OURS
+from .reports import Report as Report
 from .work import Spread, one_after_another
 
 if TYPE_CHECKING:
@@ -21,10 +23,6 @@ if TYPE_CHECKING:
 
 Sources = Mapping[str, tuple[Path, ...]]
 """Raw files by role ("interactions", "genre", ...); an optional file that is absent: empty."""
-Report = dict[str, Any]
-"""JSON-ready findings of a stage, shown by Kedro-Viz and printed at the end of a run."""
-OURS = "model"
-"""In a report of metrics, the column of what was trained; the others are floors."""
 
 
 class TrainingData(Protocol):

@@ -1,4 +1,1 @@
-"""What every task on text needs: rows of text files, splits, pretrained models, tokens.
-
-It knows no task: what a dialogue or a label is stands in `tasks`.
-"""
+"""Shared by tasks on text: reading of text files, splits, pretrained models, tokens."""

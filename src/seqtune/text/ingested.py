@@ -16,11 +16,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
 
-from seqtune.contracts.checkpoint import Manifest, read_manifest
+from seqtune.contracts.checkpoint import read_manifest
 from seqtune.contracts.errors import ArtifactError, DataError
-from seqtune.contracts.task import Report, Sources
+from seqtune.contracts.task import Sources
+
+from .split import RowsManifest
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -28,18 +29,11 @@ ROLE = "role"
 _AGAIN = "run `kedro run` with the stage ingest of its task again"
 
 
-class IngestedManifest(Manifest):
-    """What `manifest.json` says."""
+class IngestedManifest(RowsManifest):
+    """Contents of `manifest.json`; rows by role."""
 
     format_version: int = FORMAT_VERSION
-    task: str
     file: str
-    rows: dict[str, int]
-    """Number of rows by role."""
-    facts: dict[str, Any] = Field(default_factory=dict)
-    """The task's own."""
-    made_with: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """The sections of the configuration that shaped it."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +90,6 @@ def open_ingested(folder: Path, *, task: str) -> Ingested:
 
 
 def require_source(sources: Sources, role: str) -> None:
-    """Refuse to begin without any file of what is to be divided."""
+    """Require at least one file of the data to be split."""
     if not sources.get(role):
         raise DataError(f"there is no file of {role}; see raw_{role} in the catalog")
-
-
-def file_list(sources: Sources, rows_read: Mapping[Path, int]) -> list[Report]:
-    """Each raw file with its role, size and rows, for a report."""
-    return [
-        {"role": role, "path": str(path), "bytes": path.stat().st_size, "rows": rows_read[path]}
-        for role, files in sources.items()
-        for path in files
-    ]

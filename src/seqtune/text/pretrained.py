@@ -18,6 +18,8 @@ from typing import Any
 from seqtune.contracts.checkpoint import file_hash
 from seqtune.contracts.errors import ConfigurationError
 
+from .params import PretrainedConfig
+
 CONFIG = "config.json"
 SAFE = "*.safetensors"
 PICKLED = ("*.bin", "*.pt", "*.pth")
@@ -53,6 +55,17 @@ def locate(
     if weights and not allow_pickle:
         _refuse_pickles(folder, name, key=key)
     return folder
+
+
+def locate_model(model: PretrainedConfig, *, key: str) -> Path:
+    """The folder of a configured model; from scratch, it needs no weights."""
+    return locate(
+        model.name,
+        revision=model.revision,
+        allow_pickle=model.allow_pickle,
+        weights=not model.from_scratch,
+        key=key,
+    )
 
 
 def identity(folder: Path) -> str:
@@ -168,7 +181,7 @@ def require_match(tokenizer: Any, config: Any, *, name: str) -> None:
 
 
 def be_quiet() -> None:
-    """Neither bars nor warnings: what matters is told by errors of our own."""
+    """Switch off progress bars and warnings of the libraries."""
     import huggingface_hub.utils
     import transformers.utils.logging
 

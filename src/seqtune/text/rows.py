@@ -1,4 +1,4 @@
-"""What a row of text goes through before it is data: cleaned, counted, compared with others."""
+"""Cleaning, checking and comparing rows of text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Int64 = npt.NDArray[np.int64]
 
 _LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
-"""Nothing that is read; half a surrogate pair cannot even be written."""
+"""Unreadable characters; half a surrogate pair cannot even be written."""
 _SAID = re.compile(r"[^\W_]")
 _SPECIAL = re.compile(
     r"<\|[^|<>\s]{1,40}\|>"
@@ -32,12 +32,12 @@ CHANGES = {
     "control": "had control characters, which were taken out",
     "cut": "were longer than max_characters and were cut",
 }
-"""What a `Cleaner` does to texts."""
+"""Changes made by a `Cleaner`."""
 
 
 @dataclass
 class Cleaner:
-    """Makes texts of one kind comparable and printable, and counts what it changed."""
+    """Normalises texts of one kind, and counts what it changed."""
 
     what: str
     """Of what kind, in the plural."""
@@ -64,8 +64,8 @@ class Cleaner:
 
 
 @dataclass
-class Faults:
-    """Rows that cannot be taken: all are counted, a few are named, one error is raised."""
+class RowErrors:
+    """Collects bad rows: all are counted, a few are named, and one error is raised."""
 
     max_examples: int
     _places: dict[tuple[str, str], list[str]] = field(default_factory=dict)
@@ -85,24 +85,24 @@ class Faults:
 
 
 def says_something(text: str) -> bool:
-    """Whether there is a letter or a digit in it."""
+    """Whether a text contains a letter or a digit."""
     return _SAID.search(text) is not None
 
 
 def not_text(value: Any) -> str | None:
-    """What a value is that should be a text; None where it is one."""
+    """Describe a value that is not a text; None for a text."""
     if isinstance(value, str):
         return None
     return "null" if value is None else f"{value!r:.40} ({type(value).__name__})"
 
 
 def id_of(value: Any) -> str:
-    """An id as it is written everywhere; empty where there is none."""
+    """Normalise an id; empty if missing."""
     return "" if value is None else str(value).strip()
 
 
-def check_ids(named: Iterable[tuple[str, str]], faults: Faults, *, key: str) -> None:
-    """Find ids (with their places) that are missing or stand twice."""
+def check_ids(named: Iterable[tuple[str, str]], faults: RowErrors, *, key: str) -> None:
+    """Record missing and repeated ids, with their places."""
     next_step = f"Correct them, or set {key}=null to number the rows"
     first: dict[str, str] = {}
     for name, place in named:
@@ -115,7 +115,7 @@ def check_ids(named: Iterable[tuple[str, str]], faults: Faults, *, key: str) -> 
 
 
 def special_tokens(texts: Iterable[str]) -> dict[str, int]:
-    """What looks like a control token of some model, with the number of texts it stands in."""
+    """What looks like control tokens of a model, with the number of texts that hold it."""
     found: Counter[str] = Counter()
     for text in texts:
         if "<" in text or "[" in text:
@@ -124,7 +124,7 @@ def special_tokens(texts: Iterable[str]) -> dict[str, int]:
 
 
 def special_warning(found: Mapping[str, int], what: str) -> list[str]:
-    """What to say of them."""
+    """The warning about them, if any."""
     if not found:
         return []
     shown = ", ".join(f"{token} in {num}" for token, num in list(found.items())[:5])
@@ -132,7 +132,7 @@ def special_warning(found: Mapping[str, int], what: str) -> list[str]:
 
 
 def spread(lengths: Sequence[int]) -> dict[str, int]:
-    """Quantiles that occur in the data."""
+    """Quantiles, taken from values in the data."""
     names = {"min": 0.0, "p50": 0.5, "p95": 0.95, "max": 1.0}
     values = np.quantile(lengths, list(names.values()), method="inverted_cdf")
     return {name: int(value) for name, value in zip(names, values, strict=True)}
@@ -142,7 +142,7 @@ def spread(lengths: Sequence[int]) -> dict[str, int]:
 
 
 class _Letters(dict[int, int | None]):
-    """For str.translate: takes out spaces, marks and symbols."""
+    """A table for str.translate that removes spaces, marks and symbols."""
 
     def __missing__(self, code: int) -> int | None:
         is_letter = unicodedata.category(chr(code))[0] in "LMN"
@@ -165,6 +165,23 @@ def groups_of(texts: Sequence[str]) -> Int64:
     return np.asarray([numbers.setdefault(plain(text), len(numbers)) for text in texts], np.int64)
 
 
-def part_sizes(num_rows: int, shares: Sequence[float]) -> list[int]:
-    """Rows of each held-out part: at least one where a share is asked for."""
-    return [max(1, round(share * num_rows)) if share else 0 for share in shares]
+def part_sizes(
+    num_rows: int, shares: Sequence[float], *, task: str, texts: str
+) -> tuple[int, int, int]:
+    """Rows of train, valid and test; at least one where a share is asked for."""
+    valid, test = (max(1, round(share * num_rows)) if share else 0 for share in shares)
+    if num_rows - valid - test < 1:
+        raise DataError(
+            f"{num_rows} {texts} are too few: {valid} for valid and {test} for test leave none to "
+            f"train on; give more, or set {task}.split.test_share=0"
+        )
+    return num_rows - valid - test, valid, test
+
+
+def require_parts(found: Int64, sizes: Sequence[int], *, task: str, texts: str) -> None:
+    """Refuse parts [N] of which some stayed empty."""
+    if len(np.unique(found)) < sum(size > 0 for size in sizes):
+        raise DataError(
+            f"too many of the {len(found)} {texts} are equal but for spaces, case and marks, and "
+            f"must share a part: nothing is left for another; set {task}.ingest.on_duplicates=drop"
+        )

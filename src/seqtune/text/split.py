@@ -33,21 +33,26 @@ Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
 
 
-class TextManifest(Manifest):
-    """What `split.json` says."""
+class RowsManifest(Manifest):
+    """What manifests of rows of texts share."""
 
-    format_version: int = FORMAT_VERSION
     task: str
     rows: dict[str, int]
-    """Number of rows by part."""
-    content_hash: str
-    test_hash: str
-    assets_hash: str
-    """Over what the model's outputs mean (the labels and their order)."""
+    """Number of rows by role or part."""
     facts: dict[str, Any] = Field(default_factory=dict)
     """The task's own: labels, positives of each, ..."""
     made_with: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """The sections of the configuration that shaped it."""
+
+
+class TextManifest(RowsManifest):
+    """Contents of `split.json`; rows by part."""
+
+    format_version: int = FORMAT_VERSION
+    content_hash: str
+    test_hash: str
+    assets_hash: str
+    """Over what the model's outputs mean (the labels and their order)."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ class TextSplit:
     def made(self, name: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
         """The folder of what follows from this split and `key`; `write` fills a new one.
 
-        Several processes may ask at once: each writes its own, and the first one stays.
+        Safe for concurrent processes: each writes its own, and the first one stays.
         """
         digest = sha256(canonical_json(key).encode()).hexdigest()[:16]
         folder = self.path / MADE / f"{name}-{digest}"
@@ -118,7 +123,7 @@ class TextSplit:
 
 
 def publish_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Fill a folder under another name and rename it; where somebody was first, theirs stays."""
+    """Fill a temporary folder and rename it; if another process was first, its folder stays."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.parent / f".{folder.name}-{uuid4().hex}"
     partial.mkdir()

@@ -40,7 +40,7 @@ _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 @dataclass(frozen=True)
 class Row:
-    """One row and where it stands."""
+    """One row and its position."""
 
     file: Path
     line: int
@@ -65,7 +65,7 @@ def read_rows(
 
 
 def require_columns(row: Row, wanted: Sequence[str], *, keys: Mapping[str, str]) -> None:
-    """Refuse a file without the columns wanted; `keys` says which parameter names each."""
+    """Refuse a file without these columns; `keys` maps each to the parameter that names it."""
     faults = [
         f"{row.file} has no column {name!r}; {did_you_mean(name, [str(c) for c in row.values])} "
         f"(name it in {keys.get(name, 'the columns of ingest')})"
@@ -95,7 +95,7 @@ def _kind(file: Path) -> str:
 
 @contextmanager
 def _opened(file: Path, encoding: str) -> Iterator[TextIO]:
-    """Lines of a file with their ends as they are; faults of its bytes are told as such."""
+    """Lines of a file with their original ends; decoding errors become DataError."""
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
     try:
         with _bytes(file) as raw, io.TextIOWrapper(raw, codec, newline="") as lines:

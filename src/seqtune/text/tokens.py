@@ -51,7 +51,7 @@ class Tokens:
     def padded(
         self, rows: npt.NDArray[np.int64], *, pad: int, left: bool = False
     ) -> tuple[Int64, npt.NDArray[np.bool_]]:
-        """Some texts as [B, T], and which of it is no padding [B, T]; T at least 1."""
+        """Padded texts [B, T] and the mask of real tokens [B, T]; T at least 1."""
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
         time = max(1, int(lengths.max(initial=0)))
@@ -75,9 +75,7 @@ def write_tokens(
     lengths, full = [], []
     for ids in _encoded(texts, encode):
         full.append(len(ids))
-        cut = ids
-        if len(ids) > limit:
-            cut = [*ids[: limit - keep_last], *ids[len(ids) - keep_last :]]
+        cut = cut_ids(ids, limit, keep_last)
         lengths.append(len(cut))
         pieces.append(np.asarray(cut, np.int32))
     flat = np.concatenate([np.empty(0, np.int32), *pieces])
@@ -137,6 +135,11 @@ def audit(full_lengths: Int32, limit: int) -> dict[str, Any]:
             for name, value in zip(("median", "p90", "p95", "p99", "max"), quantiles, strict=True)
         },
     }
+
+
+def cut_ids(ids: Sequence[int], limit: int, keep_last: int) -> Sequence[int]:
+    """A text within the limit: what is before its last tokens is cut."""
+    return ids if len(ids) <= limit else [*ids[: limit - keep_last], *ids[len(ids) - keep_last :]]
 
 
 def _encoded(texts: Sequence[str], encode: Encode) -> Iterator[Sequence[int]]:

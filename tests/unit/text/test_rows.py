@@ -14,7 +14,7 @@ from seqtune.contracts.errors import ArtifactError, DataError
 from seqtune.text.ingested import open_ingested, write_ingested
 from seqtune.text.rows import (
     Cleaner,
-    Faults,
+    RowErrors,
     groups_of,
     part_sizes,
     plain,
@@ -64,7 +64,11 @@ def test_not_equal(one: str, other: str) -> None:
 
 def test_groups_and_sizes() -> None:
     assert groups_of(["a b", "c", "A.B", "C", "d"]).tolist() == [0, 1, 0, 1, 2]
-    assert part_sizes(7, (0.0, 0.1, 0.5)) == [0, 1, 4]
+    said = {"task": "classify", "texts": "texts"}
+    assert part_sizes(7, (0.1, 0.5), **said) == (2, 1, 4)
+    assert part_sizes(7, (0.0, 0.5), **said) == (3, 0, 4)
+    with pytest.raises(DataError, match="1 texts are too few: 1 for valid and 0 for test leave"):
+        part_sizes(1, (0.1, 0.0), **said)
     assert spread([5, 1, 3]) == {"min": 1, "p50": 3, "p95": 5, "max": 5}
 
 
@@ -82,7 +86,7 @@ def test_special_tokens_are_counted_once_a_text() -> None:
 
 
 def test_faults_of_one_kind_are_one_line() -> None:
-    faults = Faults(max_examples=2)
+    faults = RowErrors(max_examples=2)
     faults.raise_any()
     for number in range(4):
         faults.add("bad rows", f"line {number}", next_step="Correct them")

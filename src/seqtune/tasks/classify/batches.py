@@ -5,7 +5,7 @@ Shapes: B batch, T time, L labels, R rows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,7 @@ from torch.utils.data import Dataset
 from seqtune.batching import Rows
 from seqtune.text.tokens import Tokens
 
-from .data import ClassifyData
-from .params import ClassifyConfig
-
-if TYPE_CHECKING:
-    from .data import Targets
-    from .datamodule import ClassifyLoaders
+from .data import Targets
 
 
 class Batch(NamedTuple):
@@ -34,7 +29,7 @@ class Batch(NamedTuple):
 
 
 class TextBatches(Dataset[Batch]):
-    """Some texts of a part (all of them, unless `chosen` says which) with their labels."""
+    """Texts of a part with their labels; all, or the rows `chosen`."""
 
     def __init__(
         self,
@@ -66,10 +61,3 @@ class TextBatches(Dataset[Batch]):
             real=torch.from_numpy(real),
             targets=torch.from_numpy(self._targets[texts].astype(np.float32)),
         )
-
-
-def build_data(config: ClassifyConfig, data: ClassifyData) -> ClassifyLoaders:
-    """Loaders for training; scoring reads batches without importing Lightning."""
-    from .datamodule import ClassifyLoaders
-
-    return ClassifyLoaders(config, data)

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from seqtune.text.pretrained import identity, load_tokenizer, locate
+from seqtune.text.pretrained import identity, load_config, load_tokenizer, locate_model
 from seqtune.text.split import Part, TextSplit
 from seqtune.text.tokens import Tokens, audit, encoder_of, num_closing, write_tokens
 
@@ -61,7 +62,7 @@ class ClassifyData(TextSplit):
 
     @cached_property
     def is_augmented(self) -> npt.NDArray[np.bool_]:
-        """Which rows of train are made up [N]."""
+        """Which rows of train are augmented [N]."""
         return np.asarray(self.table("train")[AUGMENTED].to_numpy(zero_copy_only=False), bool)
 
     def tokens(self, part: Part, model: ModelConfig) -> Tokens:
@@ -84,23 +85,23 @@ class ClassifyData(TextSplit):
 
     def write_assets(self, directory: Path, config: ClassifyConfig) -> None:
         """Labels, and of the model all but its weights: a checkpoint needs no hub."""
-        from .model import write_model_assets
-
         directory.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.labels, ensure_ascii=False)
         (directory / LABELS_FILE).write_text(text + "\n", encoding="utf-8")
-        write_model_assets(directory, config.model)
+        folder = model_folder(config.model)
+        load_tokenizer(folder).save_pretrained(directory)
+        load_config(folder).save_pretrained(directory)
+
+
+def label_lists(targets: Targets) -> pa.ListArray:
+    """Targets [N, L] as a column."""
+    ends = np.arange(len(targets) + 1, dtype=np.int32) * targets.shape[1]
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(targets.ravel(), pa.int8()))
 
 
 def model_folder(model: ModelConfig) -> Path:
-    """Where a model lies on this disk; from scratch, it needs no weights."""
-    return locate(
-        model.name,
-        revision=model.revision,
-        allow_pickle=model.allow_pickle,
-        weights=not model.from_scratch,
-        key=NAME,
-    )
+    """Where a model lies on this disk."""
+    return locate_model(model, key=NAME)
 
 
 def write_texts(out: Path, texts: Sequence[str], tokenizer: Any, *, limit: int) -> None:

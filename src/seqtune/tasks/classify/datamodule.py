@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from lightning.pytorch import LightningDataModule
 
-from seqtune.batching import EvalOrder, Loader, TrainOrder, place_among_ranks
+from seqtune.batching import Loader, eval_loader, train_loader
 from seqtune.contracts.seeds import derive_seed
 from seqtune.text.pretrained import load_config
 from seqtune.text.split import Part
@@ -25,40 +25,29 @@ class ClassifyLoaders(LightningDataModule):
         self._data = data
 
     def train_dataloader(self) -> Loader[Batch]:
-        batches = texts_of(self._data, "train", self._config.model)
-        rank, world_size = place_among_ranks()
-        order = TrainOrder(
-            batches.lengths,
-            batch_size=self._config.training.batch_size,
-            seed=self._config.seed,
-            rank=rank,
-            world_size=world_size,
-        )
-        return Loader(batches, order, num_workers=self._config.training.num_workers)
+        batches = part_batches(self._data, "train", self._config.model)
+        training = self._config.training
+        return train_loader(batches, batches.lengths, training, seed=self._config.seed)
 
     def val_dataloader(self) -> list[Loader[Batch]]:
         """What was held out, then (for the gap between the two) a sample of the fit part."""
         if not self._data.has_validation:
             return []
-        model = self._config.model
-        loaders = [self._eval_loader(texts_of(self._data, "valid", model))]
-        if num_rows := self._config.evaluation.train_metric_rows:
+        model, evaluation = self._config.model, self._config.evaluation
+        found = [part_batches(self._data, "valid", model)]
+        if num_rows := evaluation.train_metric_rows:
             chosen = training_sample(self._data, num_rows=num_rows, seed=self._config.seed)
-            loaders.append(self._eval_loader(texts_of(self._data, "train", model, chosen=chosen)))
-        return loaders
-
-    def _eval_loader(self, batches: TextBatches) -> Loader[Batch]:
-        rank, world_size = place_among_ranks()
-        order = EvalOrder(
-            batches.lengths,
-            batch_size=self._config.evaluation.batch_size,
-            rank=rank,
-            world_size=world_size,
-        )
-        return Loader(batches, order)
+            found.append(part_batches(self._data, "train", model, chosen=chosen))
+        size = evaluation.batch_size
+        return [eval_loader(batches, batches.lengths, batch_size=size) for batches in found]
 
 
-def texts_of(
+def build_data(config: ClassifyConfig, data: ClassifyData) -> ClassifyLoaders:
+    """The loaders of a training."""
+    return ClassifyLoaders(config, data)
+
+
+def part_batches(
     data: ClassifyData,
     part: Part,
     model: ModelConfig,
@@ -72,7 +61,7 @@ def texts_of(
 
 
 def training_sample(data: ClassifyData, *, num_rows: int, seed: int) -> npt.NDArray[np.int64]:
-    """Rows of train that are no copies: all, or `num_rows` drawn from them."""
+    """Original rows of train: all, or a sample of `num_rows`."""
     random = np.random.default_rng(derive_seed(seed, "train metric"))
     own = np.flatnonzero(~data.is_augmented)
     return np.sort(random.permutation(own)[:num_rows])

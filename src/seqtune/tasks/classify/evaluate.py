@@ -8,29 +8,32 @@ Shapes: N rows, L labels.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
 
-from seqtune.contracts.metrics import EXHIBITS, HEADLINE, PARTS, wanted_parts
+from seqtune.contracts.metrics import (
+    EXHIBITS,
+    HEADLINE,
+    PARTS,
+    compare_with_baselines,
+    wanted_parts,
+)
 from seqtune.contracts.task import OURS, Report
 from seqtune.text.split import Part
 
+from .baselines import Baseline, open_baselines
 from .data import ClassifyData, Targets
-from .deciding import HELD_OUT, Column, Decided
+from .decisions import HELD_OUT, Decisions, Scores
 from .ensemble import open_model
-from .exhibits import Shown, exhibits
-from .floors import Floor, open_floors
+from .exhibits import PartResults, exhibits
 from .metrics import MACRO_F1, by_label, decided_metrics, lrap
 from .thresholds import FOLDS, HALF, Floats
 
-logger = logging.getLogger(__name__)
-
 TUNED, AT_HALF, RANKING, LABELS = "tuned", "at_half", "ranking", "f1_by_label"
-Columns = Mapping[str, Column]
-"""By name: ours, and those of the floors."""
+Columns = Mapping[str, Scores]
+"""By name: the model and the baselines."""
 
 
 def evaluate(
@@ -44,44 +47,45 @@ def evaluate(
     opened.require_labels(data)
     exist = [part for part in HELD_OUT if data.num_rows(part)]
     wanted = cast("list[Part]", wanted_parts(exist, parts))
-    floors = open_floors(data, tfidf=opened.config.evaluation.floor) if wanted else []
-    decided = Decided(opened, data, partial(opened.probabilities_of, data))
+    floors = open_baselines(data, tfidf=opened.config.evaluation.floor) if wanted else []
+    decisions = Decisions(opened, data, partial(opened.probabilities_of, data))
     found, drawn = {}, Report()
     for part in wanted:
-        own = decided.column(part)
-        found[part] = _part(decided, own, floors, part)
-        drawn = exhibits(_shown(decided, own, floors, part))
+        own = decisions.scores(part)
+        found[part] = _part(decisions, own, floors, part)
+        drawn = exhibits(_part_results(decisions, own, floors, part))
     return {
         HEADLINE: [one["verdict"] for one in found.values()],
-        **_facts(decided),
+        **_facts(decisions),
         PARTS: found,
         EXHIBITS: drawn,
     }
 
 
-def _part(decided: Decided, own: Column, floors: Sequence[Floor], part: Part) -> Report:
+def _part(decisions: Decisions, own: Scores, floors: Sequence[Baseline], part: Part) -> Report:
     """Metrics of the model and the floors, group by group."""
-    targets = decided.data.targets(part)
+    targets = decisions.data.targets(part)
     at_half = {OURS: own._replace(thresholds=HALF)}
-    at_half |= {f.names[0]: Column(f.probabilities[part], HALF) for f in floors}
+    at_half |= {f.names[0]: Scores(f.probabilities[part], HALF) for f in floors}
     tuned = {OURS: own}
-    tuned |= {f.names[1]: Column(f.probabilities[part], f.thresholds) for f in floors}
+    tuned |= {f.names[1]: Scores(f.probabilities[part], f.thresholds) for f in floors}
     groups = {
         TUNED: _decided_group(tuned, targets),
         AT_HALF: _decided_group(at_half, targets),
         RANKING: {"lrap": {name: lrap(c.probabilities, targets) for name, c in at_half.items()}},
-        LABELS: _by_label(tuned, targets, decided.data.labels),
+        LABELS: _by_label(tuned, targets, decisions.data.labels),
     }
-    if not decided.has_thresholds:
+    if not decisions.has_thresholds:
         groups.pop(TUNED)
     first = next(iter(groups.values()))
-    verdict, is_sound = _verdict(first[MACRO_F1], f"{part} {MACRO_F1}", who=decided.told.kind)
-    logger.log(logging.INFO if is_sound else logging.WARNING, "%s", verdict)
+    verdict = compare_with_baselines(
+        first[MACRO_F1], f"{part} {MACRO_F1}", who=decisions.model.kind
+    )
     return {"rows": len(targets), "verdict": verdict, **groups}
 
 
 def _decided_group(columns: Columns, targets: Targets) -> dict[str, dict[str, float]]:
-    """Metric by metric, ours first."""
+    """Metric by metric, the model first."""
     found = {
         name: decided_metrics(c.probabilities, targets, c.thresholds) for name, c in columns.items()
     }
@@ -100,57 +104,45 @@ def _by_label(
     }
 
 
-def _f1(column: Column, targets: Targets) -> Floats:  # [L]
+def _f1(column: Scores, targets: Targets) -> Floats:  # [L]
     return by_label(column.probabilities >= column.thresholds, targets).f1
 
 
-def _shown(decided: Decided, own: Column, floors: Sequence[Floor], part: Part) -> Shown:
-    data = decided.data
+def _part_results(
+    decisions: Decisions, own: Scores, floors: Sequence[Baseline], part: Part
+) -> PartResults:
+    data = decisions.data
     targets, best = data.targets(part), floors[0]
-    return Shown(
+    return PartResults(
         part=part,
         labels=data.labels,
         probabilities=own.probabilities,
         targets=targets.astype(bool),
         decided=own.probabilities >= own.thresholds,
-        thresholds=decided.thresholds,
+        thresholds=decisions.thresholds,
         fit_targets=data.targets("train")[~data.is_augmented].astype(bool),
         floor=best.names[1],
-        floor_f1=_f1(Column(best.probabilities[part], best.thresholds), targets),
+        floor_f1=_f1(Scores(best.probabilities[part], best.thresholds), targets),
     )
 
 
-def _verdict(values: Mapping[str, float], metric: str, *, who: str) -> tuple[str, bool]:
-    """A line on how the model stands to the floors, and whether it beats all of them."""
-    floors = [name for name in values if name != OURS]
-    lost = [name for name in floors if not values[OURS] > values[name]]
-    numbers = ", ".join(f"{name} {values[name]:.4f}" for name in floors)
-    numbers = f"{who} {values[OURS]:.4f}, {numbers}"
-    if not lost:
-        all_of_them = "both floors" if len(floors) > 1 else f"the {floors[0]} floor"
-        return f"{metric}: the {who} beats {all_of_them} ({numbers})", True
-    below = "both floors" if len(lost) > 1 else f"the {lost[0]} floor"
-    text = f"the {who} is BELOW {below}: it is broken or undertrained"
-    return f"{metric}: {text} ({numbers})", False
-
-
-def _facts(decided: Decided) -> Report:
+def _facts(decisions: Decisions) -> Report:
     """What was evaluated, on what, and how to read the numbers."""
-    data, opened = decided.data, decided.told
+    data, opened = decisions.data, decisions.model
     return {
-        **opened.identity,
+        **opened.identity(),
         "data_hash": data.content_hash,
-        "protocol": _protocol(decided),
+        "protocol": _protocol(decisions),
         "definitions": DEFINITIONS,
         **opened.configuration(),
         "labels": list(data.labels),
-        "thresholds": dict(zip(data.labels, decided.thresholds.tolist(), strict=True)),
+        "thresholds": dict(zip(data.labels, decisions.thresholds.tolist(), strict=True)),
     }
 
 
-def _protocol(decided: Decided) -> str:
+def _protocol(decisions: Decisions) -> str:
     """How the numbers were made, in words that go with them wherever they are quoted."""
-    if not decided.has_thresholds:
+    if not decisions.has_thresholds:
         return (
             "Nothing is held out to find thresholds on: every label is given from a probability of "
             "0.5 on. The floors learn from the same fit part, without augmented rows."
@@ -163,7 +155,7 @@ def _protocol(decided: Decided) -> str:
         "fit part, without augmented rows; their thresholds were found there too, on rows held "
         "out from them."
     )
-    if decided.told.kind == "ensemble":
+    if decisions.model.kind == "ensemble":
         text += (
             " The members' shares were found on the whole of valid: on valid the ensemble looks "
             "better than it is by what that is worth."

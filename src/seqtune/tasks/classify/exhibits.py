@@ -21,10 +21,10 @@ from seqtune.contracts.metrics import (
 )
 
 from .metrics import by_label
-from .thresholds import Anything, Bools, Floats, f1_at_cuts, rank
+from .thresholds import AnyArray, Bools, Floats, f1_at_cuts, rank
 
 NONE = "(none)"
-"""Stands for texts without labels, and for texts that were given none."""
+"""Column of texts without true labels, or without predicted ones."""
 POINTS = 200
 """Of a curve, at most."""
 SCORES = ("precision", "recall", "F1", "threshold")
@@ -32,7 +32,7 @@ SCORES = ("precision", "recall", "F1", "threshold")
 
 
 @dataclass(frozen=True)
-class Shown:
+class PartResults:
     """Everything that is shown of one part."""
 
     part: str
@@ -51,7 +51,7 @@ class Shown:
         return np.flatnonzero(self.targets.any(axis=0)).tolist()
 
 
-def exhibits(shown: Shown) -> dict[str, Any]:
+def exhibits(shown: PartResults) -> dict[str, Any]:
     """JSON-ready."""
     found: Mapping[str, Section] = {
         "precision_recall": precision_recall(shown),
@@ -63,7 +63,7 @@ def exhibits(shown: Shown) -> dict[str, Any]:
     return as_exhibits(found)
 
 
-def precision_recall(shown: Shown) -> LinesExhibit:
+def precision_recall(shown: PartResults) -> LinesExhibit:
     """One curve a label; a mark where its threshold cuts."""
     ranked = rank(shown.probabilities, shown.targets)
     cut = by_label(shown.probabilities >= shown.thresholds, shown.targets)
@@ -83,7 +83,7 @@ def precision_recall(shown: Shown) -> LinesExhibit:
     )
 
 
-def thresholds(shown: Shown) -> LinesExhibit:
+def thresholds(shown: PartResults) -> LinesExhibit:
     """F1 of each label by threshold; a mark at the one that is used."""
     cuts, f1 = f1_at_cuts(rank(shown.probabilities, shown.targets))
     at = by_label(shown.probabilities >= shown.thresholds, shown.targets).f1
@@ -99,7 +99,7 @@ def thresholds(shown: Shown) -> LinesExhibit:
     )
 
 
-def confusion(shown: Shown) -> MatrixExhibit:
+def confusion(shown: PartResults) -> MatrixExhibit:
     """Of texts with a label, the share that was given each."""
     true, given = _with_none(shown.targets), _with_none(shown.decided)
     return MatrixExhibit(
@@ -112,7 +112,7 @@ def confusion(shown: Shown) -> MatrixExhibit:
     )
 
 
-def co_occurrence(shown: Shown) -> MatrixExhibit:
+def co_occurrence(shown: PartResults) -> MatrixExhibit:
     """Of texts of the fit part with a label, the share that has each other one too."""
     return MatrixExhibit(
         title="Share of texts with a label that have another too (fit part)",
@@ -124,7 +124,7 @@ def co_occurrence(shown: Shown) -> MatrixExhibit:
     )
 
 
-def classes(shown: Shown) -> TableExhibit:
+def classes(shown: PartResults) -> TableExhibit:
     """A row for each label."""
     found = by_label(shown.decided, shown.targets)
     numbers = (
@@ -143,7 +143,7 @@ def classes(shown: Shown) -> TableExhibit:
 
 
 def _shares(of: Bools, among: Bools) -> tuple[tuple[float | None, ...], ...]:
-    """Of the rows with one, the share with the other; None where there are no rows."""
+    """Conditional shares P(other | one); None where there are no rows."""
     both = of.T.astype(np.int64) @ among.astype(np.int64)
     totals = of.sum(axis=0)
     return tuple(
@@ -156,7 +156,7 @@ def _with_none(marked: Bools) -> Bools:
     return np.column_stack([marked, ~marked.any(axis=1)])
 
 
-def _ends(probabilities: Floats) -> Anything:
+def _ends(probabilities: Floats) -> AnyArray:
     """The places where a threshold can cut."""
     return np.flatnonzero(np.append(probabilities[:-1] != probabilities[1:], True))
 

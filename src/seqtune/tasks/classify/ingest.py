@@ -13,22 +13,34 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from seqtune.contracts.errors import ConfigurationError, DataError
+from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report, Sources
-from seqtune.text.ingested import ROLE, file_list, require_source, write_ingested
-from seqtune.text.rows import Faults, check_ids, special_tokens, special_warning, spread
+from seqtune.text.ingested import ROLE, require_source, write_ingested
+from seqtune.text.reading import drop_warnings, reading_report, require_distinct
+from seqtune.text.rows import RowErrors, check_ids, special_tokens, special_warning, spread
 
-from .data import ID, LABELS, ROW, TEXT
+from .data import ID, LABELS, ROW, TEXT, label_lists
 from .params import ClassifyConfig, IngestConfig
-from .reading import COLUMNS_KEY, POOL, PREFIXES, TEST, Labelled, Reader
+from .reading import COLUMNS_KEY, POOL, PREFIXES, TEST, Labelled, LabelReader
+
+DROPPED = {
+    "empty": "texts without a letter or digit were left out (on_empty=drop)",
+    "duplicate": "texts that repeat an earlier one were left out (on_duplicates=drop)",
+    "conflict": "texts that stand there with different labels were left out (on_conflict=drop)",
+}
 
 
 def ingest(sources: Sources, config: ClassifyConfig, *, out: Path) -> Report:
     """Check texts and labels, take out what repeats, and say what was found."""
     settings = config.ingest
     require_source(sources, POOL)
-    _check_names(settings)
-    reader = Reader(settings)
+    columns = settings.columns
+    require_distinct(
+        [columns.text, columns.id, *columns.labels, *columns.ignore],
+        key=COLUMNS_KEY,
+        rule="a column is the text, the id, one label, or ignored",
+    )
+    reader = LabelReader(settings)
     read = [one for role in (POOL, TEST) for one in reader.read(role, sources.get(role, ()))]
     kept, repeats = sift(read, settings, reader.faults)
     kept.sort(key=lambda one: list(PREFIXES).index(one.role))
@@ -51,7 +63,7 @@ def ingest(sources: Sources, config: ClassifyConfig, *, out: Path) -> Report:
 
 
 def sift(
-    read: Sequence[Labelled], config: IngestConfig, faults: Faults
+    read: Sequence[Labelled], config: IngestConfig, faults: RowErrors
 ) -> tuple[list[Labelled], dict[str, int]]:
     """What is left when repeated texts were treated, and how many repeat or contradict others.
 
@@ -73,7 +85,7 @@ def sift(
     return sorted(kept, key=lambda one: order[id(one)]), counts
 
 
-def _treat(same: list[Labelled], config: IngestConfig, faults: Faults) -> list[Labelled]:
+def _treat(same: list[Labelled], config: IngestConfig, faults: RowErrors) -> list[Labelled]:
     """What is left of rows with one text."""
     if len(same) == 1:
         return same
@@ -95,27 +107,14 @@ def _contradict(same: Sequence[Labelled]) -> bool:
     return len({one.labels for one in same}) > 1
 
 
-def _check_names(config: IngestConfig) -> None:
-    columns = config.columns
-    named = [columns.text, *([columns.id] if columns.id else []), *columns.labels]
-    named += columns.ignore
-    twice = sorted({name for name in named if named.count(name) > 1})
-    if twice:
-        raise ConfigurationError(
-            f"{COLUMNS_KEY} names {', '.join(map(repr, twice))} more than once; a column is the "
-            "text, the id, one label, or ignored"
-        )
-
-
 def _table(kept: Sequence[Labelled]) -> pa.Table:
     targets = np.asarray([one.labels for one in kept], np.int8)
-    ends = np.arange(len(kept) + 1, dtype=np.int32) * targets.shape[1]
     return pa.table(
         {
             ROW: pa.array(range(len(kept)), pa.int64()),
             ID: pa.array([one.id for one in kept], pa.string()),
             TEXT: pa.array([one.text for one in kept], pa.string()),
-            LABELS: pa.ListArray.from_arrays(ends, pa.array(targets.ravel(), pa.int8())),
+            LABELS: label_lists(targets),
             ROLE: pa.array([one.role for one in kept], pa.string()),
         }
     )
@@ -126,7 +125,7 @@ def _table(kept: Sequence[Labelled]) -> pa.Table:
 
 def _report(
     sources: Sources,
-    reader: Reader,
+    reader: LabelReader,
     kept: Sequence[Labelled],
     repeats: dict[str, int],
     *,
@@ -136,19 +135,17 @@ def _report(
     dropped = {"empty": reader.num_empty, **{k: n for k, n in repeats.items() if k != "kept"}}
     tokens = special_tokens(one.text for one in kept)
     report: Report = {
-        "rows_read": reader.rows_read.total(),
-        "rows_kept": len(kept),
-        "rows_dropped": dropped,
+        **reading_report(reader, sources, kept=len(kept), dropped=dropped),
         "rows": rows,
         "labels": _positives(reader.labels, kept),
         "labels_of_a_text": _how_many_labels(kept),
         "characters": spread([len(one.text) for one in kept]),
         "changed": dict(reader.clean.changed),
         "special_tokens": tokens,
-        "files": file_list(sources, reader.rows_read),
     }
     report["warnings"] = [
-        *_dropped(dropped, repeats["kept"], num_tested=reader.num_empty_tested),
+        *drop_warnings(dropped, DROPPED, num_kept=repeats["kept"], texts="texts"),
+        *_empty_tested(reader.num_empty_tested),
         *reader.clean.warnings(),
         *special_warning(tokens, "texts"),
         *(
@@ -181,18 +178,9 @@ def _how_many_labels(kept: Sequence[Labelled]) -> dict[str, int]:
     return {str(num): counts[num] for num in sorted(counts)}
 
 
-def _dropped(dropped: dict[str, int], num_kept: int, *, num_tested: int) -> list[str]:
-    texts = {
-        "empty": "texts without a letter or digit were left out (on_empty=drop)",
-        "duplicate": "texts that repeat an earlier one were left out (on_duplicates=drop)",
-        "conflict": "texts that stand there with different labels were left out (on_conflict=drop)",
-    }
-    found = [f"{dropped[why]} {text}" for why, text in texts.items() if dropped[why]]
-    if num_kept:
-        found.append(f"{num_kept} texts repeat an earlier one and were kept")
-    if num_tested:
-        found.append(
-            f"{num_tested} texts of the official test have no letter or digit and were kept: it "
-            "stays whole"
-        )
-    return found
+def _empty_tested(number: int) -> list[str]:
+    if not number:
+        return []
+    return [
+        f"{number} texts of the official test have no letter or digit and were kept: it stays whole"
+    ]

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqtune.contracts.format import MIB
-from seqtune.opened import place
+from seqtune.inference import select_device
 from seqtune.text.split import Part
 
 from .data import ClassifyData, model_folder
@@ -81,7 +81,9 @@ def _once(config: ClassifyConfig, shape: _Shape, time: int, *, trains: bool) -> 
     """Bytes that one text takes in one layer."""
     tokens = time * (FP32 * (8.0 * shape.hidden + 2.0 * shape.inner) + 2.0 * shape.hidden)
     spelled_out = (
-        place(None, config.training.accelerator).type == "cpu" and trains and shape.drops_attention
+        select_device(None, config.training.accelerator).type == "cpu"
+        and trains
+        and shape.drops_attention
     )
     weights = 9.0 * shape.heads * time * time if spelled_out else 0.0
     return (tokens + weights) * (HALF if _is_half(config) else 1.0)

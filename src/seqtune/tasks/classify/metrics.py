@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .scales import probabilities_of
-from .thresholds import HALF, Anything, Bools, Floats, best_thresholds
+from .thresholds import HALF, AnyArray, Bools, Floats, best_thresholds
 
 Counts = npt.NDArray[np.int64]
 MACRO_F1 = "macro_f1"
@@ -48,14 +48,14 @@ class ByLabel(NamedTuple):
         return float(2 * self.hits.sum() / max(1, given + positives))
 
 
-def by_label(decided: Bools, targets: Anything) -> ByLabel:
+def by_label(decided: Bools, targets: AnyArray) -> ByLabel:
     """Count; both [N, L]."""
     true = targets.astype(bool)
     return ByLabel(true.sum(axis=0), decided.sum(axis=0), (decided & true).sum(axis=0))
 
 
 def decided_metrics(
-    probabilities: Floats, targets: Anything, thresholds: Floats | float
+    probabilities: Floats, targets: AnyArray, thresholds: Floats | float
 ) -> dict[str, float]:
     """What depends on thresholds: one for all, of each label [L], or of each row [N, L]."""
     decided = probabilities >= thresholds
@@ -69,7 +69,7 @@ def decided_metrics(
     }
 
 
-def validation_metrics(logits: Floats, targets: Anything) -> dict[str, float]:
+def validation_metrics(logits: Floats, targets: AnyArray) -> dict[str, float]:
     """What training logs: decided at 0.5, and with the best thresholds on these very rows."""
     probabilities = probabilities_of(np.asarray(logits, np.float64))
     at_half = decided_metrics(probabilities, targets, HALF)
@@ -82,7 +82,7 @@ def validation_metrics(logits: Floats, targets: Anything) -> dict[str, float]:
     }
 
 
-def lrap(probabilities: Floats, targets: Anything) -> float:
+def lrap(probabilities: Floats, targets: AnyArray) -> float:
     """Label ranking average precision: of each true label, the share of true ones among those that
     stand no lower; mean over the true labels of a text, then over texts."""
     true = targets.astype(bool)
@@ -97,5 +97,5 @@ def _share(part: Counts, whole: Counts) -> Floats:
     return part / np.maximum(whole, 1)
 
 
-def _mean(values: Anything) -> float:
+def _mean(values: AnyArray) -> float:
     return float(values.mean()) if len(values) else 0.0

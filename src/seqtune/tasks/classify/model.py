@@ -34,7 +34,7 @@ POSITIONS = "position_embeddings"
 
 
 class TextClassifier(nn.Module):
-    """See the module's docstring."""
+    """A pretrained encoder, dropout and a linear head."""
 
     def __init__(self, encoder: Any, config: ModelConfig, *, num_labels: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class TextClassifier(nn.Module):
         nn.init.normal_(self.head.weight, std=HEAD_STD)
         nn.init.zeros_(self.head.bias)
         self.pad = int(encoder.config.pad_token_id or 0)
-        """What stands where there is no token; RoBERTa counts positions by it."""
+        """The padding token; RoBERTa counts positions by it."""
         self._pooling = config.pooling
         self._is_frozen = config.freeze_encoder
         if self._is_frozen:
@@ -61,7 +61,7 @@ class TextClassifier(nn.Module):
         return self
 
     def forward(self, ids: Tensor, real: Tensor) -> Tensor:
-        """Logits fp32 [B, L] of tokens [B, T]; `real` [B, T] says which are no padding."""
+        """Logits fp32 [B, L] of tokens [B, T]; `real` [B, T] masks padding."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._is_frozen):
             found = self.encoder(input_ids=ids, attention_mask=real.long())
         pooled = _pooled(found.last_hidden_state, real, self._pooling)  # [B, D]
@@ -71,7 +71,7 @@ class TextClassifier(nn.Module):
 
 
 def _pooled(hidden: Tensor, real: Tensor, pooling: str) -> Tensor:
-    """What stands for each text [B, D] of hidden states [B, T, D]."""
+    """Pool hidden states [B, T, D] to text vectors [B, D]."""
     if pooling == "first":
         return hidden[:, 0]
     weights = real.unsqueeze(-1).float()  # [B, T, 1]
@@ -98,7 +98,7 @@ def outline(folder: Path) -> Any:
 
 
 def settle(resolved: Resolved[ClassifyConfig], _data: Any) -> Resolved[ClassifyConfig]:
-    """Write down which content the model's name stands for; refuse what cannot be built of it."""
+    """Pin the model's revision; refuse settings that it cannot be built with."""
     model = resolved.config.model
     folder = model_folder(model)
     described = load_config(folder)
@@ -111,13 +111,6 @@ def settle(resolved: Resolved[ClassifyConfig], _data: Any) -> Resolved[ClassifyC
         found = identity(folder)
         resolved = resolved.replace("model.revision", found, origin=f"content of {model.name} now")
     return resolved
-
-
-def write_model_assets(directory: Path, config: ModelConfig) -> None:
-    """What a checkpoint needs to be opened where its model's folder is not."""
-    folder = model_folder(config)
-    load_tokenizer(folder).save_pretrained(directory)
-    load_config(folder).save_pretrained(directory)
 
 
 def num_positions(encoder: Any) -> int | None:

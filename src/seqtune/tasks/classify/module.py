@@ -28,8 +28,7 @@ PREFIXES = ("val", "train")
 class ClassifyModule(LightningModule):
     """Binary cross entropy of each label; metrics over all rows at once in validation.
 
-    The first validation loader holds what was held out, the second (where there is one) a sample
-    of what was trained on.
+    The first validation loader holds held-out rows, the second (if any) a sample of the fit part.
     """
 
     pos_weight: Tensor

@@ -1,8 +1,7 @@
-"""The parameters of `classify`: SPEC section 7, typed and bounded."""
+"""The parameters of `classify`, typed and bounded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -10,13 +9,17 @@ from pydantic import Field, model_validator
 from seqtune.contracts.config import (
     UNUSED_IN_TRAINING,
     EarlyStopping,
+    LearningRate,
     PositiveInt,
     Probability,
     RunConfig,
+    Scheduler,
     Section,
     TrainingConfig,
+    require_train_share,
 )
-from seqtune.contracts.parameters import TaskParameters, parse_parameters
+from seqtune.contracts.parameters import ParameterParser
+from seqtune.text.params import PretrainedConfig, TextIngestConfig
 
 
 class ColumnNames(Section):
@@ -32,13 +35,9 @@ class ColumnNames(Section):
     """Columns that are neither."""
 
 
-class IngestConfig(Section):
+class IngestConfig(TextIngestConfig):
     """How raw files are read and what happens to bad rows."""
 
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
-    """auto goes by the file's name."""
-    encoding: Literal["utf-8", "utf-16", "latin-1", "cp949", "euc-kr"] = "utf-8"
-    """Of text files; cp949 is usual for Korean files from Excel."""
     columns: ColumnNames = ColumnNames()
     on_empty: Literal["error", "drop"] = "error"
     """What happens to texts without a letter or digit; drop counts them in the report. Under drop,
@@ -47,10 +46,6 @@ class IngestConfig(Section):
     """Equal texts with equal labels; drop keeps the first of them."""
     on_conflict: Literal["error", "drop", "keep"] = "drop"
     """Equal texts with different labels; drop takes out all of them."""
-    max_characters: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
-    """Longer texts are cut there before they are tokenised, and counted."""
-    max_examples: PositiveInt = 5
-    """Lines named in an error."""
 
 
 class SplitConfig(Section):
@@ -74,33 +69,19 @@ class SplitConfig(Section):
     """Texts that stand, but for spaces, case and marks, in the test file too; drop keeps them out
     of train and valid. Such texts of one file always share a part."""
 
-    @model_validator(mode="after")
-    def _something_is_left_to_train_on(self) -> SplitConfig:
-        if self.valid_share + self.test_share >= 1.0:
-            raise ValueError(
-                f"valid_share={self.valid_share} and test_share={self.test_share} leave nothing "
-                "to train on; their sum must stay below 1"
-            )
-        return self
+    _train_share = model_validator(mode="after")(require_train_share)
 
 
-class ModelConfig(Section):
+class ModelConfig(PretrainedConfig):
     """A pretrained encoder with a linear head."""
 
     name: str = "beomi/KcELECTRA-base-v2022"
-    """A folder that save_pretrained wrote, or a name on the Hugging Face hub."""
-    revision: str | None = None
-    """null: what the name means now, which is then written down."""
-    allow_pickle: bool = False
-    """Take weights that are no safetensors; loading them can run any code that is in them."""
     max_length: Annotated[int, Field(ge=4, le=8192)] = 128
     """Tokens of a text; longer ones are cut."""
     dropout_rate: Probability = 0.3
     """Before the linear head; inside the encoder it is that of its own configuration."""
     pooling: Literal["first", "mean"] = "first"
     """What stands for a text: its first token, or the mean of all."""
-    from_scratch: bool = False
-    """Take the architecture and the tokeniser alone, and start from random weights."""
     freeze_encoder: bool = False
     """Train the head alone."""
     gradient_checkpointing: bool = True
@@ -113,10 +94,8 @@ class ClassifyTraining(TrainingConfig):
     epochs: PositiveInt = 80
     batch_size: PositiveInt = 16
     accumulate_grad_batches: PositiveInt = 4
-    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-5
-    scheduler: Literal["none", "cosine", "linear", "step", "cosine_with_restarts", "polynomial"] = (
-        "cosine"
-    )
+    lr: LearningRate = 2e-5
+    scheduler: Scheduler = "cosine"
     warmup_ratio: Probability = 0.05
     gradient_clip_val: Annotated[float, Field(ge=0.0)] = 1.0
     monitor: str = "val_macro_f1"
@@ -161,21 +140,9 @@ class PredictConfig(Section):
     """Texts in a batch."""
 
 
+parse = ParameterParser("classify", ClassifyConfig, PredictConfig)
+
+
 def choose_preset(_data: Any) -> str:
-    """There is none by size."""
+    """No preset depends on the size of the data."""
     return "none"
-
-
-def parse(
-    *, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
-) -> TaskParameters:
-    """The task's YAML, checked; raises one error with all faults."""
-    return parse_parameters(
-        "classify",
-        config_class=ClassifyConfig,
-        predict_class=PredictConfig,
-        auto_presets=(),
-        values=values,
-        runtime=runtime,
-        origins=origins,
-    )

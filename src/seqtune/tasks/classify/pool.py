@@ -18,16 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import require_weighable, require_weights
-from seqtune.contracts.errors import ConfigurationError, DataError
+from seqtune.contracts.ensemble import require_weights
 from seqtune.contracts.format import MIB
-from seqtune.contracts.seeds import derive_seed
+from seqtune.inference import require_pool, require_weighable, sample_rows
 
 from .data import ClassifyData, Targets
 from .ensemble import THRESHOLDS, open_members
 from .metrics import by_label
 from .scales import SCALES, combined, on_scale
-from .scorer import Classifier, require_labels
+from .scorer import require_labels
 from .thresholds import Floats, Ranked, best_of, rank
 
 Rows = npt.NDArray[np.int64]
@@ -127,31 +126,20 @@ def open_pool(
     members: Mapping[str, Path], data: ClassifyData, settings: EnsembleConfig, *, seed: int
 ) -> ClassifyPool:
     """What these checkpoints say about the valid part, or a sample of `max_rows` rows of it."""
-    if not data.has_validation:
-        raise DataError(
-            f"{data.path} has no valid part to weigh members on: everything in it is trained on. "
-            "Weigh them on a split made with classify.split.use_full_data=false"
-        )
-    models = _open(members, data)
-    num_rows = data.num_rows("valid")
-    random = np.random.default_rng(derive_seed(seed, "pool"))
-    rows = np.sort(random.permutation(num_rows)[: settings.max_rows])
+    require_pool(members, data, task="classify")
+    models = open_members(members)
+    for name, model in models.items():
+        require_labels(model, data, who=f"member {name}")
+        require_weighable(name, model, data.content_hash)
+    rows = sample_rows(data.num_rows("valid"), settings.max_rows, seed=seed)
     logits = [model.logits_of(data, "valid")[rows] for model in models.values()]
     return ClassifyPool(
         labels=data.labels,
         scores={scale: np.stack([on_scale(own, scale) for own in logits]) for scale in SCALES},
         targets=data.targets("valid")[rows],
-        made_of={"rows": len(rows), "rows_of_valid": num_rows, "labels": len(data.labels)},
+        made_of={
+            "rows": len(rows),
+            "rows_of_valid": data.num_rows("valid"),
+            "labels": len(data.labels),
+        },
     )
-
-
-def _open(paths: Mapping[str, Path], data: ClassifyData) -> dict[str, Classifier]:
-    if not paths:
-        raise ConfigurationError("an ensemble needs at least one member; 0 were given")
-    models = open_members(paths)
-    for name, model in models.items():
-        require_labels(model, data, who=f"member {name}")
-        require_weighable(
-            name, model.path, trained_on=model.data_hash, content_hash=data.content_hash
-        )
-    return models

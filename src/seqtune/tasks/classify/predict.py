@@ -13,45 +13,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import csv
 
 from seqtune.batching import NO_CHUNKS, kept
 from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report
 from seqtune.contracts.work import Spread, one_after_another
+from seqtune.inference import PredictionFiles
 from seqtune.text.split import Part
 
 from .data import ID, TEXT, ClassifyData
-from .deciding import HELD_OUT, Decided
+from .decisions import HELD_OUT, Decisions
 from .ensemble import describe_model
-from .new_texts import SCHEMA, NewTexts
 from .params import PredictConfig
-from .pieces import Asked, pieces_of, put_together
-from .thresholds import HALF, Anything, Floats
+from .reading import NEW_SCHEMA, NewTexts
+from .thresholds import HALF, AnyArray, Floats
+from .windows import LogitParts, assemble, windows_of
 
-PREDICTIONS = "predictions.parquet"
-SUBMISSION = "submission.csv"
 PART = "part"
 CHUNK_BATCHES = 16
 """Batches that are scored together; new texts are bucketed by length within them, and then put back
 in order."""
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some texts."""
-
-    ids: Sequence[str]
-    texts: Sequence[str]
-    part: Part | None
-    """Of the split; None where they are new."""
 
 
 def predict(
@@ -67,33 +52,34 @@ def predict(
 
     `checkpoint` may be the folder of an ensemble.
     """
-    told = describe_model(checkpoint, settings.weights)
-    told.require_labels(data)
-    reader, texts = NewTexts(told.config.ingest), NO_CHUNKS
+    info = describe_model(checkpoint, settings.weights)
+    info.require_labels(data)
+    reader, texts = NewTexts(info.config.ingest), NO_CHUNKS
     probabilities: dict[Part, Floats] = {}
-    decided = Decided(told, data, probabilities.__getitem__)
+    decisions = Decisions(info, data, probabilities.__getitem__)
     parts = [] if new_rows else held_out(data)
     with ExitStack() as stack:
         if new_rows:
             chunks = reader.chunks(new_rows, CHUNK_BATCHES * settings.batch_size)
-            texts = stack.enter_context(kept(chunks, SCHEMA, scratch=out))
-        needed = parts or needed_to_decide(decided, settings)
-        pieces = pieces_of(told, data, needed, num_batches=CHUNK_BATCHES)
-        asked = Asked(checkpoint, data, settings, pieces, texts)
-        said = spread(asked, len(asked))
-        probabilities |= put_together(told, data, pieces, said)
-        thresholds, found_by = choose_thresholds(decided, settings)
+            texts = stack.enter_context(kept(chunks, NEW_SCHEMA, scratch=out))
+        decides = settings.thresholds == "auto" and decisions.finds_thresholds
+        needed = parts or (HELD_OUT[:1] if decides else ())
+        windows = windows_of(info, data, needed, num_batches=CHUNK_BATCHES)
+        work = LogitParts(checkpoint, data, settings, windows, texts)
+        found = spread(work, len(work))
+        probabilities |= assemble(info, data, windows, found)
+        thresholds, found_by = choose_thresholds(decisions, settings)
         writer = stack.enter_context(Writer(out, data.labels, thresholds))
         for part in parts:
-            writer.add(known_texts(data, part), probabilities[part])
-        for chunk, answer in zip(texts, said, strict=True):
-            writer.add(new_texts(chunk), told.combined(answer.logits))
+            writer.add(data.table(part), probabilities[part], part=part)
+        for chunk, answer in zip(texts, found, strict=True):
+            writer.add(chunk, info.combined(answer.logits))
     return {
         "headline": [
             f"{writer.num_rows} texts, {writer.given.sum()} labels given ({found_by})",
             *reader.warnings(),
         ],
-        **told.identity,
+        **info.identity(),
         "texts_from": [str(path) for path in new_rows or (data.path,)],
         **writer.counts(),
         "thresholds": dict(zip(data.labels, thresholds.tolist(), strict=True)),
@@ -101,19 +87,14 @@ def predict(
     }
 
 
-def needed_to_decide(decided: Decided, settings: PredictConfig) -> list[Part]:
-    """Parts of the split that thresholds are found on."""
-    return ["valid"] if settings.thresholds == "auto" and decided.finds_thresholds else []
-
-
-def choose_thresholds(decided: Decided, settings: PredictConfig) -> tuple[Floats, str]:
+def choose_thresholds(decisions: Decisions, settings: PredictConfig) -> tuple[Floats, str]:
     """Of each label [L], and where they are from."""
     if settings.thresholds == "half":
-        return np.full(len(decided.data.labels), HALF), "threshold 0.5, as asked for"
-    if not decided.has_thresholds:
-        return decided.thresholds, "threshold 0.5: there is no valid part to find others on"
-    is_decided = decided.told.is_decided
-    return decided.thresholds, f"thresholds {'of the ensemble' if is_decided else 'found on valid'}"
+        return np.full(len(decisions.data.labels), HALF), "threshold 0.5, as asked for"
+    if not decisions.has_thresholds:
+        return decisions.thresholds, "threshold 0.5: there is no valid part to find others on"
+    found_by = "of the ensemble" if decisions.model.is_decided else "found on valid"
+    return decisions.thresholds, f"thresholds {found_by}"
 
 
 def held_out(data: ClassifyData) -> list[Part]:
@@ -127,46 +108,28 @@ def held_out(data: ClassifyData) -> list[Part]:
     return found
 
 
-def known_texts(data: ClassifyData, part: Part) -> Chunk:
-    table = data.table(part)
-    return Chunk(table[ID].to_pylist(), table[TEXT].to_pylist(), part)
-
-
-def new_texts(chunk: pa.RecordBatch) -> Chunk:
-    return Chunk(chunk[ID].to_pylist(), chunk[TEXT].to_pylist(), None)
-
-
-class Writer:
+class Writer(PredictionFiles):
     """Writes decisions to Parquet and to a CSV for submission, and counts."""
 
     def __init__(self, out: Path, labels: Sequence[str], thresholds: Floats) -> None:
-        self._out, self._labels, self._thresholds = out, labels, thresholds
+        super().__init__(out)
+        self._labels, self._thresholds = labels, thresholds
         self._id, self._part, self._text = (_free(name, labels) for name in (ID, PART, TEXT))
-        self._files: tuple[pq.ParquetWriter, csv.CSVWriter] | None = None
-        self._stack = ExitStack()
         self.num_rows = 0
         self.num_without = 0
         self.given = np.zeros(len(labels), np.int64)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
-
-    def add(self, chunk: Chunk, probabilities: Floats) -> None:
-        """Some texts with their probabilities [N, L]."""
+    def add(
+        self, texts: pa.Table | pa.RecordBatch, probabilities: Floats, *, part: Part | None = None
+    ) -> None:
+        """Some texts, of a part of the split or new ones, with their probabilities [N, L]."""
         given = probabilities >= self._thresholds
-        ids = {self._id: pa.array(chunk.ids, pa.string())}
-        parts = {} if chunk.part is None else {self._part: pa.array([chunk.part] * len(given))}
+        ids = {self._id: texts[ID]}
+        parts = {self._part: pa.array([part] * len(given))} if part else {}
         decisions = _columns(self._labels, given.astype(np.int8))
-        said = _columns([f"p({label})" for label in self._labels], probabilities)
-        texts = {self._text: pa.array(chunk.texts, pa.string())}
-        table = pa.table({**ids, **parts, **texts, **said, **decisions})
-        submitted = pa.table({**ids, **decisions})
-        parquet, submission = self._files or self._open(table.schema, submitted.schema)
-        parquet.write_table(table)
-        submission.write_table(submitted)
+        likely = _columns([f"p({label})" for label in self._labels], probabilities)
+        table = pa.table({**ids, **parts, self._text: texts[TEXT], **likely, **decisions})
+        self.write(table, pa.table({**ids, **decisions}))
         self.num_rows += len(given)
         self.num_without += int((~given.any(axis=1)).sum())
         self.given += given.sum(axis=0)
@@ -178,22 +141,13 @@ class Writer:
             "without_labels": self.num_without,
         }
 
-    def _open(
-        self, predictions: pa.Schema, submission: pa.Schema
-    ) -> tuple[pq.ParquetWriter, csv.CSVWriter]:
-        self._files = (
-            self._stack.enter_context(pq.ParquetWriter(self._out / PREDICTIONS, predictions)),
-            self._stack.enter_context(csv.CSVWriter(self._out / SUBMISSION, submission)),
-        )
-        return self._files
 
-
-def _columns(names: Sequence[str], values: Anything) -> dict[str, pa.Array]:
+def _columns(names: Sequence[str], values: AnyArray) -> dict[str, pa.Array]:
     return {name: pa.array(np.ascontiguousarray(values[:, n])) for n, name in enumerate(names)}
 
 
 def _free(name: str, labels: Sequence[str]) -> str:
-    """A name that is no label's."""
+    """A column name that is not a label."""
     while name in labels:
         name += "_"
     return name

@@ -1,24 +1,29 @@
-"""Rows of raw files as texts with labels; what is wrong with them is collected."""
+"""Rows of raw files as texts, with or without labels."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.errors import DataError
-from seqtune.text.rows import Cleaner, Faults, id_of, not_text, says_something
-from seqtune.text.tables import Row, read_rows, require_columns
+import pyarrow as pa
 
-from .params import ColumnNames, IngestConfig
+from seqtune.contracts.errors import DataError
+from seqtune.text.reading import RowReader
+from seqtune.text.rows import says_something
+from seqtune.text.tables import Row, require_columns
+
+from .data import ID, TEXT
+from .params import IngestConfig
 
 POOL, TEST = "texts", "test_texts"
 PREFIXES = {TEST: "test-", POOL: ""}
 """In front of numbers that are ids: those of an official part are its own, so that it stays
 the same whatever there is to train on."""
 COLUMNS_KEY = "classify.ingest.columns"
+NEW_SCHEMA = pa.schema([(ID, pa.string()), (TEXT, pa.string())])
 _VALUES: dict[Any, int] = {0: 0, 1: 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 """What a label may be; True and 1.0 are 1 for a dictionary."""
 
@@ -35,42 +40,43 @@ class Labelled:
 
 
 @dataclass
-class Reader:
-    """Reads rows of all files, and remembers what was wrong with them."""
+class Reader(RowReader[IngestConfig]):
+    """Reads texts that may have labels."""
 
-    config: IngestConfig
+    texts = "texts"
+    no_text = f"Correct it, or name another column in {COLUMNS_KEY}.text"
+
+    def check_columns(self, row: Row) -> None:
+        columns = self.config.columns
+        keys = {columns.text: f"{COLUMNS_KEY}.text"}
+        if columns.id:
+            keys[columns.id] = f"{COLUMNS_KEY}.id"
+        require_columns(row, list(keys), keys=keys)
+
+
+@dataclass
+class LabelReader(Reader):
+    """Reads texts with their labels."""
+
     labels: tuple[str, ...] = ()
-    clean: Cleaner = field(init=False)
-    faults: Faults = field(init=False)
-    rows_read: Counter[Path] = field(default_factory=Counter)
-    num_empty: int = 0
     num_empty_tested: int = 0
-    _checked: set[tuple[Path, tuple[str, ...]]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.labels = self.config.columns.labels
-        self.clean = Cleaner("texts", self.config.max_characters)
-        self.faults = Faults(self.config.max_examples)
 
     def read(self, role: str, files: Sequence[Path]) -> Iterator[Labelled]:
         """The rows that can be used."""
-        rows = read_rows(files, kind=self.config.format, encoding=self.config.encoding)
-        for number, row in enumerate(rows):
-            self._check_columns(row)
-            self.rows_read[row.file] += 1
+        for number, row in enumerate(self.rows(files)):
             text, labels = self._text(row, role), self._labels(row)
             if text is not None and labels is not None:
-                yield Labelled(
-                    role, row.place, self._id(row, f"{PREFIXES[role]}{number}"), text, labels
-                )
+                own = self.id(row, self.config.columns.id, f"{PREFIXES[role]}{number}")
+                yield Labelled(role, row.place, own, text, labels)
 
-    def _check_columns(self, row: Row) -> None:
-        names = tuple(row.values)
-        if (row.file, names) in self._checked:
-            return
-        columns = self.config.columns
+    def check_columns(self, row: Row) -> None:
+        super().check_columns(row)
+        names, columns = tuple(row.values), self.config.columns
         others = {columns.text, columns.id, *columns.ignore}
-        require_named(row, columns)
         self.labels = self.labels or tuple(name for name in names if name not in others)
         if not self.labels:
             raise DataError(
@@ -85,14 +91,10 @@ class Reader:
                 f"has not; all files need the same labels ({', '.join(self.labels)}). Name those "
                 f"that count in {COLUMNS_KEY}.labels, or the others in {COLUMNS_KEY}.ignore"
             )
-        self._checked.add((row.file, names))
 
     def _text(self, row: Row, role: str) -> str | None:
-        name = self.config.columns.text
-        if not is_text(row, name, self.faults):
-            return None
-        text = self.clean(row.values[name])
-        if says_something(text):
+        text = self.text(row, self.config.columns.text)
+        if text is None or says_something(text):
             return text
         if self.config.on_empty == "error":
             self.faults.add(
@@ -121,29 +123,43 @@ class Reader:
                 )
         return None
 
-    def _id(self, row: Row, number: str) -> str:
-        name = self.config.columns.id
-        return number if name is None else id_of(row.values[name])
 
+@dataclass
+class NewTexts(Reader):
+    """Reads files of texts in chunks, and counts what is odd about them."""
 
-def require_named(row: Row, columns: ColumnNames) -> None:
-    """Refuse a file without the columns of texts and of ids."""
-    keys = {columns.text: f"{COLUMNS_KEY}.text"}
-    if columns.id:
-        keys[columns.id] = f"{COLUMNS_KEY}.id"
-    require_columns(row, list(keys), keys=keys)
+    num_rows: int = 0
 
+    def chunks(self, files: Sequence[Path], size: int) -> Iterator[pa.RecordBatch]:
+        """All texts of the files; refuses the first chunk with a row that cannot be answered."""
+        rows = self.rows(files)
+        while some := list(islice(rows, size)):
+            yield self._chunk(some)
 
-def is_text(row: Row, name: str, faults: Faults) -> bool:
-    """Whether the column holds a text there; what else it holds is a fault."""
-    fault = not_text(row.values[name])
-    if fault:
-        faults.add(
-            f"column {name!r} must hold texts",
-            f"{row.place} holds {fault}",
-            next_step=f"Correct it, or name another column in {COLUMNS_KEY}.text",
-        )
-    return fault is None
+    def warnings(self) -> list[str]:
+        found = self.clean.warnings()
+        if self.num_empty:
+            found.append(f"{self.num_empty} texts have no letter or digit and were scored as such")
+        return found
+
+    def _chunk(self, rows: Sequence[Row]) -> pa.RecordBatch:
+        columns = self.config.columns
+        texts = [self.text(row, columns.text) or "" for row in rows]
+        for row in rows:
+            if columns.id and row.values[columns.id] in (None, ""):
+                self.faults.add(
+                    f"column {columns.id!r} must name each row",
+                    f"{row.place} holds nothing",
+                    next_step=f"Correct it, or set {COLUMNS_KEY}.id=null to number the rows",
+                )
+        self.faults.raise_any()
+        self.num_empty += sum(not says_something(text) for text in texts)
+        first, self.num_rows = self.num_rows, self.num_rows + len(rows)
+        ids = [
+            str(row.values[columns.id]) if columns.id else str(number)
+            for number, row in enumerate(rows, start=first)
+        ]
+        return pa.record_batch([ids, texts], schema=NEW_SCHEMA)
 
 
 def _flag(value: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""A checkpoint's classifier, ready to score: the one way from a folder on disk to logits.
+"""One checkpoint as a classifier: from its folder to logits.
 
 Shapes: B batch, T time, N texts, L labels.
 """
@@ -16,9 +16,16 @@ import numpy.typing as npt
 import torch
 
 from seqtune.batching import EvalOrder, Rows
-from seqtune.contracts.checkpoint import NEXT_STEP, Checkpoint, Which, open_checkpoint
+from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.errors import ArtifactError
-from seqtune.opened import Described, Trained, config_of, place, weights_of
+from seqtune.inference import (
+    CheckpointInfo,
+    LoadedCheckpoint,
+    read_checkpoint_config,
+    read_weights,
+    select_device,
+    weights_must_fit,
+)
 from seqtune.text.pretrained import load_tokenizer
 from seqtune.text.split import Part
 from seqtune.text.tokens import Tokens
@@ -31,29 +38,28 @@ Logits = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class DescribedClassifier(Described[ClassifyConfig]):
-    """Weights of a checkpoint, and all that is known of them while they lie on the disk."""
+class ClassifierInfo(CheckpointInfo[ClassifyConfig]):
+    """A checkpoint on disk, with its labels."""
 
     labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Classifier(Trained[ClassifyConfig]):
-    """Weights of a checkpoint in a model that no longer changes."""
+class Classifier(ClassifierInfo, LoadedCheckpoint[ClassifyConfig]):
+    """A checkpoint in memory."""
 
     tokenizer: Any
-    labels: tuple[str, ...]
     model: TextClassifier
 
     def logits(self, texts: Sequence[str], *, batch_size: int) -> Logits:
-        """One number for each text and label [N, L]; above 0 speaks for the label."""
+        """One logit for each text and label [N, L]."""
         with TemporaryDirectory(prefix="seqtune-") as folder:
             limit = self.config.model.max_length
             write_texts(Path(folder), texts, self.tokenizer, limit=limit)
             return Batches.of(self, Tokens.open(Path(folder)), size=batch_size).logits()
 
     def logits_of(self, data: ClassifyData, part: Part) -> Logits:
-        """The same for a part of a split, whose tokens are kept [N, L]."""
+        """Logits of a part of a split, whose tokens are cached [N, L]."""
         return self.batches_of(data, part).logits()
 
     def batches_of(self, data: ClassifyData, part: Part) -> Batches:
@@ -107,33 +113,31 @@ class Batches:
         return found
 
 
-def describe(path: Path, which: Which = "best") -> DescribedClassifier:
-    """Read what a checkpoint says of itself; its model stays on the disk."""
-    checkpoint = open_checkpoint(path)
-    config = config_of(checkpoint, ClassifyConfig, task="classify")
-    return DescribedClassifier(checkpoint, which, config, read_labels(checkpoint.assets))
+def describe(path: Path, which: Which = "best") -> ClassifierInfo:
+    """Read the manifest of a checkpoint; its model stays on disk."""
+    checkpoint, config = read_checkpoint_config(path, ClassifyConfig, task="classify")
+    return ClassifierInfo(checkpoint, which, config, labels=read_labels(checkpoint.assets))
 
 
 def load_classifier(path: Path, which: Which = "best", *, device: str | None = None) -> Classifier:
-    """Open a checkpoint. `device` is where to compute; without one, where it was trained."""
-    told = describe(path, which)
-    checkpoint, config = told.checkpoint, told.config
-    model = _model(checkpoint, config, which, num_labels=len(told.labels))
-    where = place(device, config.training.accelerator)
+    """Open a checkpoint, on `device` or where it was trained."""
+    info = describe(path, which)
+    weights = read_weights(info.checkpoint, which)
+    with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and then replaced
+        encoder = empty_encoder(info.assets)
+        model = TextClassifier(encoder, info.config.model, num_labels=len(info.labels))
+    with weights_must_fit(info.checkpoint, which):
+        model.load_state_dict(weights)
+    where = select_device(device, info.config.training.accelerator)
     return Classifier(
-        checkpoint=checkpoint,
-        which=which,
-        config=config,
-        tokenizer=load_tokenizer(checkpoint.assets),
+        **vars(info),
         device=where,
-        labels=told.labels,
+        tokenizer=load_tokenizer(info.assets),
         model=model.to(where).eval(),
     )
 
 
-def require_labels(
-    model: DescribedClassifier | Classifier, data: ClassifyData, *, who: str
-) -> None:
+def require_labels(model: ClassifierInfo, data: ClassifyData, *, who: str) -> None:
     """Refuse a model of other labels, or of the same in another order."""
     if model.manifest.assets_hash != data.assets_hash:
         raise ArtifactError(
@@ -141,21 +145,3 @@ def require_labels(
             f"are {', '.join(model.labels)}, not {', '.join(data.labels)}. Train again (`kedro run "
             "--pipeline classify.train`) or choose the matching version with --load-versions"
         )
-
-
-def _model(
-    checkpoint: Checkpoint, config: ClassifyConfig, which: Which, *, num_labels: int
-) -> TextClassifier:
-    weights = weights_of(checkpoint, which)
-    with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and then replaced
-        model = TextClassifier(
-            empty_encoder(checkpoint.assets), config.model, num_labels=num_labels
-        )
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:  # a tensor is missing, or of another shape
-        raise ArtifactError(
-            f"the weights in {checkpoint.weights_path(which)} do not fit the configuration beside "
-            f"them ({' '.join(str(error).split())}); {NEXT_STEP}"
-        ) from error
-    return model

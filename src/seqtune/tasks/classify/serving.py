@@ -1,86 +1,84 @@
-"""A classifier that answers rows: what MLflow serves."""
+"""A classifier that answers rows, as MLflow serves it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seqtune.contracts.errors import ConfigurationError, DataError
-from seqtune.contracts.serving import Column, ColumnKind
+from seqtune.contracts.serving import Answers, Column, ColumnKind, Rows, Served
 from seqtune.text.rows import Cleaner
 
-from .ensemble import Opened, open_model
+from .ensemble import LoadedClassifiers, open_model
 from .thresholds import HALF, Floats
 
 TEXT = "text"
 BATCH_SIZE = 64
 EXAMPLES = ("a text", "another one")
+ANSWER: dict[str, ColumnKind] = {
+    "label": "text",
+    "probability": "number",
+    "threshold": "number",
+    "given": "integer",
+}
 
 
-@dataclass(frozen=True)
-class ServedClassifier:
-    """Rows with a `text` in, cleaned as `ingest` does it; for each label its probability, the
+def open_served(folder: Path) -> Served:
+    """From the folder of a checkpoint or an ensemble, on the CPU or on the GPU there is.
+
+    Rows with a `text` in, cleaned as `ingest` does it; for each label its probability, the
     threshold it is given from, and whether it is given, out.
 
     An ensemble knows its thresholds. A single checkpoint does not, for they are found on the valid
-    part of its split: it takes 0.5, unless the setting `thresholds` says what the reports of
-    `evaluate` and `predict` call `thresholds`.
+    part of its split: it takes 0.5, unless the setting `thresholds` (JSON: a number for all labels,
+    or one for each by name) repeats what the reports of `evaluate` and `predict` call so.
     """
-
-    model: Opened
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        return (Column(TEXT, "text"),)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """`thresholds` is JSON: a number for all labels, or one for each by name."""
-        own = dict(zip(self.model.labels, self.model.thresholds.tolist(), strict=True))
-        said = json.dumps(own, ensure_ascii=False) if self.model.is_decided else str(HALF)
-        return {"only_given": False, "thresholds": said}
-
-    @property
-    def answer(self) -> dict[str, ColumnKind]:
-        return {"label": "text", "probability": "number", "threshold": "number", "given": "integer"}
-
-    @property
-    def example(self) -> list[dict[str, Any]]:
-        return [{TEXT: text} for text in EXAMPLES]
-
-    def answers(
-        self, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
-    ) -> list[list[dict[str, Any]]]:
-        clean = Cleaner("texts", self.model.config.ingest.max_characters)
-        thresholds = _thresholds(settings["thresholds"], self.model.labels)
-        texts = [clean(_text(row)) for row in rows]
-        found = self.model.probabilities(texts, batch_size=BATCH_SIZE)  # [N, L]
-        lists = [self._lines(probabilities, thresholds) for probabilities in found]
-        if settings["only_given"]:
-            return [[line for line in lines if line["given"]] for lines in lists]
-        return lists
-
-    def _lines(self, probabilities: Floats, thresholds: Floats) -> list[dict[str, Any]]:
-        """All labels, the likeliest first."""
-        return [
-            {
-                "label": self.model.labels[label],
-                "probability": float(probabilities[label]),
-                "threshold": float(thresholds[label]),
-                "given": int(probabilities[label] >= thresholds[label]),
-            }
-            for label in np.argsort(-probabilities, kind="stable")
-        ]
+    model = open_model(folder)
+    own = dict(zip(model.labels, model.thresholds.tolist(), strict=True))
+    thresholds = json.dumps(own, ensure_ascii=False) if model.is_decided else str(HALF)
+    return Served(
+        columns=(Column(TEXT, "text"),),
+        settings={"only_given": False, "thresholds": thresholds},
+        answer={
+            "label": "text",
+            "probability": "number",
+            "threshold": "number",
+            "given": "integer",
+        },
+        example=[{TEXT: text} for text in EXAMPLES],
+        answers=partial(_answers, model),
+    )
 
 
-def open_served(folder: Path) -> ServedClassifier:
-    """From the folder of a checkpoint or an ensemble, on the CPU or on the GPU there is."""
-    return ServedClassifier(open_model(folder))
+def _answers(model: LoadedClassifiers, rows: Rows, settings: Mapping[str, Any]) -> Answers:
+    clean = Cleaner("texts", model.config.ingest.max_characters)
+    thresholds = _thresholds(settings["thresholds"], model.labels)
+    texts = [clean(_text(row)) for row in rows]
+    found = model.probabilities(texts, batch_size=BATCH_SIZE)  # [N, L]
+    lists = [_lines(model.labels, probabilities, thresholds) for probabilities in found]
+    if settings["only_given"]:
+        return [[line for line in lines if line["given"]] for lines in lists]
+    return lists
+
+
+def _lines(
+    labels: Sequence[str], probabilities: Floats, thresholds: Floats
+) -> list[dict[str, Any]]:
+    """All labels of a text, the likeliest first."""
+    return [
+        {
+            "label": labels[label],
+            "probability": float(probabilities[label]),
+            "threshold": float(thresholds[label]),
+            "given": int(probabilities[label] >= thresholds[label]),
+        }
+        for label in np.argsort(-probabilities, kind="stable")
+    ]
 
 
 def _text(row: Mapping[str, Any]) -> str:

@@ -25,11 +25,11 @@ from seqtune.contracts.resolve import require_made_with
 from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import Report
 from seqtune.text.ingested import Ingested, open_ingested
-from seqtune.text.rows import groups_of, part_sizes, plain
+from seqtune.text.rows import groups_of, part_sizes, plain, require_parts
 from seqtune.text.split import Part, write_split
 
 from .augment import copies_of, rare_rows
-from .data import AUGMENTED, ID, LABELS, ROW, TEXT, Targets
+from .data import AUGMENTED, ID, LABELS, ROW, TEXT, Targets, label_lists
 from .params import ClassifyConfig, SplitConfig
 from .reading import POOL, TEST
 from .stratify import stratify
@@ -133,25 +133,17 @@ def _divide(pool: Texts, official: Texts, config: SplitConfig, *, seed: int) -> 
     """The rows of each part."""
     valid_share = 0.0 if config.use_full_data else config.valid_share
     test_share = 0.0 if len(official) else config.test_share
-    valid, test = part_sizes(len(pool), (valid_share, test_share))
-    if len(pool) - valid - test < 1:
-        raise DataError(
-            f"{len(pool)} texts are too few: {valid} for valid and {test} for test leave none to "
-            "train on; give more, or set classify.split.test_share=0"
-        )
+    shares = (valid_share, test_share)
+    sizes = part_sizes(len(pool), shares, task="classify", texts="texts")
     found = stratify(
         pool.targets,
-        (len(pool) - valid - test, valid, test),
+        sizes,
         groups=groups_of(pool.texts),
         at_least=config.min_positives,
         seed=derive_seed(seed, "split"),
     )
     parts = {part: pool.at(found == number) for number, part in enumerate(_ORDER)}
-    if len(np.unique(found)) < 1 + (valid > 0) + (test > 0):
-        raise DataError(
-            f"too many of the {len(pool)} texts are equal but for spaces, case and marks, and must "
-            "share a part: nothing is left for another; set classify.ingest.on_duplicates=drop"
-        )
+    require_parts(found, sizes, task="classify", texts="texts")
     return {**parts, "test": official} if len(official) else parts
 
 
@@ -205,15 +197,13 @@ def _copies(rare: Texts, config: ClassifyConfig) -> pa.Table:
 
 
 def _table(texts: Texts, *, augmented: bool = False) -> pa.Table:
-    num, num_labels = texts.targets.shape
-    ends = pa.array(np.arange(num + 1, dtype=np.int32) * num_labels)
     return pa.table(
         {
             ROW: pa.array(texts.rows, pa.int64()),
             ID: pa.array(texts.ids, pa.string()),
             TEXT: pa.array(texts.texts, pa.string()),
-            LABELS: pa.ListArray.from_arrays(ends, pa.array(texts.targets.ravel(), pa.int8())),
-            AUGMENTED: pa.array(np.full(num, augmented), pa.bool_()),
+            LABELS: label_lists(texts.targets),
+            AUGMENTED: pa.array(np.full(len(texts), augmented), pa.bool_()),
         }
     )
 

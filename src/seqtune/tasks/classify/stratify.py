@@ -43,11 +43,11 @@ def stratify(
     np.add.at(counts, groups, targets)
     order = order[np.argsort(_combinations(counts)[order], kind="stable")]
     wanted = wanted_positives(targets.sum(axis=0, dtype=np.int64), sizes, at_least=at_least)
-    dealer = _Dealer(counts[order], weights[order], wanted, sizes)
-    dealer.deal(weights[order] > 1)  # single rows then fill what is left to the last place
-    dealer.deal(weights[order] == 1)
-    parts = np.empty_like(dealer.parts)
-    parts[order] = dealer.parts
+    assigner = _FoldAssigner(counts[order], weights[order], wanted, sizes)
+    assigner.deal(weights[order] > 1)  # single rows then fill what is left to the last place
+    assigner.deal(weights[order] == 1)
+    parts = np.empty_like(assigner.parts)
+    parts[order] = assigner.parts
     return parts[groups]
 
 
@@ -69,8 +69,8 @@ def _combinations(counts: Int64) -> Int64:
     return np.asarray([numbers.setdefault(row.tobytes(), len(numbers)) for row in packed], np.int64)
 
 
-class _Dealer:
-    """Deals groups out to parts, and keeps the account of what each part lacks."""
+class _FoldAssigner:
+    """Assigns groups to parts, tracking what each part still lacks."""
 
     def __init__(
         self, counts: Int64, weights: Int64, wanted: Float64, sizes: Sequence[int]
@@ -83,7 +83,7 @@ class _Dealer:
         self.parts = np.full(len(counts), -1, np.int64)  # [G]
 
     def deal(self, which: npt.NDArray[np.bool_]) -> None:
-        """Deal out some of the groups, in their order within each label."""
+        """Assign some of the groups, in their order within each label."""
         is_open = which.copy()
         while (label := self._rarest(is_open)) is not None:
             rows = np.flatnonzero(is_open & (self.counts[:, label] > 0))
@@ -99,7 +99,7 @@ class _Dealer:
         return int(np.where(left, left, left.max() + 1).argmin()) if left.any() else None
 
     def _give(self, row: int, lack: Sequence[float], wanted: Sequence[float]) -> None:
-        """To the part that lacks the largest share of what it wants and has room."""
+        """Assign a group to the part with the largest relative shortfall that has room."""
         weight = int(self.weights[row])
         used = [part for part, size in enumerate(self.sizes) if size]
         fits = [part for part in used if self.room[part] >= weight]

@@ -18,7 +18,7 @@ from seqtune.contracts.seeds import derive_seed
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Anything = npt.NDArray[np.generic]
+AnyArray = npt.NDArray[np.generic]
 
 HALF = 0.5
 """The threshold of a label that nothing is known about: no row has it."""
@@ -26,7 +26,7 @@ FOLDS = 10
 """Of cross-fitting: with more of them, thresholds are found on almost all rows."""
 
 
-class Best(NamedTuple):
+class BestThresholds(NamedTuple):
     """What is found for each label."""
 
     thresholds: Floats  # [L], a label is given from here on
@@ -51,7 +51,7 @@ class Ranked(NamedTuple):
         )
 
 
-def rank(probabilities: Floats, targets: Anything) -> Ranked:
+def rank(probabilities: Floats, targets: AnyArray) -> Ranked:
     """Sort; `probabilities` and `targets` are [N, L]."""
     by_label = np.ascontiguousarray(probabilities.T)
     order = np.argsort(-by_label, axis=1)
@@ -61,25 +61,25 @@ def rank(probabilities: Floats, targets: Anything) -> Ranked:
     )
 
 
-def best_of(ranked: Ranked) -> Best:
+def best_of(ranked: Ranked) -> BestThresholds:
     """The best threshold of each label; of equally good ones that which gives the fewest."""
     num_labels, num_rows = ranked.hits.shape
     if not num_rows:
-        return Best(np.full(num_labels, HALF), np.zeros(num_labels))
+        return BestThresholds(np.full(num_labels, HALF), np.zeros(num_labels))
     f1 = _f1_by_place(ranked)
     place, labels = f1.argmax(axis=1), np.arange(num_labels)
     thresholds = _between(ranked.probabilities, place)
     is_known = ranked.hits.any(axis=1)
-    return Best(np.where(is_known, thresholds, HALF), f1[labels, place])
+    return BestThresholds(np.where(is_known, thresholds, HALF), f1[labels, place])
 
 
-def best_thresholds(probabilities: Floats, targets: Anything) -> Best:
+def best_thresholds(probabilities: Floats, targets: AnyArray) -> BestThresholds:
     """The same of rows [N, L] in any order."""
     return best_of(rank(probabilities, targets))
 
 
 def cross_fitted(
-    probabilities: Floats, targets: Anything, *, seed: int, folds: int = FOLDS
+    probabilities: Floats, targets: AnyArray, *, seed: int, folds: int = FOLDS
 ) -> Floats:
     """Thresholds [N, L] for rows to be scored on: those of a row are found without its fold."""
     num_rows = len(probabilities)
@@ -102,7 +102,7 @@ def f1_at_cuts(ranked: Ranked) -> tuple[list[Floats], list[Floats]]:
 
 
 def _f1_by_place(ranked: Ranked) -> Floats:
-    """F1 [L, N] with all rows up to a place; -1 where equal probabilities stand on both sides."""
+    """F1 [L, N] with all rows up to a place; -1 between equal probabilities."""
     num_rows = ranked.hits.shape[1]
     found = np.cumsum(ranked.hits, axis=1)
     f1: Floats = 2.0 * found / (np.arange(1, num_rows + 1) + found[:, -1:])

@@ -31,13 +31,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from seqtune.contracts.config import Section
+from seqtune.contracts.checkpoint import Manifest, read_manifest
 from seqtune.contracts.errors import ArtifactError
 
 FORMAT_VERSION = 1
 MANIFEST = "split.json"
+_AGAIN = "run `kedro run --pipeline split` again"
 ITEMS_TABLE = "items.parquet"
 USERS_TABLE = "users.parquet"
 ARRAYS: Mapping[str, str] = {
@@ -53,7 +54,7 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 
-class SplitManifest(Section):
+class SplitManifest(Manifest):
     """What `split.json` says."""
 
     format_version: int = FORMAT_VERSION
@@ -98,7 +99,9 @@ class SplitData:
     @classmethod
     def open(cls, path: Path) -> SplitData:
         """Memory-map a split folder; nothing is read until it is used."""
-        manifest = _read_manifest(path)
+        manifest = read_manifest(
+            path, MANIFEST, SplitManifest, what="split", version=FORMAT_VERSION, hint=_AGAIN
+        )
         arrays = {name: _open_array(path, name, dtype) for name, dtype in ARRAYS.items()}
         sides = {
             name: Side(
@@ -168,38 +171,14 @@ def content_hash(arrays: Mapping[str, npt.NDArray[np.generic]]) -> str:
     return digest.hexdigest()
 
 
-def _read_manifest(path: Path) -> SplitManifest:
-    try:
-        manifest = SplitManifest.model_validate_json((path / MANIFEST).read_bytes())
-    except FileNotFoundError as error:
-        raise ArtifactError(
-            f"{path} is not a complete split: no {MANIFEST} in it; run "
-            "`kedro run --pipeline split` again"
-        ) from error
-    except ValidationError as error:
-        raise ArtifactError(
-            f"{path / MANIFEST} is damaged: {error.errors()[0]['msg']}; run "
-            "`kedro run --pipeline split` again"
-        ) from error
-    if manifest.format_version != FORMAT_VERSION:
-        raise ArtifactError(
-            f"{path} has split format {manifest.format_version}, this version of seqtune reads "
-            f"{FORMAT_VERSION}; run `kedro run --pipeline split` again"
-        )
-    return manifest
-
-
 def _open_array(path: Path, name: str, dtype: str) -> npt.NDArray[Any]:
     file = path / f"{name}.npy"
     try:
         array: npt.NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise ArtifactError(
-            f"{file} is missing or damaged ({error}); run `kedro run --pipeline split` again"
-        ) from error
+        raise ArtifactError(f"{file} is missing or damaged ({error}); {_AGAIN}") from error
     if array.dtype != np.dtype(dtype) or array.ndim != 1:
         raise ArtifactError(
-            f"{file} holds {array.dtype} with {array.ndim} dimensions, not flat {dtype}; run "
-            "`kedro run --pipeline split` again"
+            f"{file} holds {array.dtype} with {array.ndim} dimensions, not flat {dtype}; {_AGAIN}"
         )
     return array

@@ -5,7 +5,6 @@ Shapes: B batch (users), V items. Column j of scores is item j + 1.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -13,13 +12,14 @@ import torch
 from torch import Tensor
 
 from seqtune.contracts.ensemble import is_ensemble
-from seqtune.contracts.metrics import wanted_parts
+from seqtune.contracts.metrics import compare_with_baselines, wanted_parts
 from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import OURS, Report
 
 from .batches import EvalBatch, Part, eval_batches
 from .data import SplitData
-from .floors import FLOORS, MARKOV, POPULARITY, Floors
+from .ensemble import Scorer, open_model
+from .floors import FLOORS, Floors
 from .lists import top_k
 from .metrics import (
     METRICS,
@@ -31,10 +31,7 @@ from .metrics import (
     sampled_ranks,
 )
 from .params import RecommendConfig
-from .scorer import Scorer, open_model
 from .tally import DEFINITIONS, FULL, LIST_LENGTH, Tally, popularity_percentiles
-
-logger = logging.getLogger(__name__)
 
 UNIFORM = "sampled_uniform"
 BY_POPULARITY = "sampled_popularity"
@@ -47,7 +44,7 @@ def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None
     """
     loaded = open_model(checkpoint)
     loaded.require_assets(data.assets_hash, what=str(data.path))
-    _warn_of_other_data(loaded, data)
+    loaded.warn_of_other_split(data, rows="items")
     floors = Floors.of(data, device=loaded.device)
     exist: dict[Part, bool] = {"valid": data.has_validation, "test": data.has_test}
     wanted = wanted_parts([part for part in exist if exist[part]], parts)
@@ -139,8 +136,7 @@ def _findings(tallies: dict[str, Tally], part: Part, *, who: str) -> Report:
         for group in ("full", "sampled", "lists")
     )
     monitored = "ndcg@10" if "ndcg@10" in full else next(m for m in full if m.startswith("ndcg"))
-    verdict, is_sound = _verdict(full[monitored], f"{part} {monitored}", who=who)
-    logger.log(logging.INFO if is_sound else logging.WARNING, "%s", verdict)
+    verdict = compare_with_baselines(full[monitored], f"{part} {monitored}", who=who)
     return {
         "users": tallies[OURS].num_users,
         "verdict": verdict,
@@ -148,18 +144,6 @@ def _findings(tallies: dict[str, Tally], part: Part, *, who: str) -> Report:
         "sampled_ranking": sampled,
         "lists": lists,
     }
-
-
-def _verdict(values: dict[str, float], metric: str, *, who: str) -> tuple[str, bool]:
-    """A line on how the model stands to the floors, and whether it beats both."""
-    lost = [floor for floor in (MARKOV, POPULARITY) if not values[OURS] > values[floor]]
-    numbers = ", ".join(f"{name} {values[name]:.4f}" for name in FLOORS)
-    numbers = f"{who} {values[OURS]:.4f}, {numbers}"
-    if not lost:
-        return f"{metric}: the {who} beats both floors ({numbers})", True
-    below = "both floors" if len(lost) == 2 else f"the {lost[0]} floor"
-    text = f"the {who} is BELOW {below}: it is broken or undertrained"
-    return f"{metric}: {text} ({numbers})", False
 
 
 def _facts(loaded: Scorer, data: SplitData) -> Report:
@@ -194,14 +178,3 @@ def _protocol(config: RecommendConfig) -> str:
             "never with full-ranking values."
         )
     return text
-
-
-def _warn_of_other_data(loaded: Scorer, data: SplitData) -> None:
-    if loaded.data_hash != data.content_hash:
-        logger.warning(
-            "%s was trained on another split (content %s) than the one evaluated (%s): items held "
-            "out here may have been trained on",
-            loaded.path,
-            loaded.data_hash[:12],
-            data.content_hash[:12],
-        )

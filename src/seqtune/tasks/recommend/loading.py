@@ -12,9 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqtune.contracts.checkpoint import NEXT_STEP, Checkpoint, Which, open_checkpoint
-from seqtune.contracts.errors import ArtifactError
-from seqtune.opened import Described, Trained, config_of, place, weights_of
+from seqtune.contracts.checkpoint import Checkpoint, Which
+from seqtune.inference import (
+    CheckpointInfo,
+    LoadedCheckpoint,
+    read_checkpoint_config,
+    read_weights,
+    select_device,
+    weights_must_fit,
+)
 
 from .models import load_model as model_of_weights
 from .models.base import SequenceModel
@@ -22,14 +28,10 @@ from .params import RecommendConfig
 
 
 @dataclass(frozen=True)
-class LoadedModel(Trained[RecommendConfig]):
+class LoadedModel(LoadedCheckpoint[RecommendConfig]):
     """Weights of a checkpoint in a model that no longer changes."""
 
     model: SequenceModel[Any]
-
-    @property
-    def assets(self) -> Path:
-        return self.checkpoint.assets
 
     @property
     def max_len(self) -> int:
@@ -51,31 +53,22 @@ class LoadedModel(Trained[RecommendConfig]):
         with torch.no_grad(), self.autocast():
             return self.model.next_item_scores(inputs.to(self.device))
 
-    def heaviest(self) -> tuple[LoadedModel, str]:
-        """The one model that counts most, to look into, and its name."""
-        return self, f"the checkpoint {self.checkpoint.manifest.fingerprint}"
 
-
-def describe(path: Path, which: Which = "best") -> Described[RecommendConfig]:
-    """Read what a checkpoint says of itself; its model stays on the disk."""
-    checkpoint = open_checkpoint(path)
-    return Described(checkpoint, which, config_of(checkpoint, RecommendConfig, task="recommend"))
+def describe(path: Path, which: Which = "best") -> CheckpointInfo[RecommendConfig]:
+    """Read the manifest of a checkpoint; its model stays on disk."""
+    checkpoint, config = read_checkpoint_config(path, RecommendConfig, task="recommend")
+    return CheckpointInfo(checkpoint, which, config)
 
 
 def load_model(path: Path, which: Which = "best", *, device: str | None = None) -> LoadedModel:
-    """Open a checkpoint. `device` is where to compute; without one, where it was trained."""
-    told = describe(path, which)
-    model = _model(told.checkpoint, told.config, which)
-    where = place(device, told.config.training.accelerator)
-    return LoadedModel(told.checkpoint, which, told.config, where, model.to(where).eval())
+    """Open a checkpoint, on `device` or where it was trained."""
+    info = describe(path, which)
+    model = _model(info.checkpoint, info.config, which)
+    where = select_device(device, info.config.training.accelerator)
+    return LoadedModel(info.checkpoint, which, info.config, where, model.to(where).eval())
 
 
 def _model(checkpoint: Checkpoint, config: RecommendConfig, which: Which) -> SequenceModel[Any]:
-    weights = weights_of(checkpoint, which)
-    try:
+    weights = read_weights(checkpoint, which)
+    with weights_must_fit(checkpoint, which):
         return model_of_weights(config.model, weights)
-    except (KeyError, RuntimeError) as error:  # a tensor is missing, or of another shape
-        raise ArtifactError(
-            f"the weights in {checkpoint.weights_path(which)} do not fit the configuration beside "
-            f"them ({' '.join(str(error).split())}); {NEXT_STEP}"
-        ) from error

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -14,9 +13,10 @@ from seqtune.contracts.config import (
     RunConfig,
     Section,
     TrainingConfig,
+    require_train_share,
 )
 from seqtune.contracts.errors import did_you_mean
-from seqtune.contracts.parameters import TaskParameters, parse_parameters
+from seqtune.contracts.parameters import ParameterParser
 
 from .models.config import AnyModelConfig
 from .models.transformer_config import TransformerConfig
@@ -126,14 +126,7 @@ class SplitConfig(Section):
     use_full_data: bool = False
     """Train on everything, for as many epochs as the validated run found best."""
 
-    @model_validator(mode="after")
-    def _something_is_left_to_train_on(self) -> SplitConfig:
-        if self.valid_share + self.test_share >= 1.0:
-            raise ValueError(
-                f"valid_share={self.valid_share} and test_share={self.test_share} leave nothing "
-                "to train on; their sum must stay below 1"
-            )
-        return self
+    _train_share = model_validator(mode="after")(require_train_share)
 
 
 class RecommendTraining(TrainingConfig):
@@ -222,16 +215,4 @@ def choose_preset(data: SplitData) -> str:
     return "medium" if data.num_users <= 100_000 else "large"
 
 
-def parse(
-    *, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
-) -> TaskParameters:
-    """The task's YAML, checked; raises one error with all faults."""
-    return parse_parameters(
-        "recommend",
-        config_class=RecommendConfig,
-        predict_class=PredictConfig,
-        auto_presets=AUTO_PRESETS,
-        values=values,
-        runtime=runtime,
-        origins=origins,
-    )
+parse = ParameterParser("recommend", RecommendConfig, PredictConfig, AUTO_PRESETS)

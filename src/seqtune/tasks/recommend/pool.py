@@ -21,10 +21,9 @@ import numpy.typing as npt
 import torch
 
 from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import require_weighable, require_weights
-from seqtune.contracts.errors import ConfigurationError, DataError
+from seqtune.contracts.ensemble import require_weights
 from seqtune.contracts.format import MIB
-from seqtune.contracts.seeds import derive_seed
+from seqtune.inference import require_pool, require_weighable, sample_rows
 
 from .batches import evaluation
 from .data import Int64, SplitData
@@ -150,16 +149,12 @@ def open_pool(
     members: Mapping[str, Path], data: SplitData, settings: EnsembleConfig, *, seed: int
 ) -> RecommendPool:
     """What these checkpoints say about the valid part, or a sample of `max_rows` users of it."""
-    if not data.has_validation:
-        raise DataError(
-            f"{data.path} has no valid part to weigh members on: everything in it is trained on. "
-            "Weigh them on a split made with recommend.split.use_full_data=false"
-        )
+    require_pool(members, data, task="recommend")
     models = list(_open(members, data).values())
     config = models[0].config
     metric, gains = _metric(config)
     valid = evaluation(data, "valid", max_len=max(model.max_len for model in models))
-    rows = _sample(len(valid.histories), settings.max_rows, seed=seed)
+    rows = sample_rows(len(valid.histories), settings.max_rows, seed=seed)
     looked = Looked(settings.candidates, config.evaluation.exclude_seen, depth=len(gains) - 1)
     made_of = {
         "users": len(rows),
@@ -171,14 +166,10 @@ def open_pool(
 
 
 def _open(paths: Mapping[str, Path], data: SplitData) -> dict[str, LoadedModel]:
-    if not paths:
-        raise ConfigurationError("an ensemble needs at least one member; 0 were given")
     models = open_members(paths)
     for name, model in models.items():
         model.require_assets(data.assets_hash, what=str(data.path))
-        require_weighable(
-            name, model.path, trained_on=model.data_hash, content_hash=data.content_hash
-        )
+        require_weighable(name, model, data.content_hash)
     return models
 
 
@@ -190,12 +181,6 @@ def _metric(config: RecommendConfig) -> tuple[str, Floats]:
     ranks = torch.arange(k + 1)
     gains = [ranking_metrics(rank[None], [k], names=[name])[f"{name}@{k}"] for rank in ranks]
     return f"{name}@{k}", np.array([float(gain) for gain in gains])
-
-
-def _sample(num_users: int, most: int, *, seed: int) -> Int64:
-    """Rows of the valid part: all, or a sample that does not depend on the members."""
-    random = np.random.default_rng(derive_seed(seed, "pool"))
-    return np.sort(random.permutation(num_users)[:most])
 
 
 def _joined(

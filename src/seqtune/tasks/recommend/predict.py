@@ -14,12 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import csv
 
 from seqtune.contracts.columns import (
     ITEM,
@@ -32,19 +29,18 @@ from seqtune.contracts.columns import (
 )
 from seqtune.contracts.task import Report
 from seqtune.contracts.work import Spread, one_after_another
+from seqtune.inference import PredictionFiles
 
 from .data import SplitData
+from .ensemble import EnsembleInfo, describe_model, open_model
 from .new_users import open_new_users
 from .params import PredictConfig
-from .scorer import Told, describe_model, open_model
 from .sequences import Recommendations, Wanted, recommend
 from .users import KnownUsers, Users
 from .vocabulary import item_ids
 
 logger = logging.getLogger(__name__)
 
-PREDICTIONS = "predictions.parquet"
-SUBMISSION = "submission.csv"
 CHUNK_BATCHES = 16
 """Batches whose users are bucketed by length together and then put back in order."""
 SECONDS_BETWEEN_LINES = 20.0
@@ -121,22 +117,14 @@ def _write_all(users: Users, lists: Iterable[Recommendations], writer: Writer) -
             logger.info("%d users so far, %.0f a second", num_users, num_users / (now - start))
 
 
-class Writer:
+class Writer(PredictionFiles):
     """Writes lists to Parquet and to a CSV for submission, and counts."""
 
     def __init__(self, out: Path, ids: pa.Array, *, top_k: int) -> None:
-        self._out = out
+        super().__init__(out)
         self._ids = ids  # [V]
         self._top_k = top_k
-        self._files: tuple[pq.ParquetWriter, csv.CSVWriter] | None = None
-        self._stack = ExitStack()
         self.counts = {"users": 0, "rows": 0, "cold_users": 0, "short_lists": 0}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
 
     def add(self, user_ids: pa.Array, lists: Recommendations) -> None:
         """The lists of some users [U]."""
@@ -152,21 +140,11 @@ class Writer:
                 SOURCE: sources.take(pa.array(lists.is_popular[rows].astype(np.int8))),
             }
         )
-        parquet, submission = self._files or self._open(table.schema)
-        parquet.write_table(table)
-        submission.write_table(table.select([USER, ITEM]))
+        self.write(table, table.select([USER, ITEM]))
         self.counts["users"] += len(user_ids)
         self.counts["rows"] += len(rows)
         self.counts["cold_users"] += int(lists.is_popular.sum())
         self.counts["short_lists"] += int((listed.sum(axis=1) < self._top_k).sum())
-
-    def _open(self, schema: pa.Schema) -> tuple[pq.ParquetWriter, csv.CSVWriter]:
-        columns = pa.schema([schema.field(USER), schema.field(ITEM)])
-        self._files = (
-            self._stack.enter_context(pq.ParquetWriter(self._out / PREDICTIONS, schema)),
-            self._stack.enter_context(csv.CSVWriter(self._out / SUBMISSION, columns)),
-        )
-        return self._files
 
 
 def _headline(settings: PredictConfig, counts: Mapping[str, int]) -> list[str]:
@@ -178,7 +156,7 @@ def _headline(settings: PredictConfig, counts: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def _facts(told: Told, settings: PredictConfig) -> Report:
+def _facts(told: EnsembleInfo, settings: PredictConfig) -> Report:
     return {
         **told.identity(),
         "top_k": settings.top_k,

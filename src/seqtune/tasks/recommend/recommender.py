@@ -27,9 +27,9 @@ from seqtune.contracts.columns import SOURCE_MODEL, SOURCE_POPULAR
 from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
 
 from .data import Int64
+from .ensemble import Scorer, open_model
 from .explain import Explanation, Nearest, Neighbour, explain, nearest_items
 from .loading import LoadedModel
-from .scorer import Scorer, open_model
 from .sequences import Bools, Sequences, Wanted, recommend
 from .vocabulary import item_ids
 

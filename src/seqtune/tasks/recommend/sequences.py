@@ -15,8 +15,8 @@ import torch
 
 from .batches import sequence_batches, users_at_once
 from .data import Int32, Int64
+from .ensemble import Scorer
 from .lists import Lists, most_popular, top_k
-from .scorer import Scorer
 
 Bools = npt.NDArray[np.bool_]
 

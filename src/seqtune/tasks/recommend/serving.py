@@ -1,14 +1,14 @@
-"""A recommender that answers rows: what MLflow serves."""
+"""A recommender that answers rows, as MLflow serves it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from seqtune.contracts.errors import DataError
-from seqtune.contracts.serving import Column, ColumnKind
+from seqtune.contracts.serving import Answers, Column, ColumnKind, Rows, Served
 
 from .recommender import Recommender
 
@@ -16,45 +16,28 @@ ITEMS = "items"
 NUM_EXAMPLES = 2
 
 
-@dataclass(frozen=True)
-class ServedRecommender:
-    """Rows of `items` (oldest first) in, lists of items with their scores out."""
+def open_served(folder: Path) -> Served:
+    """From the folder of a checkpoint or an ensemble, on the CPU or on the GPU there is.
 
-    recommender: Recommender
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        return (Column(ITEMS, self._id_kind, is_list=True),)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"k": 10, "exclude_seen": True}
-
-    @property
-    def answer(self) -> dict[str, ColumnKind]:
-        return {"item": self._id_kind, "score": "number", "source": "text"}
-
-    @property
-    def example(self) -> list[dict[str, Any]]:
-        return [{ITEMS: list(self.recommender.ids[:NUM_EXAMPLES])}]
-
-    @property
-    def _id_kind(self) -> ColumnKind:
-        return "text" if isinstance(self.recommender.ids[0], str) else "integer"
-
-    def answers(
-        self, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
-    ) -> list[list[dict[str, Any]]]:
-        histories = [_history(row) for row in rows]
-        lists = self.recommender.recommend(
-            histories, int(settings["k"]), exclude_seen=bool(settings["exclude_seen"])
-        )
-        return [[line._asdict() for line in lines] for lines in lists]
+    Rows of `items` (oldest first) in, lists of items with their scores out.
+    """
+    recommender = Recommender.load(folder)
+    id_kind: ColumnKind = "text" if isinstance(recommender.ids[0], str) else "integer"
+    return Served(
+        columns=(Column(ITEMS, id_kind, is_list=True),),
+        settings={"k": 10, "exclude_seen": True},
+        answer={"item": id_kind, "score": "number", "source": "text"},
+        example=[{ITEMS: list(recommender.ids[:NUM_EXAMPLES])}],
+        answers=partial(_answers, recommender),
+    )
 
 
-def open_served(folder: Path) -> ServedRecommender:
-    """From the folder of a checkpoint or an ensemble, on the CPU or on the GPU there is."""
-    return ServedRecommender(Recommender.load(folder))
+def _answers(recommender: Recommender, rows: Rows, settings: Mapping[str, Any]) -> Answers:
+    histories = [_history(row) for row in rows]
+    lists = recommender.recommend(
+        histories, int(settings["k"]), exclude_seen=bool(settings["exclude_seen"])
+    )
+    return [[line._asdict() for line in lines] for lines in lists]
 
 
 def _history(row: Mapping[str, Any]) -> list[Any]:

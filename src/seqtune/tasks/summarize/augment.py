@@ -1,4 +1,4 @@
-"""Further dialogues for the fit part, said in other words by encoder-decoders.
+"""Further dialogues for the fit part, paraphrased or back-translated by encoder-decoders.
 
 What each person says is rewritten on its own, because the models that paraphrase or translate were
 trained on sentences; who says it stays. A dialogue that comes back as it was is left out.
@@ -42,7 +42,7 @@ _STEPS = {
 
 
 @dataclass(frozen=True)
-class Rewriter:
+class Augmenter:
     """A chain of models, found but not loaded."""
 
     kind: str
@@ -51,7 +51,7 @@ class Rewriter:
 
 
 @dataclass(frozen=True)
-class Made:
+class AugmentedRows:
     """What one chain made of the dialogues of the fit part."""
 
     kind: str
@@ -75,7 +75,7 @@ class Made:
         return f"{self.kind}: {len(self.rows)} dialogues made up for train{same}"
 
 
-def open_rewriters(config: SummarizeConfig) -> list[Rewriter]:
+def open_augmenters(config: SummarizeConfig) -> list[Augmenter]:
     """The chains that are asked for; a model that is missing or of another kind is refused."""
     found = []
     for kind in KINDS[config.split.augmentation]:
@@ -84,13 +84,13 @@ def open_rewriters(config: SummarizeConfig) -> list[Rewriter]:
             _locate(name, f"summarize.split.{step}", allow_pickle=config.split.allow_pickle)
             for name, step in zip(names, _STEPS[kind], strict=True)
         )
-        found.append(Rewriter(kind, names, folders))
+        found.append(Augmenter(kind, names, folders))
     return found
 
 
 def augment(
-    dialogues: Sequence[str], rewriters: Sequence[Rewriter], config: SummarizeConfig
-) -> list[Made]:
+    dialogues: Sequence[str], rewriters: Sequence[Augmenter], config: SummarizeConfig
+) -> list[AugmentedRows]:
     """Other words for a share of the dialogues, by each chain; the same for the same seed."""
     num = math.ceil(config.split.augment_share * len(dialogues))
     made = []
@@ -104,7 +104,7 @@ def augment(
             if plain(text) != plain(dialogues[row])
         ]
         made.append(
-            Made(
+            AugmentedRows(
                 kind=one.kind,
                 models={
                     name: identity(folder)
@@ -118,7 +118,7 @@ def augment(
     return made
 
 
-def rewrite(dialogues: Sequence[str], by: Rewriter, config: SummarizeConfig) -> list[str]:
+def rewrite(dialogues: Sequence[str], by: Augmenter, config: SummarizeConfig) -> list[str]:
     """Each dialogue with its lines in other words."""
     turns = [[_turn(line) for line in text.split("\n")] for text in dialogues]
     said = sorted({said for lines in turns for _, said in lines if says_something(said)})
@@ -133,7 +133,7 @@ def rewrite(dialogues: Sequence[str], by: Rewriter, config: SummarizeConfig) -> 
 
 
 def _turn(line: str) -> tuple[str, str]:
-    """Who speaks, up to and with the colon, and what is said."""
+    """The speaker with the colon, and the utterance."""
     found = _TURN.fullmatch(line)
     return (found["who"] or "", found["said"]) if found else ("", line)
 

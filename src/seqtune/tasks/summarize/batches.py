@@ -7,7 +7,7 @@ Shapes: B batch, T time (of the input; of both for a causal model), U time of th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,8 @@ from torch.utils.data import Dataset
 from seqtune.batching import Rows
 from seqtune.text.tokens import Tokens
 
-from .data import SummarizeData
-from .encoding import Pairs, require_fit
+from .encoding import Pairs
 from .model import Kind
-from .params import SummarizeConfig
-
-if TYPE_CHECKING:
-    from .datamodule import DialogueLoaders
 
 IGNORED = -100
 """A label that no loss is taken of."""
@@ -37,7 +32,7 @@ class TrainBatch(NamedTuple):
     mask: Tensor  # bool [B, T]
     labels: Tensor  # int64 [B, U] for an encoder-decoder, [B, T] for a causal model
     first: int
-    """causal: the first place that any label of the batch stands at."""
+    """causal: position of the first label of any row."""
 
 
 class WriteBatch(NamedTuple):
@@ -49,20 +44,12 @@ class WriteBatch(NamedTuple):
 
 
 def stand_in(batch: TrainBatch | WriteBatch) -> TrainBatch | WriteBatch:
-    """One row in the place of none, which counts nowhere: no label, and nobody's text."""
+    """A placeholder row for an empty batch; excluded from loss and metrics."""
     ids = batch.ids.new_zeros((1, 2))
     mask = batch.mask.new_ones((1, 2))
     if isinstance(batch, WriteBatch):
         return WriteBatch(batch.rows, ids, mask)
     return TrainBatch(ids, mask, torch.full_like(ids, IGNORED), first=1)
-
-
-def build_data(config: SummarizeConfig, data: SummarizeData) -> DialogueLoaders:
-    """Loaders for training, once it is clear that the dialogues fit."""
-    from .datamodule import DialogueLoaders
-
-    require_fit(config, data)
-    return DialogueLoaders(config, data)
 
 
 class TrainBatches(Dataset[TrainBatch]):

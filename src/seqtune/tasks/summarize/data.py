@@ -9,6 +9,7 @@ Texts stand there as they came: preprocessing is searched, so it belongs to the 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from pyarrow import compute
 from seqtune.contracts.seeds import derive_seed
 from seqtune.text.split import Part, TextSplit
 
-from .params import SummarizeConfig
+from .params import PreprocessConfig, SummarizeConfig
+from .preprocess import clean, find_marks
 
 ROW, ID, DIALOGUE, SUMMARIES, TOPIC, AUGMENTED = COLUMNS = (
     "row",
@@ -30,8 +32,9 @@ ROW, ID, DIALOGUE, SUMMARIES, TOPIC, AUGMENTED = COLUMNS = (
     "topic",
     "augmented",
 )
+MARKS = "marks.json"
 OWN = ""
-"""What stands in the column `augmented` of a row that nobody made up."""
+"""Value of the column `augmented` for an original row."""
 AUGMENTATION = "augmentation"
 """Of the facts of a split: what each kind made."""
 KINDS: dict[str, tuple[str, ...]] = {
@@ -40,7 +43,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "backtranslation": ("backtranslation",),
     "both": ("paraphrase", "backtranslation"),
 }
-"""Kinds of rows that each value of a parameter `augmentation` stands for."""
+"""Kinds of augmented rows by value of a parameter `augmentation`."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class SummarizeData(TextSplit):
         return found
 
     def dialogues(self, part: Part, *, augmentation: str = "both") -> list[str]:
-        """Those of the user's own, and of what was made up the kinds that are asked for."""
+        """Original rows, and augmented rows of the kinds asked for."""
         found: list[str] = self._rows(part, augmentation)[DIALOGUE].to_pylist()
         return found
 
@@ -77,9 +80,26 @@ class SummarizeData(TextSplit):
         random = np.random.default_rng(derive_seed(seed, "summarised", part))
         return np.sort(random.permutation(int(own.sum()))[:most])
 
+    def marks(self, config: PreprocessConfig) -> list[str]:
+        """The placeholders of the fit part that become tokens; looked for once."""
+        if not config.special_tokens:
+            return []
+        key = {
+            **{name: getattr(config, name) for name in ("noise_removal", "person_tokens")},
+            "augmentation": self.taken(config.augmentation),
+        }
+        file = self.made("marks", key, lambda folder: self._write_marks(folder, config)) / MARKS
+        found: list[str] = json.loads(file.read_text(encoding="utf-8"))
+        return found
+
+    def _write_marks(self, folder: Path, config: PreprocessConfig) -> None:
+        dialogues = self.dialogues("train", augmentation=config.augmentation)
+        marks = find_marks((clean(text, config) for text in dialogues), config)
+        (folder / MARKS).write_text(json.dumps(marks, ensure_ascii=False), encoding="utf-8")
+
     def write_assets(self, directory: Path, config: SummarizeConfig) -> None:
         """The tokeniser with its added tokens, and of the model all but its weights."""
-        from .assets import write_model_assets
+        from .model import write_model_assets
 
         directory.mkdir(parents=True, exist_ok=True)
         write_model_assets(directory, config, self)

@@ -6,13 +6,13 @@ from typing import Any
 
 from lightning.pytorch import LightningDataModule
 
-from seqtune.batching import EvalOrder, Loader, Rows, TrainOrder, place_among_ranks
+from seqtune.batching import Loader, eval_loader, train_loader
 from seqtune.text.pretrained import load_config
 from seqtune.text.split import Part
 
 from .batches import TrainBatch, TrainBatches, WriteBatches
 from .data import SummarizeData
-from .encoding import pairs
+from .encoding import pairs, require_fit
 from .model import kind_of, plain_tokenizer, source
 from .params import SummarizeConfig
 
@@ -33,17 +33,9 @@ class DialogueLoaders(LightningDataModule):
         self._pad = int(plain_tokenizer(folder, self._kind).pad_token_id)
 
     def train_dataloader(self) -> Loader[TrainBatch]:
-        of, training = pairs(self._config, self._data, "train"), self._config.training
-        rank, world_size = place_among_ranks()
-        order = TrainOrder(
-            of.lengths,
-            batch_size=training.batch_size,
-            seed=self._config.seed,
-            rank=rank,
-            world_size=world_size,
-        )
+        of = pairs(self._config, self._data, "train")
         batches = TrainBatches(of, kind=self._kind, pad=self._pad)
-        return Loader(batches, order, num_workers=training.num_workers)
+        return train_loader(batches, of.lengths, self._config.training, seed=self._config.seed)
 
     def val_dataloader(self) -> list[Loader[Any]]:
         if not self._data.has_validation:
@@ -52,20 +44,22 @@ class DialogueLoaders(LightningDataModule):
         of = pairs(self._config, self._data, "valid")
         losses = TrainBatches(of, kind=self._kind, pad=self._pad)
         loaders: list[Loader[Any]] = [
-            self._writing("valid", evaluation.max_rows),
-            Loader(losses, self._order(of.lengths)),
+            self._write_loader("valid", evaluation.max_rows),
+            eval_loader(losses, of.lengths, batch_size=evaluation.batch_size),
         ]
         if evaluation.train_metric_rows:
-            loaders.append(self._writing("train", evaluation.train_metric_rows))
+            loaders.append(self._write_loader("train", evaluation.train_metric_rows))
         return loaders
 
-    def _writing(self, part: Part, num_rows: int) -> Loader[Any]:
+    def _write_loader(self, part: Part, num_rows: int) -> Loader[Any]:
         inputs = pairs(self._config, self._data, part).inputs
         rows = self._data.sample(part, num_rows, seed=self._config.seed)
         batches = WriteBatches(inputs, rows, kind=self._kind, pad=self._pad)
-        return Loader(batches, self._order(batches.lengths))
-
-    def _order(self, lengths: Rows) -> EvalOrder:
-        rank, world_size = place_among_ranks()
         size = self._config.evaluation.batch_size
-        return EvalOrder(lengths, batch_size=size, rank=rank, world_size=world_size)
+        return eval_loader(batches, batches.lengths, batch_size=size)
+
+
+def build_data(config: SummarizeConfig, data: SummarizeData) -> DialogueLoaders:
+    """The loaders of a training, once it is clear that the dialogues fit."""
+    require_fit(config, data)
+    return DialogueLoaders(config, data)

@@ -1,13 +1,17 @@
-"""The tokens that a trained model writes, under settings that are all said.
+"""Generation of tokens by a trained model, with every setting given explicitly.
 
 Nothing is taken from the generation settings of the model's folder (KoBART's force `<usr>` at the
 end). Of a causal model only what it writes counts as repetition, not the dialogue in its prompt.
+
+With `do_sample`, draws follow from the seed and the batch: the same rows in the same batches give
+the same texts; a dialogue among others, or in batches of another size, gets another draw.
 
 Shapes: B batch, T time (of the input), W tokens written.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +24,7 @@ import torch
 from torch import Tensor
 
 from seqtune.batching import is_cut
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.seeds import derive_seed
 
 from .params import GenerationConfig
 
@@ -41,7 +45,7 @@ class Batch:
 def make_batches(
     inputs: Sequence[Sequence[int]], *, pad: int, size: int, kind: str, device: Any
 ) -> list[Batch]:
-    """Inputs of like length together, the longest first: what does not fit shows at once."""
+    """Batches by length, longest first, so that out-of-memory errors appear immediately."""
     order = np.argsort([-len(one) for one in inputs], kind="stable").astype(np.int64)
     return [
         _padded(inputs, order[start : start + size], pad=pad, left=kind == CAUSAL, device=device)
@@ -51,7 +55,7 @@ def make_batches(
 
 @torch.no_grad()
 def encode(model: Any, batch: Batch) -> Tensor:
-    """What the encoder says of a batch [B, T, hidden]."""
+    """Encoder outputs of a batch [B, T, hidden]."""
     encoder = model.get_encoder()
     hidden: Tensor = encoder(batch.ids, attention_mask=batch.mask, return_dict=True)[0]
     return hidden
@@ -73,17 +77,14 @@ class Decoder:
         return cls(model, tokenizer, kind, end, pad_of(tokenizer))
 
     @torch.no_grad()
-    def tokens(
-        self, batch: Batch, settings: GenerationConfig, *, seed: int, num: int = 1
-    ) -> Tensor:
-        """Tokens written [B * num, W], with neither prompt nor start token."""
-        _refuse_more_than_there_are(settings, num)
-        given, said = self._given(batch, settings), self._all_said(settings, num)
-        with _nothing_left_over(self.model), _seeded(settings, seed, batch.ids.device):
+    def tokens(self, batch: Batch, settings: GenerationConfig, *, seed: int) -> Tensor:
+        """Tokens written [B, W], with neither prompt nor start token."""
+        given, said = self._model_inputs(batch, settings), self._generation_config(settings)
+        with _without_own_defaults(self.model), _seeded(settings, seed, batch.ids.device):
             tokens: Tensor = self.model.generate(
                 **given, generation_config=said, synced_gpus=is_cut(self.model)
             )
-        return tokens[:, self._started(batch) :]
+        return tokens[:, self._prompt_length(batch) :]
 
     def texts(self, tokens: Tensor) -> list[str]:
         """What was written before the end, in one line each."""
@@ -98,10 +99,10 @@ class Decoder:
         has_ended = (tokens == self.end).any(dim=1)
         return np.asarray(~has_ended)
 
-    def _started(self, batch: Batch) -> int:
+    def _prompt_length(self, batch: Batch) -> int:
         return batch.ids.shape[1] if self.kind == CAUSAL else 1
 
-    def _given(self, batch: Batch, settings: GenerationConfig) -> dict[str, Any]:
+    def _model_inputs(self, batch: Batch, settings: GenerationConfig) -> dict[str, Any]:
         from transformers.modeling_outputs import BaseModelOutput
 
         given: dict[str, Any] = {"attention_mask": batch.mask}
@@ -110,17 +111,17 @@ class Decoder:
         else:  # wrapped anew: generate() repeats what is inside for its beams
             given["encoder_outputs"] = BaseModelOutput(last_hidden_state=batch.encoded)
         if self.kind == CAUSAL:
-            given["logits_processor"] = _repetition(settings, self._started(batch))
+            given["logits_processor"] = _repetition_processors(settings, self._prompt_length(batch))
         return given
 
-    def _all_said(self, settings: GenerationConfig, num: int) -> Any:
+    def _generation_config(self, settings: GenerationConfig) -> Any:
         import transformers
 
         said: dict[str, Any] = {
             "max_new_tokens": settings.max_new_tokens,
             "min_new_tokens": settings.min_new_tokens or None,
             "num_beams": settings.beams,
-            "num_return_sequences": num,
+            "num_return_sequences": 1,
             "do_sample": settings.do_sample,
             "eos_token_id": self.end,
             "pad_token_id": self.pad,
@@ -137,6 +138,62 @@ class Decoder:
             }
         settings_of: Any = transformers.GenerationConfig
         return settings_of(**said)
+
+
+@dataclass(frozen=True)
+class GeneratedTexts:
+    """Texts, and how they came to be."""
+
+    texts: list[str]
+    is_cut: npt.NDArray[np.bool_]
+    """Which of them had not ended at the limit of new tokens."""
+    seconds_per_row: float
+    """Median over batches; of an encoder that ran before, it is not in it."""
+
+
+def greedy(max_new_tokens: int) -> GenerationConfig:
+    """The plainest way: what validations during training use."""
+    return GenerationConfig(beams=1, max_new_tokens=max_new_tokens, no_repeat_ngram_size=0)
+
+
+def write(
+    model: Any,
+    tokenizer: Any,
+    ids: Tensor,  # [B, T]
+    mask: Tensor,  # [B, T]
+    settings: GenerationConfig,
+    *,
+    kind: str,
+    seed: int = 0,
+) -> list[str]:
+    """A summary of each input [B]."""
+    batch = Batch(np.arange(len(ids)), ids, mask)
+    decoder = Decoder.of(model, tokenizer, kind)
+    return decoder.texts(decoder.tokens(batch, settings, seed=seed))
+
+
+def write_all(
+    model: Any,
+    tokenizer: Any,
+    batches: Sequence[Batch],
+    settings: GenerationConfig,
+    *,
+    kind: str,
+    seed: int = 0,
+) -> GeneratedTexts:
+    """One summary for each row of the batches, in the order of rows."""
+    decoder = Decoder.of(model, tokenizer, kind)
+    num_rows = sum(len(batch.rows) for batch in batches)
+    texts, is_cut, seconds = [""] * num_rows, np.zeros(num_rows, np.bool_), []
+    for number, batch in enumerate(batches):
+        start = time.perf_counter()
+        place = derive_seed(seed, "write", number)
+        tokens = decoder.tokens(batch, settings, seed=place).cpu()
+        seconds.append((time.perf_counter() - start) / len(batch.rows))
+        is_cut[batch.rows] = decoder.is_cut(tokens)
+        for row, text in zip(batch.rows, decoder.texts(tokens), strict=True):
+            texts[row] = text
+    return GeneratedTexts(texts, is_cut, float(np.median(seconds)) if seconds else 0.0)
 
 
 def _start_of(model: Any) -> int | None:
@@ -164,7 +221,7 @@ def _padded(
 
 
 @dataclass(frozen=True)
-class _OnWhatIsWritten:
+class _WithoutPrompt:
     """A processor of logits that does not see the prompt."""
 
     processor: Callable[[Tensor, Tensor], Tensor]
@@ -174,7 +231,7 @@ class _OnWhatIsWritten:
         return self.processor(input_ids[:, self.started :], scores)
 
 
-def _repetition(settings: GenerationConfig, started: int) -> list[_OnWhatIsWritten]:
+def _repetition_processors(settings: GenerationConfig, started: int) -> list[_WithoutPrompt]:
     from transformers import NoRepeatNGramLogitsProcessor, RepetitionPenaltyLogitsProcessor
 
     found: list[Any] = []
@@ -182,12 +239,12 @@ def _repetition(settings: GenerationConfig, started: int) -> list[_OnWhatIsWritt
         found.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
     if settings.no_repeat_ngram_size:
         found.append(NoRepeatNGramLogitsProcessor(settings.no_repeat_ngram_size))
-    return [_OnWhatIsWritten(one, started) for one in found]
+    return [_WithoutPrompt(one, started) for one in found]
 
 
 @contextmanager
-def _nothing_left_over(model: Any) -> Iterator[None]:
-    """generate() fills what is not said from the model's own settings: take them away meanwhile."""
+def _without_own_defaults(model: Any) -> Iterator[None]:
+    """Hide the model's own defaults, which generate() would fill missing settings from."""
     import transformers
 
     nothing: Any = transformers.GenerationConfig
@@ -200,7 +257,7 @@ def _nothing_left_over(model: Any) -> Iterator[None]:
 
 @contextmanager
 def _seeded(settings: GenerationConfig, seed: int, device: torch.device) -> Iterator[None]:
-    """generate() draws from the global generator: lend it one that is seeded here."""
+    """Seed the global generator, which generate() draws from, and restore it."""
     if not settings.do_sample:
         yield
         return
@@ -208,12 +265,3 @@ def _seeded(settings: GenerationConfig, seed: int, device: torch.device) -> Iter
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
-
-
-def _refuse_more_than_there_are(settings: GenerationConfig, num: int) -> None:
-    most = None if settings.do_sample else settings.beams
-    if most is not None and num > most:
-        raise ConfigurationError(
-            f"{num} summaries of each dialogue were asked of {settings.beams} beams without "
-            "sampling; set generation.beams to at least as many, or generation.do_sample=true"
-        )

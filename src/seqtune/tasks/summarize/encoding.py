@@ -19,10 +19,10 @@ import numpy.typing as npt
 from seqtune.contracts.errors import InfeasibleError
 from seqtune.text.pretrained import identity, load_config
 from seqtune.text.split import Part
-from seqtune.text.tokens import Tokens, audit, encoder_of, num_closing, write_tokens
+from seqtune.text.tokens import Tokens, audit, cut_ids, encoder_of, num_closing, write_tokens
 
 from .data import SummarizeData
-from .model import Kind, kind_of, open_speech, source
+from .model import Kind, kind_of, open_tokenizer, source
 from .params import PreprocessConfig, SummarizeConfig
 from .preprocess import clean, clean_summary
 from .prompts import Prompt, prompt_of
@@ -62,10 +62,7 @@ class Encoder:
         """The same, cut to `max_input_length`."""
         limit = self.preprocess.max_input_length
         full, last = self.inputs(dialogues)
-        return [
-            ids if len(ids) <= limit else [*ids[: limit - last], *ids[len(ids) - last :]]
-            for ids in full
-        ]
+        return [[*cut_ids(ids, limit, last)] for ids in full]
 
     def targets(self, summaries: Sequence[str]) -> list[list[int]]:
         """Tokens of summaries, each with its end."""
@@ -94,7 +91,7 @@ class Pairs(NamedTuple):
 
 
 def pairs(config: SummarizeConfig, data: SummarizeData, part: Part) -> Pairs:
-    """The tokens of a part, made where nobody has asked for them before."""
+    """The tokens of a part, cached with the split."""
     folder = data.made(
         "tokens",
         _key(config, data, part),
@@ -135,7 +132,7 @@ def require_fit(config: SummarizeConfig, data: SummarizeData) -> None:
 
 def _write_pairs(out: Path, config: SummarizeConfig, data: SummarizeData, part: Part) -> None:
     kind = kind_of(config, load_config(source(config)))
-    speech = encoder(config, open_speech(config, data).tokenizer, kind)
+    speech = encoder(config, open_tokenizer(config, data).tokenizer, kind)
     preprocess = config.preprocess
     for name in (INPUTS, TARGETS):
         (out / name).mkdir()

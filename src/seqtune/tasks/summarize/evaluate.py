@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.ensemble import is_ensemble
-from seqtune.contracts.metrics import EXHIBITS, HEADLINE, as_exhibits, wanted_parts
+from seqtune.contracts.metrics import (
+    EXHIBITS,
+    HEADLINE,
+    as_exhibits,
+    compare_with_baselines,
+    wanted_parts,
+)
 from seqtune.contracts.task import OURS, Report
 from seqtune.text.split import Part
 
+from .baselines import baseline_summaries
 from .data import SummarizeData
-from .decoding import Written
-from .ensemble import Writer, open_model
-from .floors import FLOORS, floor_summaries
+from .decoder import GeneratedTexts
+from .ensemble import SummarizerEnsemble, open_model
+from .exhibits import PartScores, exhibits
 from .params import EvaluationConfig, SummarizeConfig
 from .rouge import METRICS, ROUGE_SUM, named, rouge
 
@@ -30,6 +35,15 @@ Floats = npt.NDArray[np.float64]
 EVALUATED: tuple[Part, ...] = ("valid", "test")
 MANY_CUT = 0.1
 """Share of summaries without an end that is worth a word."""
+UNITS = {
+    "words": "words (between spaces and marks, in any script)",
+    "characters": "characters (without spaces)",
+    "morphemes": "Korean morphemes (Kiwi)",
+}
+RULES = {
+    "max": "the one that scores best, for each of ROUGE-1, 2 and L alone",
+    "mean": "the mean",
+}
 DEFINITIONS = {
     "rouge1": "F1 of the units that summary and reference share",
     "rouge2": "F1 of the pairs of neighbouring units that they share",
@@ -43,21 +57,6 @@ DEFINITIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Scored:
-    """The rows of a part with what everybody makes of them."""
-
-    part: Part
-    ids: list[str]
-    dialogues: list[str]
-    references: list[list[str]]
-    written: Written
-    summaries: dict[str, list[str]]
-    """Of the model and the floors, by name."""
-    scores: dict[str, Floats]
-    """ROUGE of each [N, 3]."""
-
-
 def evaluate(
     checkpoint: Path, data: SummarizeData, *, parts: Collection[str] | None = None
 ) -> Report:
@@ -65,15 +64,13 @@ def evaluate(
 
     `checkpoint` may be the folder of an ensemble.
     """
-    from .exhibits import exhibits
-
     loaded = open_model(checkpoint)
     loaded.require_assets(data.assets_hash, what=str(data.path))
-    _warn_of_other_data(loaded, data)
+    loaded.warn_of_other_split(data, rows="dialogues")
     exist = [part for part in EVALUATED if data.num_rows(part)]
     wanted: list[Part] = wanted_parts(exist, parts)  # type: ignore[assignment]
     scored = score_parts(loaded, data, wanted)
-    who = "ensemble" if is_ensemble(checkpoint) else "model"
+    who = loaded.kind
     found = {part: _findings(one, who=who) for part, one in scored.items()}
     shown = list(scored.values())[-1:]
     return {
@@ -84,7 +81,9 @@ def evaluate(
     }
 
 
-def score_parts(loaded: Writer, data: SummarizeData, parts: Sequence[Part]) -> dict[Part, Scored]:
+def score_parts(
+    loaded: SummarizerEnsemble, data: SummarizeData, parts: Sequence[Part]
+) -> dict[Part, PartScores]:
     """Summarise all rows of some parts, and score them beside the floors."""
     for part in parts:
         logger.info("%s: %d dialogues to summarise", part, data.num_rows(part))
@@ -98,23 +97,22 @@ def score_parts(loaded: Writer, data: SummarizeData, parts: Sequence[Part]) -> d
 
 
 def _scored(
-    data: SummarizeData, part: Part, written: Written, settings: EvaluationConfig
-) -> Scored:
+    data: SummarizeData, part: Part, written: GeneratedTexts, settings: EvaluationConfig
+) -> PartScores:
     dialogues, references = data.dialogues(part), data.references(part)
-    summaries = {OURS: written.texts, **floor_summaries(dialogues)}
+    summaries = {OURS: written.texts, **baseline_summaries(dialogues)}
     scores = {
         name: rouge(texts, references, tokenizer=settings.tokenizer, combine=settings.references)
         for name, texts in summaries.items()
     }
-    return Scored(part, data.ids(part), dialogues, references, written, summaries, scores)
+    return PartScores(part, data.ids(part), dialogues, references, written, summaries, scores)
 
 
-def _findings(scored: Scored, *, who: str) -> Report:
+def _findings(scored: PartScores, *, who: str) -> Report:
     """Metric by metric, the model first; then what is to be known of its summaries."""
     means = {name: named(scores) for name, scores in scored.scores.items()}
     group = {metric: {name: own[metric] for name, own in means.items()} for metric in METRICS}
-    verdict, is_sound = _verdict(group[ROUGE_SUM], f"{scored.part} {ROUGE_SUM}", who=who)
-    logger.log(logging.INFO if is_sound else logging.WARNING, "%s", verdict)
+    verdict = compare_with_baselines(group[ROUGE_SUM], f"{scored.part} {ROUGE_SUM}", who=who)
     empty = float(np.mean([not text for text in scored.written.texts]))
     cut = float(scored.written.is_cut.mean())
     notes = _notes(scored.part, empty, cut)
@@ -133,18 +131,6 @@ def _findings(scored: Scored, *, who: str) -> Report:
         "cut_share": cut,
         "seconds_per_row": scored.written.seconds_per_row,
     }
-
-
-def _verdict(values: Mapping[str, float], metric: str, *, who: str) -> tuple[str, bool]:
-    """A line on how the model stands to the floors, and whether it beats both."""
-    lost = [floor for floor in FLOORS if not values[OURS] > values[floor]]
-    numbers = ", ".join(f"{floor} {values[floor]:.4f}" for floor in FLOORS)
-    numbers = f"{who} {values[OURS]:.4f}, {numbers}"
-    if not lost:
-        return f"{metric}: the {who} beats both floors ({numbers})", True
-    below = "both floors" if len(lost) == len(FLOORS) else f"the {lost[0]} floor"
-    text = f"the {who} is BELOW {below}: it is broken or undertrained"
-    return f"{metric}: {text} ({numbers})", False
 
 
 def _notes(part: str, empty: float, cut: float) -> list[str]:
@@ -166,7 +152,7 @@ def _mean_words(texts: list[str]) -> float:
     return float(np.mean([len(text.split()) for text in texts])) if texts else 0.0
 
 
-def _facts(loaded: Writer, data: SummarizeData) -> dict[str, Any]:
+def _facts(loaded: SummarizerEnsemble, data: SummarizeData) -> dict[str, Any]:
     """What was evaluated, on what, and how to read the numbers."""
     return {
         **loaded.identity(),
@@ -179,37 +165,11 @@ def _facts(loaded: Writer, data: SummarizeData) -> dict[str, Any]:
 
 def _protocol(config: SummarizeConfig) -> str:
     """How the numbers were made, in words that go with them wherever they are quoted."""
+    units, rule = UNITS[config.evaluation.tokenizer], RULES[config.evaluation.references]
     return (
-        f"ROUGE F1 as fractions, on {_units(config.evaluation)}; of several references "
-        f"{_rule(config.evaluation)}; mean over rows. Placeholders like #Person1# are one unit, "
-        "case is ignored, marks are left out, nothing is stemmed. Numbers on other units are not "
-        "comparable. All rows are summarised under the configuration's section generation. The "
-        "floors lead_3 (the first three utterances) and longest_sentence (the longest one) are "
-        "scored by the same code."
+        f"ROUGE F1 as fractions, on {units}; of several references {rule}; mean over rows. "
+        "Placeholders like #Person1# are one unit, case is ignored, marks are left out, nothing is "
+        "stemmed. Numbers on other units are not comparable. All rows are summarised under the "
+        "configuration's section generation. The floors lead_3 (the first three utterances) and "
+        "longest_sentence (the longest one) are scored by the same code."
     )
-
-
-def _units(settings: EvaluationConfig) -> str:
-    return {
-        "words": "words (between spaces and marks, in any script)",
-        "characters": "characters (without spaces)",
-        "morphemes": "Korean morphemes (Kiwi)",
-    }[settings.tokenizer]
-
-
-def _rule(settings: EvaluationConfig) -> str:
-    return {
-        "max": "the one that scores best, for each of ROUGE-1, 2 and L alone",
-        "mean": "the mean",
-    }[settings.references]
-
-
-def _warn_of_other_data(loaded: Writer, data: SummarizeData) -> None:
-    if loaded.data_hash != data.content_hash:
-        logger.warning(
-            "%s was trained on another split (content %s) than the one evaluated (%s): dialogues "
-            "held out here may have been trained on",
-            loaded.path,
-            loaded.data_hash[:12],
-            data.content_hash[:12],
-        )

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from seqtune.contracts.config import Section
 from seqtune.contracts.format import shorten
 from seqtune.contracts.metrics import BarsExhibit, Line, LinesExhibit, TableExhibit
 from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import OURS
+from seqtune.text.split import Part
 
+from .decoder import GeneratedTexts
 from .params import SummarizeConfig
 from .rouge import NAMES, ROUGE_SUM, named
-
-if TYPE_CHECKING:
-    from .evaluate import Scored
 
 SHOWN = 400
 """Characters of a dialogue in the table of examples."""
@@ -25,7 +25,22 @@ BINS = 20
 COLUMNS = ("kind", "id", "dialogue", "reference", "summary", ROUGE_SUM)
 
 
-def exhibits(scored: Scored, config: SummarizeConfig, *, who: str) -> dict[str, Section]:
+@dataclass(frozen=True)
+class PartScores:
+    """The summaries of a part by the model and the baselines, and their scores."""
+
+    part: Part
+    ids: list[str]
+    dialogues: list[str]
+    references: list[list[str]]
+    written: GeneratedTexts
+    summaries: dict[str, list[str]]
+    """Of the model and the floors, by name."""
+    scores: dict[str, npt.NDArray[np.float64]]
+    """ROUGE of each [N, 3]."""
+
+
+def exhibits(scored: PartScores, config: SummarizeConfig, *, who: str) -> dict[str, Section]:
     """Everything that is drawn or tabulated of one part."""
     return {
         "rouge": _rouge(scored, config, who=who),
@@ -34,7 +49,7 @@ def exhibits(scored: Scored, config: SummarizeConfig, *, who: str) -> dict[str, 
     }
 
 
-def _rouge(scored: Scored, config: SummarizeConfig, *, who: str) -> BarsExhibit:
+def _rouge(scored: PartScores, config: SummarizeConfig, *, who: str) -> BarsExhibit:
     bars = {}
     for name, scores in scored.scores.items():
         means = named(scores)
@@ -49,7 +64,7 @@ def _rouge(scored: Scored, config: SummarizeConfig, *, who: str) -> BarsExhibit:
     )
 
 
-def _lengths(scored: Scored, *, who: str) -> LinesExhibit:
+def _lengths(scored: PartScores, *, who: str) -> LinesExhibit:
     """Shares of texts by length, over bins that hold all of them."""
     texts = {who if name == OURS else name: own for name, own in scored.summaries.items()}
     texts = {who: texts[who], "reference": [text for own in scored.references for text in own]}
@@ -72,7 +87,7 @@ def _lengths(scored: Scored, *, who: str) -> LinesExhibit:
     )
 
 
-def _examples(scored: Scored, config: SummarizeConfig) -> TableExhibit:
+def _examples(scored: PartScores, config: SummarizeConfig) -> TableExhibit:
     sums = scored.scores[OURS].sum(axis=1)
     rows = [
         (

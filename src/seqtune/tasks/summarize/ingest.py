@@ -13,21 +13,32 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from seqtune.contracts.errors import ConfigurationError, DataError
+from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report, Sources
-from seqtune.text.ingested import ROLE, file_list, require_source, write_ingested
-from seqtune.text.rows import Faults, check_ids, special_tokens, special_warning, spread
+from seqtune.text.ingested import ROLE, require_source, write_ingested
+from seqtune.text.reading import drop_warnings, reading_report, require_distinct
+from seqtune.text.rows import RowErrors, check_ids, special_tokens, special_warning, spread
 
 from .data import DIALOGUE, ID, ROW, SUMMARIES, TOPIC
 from .params import IngestConfig, SummarizeConfig
 from .reading import COLUMNS_KEY, POOL, PREFIXES, ROLES, TEST, VALID, Dialogue, Reader
+
+DROPPED = {
+    "empty": "rows without a dialogue or a summary were left out (on_empty=drop)",
+    "duplicate": "dialogues that repeat an earlier one were left out (on_duplicates=drop)",
+}
 
 
 def ingest(sources: Sources, config: SummarizeConfig, *, out: Path) -> Report:
     """Check dialogues and summaries, take out what repeats, and say what was found."""
     settings = config.ingest
     require_source(sources, POOL)
-    _check_names(settings)
+    columns = settings.columns
+    require_distinct(
+        [columns.dialogue, columns.summary, columns.id, columns.topic],
+        key=COLUMNS_KEY,
+        rule="dialogue, summary, id and topic are columns of their own",
+    )
     reader = Reader(settings)
     read = [one for role in ROLES for one in reader.read(role, sources.get(role, ()))]
     kept, repeats = sift(read, settings, reader.faults)
@@ -51,7 +62,7 @@ def ingest(sources: Sources, config: SummarizeConfig, *, out: Path) -> Report:
 
 
 def sift(
-    read: Sequence[Dialogue], config: IngestConfig, faults: Faults
+    read: Sequence[Dialogue], config: IngestConfig, faults: RowErrors
 ) -> tuple[list[Dialogue], dict[str, int]]:
     """What is left when repeated dialogues were treated, and how many went and stayed.
 
@@ -74,17 +85,6 @@ def sift(
         if before is not one:
             counts["duplicate" if drop else "kept"] += 1
     return kept, counts
-
-
-def _check_names(config: IngestConfig) -> None:
-    columns = config.columns
-    named = [columns.dialogue, columns.summary, columns.id, columns.topic]
-    twice = sorted({name for name in named if name and named.count(name) > 1})
-    if twice:
-        raise ConfigurationError(
-            f"{COLUMNS_KEY} names {', '.join(map(repr, twice))} more than once; dialogue, summary, "
-            "id and topic are columns of their own"
-        )
 
 
 def _table(kept: Sequence[Dialogue]) -> pa.Table:
@@ -116,9 +116,7 @@ def _report(
     tokens = special_tokens(text for one in kept for text in (one.dialogue, *one.summaries))
     references = Counter(len(one.summaries) for one in kept)
     report: Report = {
-        "rows_read": reader.rows_read.total(),
-        "rows_kept": len(kept),
-        "rows_dropped": dropped,
+        **reading_report(reader, sources, kept=len(kept), dropped=dropped),
         "rows": rows,
         "references": {str(num): references[num] for num in sorted(references)},
         "characters": {
@@ -130,10 +128,9 @@ def _report(
             "summaries": dict(reader.clean_summary.changed),
         },
         "special_tokens": tokens,
-        "files": file_list(sources, reader.rows_read),
     }
     report["warnings"] = [
-        *_dropped(dropped, repeats["kept"]),
+        *drop_warnings(dropped, DROPPED, num_kept=repeats["kept"], texts="dialogues"),
         *_missing(reader),
         *reader.clean.warnings(),
         *reader.clean_summary.warnings(),
@@ -143,17 +140,6 @@ def _report(
     official = "".join(f", {rows[role]} {said}" for role, said in parts.items() if role in rows)
     report["headline"] = [f"ingest: {rows[POOL]} dialogues{official}", *report["warnings"]]
     return report
-
-
-def _dropped(dropped: dict[str, int], num_kept: int) -> list[str]:
-    texts = {
-        "empty": "rows without a dialogue or a summary were left out (on_empty=drop)",
-        "duplicate": "dialogues that repeat an earlier one were left out (on_duplicates=drop)",
-    }
-    found = [f"{dropped[why]} {text}" for why, text in texts.items() if dropped[why]]
-    if num_kept:
-        found.append(f"{num_kept} dialogues repeat an earlier one and were kept")
-    return found
 
 
 def _missing(reader: Reader) -> list[str]:

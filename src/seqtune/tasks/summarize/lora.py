@@ -68,8 +68,7 @@ def keep_trainable(model: nn.Module) -> None:
 
 @contextmanager
 def quiet_quantisation() -> Iterator[None]:
-    """Without what peft says of transformers, and bitsandbytes of types that it casts and of
-    kernels that it would download."""
+    """Silence peft and bitsandbytes about casts, and about kernels that they would download."""
     logger = logging.getLogger("bitsandbytes")
     before = logger.level
     logger.setLevel(logging.ERROR)

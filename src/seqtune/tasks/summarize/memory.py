@@ -22,12 +22,12 @@ import torch
 from torch import nn
 
 from seqtune.contracts.format import MIB
-from seqtune.opened import place
+from seqtune.inference import select_device
 from seqtune.text.pretrained import empty_model, load_config
 
 from .data import SummarizeData
 from .encoding import pairs
-from .model import AUTO, Kind, kind_of, open_speech, source
+from .model import AUTO, Kind, kind_of, open_tokenizer, source
 from .params import SummarizeConfig
 
 FIXED_MIB = 40.0
@@ -67,7 +67,7 @@ def estimate_memory(config: SummarizeConfig, data: SummarizeData) -> float:
     """MiB that one training takes at most on one device, beside what was in use before."""
     folder = source(config)
     kind = kind_of(config, load_config(folder))
-    speech = open_speech(config, data)
+    speech = open_tokenizer(config, data)
     sizes = _sizes(folder, kind, speech.num_rows, config.model.lora.targets)
     batch = _largest(config, data)
     peak = _weights(config, sizes) + _training(config, sizes, batch, kind)
@@ -117,7 +117,7 @@ def _kept(config: SummarizeConfig, sizes: Sizes, rows: int, time: int, *, layers
     inside = width * rows * time * (elements[0] * sizes.hidden + elements[1] * sizes.feed_forward)
     if config.model.lora.enabled:  # what each adapter reads, behind its dropout
         inside *= 1.7 if half else 2.6
-    if sizes.drops_attention and place(None, config.training.accelerator).type == "cpu":
+    if sizes.drops_attention and select_device(None, config.training.accelerator).type == "cpu":
         inside += 3.0 * width * rows * sizes.heads * time * time  # spelled out there
     if config.model.gradient_checkpointing:
         return 4.0 * rows * time * sizes.hidden * layers + inside

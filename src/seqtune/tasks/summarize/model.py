@@ -6,35 +6,44 @@ they replace. How a pretrained model was set up to generate counts nowhere (see 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.contracts.seeds import derive_seed
-from seqtune.opened import HALF, place
+from seqtune.inference import HALF, select_device
 from seqtune.text.pretrained import (
     empty_model,
+    identity,
     load_config,
     load_model,
     load_tokenizer,
-    locate,
+    locate_model,
 )
 
 from . import lora
-from .data import SummarizeData
-from .params import SummarizeConfig
-from .preprocess import add_marks, marks_of
+from .params import PreprocessConfig, SummarizeConfig
+from .preprocess import add_marks
 from .prompts import end_of_turn
 
+BASE = "base.json"
+"""Of the assets of adapters: the model that they belong to."""
 Kind = Literal["seq2seq", "causal"]
 AUTO: dict[Kind, str] = {"seq2seq": "AutoModelForSeq2SeqLM", "causal": "AutoModelForCausalLM"}
 
 
-class Speech(NamedTuple):
+class HasMarks(Protocol):
+    """A split that knows the placeholders of its fit part."""
+
+    def marks(self, config: PreprocessConfig) -> list[str]: ...
+
+
+class TokenizerBundle(NamedTuple):
     """A tokeniser with what the data added to it."""
 
     tokenizer: Any
@@ -54,14 +63,7 @@ class Speech(NamedTuple):
 
 def source(config: SummarizeConfig) -> Path:
     """The folder of the pretrained model."""
-    model = config.model
-    return locate(
-        model.name,
-        revision=model.revision,
-        allow_pickle=model.allow_pickle,
-        weights=not model.from_scratch,
-        key="summarize.model.name",
-    )
+    return locate_model(config.model, key="summarize.model.name")
 
 
 def kind_of(config: SummarizeConfig, architecture: Any) -> Kind:
@@ -71,15 +73,15 @@ def kind_of(config: SummarizeConfig, architecture: Any) -> Kind:
     return "seq2seq" if architecture.is_encoder_decoder else "causal"
 
 
-def open_speech(config: SummarizeConfig, data: SummarizeData) -> Speech:
+def open_tokenizer(config: SummarizeConfig, data: HasMarks) -> TokenizerBundle:
     """The tokeniser of a model, with tokens for the placeholders of the fit part."""
     folder = source(config)
     tokenizer = plain_tokenizer(folder, kind_of(config, load_config(folder)))
-    return Speech(tokenizer, add_marks(tokenizer, marks_of(data, config.preprocess)))
+    return TokenizerBundle(tokenizer, add_marks(tokenizer, data.marks(config.preprocess)))
 
 
 def plain_tokenizer(folder: Path, kind: Kind) -> Any:
-    """A tokeniser whose `eos` is what ends a summary, and which can pad."""
+    """A tokeniser with a padding token, whose `eos` ends a summary."""
     tokenizer = load_tokenizer(folder)
     if tokenizer.eos_token_id is None:
         raise ConfigurationError(
@@ -93,12 +95,12 @@ def plain_tokenizer(folder: Path, kind: Kind) -> Any:
     return tokenizer
 
 
-def build_model(config: SummarizeConfig, data: SummarizeData) -> Any:
+def build_model(config: SummarizeConfig, data: HasMarks) -> Any:
     """A model to train: pretrained, or from random weights; with adapters where they are wanted."""
     folder = source(config)
     architecture = load_config(folder)
     kind = kind_of(config, architecture)
-    speech = open_speech(config, data)
+    speech = open_tokenizer(config, data)
     if config.model.from_scratch:
         model = _random_model(config, kind, architecture, num_rows=speech.num_rows)
     else:
@@ -111,7 +113,7 @@ def build_model(config: SummarizeConfig, data: SummarizeData) -> Any:
     return model
 
 
-def give_rows(model: Any, speech: Speech) -> None:
+def give_rows(model: Any, speech: TokenizerBundle) -> None:
     """Rows for added tokens, in place: the mean of the rows of their pieces."""
     if len(model.get_input_embeddings().weight) < speech.num_rows:
         model.resize_token_embeddings(speech.num_rows, mean_resizing=False)
@@ -154,7 +156,7 @@ def pretrained(
     dtype = HALF.get(config.training.precision, torch.float32) if frozen else torch.float32
     options = lora.quantisation_options(model, compute=dtype)
     if options:
-        options["device_map"] = {"": str(place(device, config.training.accelerator))}
+        options["device_map"] = {"": str(select_device(device, config.training.accelerator))}
     try:
         with lora.quiet_quantisation():
             loaded = load_model(
@@ -171,6 +173,57 @@ def pretrained(
     return loaded
 
 
+def write_model_assets(directory: Path, config: SummarizeConfig, data: HasMarks) -> None:
+    """Everything but the weights that a checkpoint needs to be used on its own."""
+    folder = source(config)
+    speech = open_tokenizer(config, data)
+    architecture = load_config(folder)
+    kind = kind_of(config, architecture)
+    speech.tokenizer.save_pretrained(directory)
+    if config.model.lora.enabled:
+        base = {
+            "name": config.model.name,
+            "revision": config.model.revision or identity(folder),
+            "tokens": speech.tokens,
+            "num_rows": speech.num_rows,
+        }
+        text = json.dumps(base, indent=2, ensure_ascii=False)
+        (directory / BASE).write_text(text + "\n", encoding="utf-8")
+    architecture.architectures = [AUTO[kind]]
+    rows = architecture.vocab_size
+    architecture.vocab_size = (
+        speech.num_rows if config.model.from_scratch else max(rows, speech.num_rows)
+    )
+    architecture.save_pretrained(directory)
+
+
+def restored_model(
+    assets: Path, config: SummarizeConfig, weights: Mapping[str, Tensor], *, device: str
+) -> tuple[Any, Any, Kind]:
+    """Model, tokeniser and kind of a checkpoint, from its assets and weights."""
+    architecture = load_config(assets)
+    kind = kind_of(config, architecture)
+    tokenizer = plain_tokenizer(assets, kind)
+    with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten
+        if config.model.lora.enabled:
+            model = _with_adapters(assets, config, kind, device=device)
+        else:
+            model = empty_model(AUTO[kind], architecture, dtype=torch.float32)
+    fill(model, weights)
+    return model, tokenizer, kind
+
+
+def _with_adapters(assets: Path, config: SummarizeConfig, kind: Kind, *, device: str) -> Any:
+    """The base that a checkpoint names, with adapters that wait for their weights."""
+    base = json.loads((assets / BASE).read_text(encoding="utf-8"))
+    named = config.model.model_copy(update={"name": base["name"], "revision": base["revision"]})
+    config = config.model_copy(update={"model": named})
+    model = pretrained(config, kind, source(config), device=device)
+    if len(model.get_input_embeddings().weight) < base["num_rows"]:
+        model.resize_token_embeddings(base["num_rows"], mean_resizing=False)
+    return adapted(model, config, tokens=base["tokens"])
+
+
 def _random_model(config: SummarizeConfig, kind: Kind, architecture: Any, *, num_rows: int) -> Any:
     architecture.vocab_size = num_rows
     with torch.random.fork_rng(devices=[]):
@@ -179,7 +232,7 @@ def _random_model(config: SummarizeConfig, kind: Kind, architecture: Any, *, num
 
 
 def adapted(model: Any, config: SummarizeConfig, *, tokens: list[int]) -> Any:
-    """With adapters, whose first values follow from the seed alone."""
+    """Attach adapters, initialised from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(config.seed, "adapters"))
         return lora.attach(model, config.model.lora, tokens=tokens)

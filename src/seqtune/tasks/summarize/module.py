@@ -25,16 +25,16 @@ from seqtune.text.split import Part
 
 from .batches import IGNORED, TrainBatch, WriteBatch, stand_in
 from .data import SummarizeData
-from .decoding import greedy, write
+from .decoder import greedy, write
 from .encoding import require_fit
 from .lora import quiet_quantisation
-from .model import Kind, build_model, fill, kind_of, open_speech, source, weights_of
+from .model import Kind, build_model, fill, kind_of, open_tokenizer, source, weights_of
 from .params import SummarizeConfig
 from .preprocess import restore
 from .rouge import NAMES, ROUGE_SUM, rouge
 
 LOSSES = 1
-"""Place of the loader whose rows a loss is taken of; the others are summarised."""
+"""Index of the loader that the loss is computed on; the others are summarised."""
 WRITTEN: dict[int, tuple[str, Part]] = {0: ("val", "valid"), 2: ("train", "train")}
 PREFIX = "model."
 
@@ -186,7 +186,7 @@ class SummarizeModule(LightningModule):
 def build_module(config: SummarizeConfig, data: SummarizeData) -> SummarizeModule:
     """A fresh module; dialogues that do not fit are refused before a model is loaded."""
     require_fit(config, data)
-    tokenizer = open_speech(config, data).tokenizer
+    tokenizer = open_tokenizer(config, data).tokenizer
     kind = kind_of(config, load_config(source(config)))
     model = build_model(config, data)
     return SummarizeModule(config, data, model=model, tokenizer=tokenizer, kind=kind)

@@ -1,8 +1,7 @@
-"""The parameters of `summarize`: SPEC section 6, typed and bounded."""
+"""The parameters of `summarize`, typed and bounded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -10,14 +9,18 @@ from pydantic import Field, model_validator
 from seqtune.contracts.config import (
     UNUSED_IN_TRAINING,
     EarlyStopping,
+    LearningRate,
     OnlyIf,
     PositiveInt,
     Probability,
     RunConfig,
+    Scheduler,
     Section,
     TrainingConfig,
+    require_train_share,
 )
-from seqtune.contracts.parameters import TaskParameters, parse_parameters
+from seqtune.contracts.parameters import ParameterParser
+from seqtune.text.params import PretrainedConfig, TextIngestConfig
 
 Tokens = Annotated[int, Field(ge=1, le=131_072)]
 Augmentation = Literal["none", "paraphrase", "backtranslation", "both"]
@@ -36,13 +39,9 @@ class ColumnNames(Section):
     """null: none is read."""
 
 
-class IngestConfig(Section):
+class IngestConfig(TextIngestConfig):
     """How raw files are read and what happens to bad rows."""
 
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
-    """auto goes by the file's name."""
-    encoding: Literal["utf-8", "utf-16", "latin-1", "cp949", "euc-kr"] = "utf-8"
-    """Of text files; cp949 is usual for Korean files from Excel."""
     columns: ColumnNames = ColumnNames()
     on_empty: Literal["error", "drop"] = "error"
     """What happens to rows without a dialogue or a summary; drop counts them in the report."""
@@ -50,8 +49,6 @@ class IngestConfig(Section):
     """Equal dialogues; drop keeps the first of them."""
     max_characters: Annotated[int, Field(ge=1, le=10_000_000)] = 50_000
     """Longer dialogues are cut there before they are tokenised, and counted."""
-    max_examples: PositiveInt = 5
-    """Lines named in an error."""
 
 
 class SplitConfig(Section):
@@ -76,14 +73,7 @@ class SplitConfig(Section):
     augment_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     """Share of the fit part that gets another dialogue of each kind."""
 
-    @model_validator(mode="after")
-    def _something_is_left_to_train_on(self) -> SplitConfig:
-        if self.valid_share + self.test_share >= 1.0:
-            raise ValueError(
-                f"valid_share={self.valid_share} and test_share={self.test_share} leave nothing "
-                "to train on; their sum must stay below 1"
-            )
-        return self
+    _train_share = model_validator(mode="after")(require_train_share)
 
     @model_validator(mode="after")
     def _augmentation_has_its_models(self) -> SplitConfig:
@@ -150,19 +140,12 @@ class LoraConfig(Section):
     """Names of the linear layers that get one; those that the model does not have are left out."""
 
 
-class ModelConfig(Section):
+class ModelConfig(PretrainedConfig):
     """A pretrained encoder-decoder, or a causal language model."""
 
     name: str = "digit82/kobart-summarization"
-    """A folder that save_pretrained wrote, or a name on the Hugging Face hub."""
-    revision: str | None = None
-    """null: what the name means now, which is then written down."""
-    allow_pickle: bool = False
-    """Take weights that are no safetensors; loading them can run any code that is in them."""
     kind: Literal["auto", "seq2seq", "causal"] = "auto"
     """auto: by the model's own configuration."""
-    from_scratch: bool = False
-    """Take the architecture and the tokeniser alone, and start from random weights."""
     quantisation: Literal["none", "8bit", "4bit"] = "none"
     """Of the base model, which then needs lora.enabled."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -221,10 +204,8 @@ class SummarizeTraining(TrainingConfig):
     epochs: PositiveInt = 20
     batch_size: PositiveInt = 16
     accumulate_grad_batches: PositiveInt = 2
-    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 3e-5
-    scheduler: Literal["none", "cosine", "linear", "step", "cosine_with_restarts", "polynomial"] = (
-        "cosine"
-    )
+    lr: LearningRate = 3e-5
+    scheduler: Scheduler = "cosine"
     warmup_ratio: Probability = 0.1
     gradient_clip_val: Annotated[float, Field(ge=0.0)] = 1.0
     monitor: str = "val_rouge_sum"
@@ -284,21 +265,9 @@ class PredictConfig(Section):
     """Dialogues in a batch."""
 
 
+parse = ParameterParser("summarize", SummarizeConfig, PredictConfig)
+
+
 def choose_preset(_data: Any) -> str:
-    """There is none by size."""
+    """No preset depends on the size of the data."""
     return "none"
-
-
-def parse(
-    *, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
-) -> TaskParameters:
-    """The task's YAML, checked; raises one error with all faults."""
-    return parse_parameters(
-        "summarize",
-        config_class=SummarizeConfig,
-        predict_class=PredictConfig,
-        auto_presets=(),
-        values=values,
-        runtime=runtime,
-        origins=origins,
-    )

@@ -17,16 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import require_weighable, require_weights
-from seqtune.contracts.errors import ConfigurationError, DataError
-from seqtune.contracts.seeds import derive_seed
+from seqtune.contracts.ensemble import require_weights
+from seqtune.inference import CheckpointInfo, require_pool, require_weighable, sample_rows
 
 from .data import SummarizeData
-from .ensemble import SCALE, refuse_disagreement
+from .ensemble import SCALE, require_compatible
+from .mbr import agreement, choose
 from .params import SummarizeConfig
-from .risk import agreement, choose
 from .rouge import ROUGE_SUM, rouge
-from .scorer import Summarizer, load_summarizer
+from .scorer import describe, load_summarizer
 
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -101,32 +100,22 @@ def open_pool(
 
     One member is in memory at a time.
     """
-    if not data.has_validation:
-        raise DataError(
-            f"{data.path} has no valid part to weigh members on: everything in it is trained on. "
-            "Weigh them on a split made with summarize.split.use_full_data=false"
-        )
-    if not members:
-        raise ConfigurationError("an ensemble needs at least one member; 0 were given")
-    rows = _sample(data.num_rows("valid"), settings.max_rows, seed=seed)
-    told = data.dialogues("valid")
-    dialogues = [told[row] for row in rows]
-    written, configs = [], {}
+    require_pool(members, data, task="summarize")
+    rows = sample_rows(data.num_rows("valid"), settings.max_rows, seed=seed)
+    own = data.dialogues("valid")
+    dialogues = [own[row] for row in rows]
+    written = []
+    infos: dict[str, CheckpointInfo[SummarizeConfig]] = {}
     for name, path in members.items():
-        member = _open(name, path, data)
-        configs[name] = member.config
-        refuse_disagreement(configs)
-        found = member.summarise(dialogues, batch_size=member.config.evaluation.batch_size)
+        infos[name] = info = describe(path)
+        info.require_assets(data.assets_hash, what=str(data.path))
+        require_weighable(name, info, data.content_hash)
+        require_compatible(infos)
+        member = load_summarizer(path)
+        found = member.summarise(dialogues, batch_size=info.config.evaluation.batch_size)
         written.append(found.texts)
-        del member  # before the next one takes its room
-    return _compared(written, data, rows, next(iter(configs.values())))
-
-
-def _open(name: str, path: Path, data: SummarizeData) -> Summarizer:
-    member = load_summarizer(path)
-    member.require_assets(data.assets_hash, what=str(data.path))
-    require_weighable(name, path, trained_on=member.data_hash, content_hash=data.content_hash)
-    return member
+        del member  # before the next one takes its memory
+    return _compared(written, data, rows, next(iter(infos.values())).config)
 
 
 def _compared(
@@ -143,9 +132,3 @@ def _compared(
         np.stack(scores, axis=1).sum(axis=2),
         {"rows": len(rows), "rows_of_valid": data.num_rows("valid")},
     )
-
-
-def _sample(num_rows: int, most: int, *, seed: int) -> Int64:
-    """Rows of the valid part: all, or a sample that does not depend on the members."""
-    random = np.random.default_rng(derive_seed(seed, "pool"))
-    return np.sort(random.permutation(num_rows)[:most])

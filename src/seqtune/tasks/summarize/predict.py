@@ -1,4 +1,4 @@
-"""Summaries of everybody, written as they are made (by an ensemble, when its members are done).
+"""Predicted summaries, written as they are generated (of an ensemble, after its last member).
 
     predictions.parquet    id, part, summary
     submission.csv         id, summary, under the names of the user's columns
@@ -12,30 +12,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import csv
 
 from seqtune.batching import kept
 from seqtune.contracts.checkpoint import Which
 from seqtune.contracts.errors import DataError
 from seqtune.contracts.task import Report
 from seqtune.contracts.work import Spread, one_after_another
-from seqtune.opened import place
+from seqtune.inference import PredictionFiles, select_device
 from seqtune.text.split import Part
 
 from .data import DIALOGUE, ID, SummarizeData
-from .decoding import Written
-from .ensemble import LoadedEnsemble, Told, describe_model
-from .new_dialogues import SCHEMA as SCHEMA_OF_NEW
-from .new_dialogues import read_new_dialogues
+from .decoder import GeneratedTexts
+from .ensemble import SummarizerEnsemble, describe_model
 from .params import ColumnNames, PredictConfig
-from .scorer import load_summarizer, telling
+from .reading import NEW_SCHEMA, read_new_dialogues
+from .scorer import load_summarizer, log_progress
 
-PREDICTIONS = "predictions.parquet"
-SUBMISSION = "submission.csv"
 PART, SUMMARY = "part", "summary"
 NEW = "new"
 CHUNK_BATCHES = 16
@@ -67,7 +62,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What is to be summarised."""
 
     part: str
@@ -77,7 +72,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Summaries:
+class SummaryParts:
     """Written by one model, chunk by chunk, in any process."""
 
     checkpoint: Path
@@ -86,11 +81,11 @@ class Summaries:
     rows: Rows
     batch_size: int
 
-    def __call__(self) -> Callable[[int], Written]:
-        device = str(place(None, self.accelerator))
+    def __call__(self) -> Callable[[int], GeneratedTexts]:
+        device = str(select_device(None, self.accelerator))
         model = load_summarizer(self.checkpoint, self.which, device=device)
 
-        def make(number: int) -> Written:
+        def make(number: int) -> GeneratedTexts:
             dialogues = self.rows[number][DIALOGUE].to_pylist()
             return model.summarise(dialogues, batch_size=self.batch_size)
 
@@ -110,37 +105,39 @@ def predict(
 
     `checkpoint` may be the folder of an ensemble.
     """
-    told = describe_model(checkpoint, settings.weights)
-    told.require_assets(data.assets_hash, what=str(data.path))
+    info = describe_model(checkpoint, settings.weights)
+    info.require_assets(data.assets_hash, what=str(data.path))
     size = CHUNK_BATCHES * settings.batch_size
     with ExitStack() as stack:
-        asked = (
-            stack.enter_context(_new(told, new_rows, scratch=out, size=size))
+        request = (
+            stack.enter_context(_new(info, new_rows, scratch=out, size=size))
             if new_rows
             else _held_out(data, size)
         )
-        files = stack.enter_context(Files(out, told.config.ingest.columns))
-        for number, written in enumerate(_written(told, asked, settings, spread)):
-            files.add(asked.rows[number][ID].to_pylist(), asked.part, written)
-    counts = {"rows": files.num_rows, "empty_summaries": files.num_empty, "cut": files.num_cut}
+        writer = stack.enter_context(Writer(out, info.config.ingest.columns))
+        for number, written in enumerate(_written(info, request, settings, spread)):
+            writer.add(request.rows[number][ID].to_pylist(), request.part, written)
+    counts = {"rows": writer.num_rows, "empty_summaries": writer.num_empty, "cut": writer.num_cut}
     return {
-        "headline": _headline(asked, counts),
-        **told.identity(),
-        "part": asked.part,
+        "headline": _headline(request, counts),
+        **info.identity(),
+        "part": request.part,
         "rows_from": [str(path) for path in new_rows or (data.path,)],
         **counts,
-        **asked.found,
+        **request.found,
     }
 
 
 @contextmanager
-def _new(told: Told, new_rows: tuple[Path, ...], *, scratch: Path, size: int) -> Iterator[Asked]:
-    read = read_new_dialogues(new_rows, told.config.ingest)
-    with kept(read.chunks(size), SCHEMA_OF_NEW, scratch=scratch) as rows:
-        yield Asked(NEW, rows, len(read.ids), read.report())
+def _new(
+    info: SummarizerEnsemble, new_rows: tuple[Path, ...], *, scratch: Path, size: int
+) -> Iterator[Request]:
+    read = read_new_dialogues(new_rows, info.config.ingest)
+    with kept(read.chunks(size), NEW_SCHEMA, scratch=scratch) as rows:
+        yield Request(NEW, rows, len(read.ids), read.report())
 
 
-def _held_out(data: SummarizeData, size: int) -> Asked:
+def _held_out(data: SummarizeData, size: int) -> Request:
     part: Part = "test" if data.has_test else "valid"
     if not data.num_rows(part):
         raise DataError(
@@ -148,59 +145,49 @@ def _held_out(data: SummarizeData, size: int) -> Asked:
             "trained on. Name files of new dialogues, or split with summarize.split.test_share "
             "above 0"
         )
-    return Asked(part, HeldOut(data, part, size), data.num_rows(part), {})
+    return Request(part, HeldOut(data, part, size), data.num_rows(part), {})
 
 
 def _written(
-    told: Told, asked: Asked, settings: PredictConfig, spread: Spread
-) -> Iterator[Written]:
+    info: SummarizerEnsemble, request: Request, settings: PredictConfig, spread: Spread
+) -> Iterator[GeneratedTexts]:
     """The summaries of all chunks; those of an ensemble when its last member is done."""
 
-    def by(checkpoint: Path) -> Iterator[Written]:
-        accelerator = told.config.training.accelerator
-        opener = Summaries(
-            checkpoint, settings.weights, accelerator, asked.rows, settings.batch_size
+    def by(checkpoint: Path) -> Iterator[GeneratedTexts]:
+        accelerator = info.config.training.accelerator
+        opener = SummaryParts(
+            checkpoint, settings.weights, accelerator, request.rows, settings.batch_size
         )
-        return telling(spread(opener, len(asked.rows)), asked.num_rows)
+        return log_progress(spread(opener, len(request.rows)), request.num_rows)
 
-    if not isinstance(told, LoadedEnsemble):
-        return by(told.path)
-    return told.choose_each([list(by(member.path)) for member in told.members.values()])
+    if info.ensemble is None:
+        return by(info.path)
+    return info.choose_each([list(by(member.path)) for member in info.members.values()])
 
 
-class Files:
-    """Writes summaries to Parquet and to a CSV for submission, and counts."""
+class Writer(PredictionFiles):
+    """Writes summaries, under the user's names in the submission, and counts."""
 
     def __init__(self, out: Path, columns: ColumnNames) -> None:
-        self._stack = ExitStack()
+        super().__init__(out)
         self._names = [columns.id or ID, columns.summary]
-        submission = pa.schema([(name, pa.string()) for name in self._names])
-        self._parquet = self._stack.enter_context(pq.ParquetWriter(out / PREDICTIONS, SCHEMA))
-        self._csv = self._stack.enter_context(csv.CSVWriter(out / SUBMISSION, submission))
         self.num_rows = self.num_empty = self.num_cut = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
-
-    def add(self, ids: Sequence[str], part: str, written: Written) -> None:
+    def add(self, ids: Sequence[str], part: str, written: GeneratedTexts) -> None:
         table = pa.table([list(ids), [part] * len(ids), written.texts], schema=SCHEMA)
-        self._parquet.write_table(table)
-        self._csv.write_table(table.select([ID, SUMMARY]).rename_columns(self._names))
+        self.write(table, table.select([ID, SUMMARY]).rename_columns(self._names))
         self.num_rows += len(ids)
         self.num_empty += sum(not text for text in written.texts)
         self.num_cut += int(written.is_cut.sum())
 
 
-def _headline(asked: Asked, counts: dict[str, int]) -> list[str]:
-    of = "new dialogues" if asked.part == NEW else f"dialogues of {asked.part}"
+def _headline(request: Request, counts: dict[str, int]) -> list[str]:
+    of = "new dialogues" if request.part == NEW else f"dialogues of {request.part}"
     lines = [f"{counts['rows']} {of} summarised"]
-    if empty := asked.found.get("rows_empty"):
+    if empty := request.found.get("rows_empty"):
         lines.append(f"{empty} rows without a dialogue were left out (on_empty=drop)")
     if counts["empty_summaries"]:
         lines.append(f"{counts['empty_summaries']} summaries are empty")
     if counts["cut"]:
         lines.append(f"{counts['cut']} summaries had not ended at generation.max_new_tokens")
-    return [*lines, *asked.found.get("warnings", ())]
+    return [*lines, *request.found.get("warnings", ())]

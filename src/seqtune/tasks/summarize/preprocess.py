@@ -10,25 +10,19 @@ These are ordinary added tokens: special ones would vanish when decoding skips t
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .params import PreprocessConfig
-
-if TYPE_CHECKING:
-    from .data import SummarizeData
 
 MARK = re.compile(r"#\w+#")
 PERSON = re.compile(r"#Person([1-9]\d?)#")
 SHORT = re.compile(r"(?<![A-Za-z0-9#])P([1-9]\d?)(?![A-Za-z0-9#])")
 MAX_MARKS = 100
 """Most frequent marks that become tokens; more would be hashtags, not placeholders."""
-MARKS = "marks.json"
 
 _HANGUL = re.compile(r"[가-힣]")
 _SPACES = re.compile(r"[^\S\n]+")
@@ -101,21 +95,6 @@ def find_marks(texts: Iterable[str], config: PreprocessConfig) -> list[str]:
     return sorted(frequent)
 
 
-def marks_of(data: SummarizeData, config: PreprocessConfig) -> list[str]:
-    """The placeholders of the fit part, looked for once."""
-    if not config.special_tokens:
-        return []
-    key = {
-        **{name: getattr(config, name) for name in ("noise_removal", "person_tokens")},
-        "augmentation": data.taken(config.augmentation),
-    }
-    found: list[str] = json.loads(
-        (data.made("marks", key, lambda folder: _write_marks(folder, data, config)) / MARKS)
-        .read_text(encoding="utf-8")
-    )  # fmt: skip
-    return found
-
-
 def add_marks(tokenizer: Any, marks: Iterable[str]) -> dict[str, list[int]]:
     """Give marks tokens of their own; the pieces that each consisted of before."""
     from transformers import AddedToken
@@ -130,12 +109,6 @@ def add_marks(tokenizer: Any, marks: Iterable[str]) -> dict[str, list[int]]:
         special_tokens=False,
     )
     return pieces
-
-
-def _write_marks(folder: Path, data: SummarizeData, config: PreprocessConfig) -> None:
-    dialogues = data.dialogues("train", augmentation=config.augmentation)
-    marks = find_marks((clean(text, config) for text in dialogues), config)
-    (folder / MARKS).write_text(json.dumps(marks, ensure_ascii=False), encoding="utf-8")
 
 
 def _settled(text: str, step: Callable[[str], str]) -> str:

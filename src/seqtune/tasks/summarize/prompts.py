@@ -37,7 +37,7 @@ class Prompt:
 
 
 def prompt_of(tokenizer: Any, instruction: str) -> Prompt:
-    """What stands around each dialogue."""
+    """The tokens around each dialogue."""
     if not tokenizer.chat_template:
         text = FALLBACK.format(instruction=instruction, dialogue=_DIALOGUE)
         before, after = _halves(text, _DIALOGUE)

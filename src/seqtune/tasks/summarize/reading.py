@@ -1,16 +1,21 @@
-"""Rows of raw files as dialogues with summaries; what is wrong with them is collected."""
+"""Rows of raw files as dialogues, with or without summaries."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seqtune.text.rows import Cleaner, Faults, id_of, not_text, says_something
-from seqtune.text.tables import Row, read_rows, require_columns
+import pyarrow as pa
 
+from seqtune.contracts.errors import DataError
+from seqtune.contracts.task import Report
+from seqtune.text.reading import RowReader
+from seqtune.text.rows import Cleaner, check_ids, not_text, says_something
+from seqtune.text.tables import Row, require_columns
+
+from .data import DIALOGUE, ID
 from .params import ColumnNames, IngestConfig
 
 POOL, VALID, TEST = ROLES = ("dialogues", "valid_dialogues", "test_dialogues")
@@ -18,6 +23,7 @@ PREFIXES = {TEST: "test-", VALID: "valid-", POOL: ""}
 """In front of numbers that are ids: those of an official part are its own, so that it stays
 the same whatever there is to train on."""
 COLUMNS_KEY = "summarize.ingest.columns"
+NEW_SCHEMA = pa.schema([(ID, pa.string()), (DIALOGUE, pa.string())])
 USUAL_ID = "fname"
 """The id column of DialogSum: the default, which files of other origin need not have."""
 
@@ -35,54 +41,37 @@ class Dialogue:
 
 
 @dataclass
-class Reader:
-    """Reads rows of all files, and remembers what was wrong with them."""
+class Reader(RowReader[IngestConfig]):
+    """Reads dialogues with their summaries."""
 
-    config: IngestConfig
-    clean: Cleaner = field(init=False)
+    texts = "dialogues"
+    no_text = "Correct it: a text in quotes; an empty one is treated by summarize.ingest.on_empty"
+
     clean_summary: Cleaner = field(init=False)
-    faults: Faults = field(init=False)
-    rows_read: Counter[Path] = field(default_factory=Counter)
-    num_empty: int = 0
     without: dict[str, set[Path]] = field(default_factory=dict)
     """Files that lack an optional column, by its name."""
-    _checked: set[tuple[Path, tuple[str, ...]]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.clean = Cleaner("dialogues", self.config.max_characters)
+        super().__post_init__()
         self.clean_summary = Cleaner("summaries", self.config.max_characters)
-        self.faults = Faults(self.config.max_examples)
 
     def read(self, role: str, files: Sequence[Path]) -> Iterator[Dialogue]:
         """The rows that can be used."""
         columns = self.config.columns
-        rows = read_rows(files, kind=self.config.format, encoding=self.config.encoding)
-        for number, row in enumerate(rows):
-            self._check_columns(row)
-            self.rows_read[row.file] += 1
-            dialogue = self._text(row, columns.dialogue, self.clean)
+        for number, row in enumerate(self.rows(files)):
+            dialogue = self.text(row, columns.dialogue)
             names = summary_columns(row, columns)
-            found = [self._text(row, name, self.clean_summary) for name in names]
+            found = [self.text(row, name, self.clean_summary) for name in names]
             if dialogue is None or None in found:
                 continue
             summaries = tuple(text for text in found if text)
             if self._is_empty(row, dialogue, summaries):
                 continue
-            yield Dialogue(
-                role,
-                row.place,
-                self._id(row, f"{PREFIXES[role]}{number}"),
-                dialogue,
-                summaries,
-                self._topic(row),
-            )
+            own = self.id(row, columns.id, f"{PREFIXES[role]}{number}")
+            yield Dialogue(role, row.place, own, dialogue, summaries, self._topic(row))
 
-    def _check_columns(self, row: Row) -> None:
-        """Once for all rows of a file that have the same columns."""
-        names = tuple(row.values)
-        if (row.file, names) in self._checked:
-            return
-        columns = self.config.columns
+    def check_columns(self, row: Row) -> None:
+        names, columns = tuple(row.values), self.config.columns
         keys = {columns.dialogue: f"{COLUMNS_KEY}.dialogue"}
         is_first = not any(file == row.file for file, _ in self._checked)
         if is_first and not summary_columns(row, columns):  # in a later row: an empty summary
@@ -94,19 +83,6 @@ class Reader:
         if columns.topic and columns.topic not in names:
             self.without.setdefault(columns.topic, set()).add(row.file)
         require_columns(row, list(keys), keys=keys)
-        self._checked.add((row.file, names))
-
-    def _text(self, row: Row, name: str, clean: Cleaner) -> str | None:
-        fault = not_text(row.values[name])
-        if fault is None:
-            return clean(row.values[name])
-        self.faults.add(
-            f"column {name!r} must hold texts",
-            f"{row.place} holds {fault}",
-            next_step="Correct it: a text in quotes; an empty one is treated by "
-            "summarize.ingest.on_empty",
-        )
-        return None
 
     def _is_empty(self, row: Row, dialogue: str, summaries: Sequence[str]) -> bool:
         """Whether there is nothing to read or nothing to write."""
@@ -123,10 +99,6 @@ class Reader:
         self.num_empty += 1
         return True
 
-    def _id(self, row: Row, number: str) -> str:
-        name = self.config.columns.id
-        return id_of(row.values[name]) if name and name in row.values else number
-
     def _topic(self, row: Row) -> str | None:
         found = row.values.get(self.config.columns.topic or "")
         return None if found is None else str(found).strip() or None
@@ -139,3 +111,74 @@ def summary_columns(row: Row, columns: ColumnNames) -> list[str]:
     pattern = re.compile(re.escape(columns.summary) + r"[1-9]\d?")
     found = [name for name in row.values if pattern.fullmatch(name)]
     return sorted(found, key=lambda name: int(name.removeprefix(columns.summary)))
+
+
+# ---- without summaries ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NewDialogues:
+    """All rows of some files that can be summarised, in order."""
+
+    ids: list[str]
+    dialogues: list[str]
+    num_empty: int
+    warnings: list[str]
+
+    def chunks(self, size: int) -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(self.ids), size):
+            some = slice(start, start + size)
+            yield pa.record_batch([self.ids[some], self.dialogues[some]], schema=NEW_SCHEMA)
+
+    def report(self) -> Report:
+        return {"rows_empty": self.num_empty, "warnings": self.warnings}
+
+
+class NewReader(RowReader[IngestConfig]):
+    """Reads dialogues alone."""
+
+    texts = "dialogues"
+
+    def check_columns(self, row: Row) -> None:
+        """The id of DialogSum is the default, which files of other origin need not have."""
+        columns = self.config.columns
+        keys = {columns.dialogue: f"{COLUMNS_KEY}.dialogue"}
+        if columns.id not in (None, USUAL_ID):
+            keys[str(columns.id)] = f"{COLUMNS_KEY}.id"
+        require_columns(row, list(keys), keys=keys)
+
+    def dialogue(self, row: Row) -> str | None:
+        """A cleaned dialogue; None where there is none."""
+        text = row.values[self.config.columns.dialogue]
+        if not_text(text) is None and says_something(text):
+            return self.clean(text)
+        if self.config.on_empty == "error" or isinstance(text, int | float | list | dict):
+            found = not_text(text)
+            self.faults.add(
+                "rows without a dialogue",
+                f"{row.place} holds {found}" if found else row.place,
+                next_step="Give each a text, or set summarize.ingest.on_empty=drop to leave empty "
+                "ones out",
+            )
+        return None
+
+
+def read_new_dialogues(files: Sequence[Path], config: IngestConfig) -> NewDialogues:
+    """Read and check every row; all faults are raised together."""
+    reader = NewReader(config)
+    ids, dialogues, places = [], [], []
+    for number, row in enumerate(reader.rows(files)):
+        text = reader.dialogue(row)
+        if text is not None:
+            ids.append(reader.id(row, config.columns.id, str(number)))
+            dialogues.append(text)
+            places.append(row.place)
+    check_ids(zip(ids, places, strict=True), reader.faults, key=f"{COLUMNS_KEY}.id")
+    reader.faults.raise_any()
+    num_rows = reader.rows_read.total()
+    if not ids:
+        raise DataError(
+            f"{', '.join(map(str, files))}: none of the {num_rows} rows has a dialogue to "
+            f"summarise; see {COLUMNS_KEY}.dialogue"
+        )
+    return NewDialogues(ids, dialogues, num_rows - len(ids), reader.clean.warnings())

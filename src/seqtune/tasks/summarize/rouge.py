@@ -49,7 +49,7 @@ class Counted:
     pairs: Mapping[tuple[str, str], int]
     singles: Mapping[str, int]
     places: Mapping[str, int]
-    """Where each unit stands, as bits."""
+    """Positions of each unit, as a bit set."""
 
     @classmethod
     def of(cls, units: Sequence[str]) -> Counted:
@@ -85,7 +85,7 @@ def rouge(
 
 
 def counted(texts: Sequence[str], tokenizer: str) -> list[Counted]:
-    """Texts in units, counted once: for whoever compares each with several."""
+    """Tokenise and count texts once, for several comparisons each."""
     units = _tokenizers()[tokenizer]([unicodedata.normalize("NFC", text).lower() for text in texts])
     return [Counted.of(own) for own in units]
 

@@ -1,4 +1,4 @@
-"""A checkpoint's model, ready to write: the one way from a folder on disk to summaries."""
+"""One checkpoint as a summariser: from its folder to summaries."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from seqtune.contracts.checkpoint import NEXT_STEP, Which, open_checkpoint
+from seqtune.contracts.checkpoint import NEXT_STEP, Which
 from seqtune.contracts.errors import ArtifactError
-from seqtune.opened import Described, Trained, config_of, place, weights_of
+from seqtune.inference import (
+    CheckpointInfo,
+    LoadedCheckpoint,
+    read_checkpoint_config,
+    read_weights,
+    select_device,
+)
 
-from .assets import restored_model
-from .decoder import Batch, make_batches, pad_of
-from .decoding import Written, write_all
+from .decoder import Batch, GeneratedTexts, make_batches, pad_of, write_all
 from .encoding import encoder
 from .lora import quiet_quantisation
-from .model import Kind
+from .model import Kind, restored_model
 from .params import GenerationConfig, SummarizeConfig
 from .preprocess import restore
 
@@ -30,8 +32,8 @@ SECONDS_BETWEEN_WORDS = 30.0
 
 
 @dataclass(frozen=True)
-class Summarizer(Trained[SummarizeConfig]):
-    """Weights of a checkpoint in a model that no longer changes."""
+class Summarizer(LoadedCheckpoint[SummarizeConfig]):
+    """A checkpoint in memory."""
 
     tokenizer: Any
     kind: Kind
@@ -51,7 +53,9 @@ class Summarizer(Trained[SummarizeConfig]):
             device=self.device,
         )
 
-    def write(self, batches: Sequence[Batch], settings: GenerationConfig, *, seed: int) -> Written:
+    def write(
+        self, batches: Sequence[Batch], settings: GenerationConfig, *, seed: int
+    ) -> GeneratedTexts:
         """A summary of each input, in the form of the data."""
         with self.autocast(), quiet_quantisation():
             written = write_all(
@@ -60,22 +64,22 @@ class Summarizer(Trained[SummarizeConfig]):
         preprocess = self.config.preprocess
         return replace(written, texts=[restore(text, preprocess) for text in written.texts])
 
-    def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> Written:
-        """A summary of each dialogue, written as its own configuration says."""
+    def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> GeneratedTexts:
+        """A summary of each dialogue, with the generation settings of its own configuration."""
         config = self.config
         batches = self.batches(dialogues, size=batch_size)
         return self.write(batches, config.generation, seed=config.seed)
 
     def summarise_each(
         self, lists: Sequence[Sequence[str]], *, batch_size: int
-    ) -> Iterator[Written]:
-        """The same of several lists one after another; now and then it says how far it is."""
+    ) -> Iterator[GeneratedTexts]:
+        """Summaries of several lists, with progress in the log."""
         each = (self.summarise(dialogues, batch_size=batch_size) for dialogues in lists)
-        return telling(each, sum(map(len, lists)))
+        return log_progress(each, sum(map(len, lists)))
 
 
-def telling(each: Iterable[Written], total: int) -> Iterator[Written]:
-    """The same summaries; now and then it is said how many of all there are already."""
+def log_progress(each: Iterable[GeneratedTexts], total: int) -> Iterator[GeneratedTexts]:
+    """Pass summaries through, and log progress now and then."""
     done, told = 0, time.monotonic()
     started = told
     for written in each:
@@ -88,37 +92,24 @@ def telling(each: Iterable[Written], total: int) -> Iterator[Written]:
             told = now
 
 
-def describe(path: Path, which: Which = "best") -> Described[SummarizeConfig]:
-    """Read what a checkpoint says of itself; its model stays on the disk."""
-    checkpoint = open_checkpoint(path)
-    config = config_of(checkpoint, SummarizeConfig, task="summarize")
-    return Described(checkpoint, which, config)
+def describe(path: Path, which: Which = "best") -> CheckpointInfo[SummarizeConfig]:
+    """Read the manifest of a checkpoint; its model stays on disk."""
+    checkpoint, config = read_checkpoint_config(path, SummarizeConfig, task="summarize")
+    return CheckpointInfo(checkpoint, which, config)
 
 
 def load_summarizer(path: Path, which: Which = "best", *, device: str | None = None) -> Summarizer:
-    """Open a checkpoint. `device` is where to compute; without one, where it was trained."""
-    told = describe(path, which)
-    where = place(device, told.config.training.accelerator)
-    weights = weights_of(told.checkpoint, which)
+    """Open a checkpoint, on `device` or where it was trained."""
+    info = describe(path, which)
+    where = select_device(device, info.config.training.accelerator)
+    weights = read_weights(info.checkpoint, which)
     try:
         model, tokenizer, kind = restored_model(
-            told.checkpoint.assets, told.config, weights, device=str(where)
+            info.assets, info.config, weights, device=str(where)
         )
     except ArtifactError as error:
         raise ArtifactError(f"checkpoint {path}: {error}; {NEXT_STEP}") from error
-    return Summarizer(
-        checkpoint=told.checkpoint,
-        which=which,
-        config=told.config,
-        tokenizer=tokenizer,
-        device=where,
-        kind=kind,
-        model=_moved(model, where),
-    )
-
-
-def _moved(model: Any, where: torch.device) -> Any:
-    """A quantised model lies where it was loaded, and refuses to be moved as a whole."""
-    if not getattr(model, "is_quantized", False):
+    if not getattr(model, "is_quantized", False):  # which lies where it was loaded
         model = model.to(where)
-    return model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False)
+    return Summarizer(**vars(info), device=where, tokenizer=tokenizer, kind=kind, model=model)

@@ -1,59 +1,38 @@
-"""A summariser that answers rows: what MLflow serves."""
+"""A summariser that answers rows, as MLflow serves it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from seqtune.contracts.errors import DataError
-from seqtune.contracts.serving import Column, ColumnKind
+from seqtune.contracts.serving import Answers, Column, Rows, Served
 from seqtune.text.rows import Cleaner
 
-from .ensemble import LoadedEnsemble, Writer, open_model
+from .ensemble import SummarizerEnsemble, open_model
 
 DIALOGUE, SUMMARY = "dialogue", "summary"
 EXAMPLE = "#Person1#: Shall we have dinner tonight?\n#Person2#: Gladly. At seven?\n#Person1#: Fine."
 
 
-@dataclass(frozen=True)
-class ServedSummarizer:
-    """Rows with a dialogue in, a summary of each out."""
-
-    writer: Writer
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        return (Column(DIALOGUE, "text"),)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {}
-
-    @property
-    def answer(self) -> dict[str, ColumnKind]:
-        return {SUMMARY: "text"}
-
-    @property
-    def example(self) -> list[dict[str, Any]]:
-        return [{DIALOGUE: EXAMPLE}]
-
-    def answers(
-        self, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
-    ) -> list[list[dict[str, Any]]]:
-        del settings
-        config = self.writer.config
-        clean = Cleaner("dialogues", config.ingest.max_characters)
-        dialogues = [clean(_dialogue(row)) for row in rows]
-        written = self.writer.summarise(dialogues, batch_size=config.evaluation.batch_size)
-        return [[{SUMMARY: text}] for text in written.texts]
-
-
-def open_served(folder: Path) -> ServedSummarizer:
+def open_served(folder: Path) -> Served:
     """From the folder of a checkpoint or an ensemble, on the CPU or on the GPU there is."""
-    opened = open_model(folder)
-    return ServedSummarizer(opened.kept_open() if isinstance(opened, LoadedEnsemble) else opened)
+    return Served(
+        columns=(Column(DIALOGUE, "text"),),
+        settings={},
+        answer={SUMMARY: "text"},
+        example=[{DIALOGUE: EXAMPLE}],
+        answers=partial(_answers, open_model(folder).load()),
+    )
+
+
+def _answers(model: SummarizerEnsemble, rows: Rows, _settings: Mapping[str, Any]) -> Answers:
+    clean = Cleaner("dialogues", model.config.ingest.max_characters)
+    dialogues = [clean(_dialogue(row)) for row in rows]
+    written = model.summarise(dialogues, batch_size=model.config.evaluation.batch_size)
+    return [[{SUMMARY: text}] for text in written.texts]
 
 
 def _dialogue(row: Mapping[str, Any]) -> str:

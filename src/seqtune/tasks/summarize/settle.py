@@ -56,7 +56,7 @@ def _contradictions(config: SummarizeConfig, data: SummarizeData) -> list[str]:
 
 
 def _lengths(config: SummarizeConfig, kind: Kind, architecture: Any, tokenizer: Any) -> list[str]:
-    """Faults of length limits: more than the model has positions for, or less than a prompt."""
+    """RowErrors of length limits: more than the model has positions for, or less than a prompt."""
     wanted, target = config.preprocess.max_input_length, config.preprocess.max_target_length
     positions = getattr(architecture, "max_position_embeddings", None)
     faults = []

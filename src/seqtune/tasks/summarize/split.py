@@ -17,15 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from seqtune.contracts.errors import DataError
 from seqtune.contracts.resolve import require_made_with
 from seqtune.contracts.seeds import derive_seed
 from seqtune.contracts.task import Report
 from seqtune.text.ingested import ROLE, Ingested, open_ingested
-from seqtune.text.rows import groups_of, part_sizes, plain
+from seqtune.text.rows import groups_of, part_sizes, plain, require_parts
 from seqtune.text.split import Part, write_split
 
-from .augment import Made, augment, open_rewriters
+from .augment import AugmentedRows, augment, open_augmenters
 from .data import AUGMENTATION, AUGMENTED, COLUMNS, DIALOGUE, ID, OWN
 from .params import SplitConfig, SummarizeConfig
 from .reading import POOL, TEST, VALID
@@ -39,7 +38,7 @@ def split(interactions: Path, config: SummarizeConfig, *, out: Path) -> Report:
     """Hold out what summaries are judged by; make further dialogues for the rest if asked to."""
     source = open_ingested(interactions, task="summarize")
     require_made_with(config, source.manifest.made_with, what=str(interactions))
-    rewriters = open_rewriters(config)
+    rewriters = open_augmenters(config)
     parts, leaked = divide(source, config.split, seed=config.seed)
     fit = parts["train"]
     made = augment(fit[DIALOGUE].to_pylist(), rewriters, config)
@@ -106,28 +105,18 @@ def hold_out(
     groups: npt.NDArray[np.int64], shares: tuple[float, float], *, seed: int
 ) -> npt.NDArray[np.int64]:
     """0 for train, 1 for valid, 2 for test [N]; rows of a group stay together."""
-    valid, test = part_sizes(len(groups), shares)
-    if len(groups) - valid - test < 1:
-        raise DataError(
-            f"{len(groups)} dialogues are too few: {valid} for valid and {test} for test leave "
-            "none to train on; give more, or set summarize.split.test_share=0"
-        )
+    sizes = part_sizes(len(groups), shares, task="summarize", texts="dialogues")
     weights = np.bincount(groups)
     order = np.random.default_rng(seed).permutation(len(weights))
     order = order[np.argsort(weights[order] == 1, kind="stable")]  # single rows fill the rest
-    room = {2: test, 1: valid}
+    room = {2: sizes[2], 1: sizes[1]}
     parts = np.zeros(len(weights), np.int64)
     for group in order.tolist():
         parts[group] = next((p for p, left in room.items() if left >= weights[group]), 0)
         if parts[group]:
             room[int(parts[group])] -= int(weights[group])
     found = parts[groups]
-    if len(np.unique(found)) < 1 + (valid > 0) + (test > 0):
-        raise DataError(
-            f"too many of the {len(groups)} dialogues are equal but for spaces, case and marks, "
-            "and must share a part: nothing is left for another; set "
-            "summarize.ingest.on_duplicates=drop"
-        )
+    require_parts(found, sizes, task="summarize", texts="dialogues")
     return found
 
 
@@ -136,7 +125,7 @@ def _keys(table: pa.Table) -> set[str]:
 
 
 def _which(table: pa.Table, keys: set[str]) -> npt.NDArray[np.bool_]:
-    """The rows whose dialogue is one of these [N]."""
+    """Mask of rows whose dialogue is among `keys` [N]."""
     return np.asarray([plain(text) in keys for text in table[DIALOGUE].to_pylist()], bool)
 
 
@@ -145,7 +134,7 @@ def _made_by(kind: str, table: pa.Table) -> pa.Table:
     return table.drop_columns([ROLE]).append_column(AUGMENTED, kinds)
 
 
-def _copies(fit: pa.Table, made: Made) -> pa.Table:
+def _copies(fit: pa.Table, made: AugmentedRows) -> pa.Table:
     """Rows with a made-up dialogue; all else is that of the row they were made of."""
     table = _made_by(made.kind, fit.take(pa.array(made.rows, pa.int64())))
     ids = [f"{name}~{made.kind}" for name in table[ID].to_pylist()]
@@ -158,7 +147,7 @@ def _said(
     source: Ingested,
     config: SplitConfig,
     rows: Mapping[str, int],
-    made: list[Made],
+    made: list[AugmentedRows],
     *,
     leaked: Mapping[str, int],
 ) -> dict[str, Any]:

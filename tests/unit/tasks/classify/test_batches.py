@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from seqtune.tasks.classify.batches import Batch, build_data
-from seqtune.tasks.classify.datamodule import training_sample
+from seqtune.tasks.classify.batches import Batch
+from seqtune.tasks.classify.datamodule import build_data, training_sample
 
 from .examples import generated, make_model, make_split, tiny_config
 

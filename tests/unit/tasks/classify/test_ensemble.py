@@ -32,8 +32,8 @@ def test_a_checkpoint_is_an_ensemble_of_one(small_checkpoint, small_data):
     assert found.tolist() == probabilities_of(logits).tolist()
     assert (opened.kind, opened.labels, opened.is_decided) == ("model", LABELS, False)
     assert opened.thresholds.tolist() == [0.5] * 3
-    assert opened.identity["fingerprint"] == "f" * 16
-    assert open_model(small_checkpoint, "last").identity["weights"] == "last"
+    assert opened.identity()["fingerprint"] == "f" * 16
+    assert open_model(small_checkpoint, "last").identity()["weights"] == "last"
 
 
 def test_models_of_two_kinds_are_combined(tmp_path, small_checkpoint, small_data):

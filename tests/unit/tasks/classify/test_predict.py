@@ -13,7 +13,7 @@ import pytest
 from seqtune.contracts.errors import ArtifactError, DataError
 from seqtune.tasks.classify import ensemble
 from seqtune.tasks.classify import predict as predict_module
-from seqtune.tasks.classify.deciding import HELD_OUT
+from seqtune.tasks.classify.decisions import HELD_OUT
 from seqtune.tasks.classify.ensemble import open_model
 from seqtune.tasks.classify.evaluate import evaluate
 from seqtune.tasks.classify.params import PredictConfig

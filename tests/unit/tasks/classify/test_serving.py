@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from seqtune.contracts.errors import ConfigurationError, DataError
 from seqtune.contracts.serving import Column
 from seqtune.tasks.classify.scales import probabilities_of
 from seqtune.tasks.classify.scorer import load_classifier
-from seqtune.tasks.classify.serving import ServedClassifier, open_served
+from seqtune.tasks.classify.serving import open_served
 
 from .examples import LABELS
+from .said import write_ensemble
 
 TEXTS = ["bread and ball", "나쁜 말", ""]
 
@@ -34,10 +33,10 @@ def test_answers_are_the_probabilities_of_the_checkpoint(small_checkpoint: Path)
     assert json.loads(json.dumps(answers)) == answers
 
 
-def test_an_ensemble_decides_by_its_own_thresholds(small_checkpoint: Path) -> None:
-    found = np.array([0.0, 1.0, 0.1 + 0.2])
-    opened = replace(open_served(small_checkpoint).model, thresholds=found, is_decided=True)
-    served = ServedClassifier(opened)
+def test_an_ensemble_decides_by_its_own_thresholds(small_checkpoint: Path, tmp_path: Path) -> None:
+    found = [0.0, 1.0, 0.1 + 0.2]
+    decision = {"thresholds": dict(zip(LABELS, found, strict=True))}
+    served = open_served(write_ensemble(tmp_path / "e", {small_checkpoint: 1.0}, decision=decision))
     assert json.loads(served.settings["thresholds"]) == dict(zip(LABELS, found, strict=True))
     (all_lines,) = served.answers([{"text": "a"}], served.settings)
     assert {line["label"]: line["threshold"] for line in all_lines} == dict(
@@ -75,7 +74,7 @@ def test_what_are_no_thresholds_is_refused(small_checkpoint: Path, said: str) ->
 
 def test_texts_are_cleaned_as_they_were_for_training(small_checkpoint: Path) -> None:
     served = open_served(small_checkpoint)
-    limit = served.model.config.ingest.max_characters
+    limit = load_classifier(small_checkpoint).config.ingest.max_characters
     composed, long = "나쁜 말", "a" * limit  # to the tokeniser one unknown word
     raw = [f"  {unicodedata.normalize('NFD', composed)}\x00\ufeff ", f"{long} ball", long]
     dirty, cut, same = served.answers([{"text": text} for text in raw], served.settings)

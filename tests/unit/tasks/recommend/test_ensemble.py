@@ -14,13 +14,12 @@ from scipy.stats import rankdata
 from seqtune import Recommender
 from seqtune.contracts.errors import ArtifactError, ConfigurationError, TrainingError
 from seqtune.tasks.recommend.batches import eval_batches
-from seqtune.tasks.recommend.ensemble import member_scores, open_members
+from seqtune.tasks.recommend.ensemble import member_scores, open_members, open_model
 from seqtune.tasks.recommend.evaluate import evaluate
 from seqtune.tasks.recommend.loading import LoadedModel
 from seqtune.tasks.recommend.params import PredictConfig
 from seqtune.tasks.recommend.predict import predict
 from seqtune.tasks.recommend.scales import SCALES, on_scale
-from seqtune.tasks.recommend.scorer import open_model
 
 from .split_folders import (
     favouring,

@@ -43,7 +43,7 @@ def recommender(tmp_path):
 
 @pytest.mark.parametrize("padding", [0, 2])
 def test_recomputed_attention_gives_the_models_scores(recommender, padding):
-    model = recommender.loaded.model
+    model = recommender.loaded.first.model
     mask = model.mask_token
     inputs = torch.tensor([[0] * padding + [4, 1, 2, mask], [6, 5, 2, 1, 3, mask][2 - padding :]])
     expected = model.next_item_scores(inputs)
@@ -64,7 +64,7 @@ def test_recomputed_attention_gives_the_models_scores(recommender, padding):
 
 
 def test_other_attention_would_give_other_scores(recommender):
-    model = recommender.loaded.model
+    model = recommender.loaded.first.model
     inputs = torch.tensor([[4, 1, 2, model.mask_token]])
     expected = model.next_item_scores(inputs)
     handle = model.blocks[0].attention.register_forward_hook(lambda *args: args[2].flip(0))
@@ -98,7 +98,7 @@ def test_a_causal_model_answers_from_its_last_item(tmp_path):
 
 def test_attention_follows_the_key_that_fits(recommender):
     """A first layer whose keys are one item's, and whose query is anybody's, looks there."""
-    model = recommender.loaded.model
+    model = recommender.loaded.first.model
     layer = model.blocks[0].attention
     hidden = model.items.embedding_dim
     with torch.no_grad():
@@ -107,7 +107,7 @@ def test_attention_follows_the_key_that_fits(recommender):
         layer.inputs.weight[: 2 * hidden].zero_()
         layer.inputs.bias[:hidden].fill_(1.0)
         layer.inputs.weight[hidden : 2 * hidden].copy_(direction.expand(hidden, hidden) * 5.0)
-    weights = mask_attention(recommender.loaded, np.array([1, 2, 4, 1], np.int32))
+    weights = mask_attention(recommender.loaded.first, np.array([1, 2, 4, 1], np.int32))
 
     assert weights[0, :, 1].min() > 0.9
     assert weights[1, :, 1].min() < 0.9
@@ -118,7 +118,7 @@ def test_looking_leaves_the_model_as_it_was(recommender):
     recommender.explain(HISTORY)
 
     assert recommender.recommend([HISTORY]) == before
-    assert not any(b.attention._forward_pre_hooks for b in recommender.loaded.model.blocks)
+    assert not any(b.attention._forward_pre_hooks for b in recommender.loaded.first.model.blocks)
 
 
 # ---- leave one out ---------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def test_a_long_history_is_explained_as_far_as_the_model_sees(recommender):
 
 def test_one_item_leaves_the_model_with_nothing_but_the_mask(recommender):
     (reason,) = recommender.explain(["a"], k=1).reasons
-    loaded = recommender.loaded
+    loaded = recommender.loaded.first
     alone = loaded.scores(torch.tensor([[loaded.mask_token]]))[0]
 
     number = recommender.numbers[reason.item]
@@ -221,7 +221,7 @@ def test_unknown_items_are_reported_once_and_left_out(recommender, caplog):
 
 
 def test_nearest_items_by_cosine_of_what_goes_in(recommender):
-    table = recommender.loaded.model.items.weight[1:7]
+    table = recommender.loaded.first.model.items.weight[1:7]
     cosines = functional.cosine_similarity(table[2:3], table).tolist()
     expected = sorted((n for n in range(6) if n != 2), key=lambda n: -cosines[n])
 

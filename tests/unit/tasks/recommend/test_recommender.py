@@ -117,7 +117,7 @@ def test_the_newest_version_is_found(tmp_path):
     newer = build(tmp_path / "y")
     shutil.move(newer.parent, tmp_path / "x" / "2026-02-01")
     loaded = Recommender.load(str(tmp_path / "x")).loaded
-    assert loaded.checkpoint.path == tmp_path / "x" / "2026-02-01" / "checkpoint"
+    assert loaded.path == tmp_path / "x" / "2026-02-01" / "checkpoint"
 
 
 @pytest.mark.parametrize("wrong", [["a", "b"], [3], "ab"])

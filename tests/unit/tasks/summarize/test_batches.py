@@ -11,11 +11,12 @@ import pytest
 
 from seqtune.contracts.errors import InfeasibleError
 from seqtune.tasks.summarize import encoding
-from seqtune.tasks.summarize.batches import IGNORED, TrainBatches, WriteBatches, build_data
+from seqtune.tasks.summarize.batches import IGNORED, TrainBatches, WriteBatches
 from seqtune.tasks.summarize.data import SummarizeData
+from seqtune.tasks.summarize.datamodule import build_data
 from seqtune.tasks.summarize.encoding import encoder, pairs, require_fit, truncation
 from seqtune.tasks.summarize.memory import estimate_memory
-from seqtune.tasks.summarize.model import open_speech, plain_tokenizer
+from seqtune.tasks.summarize.model import open_tokenizer, plain_tokenizer
 from seqtune.tasks.summarize.prompts import prompt_of
 
 from .examples import config_of, make_model, rows, write_split
@@ -40,7 +41,7 @@ def test_labels_of_an_encoder_decoder_end_with_the_end(
     """KoBART's tokeniser adds nothing: without </s> a model never learns to stop."""
     config = config_of(models["kobart"])
     of = pairs(config, split, "train")
-    tokenizer = open_speech(config, split).tokenizer
+    tokenizer = open_tokenizer(config, split).tokenizer
     batch = TrainBatches(of, kind="seq2seq", pad=tokenizer.pad_token_id)[ALL]
     for row, labels in enumerate(batch.labels.tolist()):
         text = [label for label in labels if label != IGNORED]
@@ -56,14 +57,14 @@ def test_a_long_summary_is_cut_and_still_ends(
     config = config_of(models["kobart"], preprocess={"max_target_length": 5})
     targets = pairs(config, split, "train").targets
     assert set(targets.lengths.tolist()) == {5}
-    assert set(targets.ids[4::5].tolist()) == {open_speech(config, split).tokenizer.eos_token_id}
+    assert set(targets.ids[4::5].tolist()) == {open_tokenizer(config, split).tokenizer.eos_token_id}
 
 
 def test_the_loss_of_a_causal_model_is_on_the_answer_alone(
     models: dict[str, Path], split: SummarizeData
 ) -> None:
     config = config_of(models["llama"])
-    tokenizer = open_speech(config, split).tokenizer
+    tokenizer = open_tokenizer(config, split).tokenizer
     of = pairs(config, split, "train")
     batch = TrainBatches(of, kind="causal", pad=tokenizer.pad_token_id)[ALL]
     for row in range(6):
@@ -79,7 +80,7 @@ def test_the_loss_of_a_causal_model_is_on_the_answer_alone(
 
 def test_a_cut_prompt_keeps_its_template(models: dict[str, Path], split: SummarizeData) -> None:
     config = config_of(models["llama"])
-    tokenizer = open_speech(config, split).tokenizer
+    tokenizer = open_tokenizer(config, split).tokenizer
     prompt = prompt_of(tokenizer, config.model.instruction)
     short = config_of(models["llama"], preprocess={"max_input_length": prompt.length + 4})
     inputs = pairs(short, split, "train").inputs
@@ -107,7 +108,7 @@ def test_new_dialogues_are_read_like_those_of_the_split(
 ) -> None:
     config = config_of(models[name], preprocess={"max_input_length": limit})
     inputs = pairs(config, split, "valid").inputs
-    tokenizer = open_speech(config, split).tokenizer
+    tokenizer = open_tokenizer(config, split).tokenizer
     kind = "causal" if name == "llama" else "seq2seq"
     found = encoder(config, tokenizer, kind).fitting(split.dialogues("valid"))
     cuts = np.split(np.asarray(inputs.ids), inputs.offsets[1:-1])
@@ -117,7 +118,7 @@ def test_new_dialogues_are_read_like_those_of_the_split(
 
 def test_no_dialogue_is_left_without_a_token(models: dict[str, Path], split: SummarizeData) -> None:
     config = config_of(models["kobart"])
-    tokenizer = open_speech(config, split).tokenizer
+    tokenizer = open_tokenizer(config, split).tokenizer
     assert encoder(config, tokenizer, "seq2seq").fitting([" "]) == [[tokenizer.eos_token_id]]
 
 
@@ -224,12 +225,12 @@ def test_training_takes_the_rows_it_is_told_to(
     assert sum(len(batch.ids) for batch in loaders.train_dataloader()) == count
     assert truncation(config, enlarged)["train"]["texts"] == count
     takes_place = augmentation in ("backtranslation", "both")
-    assert ("#Place#" in open_speech(config, enlarged).pieces) == takes_place
+    assert ("#Place#" in open_tokenizer(config, enlarged).pieces) == takes_place
     # what is looked at is the same whatever is trained on: the user's own
     seen = [row for batch in loaders.val_dataloader()[2] for row in batch.rows.tolist()]
     assert sorted(seen) == list(range(6))
     inputs = pairs(config, enlarged, "train").inputs
-    own = encoder(config, open_speech(config, enlarged).tokenizer, "seq2seq").fitting(
+    own = encoder(config, open_tokenizer(config, enlarged).tokenizer, "seq2seq").fitting(
         enlarged.dialogues("train", augmentation="none")
     )
     assert [inputs.ids[a:b].tolist() for a, b in pairwise(inputs.offsets[:7])] == own

@@ -7,9 +7,9 @@ import pytest
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.tasks.summarize import ensemble as ensemble_module
-from seqtune.tasks.summarize.ensemble import load_ensemble, open_model
+from seqtune.tasks.summarize.ensemble import open_model
 from seqtune.tasks.summarize.evaluate import evaluate
-from seqtune.tasks.summarize.risk import agreement, choose
+from seqtune.tasks.summarize.mbr import agreement, choose
 
 from .checkpoint_folders import trained, write_checkpoint, write_ensemble
 from .examples import config_of
@@ -35,12 +35,12 @@ def test_of_each_dialogue_the_summary_that_members_agree_on(tmp_path, three, foo
 
 def test_one_member_is_in_memory_at_a_time(tmp_path, three, food, monkeypatch):
     parts = dict.fromkeys(three.values(), 1 / 3)
-    ensemble = load_ensemble(write_ensemble(tmp_path / "e", parts))
+    ensemble = open_model(write_ensemble(tmp_path / "e", parts))
     alive, real = [], ensemble_module.load_summarizer
 
-    def load(path, **options):
+    def load(path, which, **options):
         assert [model for model in alive if model() is not None] == []
-        opened = real(path, **options)
+        opened = real(path, which, **options)
         alive.append(weakref.ref(opened.model))
         return opened
 
@@ -49,18 +49,18 @@ def test_one_member_is_in_memory_at_a_time(tmp_path, three, food, monkeypatch):
     found = list(ensemble.summarise_each(parts, batch_size=4))
     assert len(alive) == 3  # each once, whatever the number of lists
     monkeypatch.undo()
-    kept = ensemble.kept_open()
+    kept = ensemble.load()
     again = list(kept.summarise_each(parts, batch_size=4))
     assert [one.texts for one in found] == [one.texts for one in again]
     assert kept.summarise(parts[1], batch_size=4).texts == found[1].texts
-    assert set(kept.kept) == set(ensemble.members)
+    assert set(kept.loaded) == set(ensemble.members)
 
 
 def test_one_member_alone_is_itself(tmp_path, three, food):
     parts = {three["m1"]: 0.0, three["m2"]: 1.0}
     ensemble = write_ensemble(tmp_path / "e", parts)
     assert written(ensemble, food).texts == written(three["m2"], food).texts
-    assert list(load_ensemble(ensemble).members) == ["m2"]
+    assert list(open_model(ensemble).members) == ["m2"]
 
 
 def test_it_is_evaluated_like_a_checkpoint(tmp_path, three, food):
@@ -68,7 +68,7 @@ def test_it_is_evaluated_like_a_checkpoint(tmp_path, three, food):
     ensemble = write_ensemble(tmp_path / "e", parts)
     report = evaluate(ensemble, food, parts=("valid",))
     assert report["ensemble"] == str(ensemble)
-    assert report["fingerprint"] == load_ensemble(ensemble).ensemble.manifest.fingerprint
+    assert report["fingerprint"] == open_model(ensemble).ensemble.manifest.fingerprint
     assert [member["weight"] for member in report["members"]] == [0.3, 0.7]
     assert set(report["configs"]) == {"m1", "m2"}
     assert "ensemble" in report["headline"][0]

@@ -8,8 +8,8 @@ import pytest
 from seqtune.contracts.errors import ArtifactError
 from seqtune.contracts.metrics import exhibit
 from seqtune.pipelines.ensemble.metrics import value
+from seqtune.tasks.summarize.baselines import baseline_summaries, lead_3
 from seqtune.tasks.summarize.evaluate import evaluate
-from seqtune.tasks.summarize.floors import floor_summaries, lead_3
 from seqtune.tasks.summarize.rouge import named, rouge
 
 from .checkpoint_folders import trained, write_checkpoint
@@ -139,7 +139,7 @@ def test_korean_is_scored_on_morphemes(tmp_path):
     report = evaluate(checkpoint, data)
     assert "Korean morphemes (Kiwi)" in report["protocol"]
     found = report["parts"]["valid"]["rouge"]
-    for name, texts in floor_summaries(data.dialogues("valid")).items():
+    for name, texts in baseline_summaries(data.dialogues("valid")).items():
         own = named(rouge(texts, data.references("valid"), tokenizer="morphemes", combine="max"))
         assert {metric: values[name] for metric, values in found.items()} == own
         words = named(rouge(texts, data.references("valid"), tokenizer="words", combine="max"))

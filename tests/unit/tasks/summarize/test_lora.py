@@ -15,11 +15,16 @@ from seqtune.contracts.config import EnsembleConfig
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.resolve import Resolved
 from seqtune.tasks.summarize import TASK
-from seqtune.tasks.summarize.assets import restored_model, write_model_assets
-from seqtune.tasks.summarize.batches import build_data
 from seqtune.tasks.summarize.data import SummarizeData
-from seqtune.tasks.summarize.decoding import greedy, write
-from seqtune.tasks.summarize.model import build_model, open_speech, weights_of
+from seqtune.tasks.summarize.datamodule import build_data
+from seqtune.tasks.summarize.decoder import greedy, write
+from seqtune.tasks.summarize.model import (
+    build_model,
+    open_tokenizer,
+    restored_model,
+    weights_of,
+    write_model_assets,
+)
 from seqtune.tasks.summarize.module import SummarizeModule, build_module
 from seqtune.tasks.summarize.params import PredictConfig
 from seqtune.tasks.summarize.rouge import rouge
@@ -91,7 +96,7 @@ def test_a_step_a_text_and_the_way_back(
     write_model_assets(tmp_path, config, split)
     weights = {n.removeprefix("model."): t.clone() for n, t in saved.items()}
     found, tokenizer, kind = restored_model(tmp_path, config, weights, device="cpu")
-    own = [*open_speech(config, split).tokens, *tokenizer.encode("I want milk")]
+    own = [*open_tokenizer(config, split).tokens, *tokenizer.encode("I want milk")]
     assert logits(found, own, kind).equal(logits(module.model, own, kind))
 
 
@@ -102,7 +107,7 @@ def test_trained_tokens_count_wherever_their_weights_do(
     """In the encoder, the decoder and the output: tied or not, all of them see the new rows."""
     config = config_of(models[name], model={"lora": LORA})
     model = build_model(config, split)
-    speech = open_speech(config, split)
+    speech = open_tokenizer(config, split)
     kind = "seq2seq" if name == "kobart" else "causal"
     plain = logits(model, [5, 6], kind)
     other = logits(model, [5, speech.tokens[0]], kind)

@@ -13,10 +13,17 @@ from transformers import AutoConfig
 
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
 from seqtune.contracts.resolve import Resolved
-from seqtune.tasks.summarize.assets import restored_model, write_model_assets
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.decoder import Decoder, make_batches, pad_of
-from seqtune.tasks.summarize.model import build_model, fill, open_speech, source, weights_of
+from seqtune.tasks.summarize.model import (
+    build_model,
+    fill,
+    open_tokenizer,
+    restored_model,
+    source,
+    weights_of,
+    write_model_assets,
+)
 from seqtune.tasks.summarize.params import GenerationConfig, SummarizeConfig
 from seqtune.tasks.summarize.settle import settle
 from seqtune.text.pretrained import identity, load_model, load_tokenizer
@@ -51,7 +58,7 @@ def settled(config: SummarizeConfig, split: SummarizeData) -> Resolved[Summarize
 
 def test_new_tokens_begin_as_the_mean_of_their_pieces(kobart: Path, split: SummarizeData) -> None:
     config = config_of(kobart)
-    speech = open_speech(config, split)
+    speech = open_tokenizer(config, split)
     plain = load_model("AutoModelForSeq2SeqLM", kobart).get_input_embeddings().weight
     table = build_model(config, split).get_input_embeddings().weight
     assert len(table) == len(speech.tokenizer) > speech.tokenizer.vocab_size
@@ -118,7 +125,7 @@ def test_assets_and_weights_are_enough(
     more = {"decoder_input_ids": ids} if kind == "seq2seq" else {}
     with torch.no_grad():
         assert found.eval()(ids, **more).logits.equal(model(ids, **more).logits)
-    assert tokenizer.get_vocab() == open_speech(config, split).tokenizer.get_vocab()
+    assert tokenizer.get_vocab() == open_tokenizer(config, split).tokenizer.get_vocab()
 
 
 def test_tied_weights_are_saved_once(kobart: Path, split: SummarizeData) -> None:
@@ -197,7 +204,7 @@ def test_base_is_named_where_there_are_adapters(
     base: dict[str, Any] = json.loads((tmp_path / "base.json").read_text())
     assert base["name"] == str(llama)
     assert base["revision"] == identity(llama)
-    assert base["tokens"] == open_speech(config, split).tokens
+    assert base["tokens"] == open_tokenizer(config, split).tokens
 
 
 @pytest.mark.parametrize("asked", ["none", "both", "paraphrase"])

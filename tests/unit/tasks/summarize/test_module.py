@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from seqtune.contracts.errors import ArtifactError
 from seqtune.tasks.summarize import TASK
-from seqtune.tasks.summarize.batches import IGNORED, build_data
+from seqtune.tasks.summarize.batches import IGNORED
 from seqtune.tasks.summarize.data import SummarizeData
-from seqtune.tasks.summarize.decoding import greedy, write
+from seqtune.tasks.summarize.datamodule import build_data
+from seqtune.tasks.summarize.decoder import greedy, write
 from seqtune.tasks.summarize.module import SummarizeModule, build_module
 from seqtune.tasks.summarize.params import SummarizeConfig
 from seqtune.training import fit

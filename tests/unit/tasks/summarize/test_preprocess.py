@@ -15,7 +15,6 @@ from seqtune.tasks.summarize.preprocess import (
     clean,
     clean_summary,
     find_marks,
-    marks_of,
     restore,
 )
 from seqtune.text.pretrained import load_tokenizer
@@ -112,9 +111,9 @@ def test_marks_are_those_of_the_fit_part(tmp_path: Path) -> None:
     valid = [("#Person9#: my #Address#", ["#Person9# moves."])]
     train = [*rows(3), ("#Person1#: call #PhoneNumber#", ["A call."])]
     data = write_split(tmp_path / "split", train, valid)
-    assert marks_of(data, how()) == ["#Person1#", "#Person2#", "#PhoneNumber#"]
-    assert marks_of(data, how(persons="simplify")) == ["#PhoneNumber#", "P1", "P2"]
-    assert marks_of(data, how(special_tokens=False)) == []
+    assert data.marks(how()) == ["#Person1#", "#Person2#", "#PhoneNumber#"]
+    assert data.marks(how(persons="simplify")) == ["#PhoneNumber#", "P1", "P2"]
+    assert data.marks(how(special_tokens=False)) == []
 
 
 def test_hashtags_without_end_do_not_become_tokens() -> None:

@@ -10,10 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from seqtune.contracts.config import Section
-from seqtune.contracts.errors import ArtifactError
+from seqtune.contracts import checkpoint
 
 from .ids import IdType
 from .times import TimeKind
@@ -24,10 +21,8 @@ INTERACTIONS = "interactions.parquet"
 USERS = "users.parquet"
 ITEMS = "items.parquet"
 
-_NEXT_STEP = "run `kedro run --pipeline ingest` again"
 
-
-class InteractionsManifest(Section):
+class InteractionsManifest(checkpoint.Manifest):
     """What `manifest.json` says."""
 
     format_version: int = FORMAT_VERSION
@@ -47,23 +42,15 @@ class InteractionsManifest(Section):
 
 
 def read_manifest(folder: Path) -> InteractionsManifest:
-    path = folder / MANIFEST
-    try:
-        manifest = InteractionsManifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise ArtifactError(
-            f"{folder} holds no complete interactions: no {MANIFEST} in it; {_NEXT_STEP}"
-        ) from error
-    except ValidationError as error:
-        raise ArtifactError(
-            f"{path} is damaged: {error.errors()[0]['msg']}; {_NEXT_STEP}"
-        ) from error
-    if manifest.format_version != FORMAT_VERSION:
-        raise ArtifactError(
-            f"{folder} has interactions format {manifest.format_version}, this version of seqtune "
-            f"reads {FORMAT_VERSION}; {_NEXT_STEP}"
-        )
-    return manifest
+    """Of a folder that `ingest` wrote."""
+    return checkpoint.read_manifest(
+        folder,
+        MANIFEST,
+        InteractionsManifest,
+        what="folder of interactions",
+        version=FORMAT_VERSION,
+        hint="run `kedro run --pipeline ingest` again",
+    )
 
 
 def side_file(name: str) -> str:

@@ -1,9 +1,10 @@
-"""What is the same of every opened checkpoint, whatever its model computes."""
+"""One checkpoint: its configuration and weights, and the device that it computes on."""
 
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -13,24 +14,30 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from seqtune.contracts.checkpoint import NEXT_STEP, Checkpoint, CheckpointManifest, Which
+from seqtune.contracts.checkpoint import (
+    NEXT_STEP,
+    Checkpoint,
+    CheckpointManifest,
+    Which,
+    open_checkpoint,
+)
 from seqtune.contracts.config import RunConfig
 from seqtune.contracts.errors import ArtifactError, ConfigurationError
-from seqtune.contracts.task import Report
+from seqtune.contracts.reports import Report
 
 logger = logging.getLogger(__name__)
 Config = TypeVar("Config", bound=RunConfig)
 
 PREFIX = "model."
-"""Of the names of weights: the attribute of the module that was trained."""
-NOT_TOLD = ("ingest", "training", "evaluation")
-"""Sections of a configuration that a report leaves out."""
+"""In front of names of weights: the attribute of the module that was trained."""
+LEFT_OUT = ("ingest", "training", "evaluation")
+"""Sections of the configuration that reports leave out."""
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
-class Described(Generic[Config]):
-    """Weights of a checkpoint, and all that is known of them while they lie on the disk."""
+class CheckpointInfo(Generic[Config]):
+    """A checkpoint's manifest and configuration; its weights stay on disk."""
 
     checkpoint: Checkpoint
     which: Which
@@ -39,6 +46,10 @@ class Described(Generic[Config]):
     @property
     def path(self) -> Path:
         return self.checkpoint.path
+
+    @property
+    def assets(self) -> Path:
+        return self.checkpoint.assets
 
     @property
     def manifest(self) -> CheckpointManifest:
@@ -59,54 +70,57 @@ class Described(Generic[Config]):
         }
 
     def configuration(self) -> Report:
-        """How they came to be, for reports."""
+        """How they were trained, for reports."""
         values = self.config.model_dump(mode="json")
         sections = {
             name: value
             for name, value in values.items()
-            if isinstance(value, dict) and name not in NOT_TOLD
+            if isinstance(value, dict) and name not in LEFT_OUT
         }
         precision = self.config.training.precision
         return {"config": {"seed": self.config.seed, "precision": precision, **sections}}
 
     def require_assets(self, assets_hash: str, *, what: str) -> None:
-        """Refuse to be used with other data than it was trained on."""
+        """Refuse data whose vocabulary or labels differ from those of training."""
         self.checkpoint.require_assets(assets_hash, what=what)
 
 
 @dataclass(frozen=True)
-class Trained(Described[Config]):
-    """The same ready to compute; a task adds its model."""
+class LoadedCheckpoint(CheckpointInfo[Config]):
+    """A checkpoint in memory; a task adds its model."""
 
     device: torch.device
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The precision that training validated in."""
+        """The precision that training validated in; no CPU computes in fp16."""
         dtype = HALF.get(self.config.training.precision)
         if dtype is None or (dtype is torch.float16 and self.device.type == "cpu"):
             return nullcontext()
         return torch.autocast(self.device.type, dtype=dtype)
 
 
-def config_of(checkpoint: Checkpoint, config_class: type[Config], *, task: str) -> Config:
-    """What it was trained with; refuses another task's, and what is of another version."""
+def read_checkpoint_config(
+    path: Path, config_class: type[Config], *, task: str
+) -> tuple[Checkpoint, Config]:
+    """Open a checkpoint of this task; refuses another task's, and one of another version."""
+    checkpoint = open_checkpoint(path)
     if (own := checkpoint.manifest.task) != task:
         raise ArtifactError(
-            f"checkpoint {checkpoint.path} belongs to the task {own}, not to {task}; {NEXT_STEP}"
+            f"checkpoint {path} belongs to the task {own}, not to {task}; {NEXT_STEP}"
         )
     try:
-        return config_class.model_validate(checkpoint.manifest.config)
+        return checkpoint, config_class.model_validate(checkpoint.manifest.config)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "config"
         raise ArtifactError(
-            f"checkpoint {checkpoint.path} holds a configuration that this version of seqtune does "
+            f"checkpoint {path} holds a configuration that this version of seqtune does "
             f"not understand: {key}: {first['msg']}; {NEXT_STEP}"
         ) from error
 
 
-def weights_of(checkpoint: Checkpoint, which: Which) -> dict[str, torch.Tensor]:
-    """By the names that the model itself gives them."""
+def read_weights(checkpoint: Checkpoint, which: Which) -> dict[str, torch.Tensor]:
+    """Tensors by the names that the model gives them."""
     path = checkpoint.weights_path(which)
     try:
         return {name.removeprefix(PREFIX): tensor for name, tensor in load_file(path).items()}
@@ -114,9 +128,21 @@ def weights_of(checkpoint: Checkpoint, which: Which) -> dict[str, torch.Tensor]:
         raise ArtifactError(f"{path} cannot be read as weights ({error}); {NEXT_STEP}") from error
 
 
-def place(device: str | None, accelerator: str) -> torch.device:
-    """Where to compute: the device that is named, or where the configuration wants to."""
-    name = device or _device(accelerator)
+@contextmanager
+def weights_must_fit(checkpoint: Checkpoint, which: Which) -> Iterator[None]:
+    """Report a missing tensor, or one of another shape, as a damaged checkpoint."""
+    try:
+        yield
+    except (KeyError, RuntimeError) as error:
+        raise ArtifactError(
+            f"the weights in {checkpoint.weights_path(which)} do not fit the configuration beside "
+            f"them ({' '.join(str(error).split())}); {NEXT_STEP}"
+        ) from error
+
+
+def select_device(device: str | None, accelerator: str) -> torch.device:
+    """The device that is named; without one, that of the configuration, if this machine has it."""
+    name = device or _available(accelerator)
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # no such name, or no such hardware
@@ -126,8 +152,7 @@ def place(device: str | None, accelerator: str) -> torch.device:
         ) from error
 
 
-def _device(accelerator: str) -> str:
-    """Where the configuration wants to compute, as far as this machine can."""
+def _available(accelerator: str) -> str:
     if accelerator in ("auto", "cuda") and torch.cuda.is_available():
         return "cuda"
     if accelerator in ("auto", "mps") and torch.backends.mps.is_available():

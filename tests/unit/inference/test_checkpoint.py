@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from seqtune.contracts.errors import ConfigurationError
-from seqtune.opened import Trained, place
+from seqtune.inference import LoadedCheckpoint, select_device
 
 
 def test_the_device_that_is_named_comes_first() -> None:
-    assert place("meta", "cpu").type == "meta"
-    assert place(None, "cpu").type == "cpu"
+    assert select_device("meta", "cpu").type == "meta"
+    assert select_device(None, "cpu").type == "cpu"
     with pytest.raises(ConfigurationError, match="device='nowhere' cannot be used on this machine"):
-        place("nowhere", "cpu")
+        select_device("nowhere", "cpu")
 
 
 def test_what_was_trained_on_another_machine_computes_here(
@@ -26,9 +26,9 @@ def test_what_was_trained_on_another_machine_computes_here(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with caplog.at_level(logging.WARNING):
-        assert place(None, "auto").type == "cpu"
+        assert select_device(None, "auto").type == "cpu"
         assert not caplog.records
-        assert place(None, "cuda").type == "cpu"
+        assert select_device(None, "cuda").type == "cpu"
     assert "trained with accelerator=cuda; this machine has none, using cpu" in caplog.text
 
 
@@ -40,6 +40,6 @@ def test_it_computes_in_the_precision_of_training(precision: str, dtype: torch.d
     """No CPU computes in fp16."""
     config: Any = SimpleNamespace(training=SimpleNamespace(precision=precision))
     checkpoint: Any = None
-    trained = Trained(checkpoint, "best", config, torch.device("cpu"))
+    trained = LoadedCheckpoint(checkpoint, "best", config, torch.device("cpu"))
     with trained.autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype

@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.tasks.summarize.decoder import Decoder, encode, make_batches, pad_of
-from seqtune.tasks.summarize.decoding import greedy, write, write_all
+from seqtune.tasks.summarize.decoder import (
+    Decoder,
+    encode,
+    greedy,
+    make_batches,
+    pad_of,
+    write,
+    write_all,
+)
 from seqtune.tasks.summarize.model import plain_tokenizer
 from seqtune.tasks.summarize.params import GenerationConfig
 from seqtune.tasks.summarize.scorer import load_summarizer
@@ -65,18 +71,6 @@ def test_cached_encoder_outputs_change_nothing(bart, way):
         found = write_all(*bart, cached, WAYS[way], kind="seq2seq", seed=3)
         assert found.texts == plain.texts
         assert np.array_equal(found.is_cut, plain.is_cut)
-
-
-def test_a_cache_in_the_form_of_transformers_is_taken(bart):
-    batch = inputs(bart, "seq2seq", size=5)[0]
-    told = bart[0].get_encoder()(batch.ids, attention_mask=batch.mask)
-    settings = WAYS["drawn"]
-    plain = write(*bart, batch.ids, batch.mask, settings, kind="seq2seq", seed=1)
-    found = write(
-        *bart, batch.ids, batch.mask, settings, kind="seq2seq", seed=1, encoder_outputs=told
-    )
-    assert found == plain
-    assert len(set(plain)) == 5
 
 
 @pytest.mark.parametrize("kind", ["seq2seq", "causal"])
@@ -172,20 +166,6 @@ def test_what_the_prompt_says_may_be_said_again(llama):
     assert len(set(tokens(20, no_repeat_ngram_size=1))) == 20
     free = len(set(tokens(20, no_repeat_ngram_size=0)))
     assert free < len(set(tokens(20, no_repeat_ngram_size=0, repetition_penalty=5.0)))
-
-
-def test_several_of_each(bart):
-    batch = inputs(bart, "seq2seq", size=5)[0]
-    settings = WAYS["drawn"]
-    found = write(*bart, batch.ids, batch.mask, settings, kind="seq2seq", num=3)
-    assert len(found) == 15
-    assert len(set(found)) > 5
-    beams = GenerationConfig(beams=3, max_new_tokens=8, min_new_tokens=4)
-    of_beams = write(*bart, batch.ids, batch.mask, beams, kind="seq2seq", num=3)
-    best = write(*bart, batch.ids, batch.mask, beams, kind="seq2seq")
-    assert of_beams[::3] == best
-    with pytest.raises(ConfigurationError, match=r"4 summaries .* were asked of 3 beams without"):
-        write(*bart, batch.ids, batch.mask, beams, kind="seq2seq", num=4)
 
 
 def test_no_rows_at_all(bart):

@@ -48,7 +48,7 @@ def expected(agreements: Floats, shares: Floats) -> Floats:
 
 
 def choose(agreements: Floats, shares: Floats) -> Int64:
-    """Whose summary is taken in each row [R]."""
+    """The member whose summary is chosen, by row [R]."""
     shares = np.asarray(shares, np.float64)
     found = np.round(expected(agreements, shares), DECIMALS)
     order = np.argsort(-shares, kind="stable")

@@ -32,7 +32,7 @@ from seqtune.contracts.seeds import derive_seed
 from seqtune.text.split import Part
 
 from .data import ClassifyData
-from .thresholds import HALF, Anything, Floats, best_thresholds
+from .thresholds import HALF, AnyArray, Floats, best_thresholds
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ PARTS: tuple[Part, ...] = ("valid", "test")
 
 
 @dataclass(frozen=True)
-class Floor:
-    """What a floor says of the parts that are held out."""
+class Baseline:
+    """A baseline's probabilities of the held-out parts."""
 
     probabilities: dict[Part, Floats]  # [N, L]
     thresholds: Floats  # [L], found on the fit part
@@ -58,7 +58,7 @@ class Floor:
     """Its columns in reports: at 0.5, and at its thresholds."""
 
 
-def open_floors(data: ClassifyData, *, tfidf: bool) -> list[Floor]:
+def open_baselines(data: ClassifyData, *, tfidf: bool) -> list[Baseline]:
     """The floors of a split, the highest first; `tfidf` is computed once for each split."""
     floors = [_prior(data)]
     if tfidf:
@@ -67,15 +67,15 @@ def open_floors(data: ClassifyData, *, tfidf: bool) -> list[Floor]:
     return floors
 
 
-def _prior(data: ClassifyData) -> Floor:
+def _prior(data: ClassifyData) -> Baseline:
     shares = data.positives / max(1, data.num_fit_rows)
     constant = {part: np.tile(shares, (data.num_rows(part), 1)) for part in PARTS}
     thresholds = np.where(shares > 0, shares / 2, HALF)
-    return Floor(constant, thresholds, names=(PRIOR, PRIOR))
+    return Baseline(constant, thresholds, names=(PRIOR, PRIOR))
 
 
-def _read_tfidf(folder: Path) -> Floor:
-    return Floor(
+def _read_tfidf(folder: Path) -> Baseline:
+    return Baseline(
         {part: np.load(folder / f"{part}.npy") for part in PARTS},
         np.load(folder / "thresholds.npy"),
         names=(TFIDF, TFIDF_TUNED),
@@ -83,7 +83,7 @@ def _read_tfidf(folder: Path) -> Floor:
 
 
 def _write_tfidf(data: ClassifyData, folder: Path) -> None:
-    """Learn from the fit part, and say what it says of the others."""
+    """Fit on the fit part and predict the held-out parts."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     start = time.perf_counter()
@@ -99,8 +99,8 @@ def _write_tfidf(data: ClassifyData, folder: Path) -> None:
     logger.info("the TF-IDF floor took %.1f s", time.perf_counter() - start)
 
 
-def _fit_part(data: ClassifyData) -> tuple[list[str], Anything]:
-    """Texts and targets [N, L] of rows that nobody made up; a fixed sample of very many."""
+def _fit_part(data: ClassifyData) -> tuple[list[str], AnyArray]:
+    """Texts and targets [N, L] of original rows; a fixed sample where there are very many."""
     real = np.flatnonzero(~data.is_augmented)
     random = np.random.default_rng(derive_seed(0, "floor"))
     rows = np.sort(random.permutation(real)[: SETTINGS["max_rows"]])
@@ -112,7 +112,7 @@ def _cut(texts: Sequence[str]) -> list[str]:
     return [text[: SETTINGS["max_characters"]] for text in texts]
 
 
-def _out_of_fold(features: Any, targets: Anything) -> Floats:
+def _out_of_fold(features: Any, targets: AnyArray) -> Floats:
     """Probabilities [N, L] by regressions that did not see the row."""
     num_rows = len(targets)
     order = np.random.default_rng(derive_seed(0, "floor", "folds")).permutation(num_rows)
@@ -123,7 +123,7 @@ def _out_of_fold(features: Any, targets: Anything) -> Floats:
     return found
 
 
-def _learn(features: Any, targets: Anything, others: Any) -> Floats:
+def _learn(features: Any, targets: AnyArray, others: Any) -> Floats:
     """Probabilities [N, L] of other rows, label by label."""
     found = np.zeros((others.shape[0], targets.shape[1]))
     if others.shape[0]:
@@ -132,7 +132,7 @@ def _learn(features: Any, targets: Anything, others: Any) -> Floats:
     return found
 
 
-def _learn_label(features: Any, targets: Anything, others: Any) -> Floats:  # [N]
+def _learn_label(features: Any, targets: AnyArray, others: Any) -> Floats:  # [N]
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from seqtune.tasks.classify import TASK
-from seqtune.tasks.classify import floors as floors_module
-from seqtune.tasks.classify.floors import open_floors
+from seqtune.tasks.classify import baselines as floors_module
+from seqtune.tasks.classify.baselines import open_baselines
 from seqtune.tasks.classify.metrics import decided_metrics, lrap
 from seqtune.tasks.classify.params import ClassifyConfig
 from seqtune.tasks.classify.thresholds import best_thresholds
@@ -22,7 +22,7 @@ def macro_f1(floor, data, part="valid", thresholds=None):
 
 
 def test_words_are_learnt_and_beat_the_prior(small_data):
-    tfidf, prior = open_floors(small_data, tfidf=True)
+    tfidf, prior = open_baselines(small_data, tfidf=True)
     assert (tfidf.names, prior.names) == (("tfidf", "tfidf_tuned"), ("prior", "prior"))
     for part in ("valid", "test"):
         assert tfidf.probabilities[part].shape == (24, 3)
@@ -31,7 +31,7 @@ def test_words_are_learnt_and_beat_the_prior(small_data):
 
 def test_thresholds_found_on_the_fit_part_are_better_than_a_half(tmp_path):
     data = make_split(tmp_path / "s", train=generated(300), valid=generated(300, seed=1))
-    (tfidf, _) = open_floors(data, tfidf=True)
+    (tfidf, _) = open_baselines(data, tfidf=True)
     assert (tfidf.thresholds != 0.5).all()
     assert macro_f1(tfidf, data) > macro_f1(tfidf, data, thresholds=0.5)
 
@@ -39,7 +39,7 @@ def test_thresholds_found_on_the_fit_part_are_better_than_a_half(tmp_path):
 def test_the_prior_by_hand(tmp_path):
     rows = [("a", (1, 0, 0)), ("b", (1, 1, 0)), ("c", (1, 0, 0)), ("d", (0, 1, 0))]
     data = make_split(tmp_path / "s", train=rows, valid=rows[:3])
-    (prior,) = open_floors(data, tfidf=False)
+    (prior,) = open_baselines(data, tfidf=False)
     assert prior.probabilities["valid"].tolist() == [[3 / 4, 2 / 4, 0.0]] * 3
     # everything is given but the third, which nobody has: 2 * 3 / (3 + 3), 2 * 1 / (3 + 1)
     assert macro_f1(prior, data) == pytest.approx((1 + 1 / 2 + 0) / 3)
@@ -51,7 +51,7 @@ def test_rows_that_were_made_up_teach_nothing(tmp_path):
     plain, more = (
         make_split(tmp_path / name, augmented=rows) for name, rows in (("a", ()), ("b", made_up))
     )
-    one, other = (open_floors(data, tfidf=True)[0] for data in (plain, more))
+    one, other = (open_baselines(data, tfidf=True)[0] for data in (plain, more))
     assert one.thresholds.tolist() == other.thresholds.tolist()
     assert one.probabilities["test"].tolist() == other.probabilities["test"].tolist()
 
@@ -61,18 +61,18 @@ def test_what_is_held_out_has_no_say_in_thresholds(tmp_path):
     turned = [(text, [1 - y for y in labels]) for text, labels in rows]
     one = make_split(tmp_path / "a", valid=rows, test=rows)
     other = make_split(tmp_path / "b", valid=turned, test=turned)
-    found = [open_floors(data, tfidf=True)[0] for data in (one, other)]
+    found = [open_baselines(data, tfidf=True)[0] for data in (one, other)]
     assert found[0].thresholds.tolist() == found[1].thresholds.tolist()
 
 
 def test_it_is_computed_once_and_always_the_same(tmp_path, monkeypatch):
     data = make_split(tmp_path / "s")
-    first = open_floors(data, tfidf=True)[0]
+    first = open_baselines(data, tfidf=True)[0]
     shutil.rmtree(data.path / "made")
-    again = open_floors(data, tfidf=True)[0]
+    again = open_baselines(data, tfidf=True)[0]
     assert again.probabilities["valid"].tolist() == first.probabilities["valid"].tolist()
     monkeypatch.setattr(floors_module, "_fit_part", None)  # whoever called it now would fail
-    kept = open_floors(data, tfidf=True)[0]
+    kept = open_baselines(data, tfidf=True)[0]
     assert kept.thresholds.tolist() == first.thresholds.tolist()
 
 
@@ -82,7 +82,7 @@ def test_rows_are_not_judged_by_a_regression_that_saw_them(tmp_path):
     words = ["".join(random.choice(list("abcdefgh"), 15)) for _ in range(120)]
     rows = [(word, random.integers(0, 2, 3).tolist()) for word in words]
     data = make_split(tmp_path / "s", train=rows, valid=rows)
-    tfidf = open_floors(data, tfidf=True)[0]
+    tfidf = open_baselines(data, tfidf=True)[0]
     by_heart = best_thresholds(tfidf.probabilities["valid"], data.targets("valid"))
     assert by_heart.f1.mean() > 0.95
     assert macro_f1(tfidf, data) < by_heart.f1.mean() - 0.1
@@ -91,7 +91,7 @@ def test_rows_are_not_judged_by_a_regression_that_saw_them(tmp_path):
 def test_labels_that_nobody_or_everybody_has(tmp_path):
     rows = [(text, [first, 0, 1]) for text, (first, _, _) in generated(40)]
     data = make_split(tmp_path / "s", train=rows, valid=rows[:9], test=[])
-    tfidf, prior = open_floors(data, tfidf=True)
+    tfidf, prior = open_baselines(data, tfidf=True)
     assert tfidf.probabilities["valid"][:, 1:].tolist() == [[0.0, 1.0]] * 9
     assert tfidf.thresholds.tolist()[1:] == [0.5, 0.5]
     assert tfidf.probabilities["test"].shape == (0, 3)
@@ -104,7 +104,7 @@ def test_huge_texts_cost_no_more_than_their_beginning(tmp_path):
     short = [(text.ljust(limit, "."), labels) for text, labels in rows]
     long = [(text + "bread ball" * 10_000, labels) for text, labels in short]
     found = [
-        open_floors(make_split(tmp_path / name, valid=valid), tfidf=True)[0]
+        open_baselines(make_split(tmp_path / name, valid=valid), tfidf=True)[0]
         for name, valid in (("a", short), ("b", long))
     ]
     assert found[0].probabilities["valid"].tolist() == found[1].probabilities["valid"].tolist()
@@ -127,6 +127,6 @@ def test_on_unsmile_it_is_what_was_measured_before(tmp_path, shared_data):
     TASK.ingest(sources, config, out=tmp_path / "texts")
     TASK.split(tmp_path / "texts", config, out=tmp_path / "split")
     data = TASK.open_data(tmp_path / "split")
-    tfidf = open_floors(data, tfidf=True)[0]
+    tfidf = open_baselines(data, tfidf=True)[0]
     assert macro_f1(tfidf, data, "test", thresholds=0.5) == pytest.approx(0.653, abs=0.01)
     assert macro_f1(tfidf, data, "test") == pytest.approx(0.732, abs=0.01)

@@ -2,7 +2,12 @@
 
 import pytest
 
-from seqtune.tasks.summarize.floors import floor_summaries, lead_3, longest_sentence, utterances
+from seqtune.tasks.summarize.baselines import (
+    baseline_summaries,
+    lead_3,
+    longest_sentence,
+    utterances,
+)
 
 DIALOGUE = (
     "#Person1#: Hi,  there.\n\n#Person2#: Hello! How are you?\n#Person1#: Fine.\nMs. Kim: Good."
@@ -40,7 +45,7 @@ def test_a_time_of_day_is_no_speaker():
 
 
 def test_all_floors_by_name():
-    assert floor_summaries(["a\nb\nc\nd long"]) == {
+    assert baseline_summaries(["a\nb\nc\nd long"]) == {
         "lead_3": ["a b c"],
         "longest_sentence": ["d long"],
     }

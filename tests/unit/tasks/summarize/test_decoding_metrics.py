@@ -3,9 +3,9 @@
 import pytest
 
 from seqtune.contracts.errors import DataError
-from seqtune.tasks.summarize import measure as measuring
-from seqtune.tasks.summarize.batches import build_data
-from seqtune.tasks.summarize.measure import DECODING_SECONDS, measure
+from seqtune.tasks.summarize import decoding_metrics as measuring
+from seqtune.tasks.summarize.datamodule import build_data
+from seqtune.tasks.summarize.decoding_metrics import DECODING_SECONDS, measure
 from seqtune.tasks.summarize.params import GenerationConfig
 from seqtune.tasks.summarize.rouge import named, rouge
 from seqtune.tasks.summarize.scorer import load_summarizer

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seqtune.tasks.summarize.risk import agreement, choose, expected
+from seqtune.tasks.summarize.mbr import agreement, choose, expected
 
 
 def test_agreement_is_the_sum_of_three_rouges_both_ways():

@@ -43,7 +43,7 @@ def measure(checkpoint: Path, data: SummarizeData, config: SummarizeConfig) -> d
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _DecodingSample:
     """A checkpoint with the inputs of the sample, encoded where it has an encoder."""
 
     summarizer: Summarizer
@@ -51,13 +51,13 @@ class _Opened:
     references: list[list[str]]
 
 
-_opened: dict[Any, _Opened] = {}
+_opened: dict[Any, _DecodingSample] = {}
 """The last one alone."""
 
 
 def _open(
     checkpoint: Path, data: SummarizeData, settings: EvaluationConfig, *, seed: int
-) -> _Opened:
+) -> _DecodingSample:
     if not data.has_validation:
         raise DataError(
             f"{data.path} has no valid part to search decoding on: everything in it is trained "
@@ -73,15 +73,19 @@ def _open(
     return _opened[key]
 
 
-def _made(checkpoint: Path, data: SummarizeData, rows: Int64, *, batch_size: int) -> _Opened:
+def _made(
+    checkpoint: Path, data: SummarizeData, rows: Int64, *, batch_size: int
+) -> _DecodingSample:
     summarizer = load_summarizer(checkpoint)
     dialogues, references = data.dialogues("valid"), data.references("valid")
     batches = summarizer.batches([dialogues[row] for row in rows], size=batch_size)
-    return _Opened(summarizer, _encoded(summarizer, batches), [references[row] for row in rows])
+    return _DecodingSample(
+        summarizer, _encoded(summarizer, batches), [references[row] for row in rows]
+    )
 
 
 def _encoded(summarizer: Summarizer, batches: list[Batch]) -> list[Batch]:
-    """The same with encoder outputs, as many as there is room for."""
+    """Batches with encoder outputs, up to MOST_ENCODED bytes."""
     if summarizer.kind == CAUSAL:
         return batches
     found, room = [], MOST_ENCODED

@@ -28,7 +28,7 @@ def longest_sentence(dialogue: str) -> str:
 
 
 def utterances(dialogue: str) -> list[str]:
-    """What is said, one after another, in the form of a line of a summary."""
+    """The utterances, each in the form of a line of a summary."""
     lines = dialogue.splitlines()
     if sum(bool(line.strip()) for line in lines) < 2:
         lines = _END_OF_SENTENCE.split(dialogue)
@@ -36,9 +36,9 @@ def utterances(dialogue: str) -> list[str]:
     return [line for line in told if line]
 
 
-FLOORS: Mapping[str, Callable[[str], str]] = {LEAD_3: lead_3, LONGEST_SENTENCE: longest_sentence}
+BASELINES: Mapping[str, Callable[[str], str]] = {LEAD_3: lead_3, LONGEST_SENTENCE: longest_sentence}
 
 
-def floor_summaries(dialogues: Sequence[str]) -> dict[str, list[str]]:
+def baseline_summaries(dialogues: Sequence[str]) -> dict[str, list[str]]:
     """What each floor makes of dialogues, by its name."""
-    return {name: [floor(text) for text in dialogues] for name, floor in FLOORS.items()}
+    return {name: [floor(text) for text in dialogues] for name, floor in BASELINES.items()}

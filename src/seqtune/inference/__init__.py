@@ -1,0 +1,31 @@
+"""Trained models opened for inference: a checkpoint, or an ensemble of several; for every task."""
+
+from .checkpoint import (
+    HALF,
+    CheckpointInfo,
+    LoadedCheckpoint,
+    read_checkpoint_config,
+    read_weights,
+    select_device,
+    weights_must_fit,
+)
+from .ensemble import MODEL, ModelEnsemble, load_members
+from .pool import require_pool, require_weighable, sample_rows
+from .predictions import PredictionFiles
+
+__all__ = [
+    "HALF",
+    "MODEL",
+    "CheckpointInfo",
+    "LoadedCheckpoint",
+    "ModelEnsemble",
+    "PredictionFiles",
+    "load_members",
+    "read_checkpoint_config",
+    "read_weights",
+    "require_pool",
+    "require_weighable",
+    "sample_rows",
+    "select_device",
+    "weights_must_fit",
+]

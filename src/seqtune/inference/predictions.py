@@ -1,0 +1,33 @@
+"""The files of predictions: a table of everything, and what a competition wants of it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+PREDICTIONS = "predictions.parquet"
+SUBMISSION = "submission.csv"
+
+
+class PredictionFiles(ExitStack):
+    """Both files in a folder, created with the first rows."""
+
+    def __init__(self, out: Path) -> None:
+        super().__init__()
+        self._out = out
+        self._files: tuple[pq.ParquetWriter, csv.CSVWriter] | None = None
+
+    def write(self, predictions: pa.Table, submission: pa.Table) -> None:
+        """Append some rows to each."""
+        if self._files is None:
+            self._files = (
+                self.enter_context(pq.ParquetWriter(self._out / PREDICTIONS, predictions.schema)),
+                self.enter_context(csv.CSVWriter(self._out / SUBMISSION, submission.schema)),
+            )
+        parquet, text = self._files
+        parquet.write_table(predictions)
+        text.write_table(submission)
