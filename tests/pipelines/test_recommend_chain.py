@@ -126,7 +126,7 @@ def test_side_tables_of_any_name(kedro: Kedro, project: Path, raw: Path) -> None
         "brand": 3,
         "blurb": 4,
     }
-    split = read_json(newest(project, "05_model_input/recommend/split") / "split.json")
+    split = json.loads((newest(project, "05_model_input/recommend/split") / "split.json").read_text())
     assert split["sides"] == {"genre": 3, "brand": 3, "blurb": 8}  # words, for a text
     weights = load_file(newest(project, "06_models/recommend/checkpoint") / "best.safetensors")
     assert all(f"model.sides.{name}.embedding.weight" in weights for name in split["sides"])

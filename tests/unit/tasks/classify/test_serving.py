@@ -15,7 +15,7 @@ from seqtune.tasks.classify.scorer import load_classifier
 from seqtune.tasks.classify.serving import open_served
 
 from .examples import LABELS
-from .said import write_ensemble
+from .fixed_logits import write_ensemble
 
 TEXTS = ["bread and ball", "나쁜 말", ""]
 

@@ -31,7 +31,7 @@ from seqtune.tasks.recommend.recommender import Recommender
 from seqtune.training import fit
 from seqtune.tuning.parameters import task_space
 
-from .handmade import write_ensemble, write_split
+from .split_folders import write_ensemble, write_split
 
 BASE, LOCAL = "conf/base/parameters_recommend.yml", "conf/local/parameters_recommend.yml"
 NUM_ITEMS = 12
