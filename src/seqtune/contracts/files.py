@@ -79,10 +79,11 @@ def lock(path: Path, *, shared: bool = False, wait_seconds: float = math.inf) ->
     The lock ends with the process, however that ends. Several may hold it at once if all of them
     ask for a `shared` one.
     """
+    flags = os.O_RDONLY
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    descriptor = os.open(path, os.O_RDONLY)
+        flags = os.O_RDWR | os.O_CREAT  # NFS locks only what is open for writing
+    descriptor = os.open(path, flags, 0o666)
     try:
         yield _acquire(descriptor, shared, time.monotonic() + wait_seconds)
     finally:
