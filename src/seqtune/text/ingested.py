@@ -1,10 +1,7 @@
 """Ingested texts as a folder: what `ingest` writes and `split` reads.
 
-    <name>.parquet    all rows that were kept, in columns of the task and `role`
-    manifest.json     written last
-
-A role is that of the raw file: the task's own name for what is to be divided, or for an official
-part.
+<name>.parquet    all rows that were kept, in columns of the task and `role` (of the raw file)
+manifest.json     written last
 """
 
 from __future__ import annotations

@@ -69,10 +69,9 @@ def locate_model(model: PretrainedConfig, *, key: str) -> Path:
 
 
 def identity(folder: Path) -> str:
-    """What a model folder holds, as a short text: equal for equal content.
+    """A short hash of a model folder's content; of a copy from the hub, its commit.
 
-    A copy from the hub is known by its commit; of another folder the files that loading may read
-    are read, once a process as long as they do not change.
+    Hashes are cached in the process as long as the files do not change.
     """
     if folder.parent.name == "snapshots" and COMMIT.fullmatch(folder.name):
         return folder.name
@@ -117,8 +116,7 @@ def load_tokenizer(folder: Path) -> Any:
 def load_model(auto_class: str, folder: Path, *, allow_pickle: bool = False, **options: Any) -> Any:
     """A model of one of the Auto classes of transformers, in fp32 unless options say otherwise.
 
-    Weights that the folder lacks are an error; with `output_loading_info` they are the caller's
-    affair, who gets (model, what was found) as transformers gives it.
+    Missing weights are an error, unless `output_loading_info` asks for (model, report).
     """
     be_quiet()
     import torch
@@ -161,10 +159,9 @@ def empty_model(auto_class: str, config: Any, **options: Any) -> Any:
 
 
 def require_match(tokenizer: Any, config: Any, *, name: str) -> None:
-    """Refuse a tokeniser and a model that were not saved together.
+    """Refuse a tokeniser and a model that were not saved together; call before adding tokens.
 
-    To be called before tokens are added. `vocab_size` of a tokeniser leaves out the tokens that
-    were added to it, special ones among them: the highest id of all counts.
+    A tokeniser's `vocab_size` leaves out added tokens, so the highest id counts.
     """
     rows = getattr(config.get_text_config(), "vocab_size", 0)
     highest = max(tokenizer.get_vocab().items(), key=lambda item: item[1])

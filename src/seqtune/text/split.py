@@ -1,11 +1,8 @@
-"""A split of texts as a folder: written once by `split`, memory-mapped by everyone after it.
+"""A split of texts as a folder: written once by `split`, memory-mapped by readers.
 
-    train.arrow, valid.arrow, test.arrow    rows of each part, in columns of the task, Arrow IPC
-    split.json                              the manifest, written last
-    made/<name>-<key>/                      what follows from it and a configuration (tokens, a
-                                            floor): made when it is first asked for, by anybody
-
-Nothing below `made` is part of the content: it can be deleted at any time.
+train.arrow, valid.arrow, test.arrow    rows of each part, in columns of the task, Arrow IPC
+split.json                              the manifest, written last
+made/<name>-<key>/                      a cache of what follows from it (tokens, baselines)
 """
 
 from __future__ import annotations

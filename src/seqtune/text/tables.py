@@ -1,10 +1,7 @@
-"""Rows of the user's text files: CSV, TSV, JSONL or Parquet, with the line each begins at.
+"""Rows of the user's CSV, TSV, JSONL or Parquet files, with the line each begins at.
 
-Files are read a line at a time. Every fault names its file and its line.
-
-CSV follows RFC 4180: a field in quotes may hold commas, line breaks and doubled quotes. In TSV
-quotes are characters like any other, for texts hold single ones; only a field that is quoted and
-doubles every quote inside, which no text does by itself, is taken out of them.
+CSV follows RFC 4180. In TSV quotes are ordinary characters; only a field that is quoted and doubles
+every quote inside is unquoted. Files are streamed, and errors name the file and the line.
 """
 
 from __future__ import annotations

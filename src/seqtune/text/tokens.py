@@ -85,10 +85,10 @@ def write_tokens(
 
 
 def encoder_of(tokenizer: Any, *, add_special_tokens: bool = True) -> Encode:
-    """What a tokeniser of transformers makes of texts, which never hold its control tokens.
+    """A tokeniser's encoding of texts, without control tokens in them.
 
-    A text that holds "[SEP]" or "</s>" has these as characters. Where a tokeniser has no other
-    way to write them, as the Unigram of SentencePiece has not, they are left out.
+    A literal "[SEP]" or "</s>" in a text is encoded as characters, or left out where a tokeniser
+    (SentencePiece Unigram) cannot write it otherwise.
     """
     control = {
         number for number, token in tokenizer.added_tokens_decoder.items() if token.special

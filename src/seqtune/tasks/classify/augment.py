@@ -1,8 +1,6 @@
-"""AEDA (Karimi, Rossi and Prati, 2021): more rows of rare labels, by punctuation put in.
+"""AEDA (Karimi, Rossi and Prati, 2021): augment rows of rare labels with random punctuation.
 
-Only ever for the fit part, and only after the texts were divided: a copy of a text in another part
-would be that text.
-
+Only the fit part is augmented, after the split, so that no copy leaks into another part.
 Shapes: N rows, L labels.
 """
 

@@ -1,16 +1,11 @@
-"""The floors: what no pretrained model is needed for. A model below them is broken or undertrained.
+"""Baselines without a pretrained model; a model below them is broken or undertrained.
 
-tfidf    logistic regression, one for each label, on pieces of words of 1 to 4 characters; at 0.5
-         (`tfidf`), and at thresholds found on probabilities of rows of the fit part by regressions
-         that did not see them (`tfidf_tuned`)
-prior    every text has each label with the label's share in the fit part; decided at its best, it
-         gives all labels to all texts
+tfidf    logistic regression for each label on character n-grams (1 to 4): at 0.5 (`tfidf`), and at
+         thresholds from out-of-fold probabilities of the fit part (`tfidf_tuned`)
+prior    each label's share in the fit part as its probability; tuned, it gives every label
 
-Both learn from the fit part without augmented rows. On the ten labels of UnSmile that its authors
-report (their valid part; `개인지칭` left out) tfidf gives macro F1 0.66 at 0.5 and 0.737 tuned,
-learning from the whole of their training part. Words and pairs of words beside the pieces make it
-worse (0.71).
-
+Both learn from the fit part without augmented rows. On the ten reported labels of UnSmile's valid
+part, tfidf has macro F1 0.66 at 0.5 and 0.737 tuned; with word n-grams it is worse (0.71).
 Shapes: N rows, L labels, F features, K folds.
 """
 

@@ -1,8 +1,7 @@
-"""The split of texts with their labels, and what is made of it: tokens, counts.
+"""The split of texts with their labels, and what is cached with it.
 
-Columns of each part: row (int64, number of the ingested text), id (string), text (string), labels
-(list of int8, one for each label), augmented (bool, only ever true in train).
-
+Columns: row (int64, number of the ingested text), id (string), text (string), labels (list of
+int8), augmented (bool, only ever true in train).
 Shapes: N texts, L labels.
 """
 

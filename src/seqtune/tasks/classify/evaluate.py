@@ -1,8 +1,7 @@
-"""What a checkpoint or an ensemble is worth on what was held out, beside the floors.
+"""Metrics of a checkpoint or an ensemble on held-out rows, beside the baselines.
 
-Thresholds never come from the rows that they are scored on: on test they are those of valid (of an
-ensemble, those of its manifest), on valid each row is decided by thresholds found without its fold.
-
+Thresholds never come from the rows that they are scored on: test uses those of valid (or of the
+ensemble's manifest), valid is cross-fitted.
 Shapes: N rows, L labels.
 """
 
@@ -39,10 +38,7 @@ Columns = Mapping[str, Scores]
 def evaluate(
     checkpoint: Path, data: ClassifyData, *, parts: Collection[str] | None = None
 ) -> Report:
-    """Metrics of the best weights on valid and test, where they exist; JSON-ready.
-
-    `checkpoint` may be the folder of an ensemble.
-    """
+    """Metrics of the best weights of a checkpoint or an ensemble on valid and test; JSON-ready."""
     opened = open_model(checkpoint)
     opened.require_labels(data)
     exist = [part for part in HELD_OUT if data.num_rows(part)]

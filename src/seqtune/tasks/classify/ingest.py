@@ -65,10 +65,7 @@ def ingest(sources: Sources, config: ClassifyConfig, *, out: Path) -> Report:
 def sift(
     read: Sequence[Labelled], config: IngestConfig, faults: RowErrors
 ) -> tuple[list[Labelled], dict[str, int]]:
-    """What is left when repeated texts were treated, and how many repeat or contradict others.
-
-    An official test stays whole: a number on it is only worth something on all of it.
-    """
+    """Drop repeats and contradictions as configured; an official test stays whole."""
     alike: dict[tuple[str, str], list[Labelled]] = {}
     for one in read:
         alike.setdefault((one.role, one.text), []).append(one)

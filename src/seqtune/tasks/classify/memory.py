@@ -1,12 +1,9 @@
-"""How much memory a training takes, worked out from its configuration before anything is built.
+"""Estimate of a training's peak memory, from its configuration alone.
 
-Counted in bytes of the tensors that are alive at the same time at the worst moment; what the
-interpreter and its libraries take is not counted. Parameters are counted exactly, on an outline of
-the model that has shapes and no numbers. The rest was fitted to 25 measured peaks on a CPU; five
-measured again lay at 0.93 to 1.02 of theirs (test_memory.py repeats them). On a GPU, where
-attention weights are never spelled out, it was not measured.
-
-B batch, T time (the longest text there is, within the limit), D hidden, F feed-forward, H heads.
+Counts the bytes of tensors alive at the worst moment, without the interpreter and its libraries.
+Parameters are exact (from a model on the meta device); the rest was fitted to 25 peaks on a CPU,
+and five repeated measurements lay at 0.93 to 1.02 of it (test_memory.py). Not measured on a GPU.
+B batch, T time (longest text within the limit), D hidden, F feed-forward, H heads.
 """
 
 from __future__ import annotations

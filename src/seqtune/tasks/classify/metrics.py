@@ -1,9 +1,7 @@
-"""Metrics of several labels for each text.
+"""Multi-label metrics.
 
-F1, precision and recall of a label are 0 where their fraction is 0 / 0, and count as 0 in the mean
-over labels (macro). LRAP ranks the labels of a text by probability; equal ones count against the
-model, and a text without labels counts as 1.
-
+F1, precision and recall are 0 where they are 0 / 0, also in macro means. LRAP ranks the labels of
+a text by probability; ties count against the model, and a text without labels counts as 1.
 Shapes: N rows, L labels.
 """
 

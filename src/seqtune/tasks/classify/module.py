@@ -98,9 +98,6 @@ def build_module(config: ClassifyConfig, data: ClassifyData) -> ClassifyModule:
 def pos_weights(
     positives: npt.NDArray[np.int64], *, num_rows: int, maximum: float
 ) -> npt.NDArray[np.float64]:
-    """How much a positive of each label weighs [L]: negatives / positives, within bounds.
-
-    The lower one keeps a label that nearly every text has from being ignored.
-    """
+    """Negatives / positives [L], within bounds; the lower one keeps common labels in the loss."""
     ratios = (num_rows - positives) / np.maximum(positives, 1)
     return np.clip(ratios, 1.0 / maximum, maximum)

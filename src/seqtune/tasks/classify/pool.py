@@ -1,8 +1,6 @@
-"""What members say about the valid part: see `Pool` in contracts.
+"""Members' probabilities of the valid part under any weighting: see `Pool` in contracts.
 
-Shares and thresholds are chosen together: a weighting is worth the macro F1 that it reaches with
-the best threshold of each label, found on the same rows or on others.
-
+A weighting scores the macro F1 with the best threshold of each label, found together with it.
 Shapes: M members, N rows, L labels, R some of the rows.
 """
 

@@ -1,12 +1,10 @@
-"""Labels for texts, written as they are made: those of valid and test, or those of new files.
+"""Predicted labels, written as they are computed: of valid and test, or of new files.
 
 predictions.parquet    id, part (of texts of the split), text, p(label) and label for each label
 submission.csv         id, and 0 or 1 for each label
 
-Every row of a new file gets an answer: a text that is none is an error, an empty one is scored like
-any other and counted. Memory is bounded by a chunk of new texts.
-
-Shapes: N texts of a chunk, L labels.
+Every row of a new file gets an answer; empty texts are scored and counted, other values refused.
+Memory is bounded by a chunk of new texts. Shapes: N texts of a chunk, L labels.
 """
 
 from __future__ import annotations
@@ -48,10 +46,7 @@ def predict(
     out: Path,
     spread: Spread = one_after_another,
 ) -> Report:
-    """Labels for the texts of valid and test, or for those of the files of new rows instead.
-
-    `checkpoint` may be the folder of an ensemble.
-    """
+    """Labels of valid and test, or of the files of new rows, by a checkpoint or an ensemble."""
     info = describe_model(checkpoint, settings.weights)
     info.require_labels(data)
     reader, texts = NewTexts(info.config.ingest), NO_CHUNKS

@@ -40,10 +40,7 @@ def on_scale(logits: Floats, scale: str) -> Floats:
 
 
 def combined(scaled: Iterable[tuple[float, Floats]], scale: str) -> Floats:
-    """Probabilities [N, L] of models' shares and scaled scores [N, L].
-
-    Shares are taken as parts of their sum; those of 0 change nothing, not even the last bit.
-    """
+    """Probabilities [N, L] of scaled scores [N, L] by shares, which are normalised."""
     counted = [(share, scores) for share, scores in scaled if share > 0]
     whole = sum(share for share, _ in counted)
     total = np.zeros_like(counted[0][1])

@@ -29,14 +29,11 @@ ANSWER: dict[str, ColumnKind] = {
 
 
 def open_served(folder: Path) -> Served:
-    """From the folder of a checkpoint or an ensemble, on the CPU or on the GPU there is.
+    """Serve a checkpoint or an ensemble: a `text` in; each label's probability, threshold and
+    decision out.
 
-    Rows with a `text` in, cleaned as `ingest` does it; for each label its probability, the
-    threshold it is given from, and whether it is given, out.
-
-    An ensemble knows its thresholds. A single checkpoint does not, for they are found on the valid
-    part of its split: it takes 0.5, unless the setting `thresholds` (JSON: a number for all labels,
-    or one for each by name) repeats what the reports of `evaluate` and `predict` call so.
+    A single checkpoint takes thresholds of 0.5, unless the setting `thresholds` (JSON: one number,
+    or one for each label) repeats those in the reports of `evaluate` and `predict`.
     """
     model = open_model(folder)
     own = dict(zip(model.labels, model.thresholds.tolist(), strict=True))

@@ -1,9 +1,7 @@
 """Ingested texts -> the split folder that data.py describes.
 
-An official test is test as a whole; everything else is divided at random, stratified over all
-labels. Texts that are equal but for spaces, case and marks share a part. Rare labels get made-up
-copies afterwards, in train alone.
-
+An official test stays whole; the rest is stratified over all labels. Texts that are equal but for
+spaces, case and marks share a part. Rare labels are augmented afterwards, in train alone.
 Shapes: N texts, L labels.
 """
 

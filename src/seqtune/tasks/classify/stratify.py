@@ -1,12 +1,8 @@
-"""Iterative stratification of rows with several labels (Sechidis, Tsoumakas and Vlahavas, 2011).
+"""Iterative stratification of multi-label rows (Sechidis, Tsoumakas and Vlahavas, 2011).
 
-The label with the fewest rows left is dealt out first, each of its rows to the part that lacks it
-most, because a label that is common can still be evened out later. Unlike in the paper,
-
-- "most" is a share of what the part wants, and rows with the same labels follow one another: all
-  combinations are spread, where else the small parts get what comes last;
-- sizes of parts are limits, not wishes: they come out exactly, but for rows that stay together.
-
+The rarest remaining label is assigned first, each row to the part that lacks it most. Unlike in
+the paper, lack is relative to what a part wants, rows with equal labels follow one another (so
+that small parts get every combination), and sizes of parts are exact, but for grouped rows.
 Shapes: N rows, L labels, P parts, G groups of rows that stay together.
 """
 
@@ -32,9 +28,8 @@ def stratify(
     at_least: int = 0,
     seed: int,
 ) -> Int64:
-    """The part of each row [N]; `sizes` are the rows of each part [P].
-
-    All parts but the first get `at_least` rows of each label, where there are enough for all.
+    """The part of each row [N], for `sizes` [P]; held-out parts get `at_least` rows of each label
+    where there are enough.
     """
     groups = np.arange(len(targets)) if groups is None else groups
     order = np.random.default_rng(seed).permutation(int(groups.max(initial=-1)) + 1)

@@ -1,9 +1,7 @@
-"""From which probability on a label is given: exactly the best F1 of each label, by sorting once.
+"""The threshold of each label with exactly the best F1, by sorting once.
 
-Rows in falling order of probability: with the first k of them given a label that P rows have, F1 is
-2 * (hits among the first k) / (k + P). Only where the next row has a lower probability can a
-threshold cut, and the best such place is the best F1 that any threshold reaches.
-
+In falling order of probability, F1 of giving a label to the first k rows is 2 * hits / (k + P) for
+P positives; a threshold can only cut where the next probability is lower.
 Shapes: N rows, L labels, K folds.
 """
 

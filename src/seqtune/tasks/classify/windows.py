@@ -1,9 +1,7 @@
 """Logits of a prediction, window by window; any process can compute any window.
 
-Windows of what was held out come first: some batches each, by one model. The batches are those of
-`evaluate`, so that thresholds are the same to the last bit. Chunks of new texts come after them,
-each by all models.
-
+Windows of held-out parts come first: some batches of `evaluate` each, by one model, so that
+thresholds are the same to the last bit. Chunks of new texts follow, each by all models.
 Shapes: N texts, L labels.
 """
 

@@ -1,8 +1,7 @@
 """Further dialogues for the fit part, paraphrased or back-translated by encoder-decoders.
 
-What each person says is rewritten on its own, because the models that paraphrase or translate were
-trained on sentences; who says it stays. A dialogue that comes back as it was is left out.
-
+Utterances are rewritten one by one, as those models were trained on sentences; speakers stay. A
+dialogue that does not change is left out.
 Shapes: B lines of a batch, T tokens.
 """
 

@@ -1,10 +1,6 @@
-"""Two summaries that need no training, which a model has to beat.
+"""Two summaries that need no training: lead_3 (the first three utterances) and longest_sentence.
 
-lead_3              the first three utterances
-longest_sentence    the longest utterance
-
-A dialogue without lines is split at the ends of its sentences. An utterance keeps its speaker, as
-summaries name them, without the colon.
+A dialogue without lines is split into sentences. An utterance keeps its speaker without the colon.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """The split of dialogues with their summaries.
 
-Columns of each part: row (int64, number of the ingested dialogue), id (string), dialogue (string),
-summaries (list of string, one for each reference), topic (string or null), augmented (string: the
-kind of augmentation that made a row, "" for the user's own; in train, own rows come first).
-
-Texts stand there as they came: preprocessing is searched, so it belongs to the tokens.
+Columns: row (int64, number of the ingested dialogue), id (string), dialogue (string), summaries
+(list of string, one for each reference), topic (string or null), augmented (string: kind of the
+augmentation, "" for original rows, which come first). Texts are not preprocessed: that is searched,
+so it belongs to the tokens.
 """
 
 from __future__ import annotations

@@ -18,10 +18,8 @@ from .params import SummarizeConfig
 
 
 class DialogueLoaders(LightningDataModule):
-    """Loaders of a split.
-
-    For validation: a sample to summarise, then all rows for the loss, then (for the gap between
-    the two) a sample of what was trained on, to summarise as well.
+    """Loaders of a split. For validation: a sample to summarise, all rows for the loss, and (if
+    asked for) a sample of the fit part to summarise.
     """
 
     def __init__(self, config: SummarizeConfig, data: SummarizeData) -> None:

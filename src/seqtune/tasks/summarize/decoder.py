@@ -1,11 +1,8 @@
-"""Generation of tokens by a trained model, with every setting given explicitly.
+"""Generation by a trained model, with every setting given explicitly.
 
-Nothing is taken from the generation settings of the model's folder (KoBART's force `<usr>` at the
-end). Of a causal model only what it writes counts as repetition, not the dialogue in its prompt.
-
-With `do_sample`, draws follow from the seed and the batch: the same rows in the same batches give
-the same texts; a dialogue among others, or in batches of another size, gets another draw.
-
+Nothing comes from the model folder's generation settings (KoBART's force `<usr>` at the end). A
+causal model's prompt does not count as repetition. With `do_sample`, draws follow from the seed and
+the batch: the same rows in the same batches give the same texts.
 Shapes: B batch, T time (of the input), W tokens written.
 """
 

@@ -26,10 +26,8 @@ MOST_ENCODED = 1 << 30
 
 
 def measure(checkpoint: Path, data: SummarizeData, config: SummarizeConfig) -> dict[str, float]:
-    """ROUGE under `config.generation` on the sample of valid that training looked at too, and the
-    seconds that decoding a dialogue takes (what an encoder reads is read before).
-
-    The checkpoint is opened, and its encoder run, once for all that is asked in a row of it.
+    """ROUGE under `config.generation` on the validation sample, and decoding seconds per dialogue
+    (without the encoder). The checkpoint and its encoder outputs stay open between calls.
     """
     opened = _open(checkpoint, data, config.evaluation, seed=config.seed)
     written = opened.summarizer.write(opened.batches, config.generation, seed=config.seed)

@@ -1,8 +1,7 @@
-"""Dialogues with their summaries as tokens: once for a model, a part and a way of preprocessing.
+"""Tokens of dialogues and summaries, cached by model, part and preprocessing.
 
-Of several references the first one is the target. Of train, the rows that were made up are there
-as far as `preprocess.augmentation` takes them. Too many dialogues that do not fit stop a training.
-
+The first reference is the target. Train holds augmented rows as far as `preprocess.augmentation`
+takes them. Too many truncated dialogues stop a training.
 Shapes: R rows.
 """
 

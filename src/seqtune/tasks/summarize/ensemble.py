@@ -99,10 +99,7 @@ def describe_model(path: Path, which: Which = "best") -> SummarizerEnsemble:
 def open_model(
     path: Path, which: Which = "best", *, device: str | None = None
 ) -> SummarizerEnsemble:
-    """Open a checkpoint or an ensemble folder, on `device` or where it was trained.
-
-    A checkpoint is loaded at once; the members of an ensemble wait on disk.
-    """
+    """Open an ensemble, whose members stay on disk, or load a checkpoint."""
     info = describe_model(path, which)
     where = str(select_device(device, info.config.training.accelerator))
     opened = replace(info, device=where)

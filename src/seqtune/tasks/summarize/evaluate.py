@@ -60,10 +60,7 @@ DEFINITIONS = {
 def evaluate(
     checkpoint: Path, data: SummarizeData, *, parts: Collection[str] | None = None
 ) -> Report:
-    """Metrics of the best weights on valid and test, or on some of them; JSON-ready.
-
-    `checkpoint` may be the folder of an ensemble.
-    """
+    """Metrics of the best weights of a checkpoint or an ensemble on valid and test; JSON-ready."""
     loaded = open_model(checkpoint)
     loaded.require_assets(data.assets_hash, what=str(data.path))
     loaded.warn_of_other_split(data, rows="dialogues")

@@ -64,10 +64,7 @@ def ingest(sources: Sources, config: SummarizeConfig, *, out: Path) -> Report:
 def sift(
     read: Sequence[Dialogue], config: IngestConfig, faults: RowErrors
 ) -> tuple[list[Dialogue], dict[str, int]]:
-    """What is left when repeated dialogues were treated, and how many went and stayed.
-
-    Official parts stay whole: a number on one is only worth something on all of it.
-    """
+    """Drop repeated dialogues as configured, and count them; official parts stay whole."""
     first: dict[tuple[str, str], Dialogue] = {}
     kept: list[Dialogue] = []
     counts = {"duplicate": 0, "kept": 0}

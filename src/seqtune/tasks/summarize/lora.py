@@ -56,9 +56,8 @@ def quantisation_options(config: ModelConfig, *, compute: Any) -> dict[str, Any]
 
 
 def keep_trainable(model: nn.Module) -> None:
-    """Keep bitsandbytes from packing 4-bit weights anew for inference on a CPU with AVX-512 bf16.
-
-    It does so at the first validation, for good; what is trained after it gets no true gradients.
+    """Keep bitsandbytes from repacking 4-bit weights at the first validation (on CPUs with AVX-512
+    bf16), after which gradients are wrong.
     """
     module: Any
     for module in model.modules():

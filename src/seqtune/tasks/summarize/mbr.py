@@ -1,10 +1,8 @@
-"""Minimum Bayes risk: of several summaries of a dialogue, the one that the others agree with most.
+"""Minimum Bayes risk: choose the summary of a dialogue that the others agree with most.
 
-Members' shares are taken for the probabilities of what they wrote. A summary's expected ROUGE is
-then the mean of its ROUGE against all of them, itself included, by their shares; the member with a
-share of 1 is therefore followed. Nobody is followed who has no share. Of equals (with two members
-of equal shares all are) the larger share decides, then the order of members.
-
+Members' shares are the probabilities of their summaries: expected ROUGE is the share-weighted mean
+against all of them, itself included. A member without a share is never chosen. Ties go to the
+larger share, then to the order of members.
 Shapes: R rows, M members (a summary of each), 3 of ROUGE.
 """
 

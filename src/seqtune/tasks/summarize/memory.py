@@ -1,15 +1,10 @@
-"""How much memory a training takes, worked out from its configuration before anything is built.
+"""Estimate of a training's peak memory, from its configuration and an empty model.
 
-Counted in bytes of what is alive at the same time at the worst moment: weights with the state of
-what is trained, what a step keeps for the way back, and the logits over all tokens (the larger part
-for a small model with a large vocabulary). The model is built without weights to be counted.
-
-Held against peaks that `rehearse` measured on a CPU, in a process for each: 0.93 to 1.25 times the
-peak over 8 configurations (BART, Llama and Qwen3 of 256 and 512 hidden units and two layers, in
-fp32 and bf16, with adapters, 4 bits and checkpointing), 1.53 for BART in bf16. On a GPU it was not
-measured. What the interpreter and its libraries take is not counted.
-
-B batch, T time (of the longest inputs), U time of the targets, D hidden, F feed-forward, V tokens.
+Counts bytes alive at the worst moment: weights, optimiser state, activations, and logits over all
+tokens; not the interpreter and its libraries. Against measured peaks on a CPU it is 0.93 to 1.25
+over 8 configurations (BART, Llama, Qwen3; fp32, bf16, adapters, 4 bits, checkpointing), 1.53 for
+BART in bf16. Not measured on a GPU.
+B batch, T time (longest inputs), U time of the targets, D hidden, F feed-forward, V tokens.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Summarising as a LightningModule: what one step of training and of validation computes.
+"""Summarising as a LightningModule: the steps of training and validation.
 
-`training.fit` attaches the optimiser and keeps the mean loss of an epoch. What belongs into a
-checkpoint is decided in `model.weights_of`: with adapters, only what is trained.
-
+`training.fit` attaches the optimiser. `model.weights_of` decides what a checkpoint holds.
 Shapes: B batch, T time, U time of the target, V tokens.
 """
 

@@ -1,8 +1,7 @@
-"""What members' summaries of the valid part are worth under any weighting: see `Pool` in contracts.
+"""The score of members' summaries of valid under any weighting: see `Pool` in contracts.
 
-Each member writes a summary of each row once. How much these agree with each other and with the
-references is then all that minimum Bayes risk and its score need.
-
+Each member summarises each row once; agreement among them and with the references is all that
+minimum Bayes risk needs.
 Shapes: R rows, M members.
 """
 
@@ -96,10 +95,7 @@ class SummarizePool:
 def open_pool(
     members: Mapping[str, Path], data: SummarizeData, settings: EnsembleConfig, *, seed: int
 ) -> SummarizePool:
-    """What these checkpoints write of the valid part, or of a sample of `max_rows` of it.
-
-    One member is in memory at a time.
-    """
+    """Summaries of valid, or a sample of `max_rows` of it, by one member in memory at a time."""
     require_pool(members, data, task="summarize")
     rows = sample_rows(data.num_rows("valid"), settings.max_rows, seed=seed)
     own = data.dialogues("valid")

@@ -101,9 +101,8 @@ def predict(
     out: Path,
     spread: Spread = one_after_another,
 ) -> Report:
-    """Summarise the test part (valid where there is none), or the files of new rows instead.
-
-    `checkpoint` may be the folder of an ensemble.
+    """Summarise test (valid if there is none), or the files of new rows, with a checkpoint or an
+    ensemble.
     """
     info = describe_model(checkpoint, settings.weights)
     info.require_assets(data.assets_hash, what=str(data.path))

@@ -1,11 +1,8 @@
-"""From a dialogue as it came to what a model reads, and from a written summary back.
+"""From a raw dialogue to model input, and from generated text back.
 
-Noise goes first, then speakers get their names: #Person1# stays, or becomes P1, or words. A summary
-is mapped the same way when it is a target, and `restore` brings what a model wrote back to the form
-of the data: metrics only ever see that form.
-
-What looks like #Person1# or #PhoneNumber# in the fit part gets a token of its own, and so does P1.
-These are ordinary added tokens: special ones would vanish when decoding skips those.
+Noise is removed first, then speakers are renamed: #Person1# stays, or becomes P1, or words; targets
+are mapped alike, and `restore` maps generated text back, so that metrics see the original form.
+Placeholders of the fit part and P1 become ordinary added tokens: decoding would skip special ones.
 """
 
 from __future__ import annotations
@@ -52,10 +49,7 @@ _SPOKEN = re.compile(
 
 
 def clean(dialogue: str, config: PreprocessConfig) -> str:
-    """A dialogue as a model reads it; cleaning it twice changes nothing more.
-
-    One that is nothing but noise keeps everything except spaces.
-    """
+    """Preprocess a dialogue (idempotent); one that is only noise loses nothing but spaces."""
     named = _names(config)
     for noise in (_NOISE[config.noise_removal], _NOISE["minimal"]):
         cleaned = _settled(dialogue, lambda text, noise=noise: named(noise(text)))  # type: ignore[misc]

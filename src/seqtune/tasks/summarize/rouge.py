@@ -1,14 +1,11 @@
-"""ROUGE-1, ROUGE-2 and ROUGE-L (F1) on named units, with several references.
+"""ROUGE-1, ROUGE-2 and ROUGE-L (F1) with several references, on one of these units:
 
-words         between spaces and marks, in lower case; letters and digits of any script
-characters    the same without their borders
-morphemes     of Korean, by Kiwi; marks are left out
+words         between spaces and marks, lower case; letters and digits of any script
+characters    the same without word borders
+morphemes     of Korean, by Kiwi, without marks
 
-In all of them a placeholder in hashes (#Person1#, #PhoneNumber#) is one unit. On words, a Korean
-particle stays at its word, so that naming the persons alone earns nothing. Words of plain English
-are those of rouge_score 0.1.2 without its stemmer, and the numbers equal its own; of Korean it
-would keep digits and Latin letters alone.
-
+A placeholder in hashes (#Person1#) is one unit; a Korean particle stays with its word. On plain
+English, words and numbers equal those of rouge_score 0.1.2 without its stemmer.
 Shapes: N texts; 3 is ROUGE-1, ROUGE-2, ROUGE-L.
 """
 
@@ -66,9 +63,8 @@ def rouge(
     tokenizer: str,
     combine: str,
 ) -> Floats:
-    """F1 of each prediction against its references [N, 3], as fractions.
-
-    `combine` of several references: `max`, the best of them for each of the three alone, or `mean`.
+    """F1 of each prediction against its references [N, 3]; `combine` takes the max or the mean over
+    references.
     """
     if len(predictions) != len(references):
         raise ValueError(f"{len(predictions)} predictions for {len(references)} rows of references")

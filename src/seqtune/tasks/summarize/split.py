@@ -1,8 +1,7 @@
 """Ingested dialogues -> the split folder that data.py describes.
 
-Official parts are taken as they are; what is missing is held out at random. Dialogues that are
-equal but for spaces, case and marks share a part, and none that is in valid or test is trained on.
-
+Official parts stay as they are; missing ones are drawn at random. Dialogues that are equal but for
+spaces, case and marks share a part, and none of valid or test is trained on.
 Shapes: N dialogues.
 """
 
