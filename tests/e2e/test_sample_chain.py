@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
-from typing import Any
 
 import pytest
 
-Kedro = Callable[..., "CompletedProcess[str]"]
-
-
-def newest(folder: Path) -> Path:
-    """The file or folder of the newest version of a dataset."""
-    return max(folder.iterdir()) / folder.name
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+from kedro_results import Kedro, newest, read_newest
 
 
 @pytest.mark.slow
-def test_trained_sample_model_beats_both_floors_by_far(kedro: Kedro, project: Path) -> None:
+def test_trained_sample_model_beats_both_floors_by_far(kedro_command: Kedro, project: Path) -> None:
     for arguments in (["--pipeline", "sample"], []):
-        result = kedro("run", "--env", "sample", *arguments, timeout=1200)
+        result = kedro_command("run", "--env", "sample", *arguments, timeout=1200)
         assert result.returncode == 0, result.stdout + result.stderr
-    data = project / "data/sample"
 
-    metrics = read_json(newest(data / "08_reporting/recommend/metrics.json"))
+    metrics = read_newest(project, "sample/08_reporting/recommend/metrics.json")
     for part in ("valid", "test"):
         ndcg = metrics["parts"][part]["full_ranking"]["ndcg@10"]
         assert ndcg["model"] > 2 * max(ndcg["markov"], ndcg["popularity"]), ndcg
 
-    submission = newest(data / "07_model_output/recommend/submission.csv")
+    submission = newest(project, "sample/07_model_output/recommend/submission.csv")
     assert str(submission.relative_to(project)) in result.stdout
     with submission.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -49,19 +35,19 @@ FIRST = {"classify": ("tuned", "macro_f1"), "summarize": ("rouge", "rouge_sum")}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", list(FIRST))
-def test_texts_of_the_sample_are_learnt(kedro: Kedro, project: Path, task: str) -> None:
+def test_texts_of_the_sample_are_learnt(kedro_command: Kedro, project: Path, task: str) -> None:
     for pipeline in (f"{task}.sample", task):
-        result = kedro("run", "--env", "sample", "--pipeline", pipeline, timeout=1200)
+        result = kedro_command("run", "--env", "sample", "--pipeline", pipeline, timeout=1200)
         assert result.returncode == 0, result.stdout + result.stderr
     data = project / "data/sample"
 
-    metrics = read_json(newest(data / f"08_reporting/{task}/ensemble_metrics.json"))
+    metrics = read_newest(project, f"sample/08_reporting/{task}/ensemble_metrics.json")
     group, metric = FIRST[task]
     for part in ("valid", "test"):
         values = metrics["parts"][part][group][metric]
         floors = [value for name, value in values.items() if name != "model"]
         assert values["model"] > max(floors), values
 
-    submission = newest(data / f"07_model_output/{task}/submission.csv")
+    submission = newest(project, f"sample/07_model_output/{task}/submission.csv")
     assert str(submission.relative_to(project)) in result.stdout
     assert (data / f"08_reporting/{task}/run_report.html").is_dir()
