@@ -10,7 +10,7 @@ KEDRO := $(BIN)/kedro
 # Of pytest: one more than the two cores that it is measured on, as tests also wait.
 WORKERS ?= 3
 # What is looked at: your own results, or those of the sample data as long as there are no others.
-ENV ?= $(if $(wildcard data/08_reporting),,$(if $(wildcard data/sample/08_reporting),sample))
+ENV ?= $(if $(wildcard data/08_reporting/*),,$(if $(wildcard data/sample/08_reporting/*),sample))
 AT = $(if $(ENV),--env $(ENV))
 
 .DEFAULT_GOAL := help
@@ -52,16 +52,16 @@ bench-peers: $(READY) ## Run BERT4Rec of other libraries beside ours (hours; ARG
 	@PYTHONPATH=benchmarks $(BIN)/python -m peers $(ARGS)
 
 viz: $(READY) ## Show the graph in a browser, on this machine only
-	$(KEDRO) graph $(AT) $(if $(PORT),--port $(PORT))
+	$(KEDRO) viz run --host 127.0.0.1 --no-browser $(AT) $(if $(PORT),--port $(PORT))
 
-viz-static: $(READY) ## Write the graph as a site of files to build/viz
-	$(KEDRO) graph --build build/viz $(AT)
+viz-static: $(READY) ## Write the graph as a site of files to build
+	$(if $(ENV),KEDRO_ENV=$(ENV)) $(KEDRO) viz build --include-previews
 
 dashboard: $(READY) ## Show the studies of tuning in a browser, on this machine only
 	$(KEDRO) dashboard $(AT) $(if $(PORT),--port $(PORT))
 
 mlflow: $(READY) ## Show runs, their curves and models in a browser, on this machine only
-	$(KEDRO) mlflow ui $(AT) $(if $(PORT),--port $(PORT))
+	$(KEDRO) mlflow-ui $(AT) $(if $(PORT),--port $(PORT))
 
 notebook: $(READY) ## Open the notebooks in JupyterLab, on this machine only
 	@# The kernel is put into .venv, not into your home; nobody is asked for updates.

@@ -186,7 +186,7 @@ def finished(task: str, base: Path, fresh: Path, kedro_with: Callable[..., Kedro
             shutil.copytree(fresh, folder)
             prepare(folder, task)
             add_models(folder, task)
-            result = kedro_with(folder)("run", "--pipeline", task, timeout=600)
+            result = kedro_with(folder)("run", "--pipelines", task, timeout=600)
             assert result.returncode == 0, result.stdout + result.stderr
             (folder / "said.txt").write_text(result.stdout + result.stderr, encoding="utf-8")
             ok.touch()

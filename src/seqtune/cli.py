@@ -8,8 +8,7 @@ cli = LazyGroup(
     name="seqtune",
     lazy_subcommands={
         "run": "seqtune.commands.run.run",
-        "mlflow": "seqtune.commands.mlflow.mlflow",
-        "graph": "seqtune.commands.graph.graph",
+        "mlflow-ui": "seqtune.commands.mlflow.mlflow_ui",
         "dashboard": "seqtune.commands.dashboard.dashboard",
     },
 )

@@ -158,8 +158,8 @@ def _files(saved: Sequence[str], places: Mapping[str, AnyPath]) -> list[tuple[st
 def _next_step(made: Sequence[str], env: str | None, *, task: str) -> str | None:
     names = [_last(name) for name in made]
     is_default = task == DEFAULT_TASK
-    chain = RUN if is_default else f"{RUN} --pipeline {task}"
-    stage = f"{RUN} --pipeline " + ("" if is_default else f"{task}.")
+    chain = RUN if is_default else f"{RUN} --pipelines {task}"
+    stage = f"{RUN} --pipelines " + ("" if is_default else f"{task}.")
     steps = (text for name, text in reversed(NEXT_STEPS.items()) if name in names)
     text = next(steps, "{chain}" if any(name.startswith(SAMPLE) for name in names) else None)
     if text is None:

@@ -30,7 +30,7 @@ PRELOADED = (
 
 
 class Forks:
-    """The program from outside: `forks(folder, "run", "--pipeline", "ingest")`."""
+    """The program from outside: `forks(folder, "run", "--pipelines", "ingest")`."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .ensemble import Pool
     from .parameters import TaskParameters
     from .resolve import Resolved
+    from .sample import SampleParameters
 
 Sources = Mapping[str, tuple[Path, ...]]
 """Raw files by role ("interactions", "genre", ...); an optional file that is absent: empty."""
@@ -138,6 +139,11 @@ class Predict(Protocol):
         makes the parts of `spread`, the predictions are the same."""
 
 
+class GenerateSample(Protocol):
+    def __call__(self, parameters: SampleParameters, *, out: Path) -> tuple[Path, ...]:
+        """Data to try the task on, below `out`: a path for each of `sample_files`."""
+
+
 @dataclass(frozen=True)
 class TaskSpec:
     """One task. `training` and the pipelines know a task by this alone."""
@@ -172,6 +178,9 @@ class TaskSpec:
     """Names among the exhibits of its metrics that are drawn: `<task>.<name>_figure`."""
     tables: tuple[str, ...] = ()
     """Names among them that are tables: `<task>.<name>_table`."""
+    generate_sample: GenerateSample | None = None
+    sample_files: tuple[str, ...] = ()
+    """What it generates: `sample_<name>` in the catalog."""
 
 
 @dataclass(frozen=True)

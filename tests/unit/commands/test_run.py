@@ -70,7 +70,7 @@ def test_an_interrupted_run_exits_as_shells_expect() -> None:
 
 
 def test_the_package_runs_pipelines_itself(project: Path) -> None:
-    command = [sys.executable, "-m", "seqtune", "--pipeline", "ingest"]
+    command = [sys.executable, "-m", "seqtune", "--pipelines", "ingest"]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "interactions.csv" in result.stderr
@@ -96,7 +96,7 @@ def test_a_dry_run_of_a_task_that_is_not_run_is_refused() -> None:
         dry_runs(ASKED, ["tune"])
 
 
-@pytest.mark.parametrize("how", [["--pipeline", "recommend"], ["--pipelines", "tune,train"], []])
+@pytest.mark.parametrize("how", [["--pipelines", "recommend"], ["--pipelines", "tune,train"], []])
 def test_kedro_is_given_the_dry_run(how: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[dict[str, Any]] = []
     monkeypatch.setattr("seqtune.commands.run.kedro_run.callback", lambda **one: given.append(one))

@@ -1,45 +1,32 @@
-"""Joins the generators to the catalog."""
+"""Joins a task's generator of sample data to the catalog."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seqtune.contracts.errors import ConfigurationError
+from seqtune.contracts.task import TaskSpec
 
 from .._scratch import scratch_folder
-from .params import SampleParameters
+
+if TYPE_CHECKING:
+    from seqtune.contracts.sample import SampleParameters
 
 
-def generate_sample(parameters: SampleParameters, scratch: Path) -> tuple[Path, ...]:
-    """Interactions, genres, directors, writers and titles, as a user would bring them."""
-    from .generate import generate
+@dataclass(frozen=True)
+class SampleNodes:
+    task: TaskSpec
 
-    _require_enabled(parameters, "sample")
-    with scratch_folder(scratch, "sample") as out:
-        return generate(parameters, out=out)
-
-
-def generate_classify_sample(parameters: SampleParameters, scratch: Path) -> tuple[Path, ...]:
-    """Texts with labels, and folders of tiny encoders."""
-    from .text_files import generate_texts
-
-    _require_enabled(parameters, "classify.sample")
-    with scratch_folder(scratch, "sample") as out:
-        return generate_texts(parameters, out=out)
-
-
-def generate_summarize_sample(parameters: SampleParameters, scratch: Path) -> tuple[Path, ...]:
-    """Dialogues with summaries, and folders of tiny models that write."""
-    from .text_files import generate_dialogues
-
-    _require_enabled(parameters, "summarize.sample")
-    with scratch_folder(scratch, "sample") as out:
-        return generate_dialogues(parameters, out=out)
-
-
-def _require_enabled(parameters: SampleParameters, pipeline: str) -> None:
-    if not parameters.enabled:
-        raise ConfigurationError(
-            "sample.enabled=false: sample data is generated in its own environment only, so that "
-            f"it never replaces files of yours; run `kedro run --pipeline {pipeline} --env sample`"
-        )
+    def generate(self, parameters: SampleParameters, scratch: Path) -> tuple[Path, ...]:
+        """Files as a user would bring them."""
+        assert self.task.generate_sample is not None  # noqa: S101
+        if not parameters.enabled:
+            raise ConfigurationError(
+                "sample.enabled=false: sample data is generated in its own environment only, so "
+                "that it never replaces files of yours; run "
+                f"`kedro run --pipelines {self.task.name}.sample --env sample`"
+            )
+        with scratch_folder(scratch, "sample") as out:
+            return self.task.generate_sample(parameters, out=out)

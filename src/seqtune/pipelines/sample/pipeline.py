@@ -1,43 +1,23 @@
-"""Wires the generators of the sample data: one for each task."""
+"""Wires the generator of a task's sample data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
 from kedro.pipeline import Node, Pipeline
 
+from seqtune.contracts.task import TaskSpec
+
 from .._template import SCRATCH
-from .nodes import generate_classify_sample, generate_sample, generate_summarize_sample
-
-OUTPUTS = (
-    "sample_interactions",
-    "sample_genre",
-    "sample_director",
-    "sample_writer",
-    "sample_title",
-)
-CLASSIFY_OUTPUTS = ("sample_texts", "sample_electra", "sample_bert", "sample_roberta")
-SUMMARIZE_OUTPUTS = ("sample_dialogues", "sample_kobart", "sample_llama")
+from .nodes import SampleNodes
 
 
-def create_pipeline() -> Pipeline:
-    return _pipeline(generate_sample, OUTPUTS)
-
-
-def create_classify_pipeline() -> Pipeline:
-    return _pipeline(generate_classify_sample, CLASSIFY_OUTPUTS)
-
-
-def create_summarize_pipeline() -> Pipeline:
-    return _pipeline(generate_summarize_sample, SUMMARIZE_OUTPUTS)
-
-
-def _pipeline(generate: Callable[..., tuple[Path, ...]], outputs: Sequence[str]) -> Pipeline:
+def create_pipeline(task: TaskSpec) -> Pipeline:
+    """One node, or none for a task without sample data."""
+    if task.generate_sample is None:
+        return Pipeline([])
     node = Node(
-        generate,
+        SampleNodes(task).generate,
         inputs=["params:sample", SCRATCH],
-        outputs=list(outputs),
-        name=generate.__name__,
+        outputs=[f"sample_{name}" for name in task.sample_files],
+        name=f"generate_{task.name}_sample",
     )
     return Pipeline([node], tags=["sample"])

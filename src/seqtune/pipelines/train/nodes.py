@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.task import Report, TaskSpec
+from seqtune.contracts.task import Report, TaskSpec, TrainingData
 from seqtune.contracts.work import ALONE, RankPlace
 
 from .._processes import Engine
 
 if TYPE_CHECKING:
-    from seqtune.contracts.config import ClusterConfig, RunConfig
+    from seqtune.contracts.config import ClusterConfig, RunConfig, VerifyConfig
     from seqtune.contracts.parameters import TaskParameters
     from seqtune.contracts.resolve import Resolved
-    from seqtune.tuning.parameters import TuningParameters
 
 VALID = "valid"
 
@@ -53,11 +52,11 @@ class TrainNodes:
     def resolve(
         self,
         parameters: TaskParameters,
-        tuning: TuningParameters,
+        verify: VerifyConfig,
         split: Path,
         validated: Path | None,
         found: dict[str, Any] | None,
-        _verified: Report,
+        verified: Report,
     ) -> tuple[Resolved[Any], dict[str, Any]]:
         """Settle every value of the configuration, once, and write down where each came from."""
         from seqtune.contracts.parameters import IGNORE
@@ -67,6 +66,7 @@ class TrainNodes:
         from .._resolution import resolve_run
 
         data = self.task.open_data(split)
+        _warn_of_other_data(verified, data, task=self.task.name)
         best = None
         if parameters.best_config != IGNORE:
             best = read_best_config(found, task=self.task.name)
@@ -76,7 +76,7 @@ class TrainNodes:
         if not data.has_validation:
             resolved = epochs_for_full_data(resolved, validated)
         if best is not None:
-            require_agreement(best, resolved, data, on_mismatch=tuning.verify.on_mismatch)
+            require_agreement(best, resolved, data, on_mismatch=verify.on_mismatch)
             logger.info("training the %s", best.layer.name)
         return resolved, {"preset": preset, "values": resolved.table()}
 
@@ -104,3 +104,14 @@ class TrainNodes:
         final model alone, on valid."""
         parts = (VALID,) if self.task.test_once else None
         return self.task.evaluate(checkpoint, self.task.open_data(split), parts=parts)
+
+
+def _warn_of_other_data(verified: Report, data: TrainingData, *, task: str) -> None:
+    """Say where a part of the pipeline was run, and the verification is of an earlier split."""
+    if verified["data_hash"] != data.content_hash:
+        logger.warning(
+            "%s.verify_report is of other data than training: run `kedro run --pipelines "
+            "%s.verify_env` to verify these",
+            task,
+            task,
+        )

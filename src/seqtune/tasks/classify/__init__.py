@@ -27,4 +27,6 @@ TASK = TaskSpec(
     test_once=True,
     figures=("precision_recall", "thresholds", "confusion", "co_occurrence"),
     tables=("classes",),
+    generate_sample=Lazy(f"{_HERE}.sample.generate:generate"),
+    sample_files=("texts", "electra", "bert", "roberta"),
 )

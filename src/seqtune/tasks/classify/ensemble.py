@@ -194,6 +194,6 @@ def _thresholds(ensemble: Ensemble, labels: Sequence[str]) -> Floats:
     if missing := [label for label in labels if label not in found]:
         raise ArtifactError(
             f"ensemble {ensemble.path} has no threshold for {', '.join(missing)}; make it again "
-            "(kedro run --pipeline classify.ensemble)"
+            "(kedro run --pipelines classify.ensemble)"
         )
     return np.array([float(found[label]) for label in labels])

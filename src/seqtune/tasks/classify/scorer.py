@@ -139,7 +139,7 @@ def require_labels(
         raise ArtifactError(
             f"{who} ({model.path}) was trained on another data set than {data.path}: its labels "
             f"are {', '.join(model.labels)}, not {', '.join(data.labels)}. Train again (`kedro run "
-            "--pipeline classify.train`) or choose the matching version with --load-versions"
+            "--pipelines classify.train`) or choose the matching version with --load-versions"
         )
 
 

@@ -22,4 +22,6 @@ TASK = TaskSpec(
     open_pool=Lazy(f"{_HERE}.pool:open_pool"),
     predict=Lazy(f"{_HERE}.predict:predict"),
     scales=("log_softmax", "ranks"),
+    generate_sample=Lazy(f"{_HERE}.sample.generate:generate"),
+    sample_files=("interactions", "genre", "director", "writer", "title"),
 )

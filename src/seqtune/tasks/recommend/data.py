@@ -174,17 +174,17 @@ def _read_manifest(path: Path) -> SplitManifest:
     except FileNotFoundError as error:
         raise ArtifactError(
             f"{path} is not a complete split: no {MANIFEST} in it; run "
-            "`kedro run --pipeline split` again"
+            "`kedro run --pipelines split` again"
         ) from error
     except ValidationError as error:
         raise ArtifactError(
             f"{path / MANIFEST} is damaged: {error.errors()[0]['msg']}; run "
-            "`kedro run --pipeline split` again"
+            "`kedro run --pipelines split` again"
         ) from error
     if manifest.format_version != FORMAT_VERSION:
         raise ArtifactError(
             f"{path} has split format {manifest.format_version}, this version of seqtune reads "
-            f"{FORMAT_VERSION}; run `kedro run --pipeline split` again"
+            f"{FORMAT_VERSION}; run `kedro run --pipelines split` again"
         )
     return manifest
 
@@ -195,11 +195,11 @@ def _open_array(path: Path, name: str, dtype: str) -> npt.NDArray[Any]:
         array: npt.NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise ArtifactError(
-            f"{file} is missing or damaged ({error}); run `kedro run --pipeline split` again"
+            f"{file} is missing or damaged ({error}); run `kedro run --pipelines split` again"
         ) from error
     if array.dtype != np.dtype(dtype) or array.ndim != 1:
         raise ArtifactError(
             f"{file} holds {array.dtype} with {array.ndim} dimensions, not flat {dtype}; run "
-            "`kedro run --pipeline split` again"
+            "`kedro run --pipelines split` again"
         )
     return array

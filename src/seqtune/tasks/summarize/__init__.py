@@ -29,4 +29,6 @@ TASK = TaskSpec(
     test_once=True,
     figures=("rouge", "lengths"),
     tables=("examples",),
+    generate_sample=Lazy(f"{_HERE}.sample.generate:generate"),
+    sample_files=("dialogues", "kobart", "llama"),
 )

@@ -190,7 +190,7 @@ def test_nodes_refuse_where_they_are_not_switched_on(tmp_path: Path) -> None:
         (generate_summarize_sample, "summarize.sample"),
     ):
         with pytest.raises(
-            ConfigurationError, match=rf"sample\.enabled=false: .*--pipeline {name} --env sample"
+            ConfigurationError, match=rf"sample\.enabled=false: .*--pipelines {name} --env sample"
         ):
             node(SampleParameters(), tmp_path)
     assert list(tmp_path.iterdir()) == []

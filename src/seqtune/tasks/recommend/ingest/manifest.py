@@ -24,7 +24,7 @@ INTERACTIONS = "interactions.parquet"
 USERS = "users.parquet"
 ITEMS = "items.parquet"
 
-_NEXT_STEP = "run `kedro run --pipeline ingest` again"
+_NEXT_STEP = "run `kedro run --pipelines ingest` again"
 
 
 class InteractionsManifest(Section):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
-from seqtune.contracts.config import Section
+from .config import Section
+from .seeds import derive_seed
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ITEMS_FOR_EACH = 8
 """Items to one interaction of the mean user, so that the longest history still finds new ones."""
@@ -39,3 +43,12 @@ class SampleParameters(Section):
                 "(sample.mean_length)"
             )
         return self
+
+    def seed_of(self, purpose: str) -> int:
+        """A seed that is independent of what else is generated."""
+        return derive_seed(self.seed, "sample", purpose)
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        import numpy as np
+
+        return np.random.default_rng(self.seed_of(purpose))

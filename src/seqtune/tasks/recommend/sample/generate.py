@@ -6,10 +6,8 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from seqtune.contracts.columns import ITEM, TIME, USER
-from seqtune.contracts.seeds import derive_seed
+from seqtune.contracts.sample import SampleParameters
 
 from .catalogue import (
     Int,
@@ -20,7 +18,6 @@ from .catalogue import (
     title_rows,
     writer_rows,
 )
-from .params import SampleParameters
 from .viewers import watch
 
 SIDE_ROWS = {
@@ -29,15 +26,14 @@ SIDE_ROWS = {
     "writer": writer_rows,
     "title": title_rows,
 }
-FILES = ("interactions", *SIDE_ROWS)
 
 
 def generate(parameters: SampleParameters, *, out: Path) -> tuple[Path, ...]:
-    """Write `FILES` below `out`; the same parameters give the same bytes."""
-    catalogue = invent_catalogue(rng_of(parameters, "films"), num_items=parameters.num_items)
+    """Write interactions and side tables; the same parameters give the same bytes."""
+    catalogue = invent_catalogue(parameters.rng("films"), num_items=parameters.num_items)
     ids = _film_ids(parameters)
     log = watch(
-        rng_of(parameters, "users"),
+        parameters.rng("users"),
         catalogue,
         num_users=parameters.num_users,
         mean_length=parameters.mean_length,
@@ -46,20 +42,15 @@ def generate(parameters: SampleParameters, *, out: Path) -> tuple[Path, ...]:
     rows = zip(users, _named(ids, log.films), log.times.tolist(), strict=True)
     paths = [_write(out / "interactions.csv", (USER, ITEM, TIME), rows)]
     for side, make_rows in SIDE_ROWS.items():
-        films, values = make_rows(rng_of(parameters, side), catalogue)
+        films, values = make_rows(parameters.rng(side), catalogue)
         rows_by_id = sorted(zip(_named(ids, films), values, strict=True))
         paths.append(_write(out / f"{side}.csv", (ITEM, side), rows_by_id))
     return tuple(paths)
 
 
-def rng_of(parameters: SampleParameters, purpose: str) -> np.random.Generator:
-    """Independent of what else is generated."""
-    return np.random.default_rng(derive_seed(parameters.seed, "sample", purpose))
-
-
 def _film_ids(parameters: SampleParameters) -> Texts:
     """Shuffled, so that an id says nothing about a film."""
-    numbers = rng_of(parameters, "ids").permutation(parameters.num_items)
+    numbers = parameters.rng("ids").permutation(parameters.num_items)
     return [f"film-{number:04}" for number in numbers]
 
 

@@ -1,0 +1,1 @@
+"""Generated complaints and tiny encoders: data to try the task on."""

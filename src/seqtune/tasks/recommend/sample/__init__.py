@@ -1,0 +1,1 @@
+"""Generated films and viewers: data to try the task on."""

@@ -1,0 +1,1 @@
+"""Generated dialogues and tiny models: data to try the task on."""
