@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
+from seqtune.pipelines.sample.params import SampleParameters
 
 from seqtune.contracts.config import (
     ClusterConfig,
@@ -27,7 +28,6 @@ from seqtune.contracts.config import (
     VerifyConfig,
 )
 from seqtune.contracts.resolve import flatten
-from seqtune.pipelines.sample.params import SampleParameters
 from seqtune.run_report.config import ReportConfig
 from seqtune.tasks.classify.params import ClassifyConfig
 from seqtune.tasks.classify.params import PredictConfig as ClassifyPredict

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from seqtune.pipelines.sample.complaints import LABELS, complaints
-from seqtune.pipelines.sample.dialogues import dialogues
+from seqtune.tasks.classify.sample.complaints import LABELS, complaints
+from seqtune.tasks.summarize.sample.dialogues import dialogues
 from seqtune.text.tiny import MAKERS
 
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]

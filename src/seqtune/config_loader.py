@@ -71,8 +71,8 @@ class Credentials(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         raise ConfigurationError(
-            f"the catalog asks for the credentials {name!r}, and there are none of that name: write "
-            f"them to conf/local/credentials.yml, which is not in git (`{name}: {{key: ...}}`, see "
+            f"the catalog asks for the credentials {name!r}, which are missing; write them to "
+            f"conf/local/credentials.yml, which is not in git (`{name}: {{key: ...}}`, see "
             f"conf/README.md), or {did_you_mean(name, list(self))}"
         )
 

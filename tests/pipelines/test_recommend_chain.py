@@ -35,8 +35,7 @@ def raw(project: Path) -> Path:
 
 def run(kedro: Kedro, pipeline: str, *, params: str = TINY, versions: str = "") -> str:
     load = ["--load-versions", versions] if versions else []
-    name = "--pipelines" if "," in pipeline else "--pipelines"
-    result = kedro("run", name, pipeline, "--params", params, *load)
+    result = kedro("run", "--pipelines", pipeline, "--params", params, *load)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout + result.stderr
 

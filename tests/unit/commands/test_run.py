@@ -48,7 +48,7 @@ def test_a_bug_is_not_explained_away(error: Exception) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"a": "recommend: {seed: ["}, "conf/local/parameters_a.yml, line 1: this is no YAML"),
+        ({"a": "recommend: {seed: ["}, "conf/local/parameters_a.yml, line 1: invalid YAML"),
         ({"a": "recommend: {seed: 1}", "b": "recommend: {seed: 2}"}, "Duplicate keys found in"),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_dry_run_of_a_task_that_is_not_run_is_refused() -> None:
         dry_runs(ASKED, ["tune"])
 
 
-@pytest.mark.parametrize("how", [["--pipelines", "recommend"], ["--pipelines", "tune,train"], []])
+@pytest.mark.parametrize("how", [["--pipeline", "recommend"], ["--pipelines", "tune,train"], []])
 def test_kedro_is_given_the_dry_run(how: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[dict[str, Any]] = []
     monkeypatch.setattr("seqtune.commands.run.kedro_run.callback", lambda **one: given.append(one))

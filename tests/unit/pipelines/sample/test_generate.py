@@ -10,13 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.pipelines.sample.catalogue import GENRES, invent_catalogue
-from seqtune.pipelines.sample.generate import FILES, generate
-from seqtune.pipelines.sample.nodes import generate_sample
-from seqtune.pipelines.sample.params import SampleParameters
-from seqtune.pipelines.sample.pipeline import OUTPUTS
-from seqtune.pipelines.sample.viewers import watch
+from seqtune.contracts.sample import SampleParameters
+from seqtune.tasks.recommend import TASK
+from seqtune.tasks.recommend.sample.catalogue import GENRES, invent_catalogue
+from seqtune.tasks.recommend.sample.generate import generate
+from seqtune.tasks.recommend.sample.viewers import watch
 
 SMALL = SampleParameters(enabled=True, num_users=120, num_items=150, mean_length=12)
 Rows = list[list[str]]
@@ -25,7 +23,7 @@ Rows = list[list[str]]
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     paths = generate(SMALL, out=tmp_path_factory.mktemp("sample"))
-    return dict(zip(FILES, paths, strict=True))
+    return dict(zip(TASK.sample_files, paths, strict=True))
 
 
 def read(path: Path) -> tuple[list[str], Rows]:
@@ -93,7 +91,7 @@ def test_some_users_are_too_short_to_learn_from(files: dict[str, Path]) -> None:
     assert np.mean(lengths) == pytest.approx(SMALL.mean_length, rel=0.15)
 
 
-@pytest.mark.parametrize("side", FILES[1:])
+@pytest.mark.parametrize("side", TASK.sample_files[1:])
 def test_side_tables_describe_every_film(files: dict[str, Path], side: str) -> None:
     header, rows = read(files[side])
 
@@ -176,17 +174,3 @@ def test_most_demanding_parameters_allowed_still_work(tmp_path: Path) -> None:
     path, *_ = generate(parameters, out=tmp_path)
 
     assert len(read(path)[1]) == len({(user, item) for user, item, _ in read(path)[1]})
-
-
-def test_node_returns_one_path_for_every_output(tmp_path: Path) -> None:
-    paths = generate_sample(SMALL, tmp_path)
-
-    assert [f"sample_{path.stem}" for path in paths] == list(OUTPUTS)
-    assert all(path.is_file() for path in paths)
-
-
-def test_node_refuses_where_it_is_not_switched_on(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"sample\.enabled=false: .*--env sample"):
-        generate_sample(SampleParameters(), tmp_path)
-
-    assert list(tmp_path.iterdir()) == []

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
-from kedro.pipeline import Pipeline
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.pipelines.sample import create_classify_pipeline, create_summarize_pipeline
-from seqtune.pipelines.sample.complaints import LABELS
-from seqtune.pipelines.sample.nodes import generate_classify_sample, generate_summarize_sample
-from seqtune.pipelines.sample.params import SampleParameters
-from seqtune.pipelines.sample.pipeline import CLASSIFY_OUTPUTS, SUMMARIZE_OUTPUTS
-from seqtune.pipelines.sample.text_files import (
-    CLASSIFY_MODELS,
-    SUMMARIZE_MODELS,
-    generate_dialogues,
-    generate_texts,
-)
+from seqtune.contracts.sample import SampleParameters
+from seqtune.tasks.classify.sample.complaints import LABELS
+from seqtune.tasks.classify.sample.generate import MODELS as CLASSIFY_MODELS
+from seqtune.tasks.classify.sample.generate import generate as generate_texts
+from seqtune.tasks.summarize.sample.generate import MODELS as SUMMARIZE_MODELS
+from seqtune.tasks.summarize.sample.generate import generate as generate_dialogues
 from seqtune.text.pretrained import (
     identity,
     load_config,
@@ -172,40 +163,3 @@ def test_models_know_the_words_of_the_texts(classify_files: Files, texts: list[s
         ids = [i for row in tokenizer(texts)["input_ids"] for i in row]
         assert ids.count(tokenizer.unk_token_id) == 0
         assert len(ids) / len(texts) < 25
-
-
-def test_nodes_return_one_path_for_every_output(tmp_path: Path) -> None:
-    for node, outputs in (
-        (generate_classify_sample, CLASSIFY_OUTPUTS),
-        (generate_summarize_sample, SUMMARIZE_OUTPUTS),
-    ):
-        paths = node(SMALL, tmp_path)
-        assert [f"sample_{path.stem}" for path in paths] == list(outputs)
-        assert all(path.exists() for path in paths)
-
-
-def test_nodes_refuse_where_they_are_not_switched_on(tmp_path: Path) -> None:
-    for node, name in (
-        (generate_classify_sample, "classify.sample"),
-        (generate_summarize_sample, "summarize.sample"),
-    ):
-        with pytest.raises(
-            ConfigurationError, match=rf"sample\.enabled=false: .*--pipelines {name} --env sample"
-        ):
-            node(SampleParameters(), tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("create", [create_classify_pipeline, create_summarize_pipeline])
-def test_every_output_has_its_place_below_the_raw_data_of_its_task(
-    create: Callable[[], Pipeline], repository: Path
-) -> None:
-    text = (repository / "conf/base/catalog_sample.yml").read_text()
-    catalog = yaml.safe_load(text)
-    task = "classify" if create is create_classify_pipeline else "summarize"
-
-    for output in create().outputs():
-        assert catalog[output]["filepath"].startswith(f"${{globals:data}}/01_raw/{task}/")
-
-    rows = [json.dumps(catalog[output]["filepath"]) for output in create().outputs()]
-    assert len(set(rows)) == len(rows)
