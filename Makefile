@@ -61,7 +61,7 @@ dashboard: $(READY) ## Show the studies of tuning in a browser, on this machine 
 	$(KEDRO) dashboard $(AT) $(if $(PORT),--port $(PORT))
 
 mlflow: $(READY) ## Show runs, their curves and models in a browser, on this machine only
-	$(KEDRO) mlflow-ui $(AT) $(if $(PORT),--port $(PORT))
+	$(KEDRO) mlflow ui $(AT) $(if $(PORT),--port $(PORT))
 
 notebook: $(READY) ## Open the notebooks in JupyterLab, on this machine only
 	@# The kernel is put into .venv, not into your home; nobody is asked for updates.

@@ -8,7 +8,7 @@ cli = LazyGroup(
     name="seqtune",
     lazy_subcommands={
         "run": "seqtune.commands.run.run",
-        "mlflow-ui": "seqtune.commands.mlflow.mlflow_ui",
+        "mlflow": "seqtune.commands.mlflow.mlflow",
         "dashboard": "seqtune.commands.dashboard.dashboard",
     },
 )

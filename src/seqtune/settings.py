@@ -10,7 +10,7 @@ from seqtune.hooks import ParameterHooks, ReportHooks, SummaryHooks, TrackingHoo
 HOOKS = (ParameterHooks(), SummaryHooks(), TrackingHooks(), ReportHooks())
 
 # Telemetry is off; Kedro-Viz would warn of every run that is not the whole chain; TrackingHooks
-# calls kedro-mlflow where no fault of it ends a run. Names as the distributions write them.
+# track runs, where kedro-mlflow happens to be installed too. Names as the distributions write them.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz", "kedro_mlflow")
 
 CONFIG_LOADER_CLASS = OriginConfigLoader

@@ -1,4 +1,4 @@
-"""`kedro mlflow-ui`: MLflow's own server over the runs of an environment."""
+"""`kedro mlflow ui`: MLflow's own server over the runs of an environment."""
 
 from __future__ import annotations
 
@@ -21,13 +21,18 @@ PORT = 5000
 COMMAND = (sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--workers", "1")
 
 
-@click.command("mlflow-ui")
+@click.group("mlflow")
+def mlflow() -> None:
+    """Runs, their curves and models (MLflow)."""
+
+
+@mlflow.command("ui")
 @click.option("-e", "--env", envvar="KEDRO_ENV", help="Environment whose runs are shown.")
 @click.option("-p", "--port", default=PORT, show_default=True, help="Port on 127.0.0.1.")
 @click.pass_obj
 @friendly
-def mlflow_ui(project: ProjectMetadata, env: str | None, port: int) -> None:
-    """Show the runs of an environment in MLflow."""
+def ui(project: ProjectMetadata, env: str | None, port: int) -> None:
+    """Show the runs of an environment."""
     server = _settings(project, env)["server"]
     uri = under(project.project_path, str(server["mlflow_tracking_uri"]))
     if uri.startswith("http"):

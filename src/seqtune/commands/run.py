@@ -31,9 +31,6 @@ def friendly(command: Callable[..., Any]) -> Callable[..., Any]:
         # Kedro 1.7 calls it so; omegaconf 2.4 has renamed it.
         warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)
         logging.getLogger("kedro.pipeline.node").addFilter(_is_not_a_repetition)
-        python_warnings = logging.getLogger("py.warnings")
-        python_warnings.addFilter(_is_not_of_a_plugin)
-        python_warnings.setLevel(logging.WARNING)
         try:
             return command(*args, **kwargs)
         except Exception as error:
@@ -75,11 +72,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _is_not_a_repetition(record: logging.LogRecord) -> bool:
     """Kedro's node logs the text of the error that is shown at the end anyway."""
     return not str(record.msg).startswith("Node %s failed with error")
-
-
-def _is_not_of_a_plugin(record: logging.LogRecord) -> bool:
-    """MLflow warns of a class of kedro-mlflow's, and overrides filters of warnings."""
-    return "Add type hints to the `predict` method" not in record.getMessage()
 
 
 def run_or_rehearse(**options: Any) -> Any:
