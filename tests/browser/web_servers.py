@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -111,9 +112,12 @@ class Servers:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that nobody uses; Kedro-Viz takes none above 49151, where the system's own begin."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311  # no secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(server: Server, url: str, *, seconds: float) -> None:

@@ -19,6 +19,7 @@ from .serving import HOST, address
 
 PORT = 5000
 COMMAND = (sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--workers", "1")
+SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # nobody asks for jobs here
 
 
 @click.group("mlflow")
@@ -42,7 +43,7 @@ def ui(project: ProjectMetadata, env: str | None, port: int) -> None:
     click.echo(f"Runs in {mask(uri.removeprefix(SQLITE))}: {address(port)}\nCtrl+C ends it.")
     sys.stdout.flush()
     # not as an option: a password in it could be read in the list of processes
-    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    environment = {**SETTINGS, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
     os.execve(COMMAND[0], [*COMMAND, "--port", str(port)], environment)  # noqa: S606
 
 

@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Any
 
 import click
+from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io.core import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
@@ -20,6 +21,9 @@ from seqtune.contracts.errors import ConfigurationError, SeqtuneError, storage_e
 from .console import plain_outside_a_terminal
 
 logger = logging.getLogger(__name__)
+
+KEDROS = (DatasetError, MissingConfigException, ParameterValidationError)
+"""Errors of Kedro whose messages say what to mend."""
 
 
 def friendly(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,7 +56,7 @@ def explain(error: BaseException) -> BaseException | None:
             return cause
         if isinstance(cause, OSError) and (known := storage_error(cause, cause.filename or "data")):
             return known
-    if isinstance(error, DatasetError | ParameterValidationError) or _is_of_yaml(error):
+    if isinstance(error, KEDROS) or _is_of_yaml(error):
         return error
     return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.task import Report, TaskSpec, TrainingData
+from seqtune.contracts.task import Report, TaskSpec
 from seqtune.contracts.work import ALONE, RankPlace
 
 from .._processes import Engine
@@ -63,10 +63,10 @@ class TrainNodes:
         from seqtune.training import epochs_for_full_data
 
         from .._best_config import read_best_config, require_agreement
-        from .._resolution import resolve_run
+        from .._resolution import resolve_run, warn_of_other_data
 
         data = self.task.open_data(split)
-        _warn_of_other_data(verified, data, task=self.task.name)
+        warn_of_other_data(verified, data, task=self.task.name)
         best = None
         if parameters.best_config != IGNORE:
             best = read_best_config(found, task=self.task.name)
@@ -104,14 +104,3 @@ class TrainNodes:
         final model alone, on valid."""
         parts = (VALID,) if self.task.test_once else None
         return self.task.evaluate(checkpoint, self.task.open_data(split), parts=parts)
-
-
-def _warn_of_other_data(verified: Report, data: TrainingData, *, task: str) -> None:
-    """Say where a part of the pipeline was run, and the verification is of an earlier split."""
-    if verified["data_hash"] != data.content_hash:
-        logger.warning(
-            "%s.verify_report is of other data than training: run `kedro run --pipelines "
-            "%s.verify_env` to verify these",
-            task,
-            task,
-        )
