@@ -11,7 +11,7 @@ KEDRO := $(BIN)/kedro
 WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What is looked at: your own results, or those of the sample data as long as there are no others.
-ENV ?= $(if $(wildcard data/08_reporting),,$(if $(wildcard data/sample/08_reporting),sample))
+ENV ?= $(if $(wildcard data/08_reporting/*),,$(if $(wildcard data/sample/08_reporting/*),sample))
 AT = $(if $(ENV),--env $(ENV))
 
 .DEFAULT_GOAL := help
@@ -56,10 +56,10 @@ bench-peers: $(READY) ## Run BERT4Rec of other libraries beside ours (hours; ARG
 	@PYTHONPATH=benchmarks $(BIN)/python -m peers $(ARGS)
 
 viz: $(READY) ## Show the graph in a browser, on this machine only
-	$(KEDRO) graph $(AT) $(if $(PORT),--port $(PORT))
+	$(KEDRO) viz run --host 127.0.0.1 --no-browser $(AT) $(if $(PORT),--port $(PORT))
 
-viz-static: $(READY) ## Write the graph as a site of files to build/viz
-	$(KEDRO) graph --build build/viz $(AT)
+viz-static: $(READY) ## Write the graph as a site of files to build
+	$(if $(ENV),KEDRO_ENV=$(ENV)) $(KEDRO) viz build --include-previews
 
 dashboard: $(READY) ## Show the studies of tuning in a browser, on this machine only
 	$(KEDRO) dashboard $(AT) $(if $(PORT),--port $(PORT))

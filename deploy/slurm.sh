@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A search on SLURM: one Ray node on each machine of the allocation, one command on the first.
 #
-#   sbatch deploy/slurm.sh                                   # kedro run --env cluster --pipeline tune
-#   sbatch --nodes=4 deploy/slurm.sh --pipeline train        # anything that kedro run takes
+#   sbatch deploy/slurm.sh                                   # kedro run --env cluster --pipelines tune
+#   sbatch --nodes=4 deploy/slurm.sh --pipelines train        # anything that kedro run takes
 #
 # Submitted from the project, on storage that all machines share; SEQTUNE_STUDY_URL (a PostgreSQL or
 # MySQL database) in the environment of sbatch. A job that ran out of time is submitted again and goes
@@ -39,7 +39,7 @@ srun --kill-on-bad-exit=1 ray symmetric-run \
 	--min-nodes "$SLURM_JOB_NUM_NODES" \
 	--num-cpus "${SLURM_CPUS_PER_TASK:-1}" \
 	--dashboard-host 127.0.0.1 \
-	-- kedro run --env cluster "${@:---pipeline=tune}" &
+	-- kedro run --env cluster "${@:---pipelines=tune}" &
 step=$!
 trap 'kill -TERM "$step"' TERM INT
 wait "$step"

@@ -8,7 +8,10 @@ browser may ask nobody else.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,13 +116,14 @@ def take_report(running: Browser, reporting: Path) -> None:
 
 
 def take_graph(running: Browser, env: str) -> None:
-    """The overview of the graph."""
-    from seqtune.graph import build_site
-
+    """The stages of the graph, as Kedro-Viz draws them."""
     with tempfile.TemporaryDirectory(prefix="seqtune-graph-") as folder:
-        build_site(REPOSITORY, Path(folder), default_task="recommend", env=env)
-        with served(Path(folder)) as address, page_of(running, 1400) as page:
+        build = [sys.executable, "-m", "kedro", "viz", "build"]
+        subprocess.run(build, cwd=REPOSITORY, env={**os.environ, "KEDRO_ENV": env}, check=True)
+        shutil.move(REPOSITORY / "build", folder)
+        with served(Path(folder) / "build") as address, page_of(running, 1400) as page:
             page.goto(address, wait_until="load")
+            page.locator(".pipeline-node--modularPipeline").first.click()
             page.wait_for_selector(".pipeline-node")
             for label in ("Turn minimap off", "Hide menu"):  # the graph alone
                 page.get_by_label(label).first.click()

@@ -27,14 +27,9 @@ from seqtune.contracts.config import (
     VerifyConfig,
 )
 from seqtune.contracts.resolve import flatten
-from seqtune.pipelines.sample.params import SampleParameters
+from seqtune.contracts.sample import SampleParameters
 from seqtune.run_report.config import ReportConfig
-from seqtune.tasks.classify.params import ClassifyConfig
-from seqtune.tasks.classify.params import PredictConfig as ClassifyPredict
-from seqtune.tasks.recommend.params import PredictConfig as RecommendPredict
-from seqtune.tasks.recommend.params import RecommendConfig
-from seqtune.tasks.summarize.params import PredictConfig as SummarizePredict
-from seqtune.tasks.summarize.params import SummarizeConfig
+from seqtune.tasks import find_tasks
 from seqtune.tracking.config import TrackingConfig
 from seqtune.tuning.budgets.sizes import BUDGETS
 from seqtune.tuning.config import StageConfig, TuningConfig
@@ -57,14 +52,16 @@ class Group:
     left_out: tuple[str, ...] = ()
 
 
-TASKS = ("recommend", "classify", "summarize")
+def _groups_of_tasks() -> Iterator[Group]:
+    for task in find_tasks():
+        parsed = task.parse_parameters(values={}, runtime={}, origins={})
+        yield Group(task.name, parsed.config_class, left_out=("task",))
+        yield Group(f"{task.name}.predict", type(parsed.predict))
+
+
+TASKS = tuple(task.name for task in find_tasks())
 GROUPS = (
-    Group("recommend", RecommendConfig, left_out=("task",)),
-    Group("recommend.predict", RecommendPredict),
-    Group("classify", ClassifyConfig, left_out=("task",)),
-    Group("classify.predict", ClassifyPredict),
-    Group("summarize", SummarizeConfig, left_out=("task",)),
-    Group("summarize.predict", SummarizePredict),
+    *_groups_of_tasks(),
     Group("tuning", TuningConfig),
     Group("verify_env", VerifyConfig),
     Group("validate", ValidateConfig),
@@ -398,8 +395,8 @@ def _place(key: str) -> str:
 
 
 def _example(key: str) -> str:
-    examples = {"recommend": "recommend.training.lr=0.002", "tuning": "tuning.budget=6h"}
-    examples |= {task: f"{task}.training.lr=3e-5" for task in ("classify", "summarize")}
+    examples = {task: f"{task}.training.lr=3e-5" for task in TASKS}
+    examples |= {"recommend": "recommend.training.lr=0.002", "tuning": "tuning.budget=6h"}
     group = next(group for group in GROUPS if group.key == key)
     name, value = next(
         (name, getattr(group.section(), name))

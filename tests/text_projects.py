@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from seqtune.pipelines.sample.nodes import FILES
+from seqtune.tasks import classify, summarize
 from tiny_models import MAKERS
 
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -129,7 +129,9 @@ def add_models(project: Path, *tasks: str) -> None:
 
 def write_texts(raw: Path) -> list[str]:
     """The user's file; gives its texts."""
-    header, *lines = (FILES / "classify/texts.tsv").read_text(encoding="utf-8").splitlines()
+    header, *lines = (
+        (classify.TASK.sample_folder / "texts.tsv").read_text(encoding="utf-8").splitlines()
+    )
     lines = list(dict.fromkeys(lines))[: ROWS["classify"]]
     (raw / "texts.tsv").write_text("\n".join([header, *lines, ""]), encoding="utf-8")
     return [row[0] for row in csv.reader(lines, delimiter="\t")]
@@ -137,7 +139,9 @@ def write_texts(raw: Path) -> list[str]:
 
 def write_dialogues(raw: Path) -> list[str]:
     """The user's file; gives its texts."""
-    lines = (FILES / "summarize/dialogues.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (
+        (summarize.TASK.sample_folder / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
+    )
     rows = [json.loads(line) for line in lines[: ROWS["summarize"]]]
     write_jsonl(raw / "dialogues.jsonl", rows)
     return [text for row in rows for text in (row["dialogue"], row["summary"])]
@@ -180,7 +184,7 @@ def finished(task: str, base: Path, fresh: Path, kedro_with: Callable[..., Kedro
             shutil.copytree(fresh, folder)
             prepare(folder, task)
             add_models(folder, task)
-            result = kedro_with(folder)("run", "--pipeline", task, timeout=600)
+            result = kedro_with(folder)("run", "--pipelines", task, timeout=600)
             assert result.returncode == 0, result.stdout + result.stderr
             (folder / "said.txt").write_text(result.stdout + result.stderr, encoding="utf-8")
             ok.touch()

@@ -1,4 +1,4 @@
-"""`python -m seqtune`: `kedro run` without Kedro's other commands."""
+"""`seqtune`, or `python -m seqtune`: `kedro run` without Kedro's other commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def main() -> None:
     configure_project(Path(__file__).parent.name)
     from seqtune.commands.run import run  # reads the settings of the project just configured
 
-    run(prog_name="python -m seqtune")
+    run(prog_name="seqtune")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ cli = LazyGroup(
     lazy_subcommands={
         "run": "seqtune.commands.run.run",
         "mlflow": "seqtune.commands.mlflow.mlflow",
-        "graph": "seqtune.commands.graph.graph",
         "dashboard": "seqtune.commands.dashboard.dashboard",
     },
 )

@@ -17,10 +17,10 @@ from seqtune.pipelines import (
     validate,
     verify_env,
 )
-from seqtune.tasks import classify, recommend, summarize
+from seqtune.tasks import find_tasks
 
-TASKS: tuple[TaskSpec, ...] = (recommend.TASK, classify.TASK, summarize.TASK)
-DEFAULT_TASK = recommend.TASK
+TASKS: tuple[TaskSpec, ...] = find_tasks()
+DEFAULT_TASK = TASKS[0]
 STAGES = {
     "ingest": ingest.create_pipeline,
     "split": split.create_pipeline,
@@ -34,12 +34,6 @@ STAGES = {
 DRY_RUN = "dry_run"
 VERIFIED = ("tune", "train")
 """Stages that take the report of verify_env, and run it themselves when asked for alone."""
-SAMPLES = {
-    "sample": sample.create_pipeline,
-    "classify.sample": sample.create_classify_pipeline,
-    "summarize.sample": sample.create_summarize_pipeline,
-}
-"""What generates data to try a task on."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -53,9 +47,11 @@ def register_pipelines() -> dict[str, Pipeline]:
         validated = stages["verify_env"] + resolved + validate.create_pipeline(task)
         rehearsed = stages["ingest"] + stages["split"] + dry_run.create_pipeline(task)
         named = {**stages, **alone, "validate": validated, DRY_RUN: rehearsed}
+        if task.sample_files:
+            named["sample"] = sample.create_pipeline(task)
         pipelines |= {f"{task.name}.{name}": stage for name, stage in named.items()}
         pipelines[task.name] = whole
         if task is DEFAULT_TASK:
             pipelines |= named
             pipelines["__default__"] = pipelines[task.name]
-    return pipelines | {name: create() for name, create in SAMPLES.items()}
+    return pipelines

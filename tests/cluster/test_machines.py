@@ -65,6 +65,6 @@ def test_one_file_of_studies_does_not_serve_two_machines(
     done = kedro("run", "--env", "sample", "--pipelines", "sample,ingest,split")
     assert done.returncode == 0, done.stderr
     on_ray = f"cluster.engine=ray,cluster.address={cluster.address},cluster.wait_seconds=100"
-    refused = kedro("run", "--env", "sample", "--pipeline", "tune", "--params", on_ray)
+    refused = kedro("run", "--env", "sample", "--pipelines", "tune", "--params", on_ray)
     assert refused.returncode == 1
     assert "one SQLite file does not serve" in " ".join(refused.stderr.split())

@@ -347,7 +347,7 @@ def test_an_absent_one_names_the_pipeline_that_makes_it(artifact: Callable[..., 
     error = fault(artifact().load)
     assert isinstance(error, ArtifactError)
     assert "there is no s3://" in str(error)
-    assert "run `kedro run --pipeline split` first" in str(error)
+    assert "run `kedro run --pipelines split` first" in str(error)
     assert artifact(optional=True).load() is None
 
 
@@ -463,7 +463,7 @@ def test_all_data_of_a_project_in_a_bucket(
     kedro = kedro_with(project, tracking="on", **s3.environment)
     reports = f"{bucket}/seqtune/08_reporting"
     for number, pipeline in enumerate(("ingest", "split"), start=1):
-        result = kedro("run", "--pipeline", pipeline)
+        result = kedro("run", "--pipelines", pipeline)
         assert result.returncode == 0, result.stdout + result.stderr
         assert "could not" not in result.stdout + result.stderr
         assert SECRET not in result.stdout + result.stderr

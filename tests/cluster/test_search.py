@@ -76,7 +76,7 @@ def test_a_node_killed_and_a_database_restarted(
     log = project / "run.log"
     with log.open("w") as file:
         run = subprocess.Popen(
-            command("--pipeline", "tune"), cwd=project, env=environment, stdout=file, stderr=file
+            command("--pipelines", "tune"), cwd=project, env=environment, stdout=file, stderr=file
         )
     try:
         wait_for(run, lambda: finished(ref, "quick") >= 2, log)

@@ -13,7 +13,7 @@ from kedro_results import Kedro, newest, read_newest
 
 @pytest.mark.slow
 def test_trained_sample_model_beats_both_floors_by_far(kedro_command: Kedro, project: Path) -> None:
-    for arguments in (["--pipeline", "sample"], []):
+    for arguments in (["--pipelines", "sample"], []):
         result = kedro_command("run", "--env", "sample", *arguments, timeout=1200)
         assert result.returncode == 0, result.stdout + result.stderr
 
@@ -37,7 +37,7 @@ FIRST = {"classify": ("tuned", "macro_f1"), "summarize": ("rouge", "rouge_sum")}
 @pytest.mark.parametrize("task", list(FIRST))
 def test_texts_of_the_sample_are_learnt(kedro_command: Kedro, project: Path, task: str) -> None:
     for pipeline in (f"{task}.sample", task):
-        result = kedro_command("run", "--env", "sample", "--pipeline", pipeline, timeout=1200)
+        result = kedro_command("run", "--env", "sample", "--pipelines", pipeline, timeout=1200)
         assert result.returncode == 0, result.stdout + result.stderr
     data = project / "data/sample"
 

@@ -102,7 +102,7 @@ def test_a_bad_file_is_refused(kedro: Kedro, project: Path, raw: Path, name: str
     content = bad.content if isinstance(bad.content, bytes) else bad.content.encode()
     raw.write_bytes(content)
     parameters = ["--params", bad.parameters] if bad.parameters else []
-    result = kedro("run", "--pipeline", "ingest", *parameters)
+    result = kedro("run", "--pipelines", "ingest", *parameters)
     assert_refused(result, *bad.says)
     assert_nothing_made(project)
 
@@ -174,21 +174,21 @@ def test_checkpoints_are_checked_before_they_are_used(
     intact = weights.read_bytes()
 
     weights.write_bytes(intact[:-100])
-    assert_refused(kedro("run", "--pipeline", "predict"), "best.safetensors", "--load-versions")
+    assert_refused(kedro("run", "--pipelines", "predict"), "best.safetensors", "--load-versions")
 
     weights.write_bytes(intact)
     manifest = version / "checkpoint" / "checkpoint.json"
     text = manifest.read_text()
     manifest.write_text(text[:-20])
-    assert_refused(kedro("run", "--pipeline", "predict"), "checkpoint.json", "damaged")
+    assert_refused(kedro("run", "--pipelines", "predict"), "checkpoint.json", "damaged")
 
     manifest.write_text(text)
     raw.write_text(GOOD.replace(",11,", ",999,"))
     assert kedro("run", "--pipelines", "ingest").returncode == 0
     assert kedro("run", "--pipelines", "split").returncode == 0
-    assert_refused(kedro("run", "--pipeline", "predict"), "another data set", "--load-versions")
+    assert_refused(kedro("run", "--pipelines", "predict"), "another data set", "--load-versions")
 
-    unknown = kedro("run", "--pipeline", "predict", "--load-versions", "recommend.checkpoint:1999")
+    unknown = kedro("run", "--pipelines", "predict", "--load-versions", "recommend.checkpoint:1999")
     assert_refused(unknown, "1999")
 
 
@@ -220,7 +220,7 @@ def test_a_full_disk_publishes_nothing(kedro: Kedro, project: Path, small_disk: 
     raw.parent.mkdir(parents=True)
     raw.write_text(GOOD)
     fill(small_disk / "01_raw" / "filler")
-    assert_refused(kedro("run", "--pipeline", "ingest"), "no space is left", "conf/local/globals")
+    assert_refused(kedro("run", "--pipelines", "ingest"), "no space is left", "conf/local/globals")
     assert_nothing_made(project)
 
 
@@ -229,5 +229,5 @@ def test_a_read_only_disk_is_named(kedro: Kedro, project: Path, small_disk: Path
     raw.parent.mkdir(parents=True)
     raw.write_text(GOOD)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    assert_refused(kedro("run", "--pipeline", "ingest"), "read-only")
+    assert_refused(kedro("run", "--pipelines", "ingest"), "read-only")
     assert_nothing_made(project)

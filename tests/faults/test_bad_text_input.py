@@ -148,7 +148,7 @@ QUICK = (
 
 @pytest.fixture(scope="module")
 def run(kedro_with: Callable[..., Any]) -> Run:
-    """`run(folder, "--pipeline", "ingest")`: `kedro run` there."""
+    """`run(folder, "--pipelines", "ingest")`: `kedro run` there."""
     return lambda folder, *arguments: kedro_with(folder)("run", *arguments)
 
 
@@ -232,7 +232,7 @@ def copied(project: Path, name: str, to: str) -> Path:
 
 def refuse_training(run: Run, project: Path, task: str, params: str, *says: str) -> None:
     before = made(project)
-    assert_refused(run(project, "--pipeline", f"{task}.train", "--params", params), *says)
+    assert_refused(run(project, "--pipelines", f"{task}.train", "--params", params), *says)
     assert made(project) == before
     assert_scratch_is_empty(project)
 
@@ -287,7 +287,7 @@ def test_pickled_weights_are_refused_unless_they_are_allowed(run: Run, modelled:
     )
     allowed = run(
         modelled,
-        *("--pipeline", "classify.dry_run"),
+        *("--pipelines", "classify.dry_run"),
         *("--params", f"{named},classify.model.allow_pickle=true,classify.dry_run=true"),
     )
     assert allowed.returncode == 0, allowed.stderr
@@ -373,7 +373,7 @@ def test_a_dry_run_is_asked_for_on_the_command_line(run: Run, split: Path) -> No
     file.write_text("classify: {dry_run: true}\n")
     before = made(split)
     try:
-        result = run(split, "--pipeline", "classify")
+        result = run(split, "--pipelines", "classify")
     finally:
         file.unlink()
     assert_refused(result, "classify.dry_run", "--params", "conf/local/parameters_dry.yml")

@@ -82,15 +82,15 @@ def test_a_search_of_decoding_goes_on_to_the_same_end(
         states = [state for state, _ in trials(project, GENERATION)]
         return "COMPLETE" in states and "RUNNING" in states
 
-    kill(project, "--pipeline", "summarize.tune", when=in_the_middle)
+    kill(project, "--pipelines", "summarize.tune", when=in_the_middle)
     before = finished(project, GENERATION)
-    said = succeed(kedro, "--pipeline", "summarize.tune")
+    said = succeed(kedro, "--pipelines", "summarize.tune")
     assert "died with their process" in said or "run again" in said
     for group, total in TRIALS.items():
         assert len(finished(project, f"summarize-medium.{group}-")) == total, group
     assert finished(project, GENERATION)[: len(before)] == before
 
-    succeed(kedro_with(whole), "--pipeline", "summarize.tune")
+    succeed(kedro_with(whole), "--pipelines", "summarize.tune")
     for group in TRIALS:
         study = f"summarize-medium.{group}-"
         ours, theirs = (sorted(map(str, finished(one, study))) for one in (project, whole))
@@ -114,7 +114,7 @@ def test_a_training_goes_on_to_the_same_weights(
     succeed(kedro, "--pipelines", "classify.ingest,classify.split")
     whole = Path(shutil.copytree(project, tmp_path / "whole"))
     long = "classify.training.epochs=12,classify.training.early_stopping.patience=0"
-    asked = ("--pipeline", "classify.train", "--params", long)
+    asked = ("--pipelines", "classify.train", "--params", long)
 
     states = project / "data/00_scratch"
     kill(project, *asked, when=lambda: bool(list(states.glob("train-*/state-*.ckpt"))))

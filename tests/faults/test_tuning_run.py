@@ -1,4 +1,4 @@
-"""What can happen to `kedro run --pipeline tune`, and how it goes on afterwards."""
+"""What can happen to `kedro run --pipelines tune`, and how it goes on afterwards."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def searched(project: Path, kedro: Kedro) -> Path:
     write_data(project, items=12)
     (project / "conf" / "local" / "parameters_tuning.yml").write_text(TUNING)
     succeed(kedro, "--pipelines", "ingest,split")
-    succeed(kedro, "--pipeline", "tune", "--to-nodes", "recommend.tune.quick.narrow")
+    succeed(kedro, "--pipelines", "tune", "--to-nodes", "recommend.tune.quick.narrow")
     return project / "data/06_models/recommend/studies.db"
 
 
@@ -75,12 +75,12 @@ def states(studies: Path, stage: str) -> list[str]:
 
 
 def start(project: Path) -> subprocess.Popen[bytes]:
-    """`kedro run --pipeline tune` in a process group of its own."""
+    """`kedro run --pipelines tune` in a process group of its own."""
     import seqtune
 
     environment = {**os.environ, "PYTHONPATH": str(Path(seqtune.__file__).parents[1])}
     return subprocess.Popen(
-        [sys.executable, "-m", "kedro", "run", "--pipeline", "tune"],
+        [sys.executable, "-m", "kedro", "run", "--pipelines", "tune"],
         cwd=project,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -131,12 +131,12 @@ def test_killed_in_mid_trial_and_run_again_the_total_is_exact(
     else:
         process.kill()
     process.wait()
-    output = succeed(kedro, "--pipeline", "tune")
+    output = succeed(kedro, "--pipelines", "tune")
     assert "died with their process" in output or "run again" in output
     assert_exact(searched, "medium", 4)
     assert states(searched, "medium").count(COMPLETE) >= finished
     assert FAIL in states(searched, "medium")
-    assert "nothing to do" in succeed(kedro, "--pipeline", "tune", "--tags", "medium")
+    assert "nothing to do" in succeed(kedro, "--pipelines", "tune", "--tags", "medium")
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ def test_ctrl_c_ends_all_workers_and_the_next_run_goes_on(
         assert time.monotonic() < limit, "a worker went on after Ctrl-C"
         time.sleep(0.1)
     assert RUNNING not in states(searched, "medium")
-    succeed(kedro, "--pipeline", "tune")
+    succeed(kedro, "--pipelines", "tune")
     assert_exact(searched, "medium", 4)
 
 
@@ -163,7 +163,7 @@ def test_other_data_are_another_study_and_the_old_one_stays(
     before = states(searched, "quick")
     write_data(project, items=15)
     succeed(kedro, "--pipelines", "ingest,split")
-    output = succeed(kedro, "--pipeline", "tune", "--to-nodes", "recommend.tune.quick.tune_quick")
+    output = succeed(kedro, "--pipelines", "tune", "--to-nodes", "recommend.tune.quick.tune_quick")
     assert "which stays as it is" in output
     assert "environment.data" in output
     assert states(searched, "quick").count(COMPLETE) == 2 * before.count(COMPLETE)
@@ -173,9 +173,9 @@ def test_other_data_are_another_study_and_the_old_one_stays(
 def test_a_study_file_that_is_none_is_named_with_its_backup(
     project: Path, kedro: Kedro, searched: Path
 ) -> None:
-    succeed(kedro, "--pipeline", "tune", "--to-nodes", "recommend.tune.quick.tune_quick")
+    succeed(kedro, "--pipelines", "tune", "--to-nodes", "recommend.tune.quick.tune_quick")
     searched.write_text("not a database, a note to myself")
-    result = kedro("run", "--pipeline", "tune")
+    result = kedro("run", "--pipelines", "tune")
     message = " ".join(result.stderr.split())
     assert result.returncode == 1
     assert "Traceback" not in message

@@ -65,20 +65,20 @@ def test_run_again_it_trains_nothing_and_leaves_test_closed(
     shared_kedro: Kedro, data: Path
 ) -> None:
     before, metrics = manifest(data), read_newest(data.parent, f"{REPORTS}/ensemble_metrics.json")
-    output = succeed(shared_kedro, "--pipeline", "ensemble")
+    output = succeed(shared_kedro, "--pipelines", "ensemble")
     again = read_newest(data.parent, f"{REPORTS}/ensemble_metrics.json")
     assert output.count("from before") == len(before["members"])
     assert manifest(data) == before
     assert (again["test_read_from_store"], again["test_openings"]) == (True, 1)
     assert again["parts"] == metrics["parts"]
-    assert "kedro run --pipeline predict" in output
+    assert "kedro run --pipelines predict" in output
 
 
 def test_predict_takes_the_checkpoint_where_that_is_asked_for(
     shared_kedro: Kedro, data: Path
 ) -> None:
     asked = "recommend.predict.model=checkpoint"
-    output = succeed(shared_kedro, "--pipeline", "predict", "--params", asked)
+    output = succeed(shared_kedro, "--pipelines", "predict", "--params", asked)
     report = read_newest(data.parent, f"{REPORTS}/predict_report.json")
     assert report["model"] == "checkpoint"
     assert f"predicted with the checkpoint ({asked})" in output
@@ -89,7 +89,7 @@ def test_seeds_are_trained_by_workers_and_a_second_ensemble_on_test_is_counted(
     shared_kedro: Kedro, data: Path
 ) -> None:
     wanted = "ensemble.members=seeds,ensemble.top=3,ensemble.weights=uniform,tuning.workers=2"
-    output = succeed(shared_kedro, "--pipeline", "ensemble", "--params", wanted)
+    output = succeed(shared_kedro, "--pipelines", "ensemble", "--params", wanted)
     for worker in (0, 1):
         assert f"worker {worker}: member {worker + 2} of 3: seed " in output
     report = read_newest(data.parent, f"{REPORTS}/ensemble_report.json")
@@ -105,12 +105,12 @@ def test_without_a_checkpoint_the_pipeline_that_makes_one_is_named(
     checkpoints = data / MODELS / "checkpoint"
     checkpoints.rename(data / "aside")
     try:
-        result = shared_kedro("run", "--pipeline", "ensemble")
+        result = shared_kedro("run", "--pipelines", "ensemble")
     finally:
         (data / "aside").rename(checkpoints)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
-    assert "run `kedro run --pipeline recommend.train` first" in " ".join(result.stderr.split())
+    assert "run `kedro run --pipelines recommend.train` first" in " ".join(result.stderr.split())
 
 
 @pytest.mark.slow
@@ -121,9 +121,9 @@ def test_killed_while_members_are_trained_it_goes_on_to_the_same_ensemble(
         "recommend.best_config=ignore,recommend.training.epochs=60,recommend.training.batch_size=2,"
         "recommend.training.early_stopping.patience=0,recommend.model.hidden_units=8"
     )
-    succeed(shared_kedro, "--pipeline", "train", "--params", long)
+    succeed(shared_kedro, "--pipelines", "train", "--params", long)
     wanted = "ensemble.members=seeds,ensemble.top=3,tuning.workers=2"
-    process = start(shared_project, "--pipeline", "ensemble", "--params", wanted)
+    process = start(shared_project, "--pipelines", "ensemble", "--params", wanted)
     scratch = data / "00_scratch" / "members"
     limit = time.monotonic() + 120
     while len({path.parent for path in scratch.glob("*/state-*.ckpt")}) < 2:
@@ -133,13 +133,13 @@ def test_killed_while_members_are_trained_it_goes_on_to_the_same_ensemble(
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
-    output = succeed(shared_kedro, "--pipeline", "ensemble", "--params", wanted)
+    output = succeed(shared_kedro, "--pipelines", "ensemble", "--params", wanted)
     assert output.count("resuming at epoch") == 2
     resumed = manifest(data)
     assert not scratch.exists()
     for member in resumed["members"][1:]:
         shutil.rmtree(data / MODELS / "members" / member["fingerprint"])
-    succeed(shared_kedro, "--pipeline", "ensemble", "--params", wanted)
+    succeed(shared_kedro, "--pipelines", "ensemble", "--params", wanted)
     assert manifest(data) == resumed
 
 

@@ -37,8 +37,7 @@ def raw(project: Path) -> Path:
 
 def run(kedro: Kedro, pipeline: str, *, params: str = TINY, versions: str = "") -> str:
     load = ["--load-versions", versions] if versions else []
-    name = "--pipelines" if "," in pipeline else "--pipeline"
-    result = kedro("run", name, pipeline, "--params", params, *load)
+    result = kedro("run", "--pipelines", pipeline, "--params", params, *load)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout + result.stderr
 
@@ -46,7 +45,7 @@ def run(kedro: Kedro, pipeline: str, *, params: str = TINY, versions: str = "") 
 @pytest.mark.usefixtures("raw")
 def test_each_stage_goes_on_from_the_one_before(kedro: Kedro, project: Path) -> None:
     for stage, leads_to in (("ingest", "split"), ("split", "train"), ("train", "predict")):
-        assert f"kedro run --pipeline {leads_to}" in run(kedro, stage)
+        assert f"kedro run --pipelines {leads_to}" in run(kedro, stage)
     run(kedro, "predict", params=f"{TINY},recommend.predict.top_k=2")
 
     frame = pd.read_parquet(newest(project, "07_model_output/recommend/predictions.parquet"))
@@ -126,7 +125,9 @@ def test_side_tables_of_any_name(kedro: Kedro, project: Path, raw: Path) -> None
         "brand": 3,
         "blurb": 4,
     }
-    split = json.loads((newest(project, "05_model_input/recommend/split") / "split.json").read_text())
+    split = json.loads(
+        (newest(project, "05_model_input/recommend/split") / "split.json").read_text()
+    )
     assert split["sides"] == {"genre": 3, "brand": 3, "blurb": 8}  # words, for a text
     weights = load_file(newest(project, "06_models/recommend/checkpoint") / "best.safetensors")
     assert all(f"model.sides.{name}.embedding.weight" in weights for name in split["sides"])
@@ -142,12 +143,12 @@ def test_training_on_everything_takes_the_best_number_of_epochs(
     full = f"{TINY},recommend.split.use_full_data=true".replace("recommend.training.epochs=2,", "")
     run(kedro, "ingest")
     run(kedro, "split", params=full)
-    refused = kedro("run", "--pipeline", "train", "--params", full)
+    refused = kedro("run", "--pipelines", "train", "--params", full)
     assert refused.returncode == 1
     assert "train with validation first" in " ".join(refused.stderr.split())
 
     run(kedro, "split")
-    too_late = kedro("run", "--pipeline", "train", "--params", full)
+    too_late = kedro("run", "--pipelines", "train", "--params", full)
     assert too_late.returncode == 1
     assert "recommend.split.use_full_data=True has no effect any more" in too_late.stderr
     run(kedro, "train")

@@ -11,7 +11,7 @@ FILES = {"interactions.csv", "genre.csv", "director.csv", "writer.csv", "title.c
 
 
 def test_sample_data_lies_apart_from_a_users_own(kedro: Kedro, project: Path) -> None:
-    result = kedro("run", "--pipeline", "sample", "--env", "sample")
+    result = kedro("run", "--pipelines", "sample", "--env", "sample")
 
     assert result.returncode == 0, result.stderr
     raw = project / "data/sample/01_raw/recommend"
@@ -26,18 +26,18 @@ def test_files_of_a_user_are_never_replaced(kedro: Kedro, project: Path) -> None
     mine.parent.mkdir(parents=True)
     mine.write_text("user,item,time\na,b,1\n", encoding="utf-8")
 
-    result = kedro("run", "--pipeline", "sample")
+    result = kedro("run", "--pipelines", "sample")
 
     assert result.returncode == 1
     assert "sample.enabled=false" in result.stderr
-    assert "kedro run --pipeline sample --env sample" in result.stderr
+    assert "kedro run --pipelines sample --env sample" in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
     assert mine.read_text(encoding="utf-8") == "user,item,time\na,b,1\n"
 
 
 def test_parameters_of_the_sample_reach_their_node_checked(kedro: Kedro) -> None:
     result = kedro(
-        "run", "--pipeline", "sample", "--env", "sample", "--params", "sample.num_user=50"
+        "run", "--pipelines", "sample", "--env", "sample", "--params", "sample.num_user=50"
     )
 
     assert result.returncode == 1

@@ -150,7 +150,7 @@ def test_another_ensemble_does_not_see_test_unless_that_is_asked_for(
     project = copied(task)
     kedro = kedro_with(project)
     first = report(project, task, "ensemble_metrics")
-    pipeline = ("--pipeline", f"{task.name}.ensemble")
+    pipeline = ("--pipelines", f"{task.name}.ensemble")
 
     other = "ensemble.members=seeds,ensemble.top=2,ensemble.weights=uniform"
     said = succeed(kedro, *pipeline, "--params", other)
@@ -206,7 +206,7 @@ def test_new_rows_are_answered_in_their_order(
 ) -> None:
     project = copied(task)
     write_new_rows(task.name, project)
-    succeed(kedro_with(project), "--pipeline", f"{task.name}.predict")
+    succeed(kedro_with(project), "--pipelines", f"{task.name}.predict")
     submission = pd.read_csv(newest(project, f"07_model_output/{task.name}/submission.csv"))
     ids = submission.iloc[:, 0].astype(str).tolist()
     prefix = "" if task.name == "classify" else "new"
@@ -249,7 +249,7 @@ def test_a_dry_run_tells_what_a_run_would_take_and_trains_nothing(
     prepare(project, task.name)
     add_models(project, task.name)
     asked = ("--params", f"{task.name}.dry_run=true")
-    said = succeed(kedro, "--pipeline", task.name, *asked)
+    said = succeed(kedro, "--pipelines", task.name, *asked)
     assert f"{task.name}: dry run, nothing was trained" in said
     found = report(project, task, "dry_run_report")
     assert found["memory"]["estimate_mib"] > 0

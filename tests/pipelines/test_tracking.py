@@ -251,7 +251,7 @@ def statuses(project: Path) -> dict[str, str]:
 RUN_AND_REPORT = """
 import contextlib, sys
 from kedro.framework.cli import main
-sys.argv = ["kedro", "run", "--pipeline", "ingest", *sys.argv[1:]]
+sys.argv = ["kedro", "run", "--pipelines", "ingest", *sys.argv[1:]]
 with contextlib.suppress(SystemExit):
     main()
 print("imported", sorted({"mlflow", "sqlalchemy", "wandb"} & set(sys.modules)))
@@ -288,7 +288,7 @@ def in_process(
 
 
 def test_misspelt_parameter_is_refused_before_anything_runs(tracked: Kedro, raw: Path) -> None:
-    result = tracked("run", "--pipeline", "ingest", "--params", "tracking.mlfow=false")
+    result = tracked("run", "--pipelines", "ingest", "--params", "tracking.mlfow=false")
 
     assert result.returncode == 1
     assert "tracking.mlfow is not a parameter; did you mean 'mlflow'?" in result.stderr
@@ -304,7 +304,7 @@ def test_broken_database_does_not_fail_a_run(tracked: Kedro, raw: Path, kind: st
         database.parent.mkdir(parents=True)
         database.write_text("never was one" * 1000)
 
-    result = tracked("run", "--pipeline", "ingest")
+    result = tracked("run", "--pipelines", "ingest")
 
     assert result.returncode == 0, result.stdout + result.stderr
     said = result.stdout + result.stderr
@@ -395,12 +395,12 @@ def test_copied_project_does_not_write_into_the_first_one(
     before = statuses(finished_project)
     kedro = kedro_with(project, tracking="on")
 
-    told = kedro("run", "--pipeline", "ingest").stdout
+    told = kedro("run", "--pipelines", "ingest").stdout
     assert "the project was moved or copied" in told
     assert "conf/local/mlflow.yml" in told
 
     own = {"tracking": {"experiment": {"name": "second"}}}
     (project / "conf/local/mlflow.yml").write_text(yaml.safe_dump(own))
-    assert "MLflow: run" in kedro("run", "--pipeline", "ingest").stdout
+    assert "MLflow: run" in kedro("run", "--pipelines", "ingest").stdout
     assert statuses(finished_project) == before
     assert list((project / TRACKING / "mlflow").glob("*/artifacts/reports/ingest_report.json"))

@@ -66,7 +66,7 @@ def test_a_person_is_told_what_each_stage_gave(tuned: str) -> None:
 @pytest.mark.usefixtures("tuned")
 def test_run_again_it_does_nothing_new_and_says_so(shared_kedro: Kedro, data: Path) -> None:
     before = num_trials(data), read_newest(data.parent, "best_config.yml")
-    output = succeed(shared_kedro, "--pipeline", "tune")
+    output = succeed(shared_kedro, "--pipelines", "tune")
     assert (
         num_trials(data),
         read_newest(data.parent, "best_config.yml"),
@@ -76,7 +76,7 @@ def test_run_again_it_does_nothing_new_and_says_so(shared_kedro: Kedro, data: Pa
 
 @pytest.mark.usefixtures("tuned")
 def test_training_reproduces_the_best_trial_exactly(shared_kedro: Kedro, data: Path) -> None:
-    succeed(shared_kedro, "--pipeline", "train")
+    succeed(shared_kedro, "--pipelines", "train")
     best = read_newest(data.parent, "best_config.yml")
     checkpoint = newest(data.parent, "06_models/recommend/checkpoint")
     manifest = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
@@ -91,7 +91,7 @@ def test_training_reproduces_the_best_trial_exactly(shared_kedro: Kedro, data: P
 @pytest.mark.usefixtures("tuned")
 def test_training_refuses_what_was_not_tuned_and_names_it(shared_kedro: Kedro) -> None:
     patience = "recommend.training.early_stopping.patience=4"
-    message = refuse(shared_kedro, "--pipeline", "train", "--params", patience)
+    message = refuse(shared_kedro, "--pipelines", "train", "--params", patience)
     for part in ("training.early_stopping.patience", "has 10", "has 4", "--params", "tune again"):
         assert part in message
 
@@ -100,14 +100,14 @@ def test_training_refuses_what_was_not_tuned_and_names_it(shared_kedro: Kedro) -
 @pytest.mark.usefixtures("tuned")
 def test_training_without_what_was_tuned(shared_kedro: Kedro) -> None:
     ignored = "recommend.best_config=ignore,recommend.training.epochs=1"
-    succeed(shared_kedro, "--pipeline", "train", "--params", ignored)
+    succeed(shared_kedro, "--pipelines", "train", "--params", ignored)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tuned")
 def test_training_goes_on_all_the_same_where_that_was_asked_for(shared_kedro: Kedro) -> None:
     wanted = "recommend.training.early_stopping.patience=4,verify_env.on_mismatch=warn"
-    output = succeed(shared_kedro, "--pipeline", "train", "--params", wanted)
+    output = succeed(shared_kedro, "--pipelines", "train", "--params", wanted)
     assert "training.early_stopping.patience" in output
 
 
@@ -124,7 +124,7 @@ def test_an_edited_space_is_searched_and_the_old_study_stays(
     edited["queue"] = []
     path.write_text(yaml.safe_dump(edited), encoding="utf-8")
     try:
-        output = succeed(shared_kedro, "--tags", "medium", "--pipeline", "tune")
+        output = succeed(shared_kedro, "--tags", "medium", "--pipelines", "tune")
     finally:
         path.write_text(original, encoding="utf-8")
     assert "stays as it is" in " ".join(output.split())
@@ -140,7 +140,7 @@ def test_an_edited_space_is_searched_and_the_old_study_stays(
 def test_one_stage_alone(shared_kedro: Kedro, data: Path) -> None:
     before = num_trials(data)
     off = ("--params", "tuning.stages.medium.enabled=false")
-    output = succeed(shared_kedro, "--pipeline", "tune", "--tags", "quick", *off)
+    output = succeed(shared_kedro, "--pipelines", "tune", "--tags", "quick", *off)
     assert "nothing to do, all trials were there already" in output
     assert "tune_medium" not in output
     assert num_trials(data) == before
@@ -151,7 +151,7 @@ def test_one_stage_alone(shared_kedro: Kedro, data: Path) -> None:
 def test_a_value_of_the_command_line_is_not_searched(shared_kedro: Kedro, data: Path) -> None:
     params = "recommend.model.hidden_units=8,tuning.stages.quick.trials=1"
     until = ("--to-nodes", "recommend.tune.quick.tune_quick")
-    succeed(shared_kedro, "--pipeline", "tune", *until, "--params", params)
+    succeed(shared_kedro, "--pipelines", "tune", *until, "--params", params)
     quick = pd.read_parquet(newest(data.parent, "quick_trials.parquet"))
     assert "model.hidden_units" not in json.loads(quick["params"][0])
 
@@ -173,7 +173,7 @@ def test_a_value_of_the_command_line_is_not_searched(shared_kedro: Kedro, data: 
 def test_a_wrong_parameter_is_refused(
     shared_kedro: Kedro, params: str, says: tuple[str, ...]
 ) -> None:
-    message = refuse(shared_kedro, "--pipeline", "tune", "--params", params)
+    message = refuse(shared_kedro, "--pipelines", "tune", "--params", params)
     for part in says:
         assert part in message
 
@@ -193,7 +193,7 @@ def test_all_faults_of_a_space_are_told_before_anything_runs(
     local = shared_project / "conf" / "local" / "parameters_wrong.yml"
     local.write_text(yaml.safe_dump({"recommend": {"tuning": {"spaces": {"quick": wrong}}}}))
     try:
-        message = refuse(shared_kedro, "--pipeline", "tune")
+        message = refuse(shared_kedro, "--pipelines", "tune")
     finally:
         local.unlink()
     root = "recommend.tuning.spaces.quick"
@@ -210,7 +210,7 @@ def test_a_searched_key_that_is_never_read_is_refused(
     local = shared_project / "conf" / "local" / "parameters_unread.yml"
     local.write_text(yaml.safe_dump({"recommend": {"tuning": {"spaces": {"quick": unread}}}}))
     try:
-        message = refuse(shared_kedro, "--pipeline", "tune")
+        message = refuse(shared_kedro, "--pipelines", "tune")
     finally:
         local.unlink()
     assert "recommend.tuning.spaces.quick.training.step_gamma is searched" in message
@@ -222,7 +222,7 @@ def test_a_searched_key_that_is_never_read_is_refused(
 def test_the_final_configuration_is_trained_again_and_judged(
     shared_kedro: Kedro, data: Path
 ) -> None:
-    output = succeed(shared_kedro, "--pipeline", "validate", "--params", "validate.runs=2")
+    output = succeed(shared_kedro, "--pipelines", "validate", "--params", "validate.runs=2")
     report = read_newest(data.parent, "08_reporting/recommend/validate_report.json")
     best = read_newest(data.parent, "best_config.yml")
     assert "stable" in output

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,9 @@ from seqtune.contracts.config import (
 )
 from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.resolve import Layer, flatten
-from seqtune.pipelines.sample.params import SampleParameters
+from seqtune.contracts.sample import SampleParameters
 from seqtune.settings import CONFIG_LOADER_ARGS
-from seqtune.tasks.classify.params import ClassifyConfig
-from seqtune.tasks.classify.params import PredictConfig as ClassifyPredict
-from seqtune.tasks.recommend.params import PredictConfig as RecommendPredict
-from seqtune.tasks.recommend.params import RecommendConfig
-from seqtune.tasks.summarize.params import PredictConfig as SummarizePredict
-from seqtune.tasks.summarize.params import SummarizeConfig
+from seqtune.tasks import find_tasks
 from seqtune.tracking import TrackingConfig
 from seqtune.tuning.budgets.plans import plan_stages
 from seqtune.tuning.config import TuningConfig
@@ -35,11 +29,6 @@ from seqtune.tuning.goals.forbidden import forbidden_reason
 from seqtune.tuning.parameters import TuningParameters, parse_tuning
 from seqtune.tuning.spaces.space import Space, parse_space
 
-TASKS: dict[str, tuple[Callable[[], Section], Callable[[], Section]]] = {
-    "recommend": (RecommendConfig, RecommendPredict),
-    "classify": (ClassifyConfig, ClassifyPredict),
-    "summarize": (SummarizeConfig, SummarizePredict),
-}
 PRESETS = {
     "small": (32, 2, 2, 30),
     "medium": (64, 4, 3, 50),
@@ -151,9 +140,8 @@ def parameters(repository: Path, task: str) -> dict[str, Any]:
 
 
 def parsed(task: str, values: Mapping[str, Any]) -> TaskParameters:
-    parse = import_module(f"seqtune.tasks.{task}.params").parse
-    found: TaskParameters = parse(values=values, runtime={}, origins={})
-    return found
+    (spec,) = (one for one in find_tasks() if one.name == task)
+    return spec.parse_parameters(values=values, runtime={}, origins={})
 
 
 def resolved(task: str, values: Mapping[str, Any], preset: str) -> dict[str, Any]:
@@ -164,8 +152,10 @@ def resolved(task: str, values: Mapping[str, Any], preset: str) -> dict[str, Any
 
 def defaults_of(task: str) -> dict[str, Any]:
     """Every parameter of a task with the default of its class; the name is not one."""
-    config, predict = TASKS[task]
-    values = leaves(config()) | {f"predict.{k}": v for k, v in leaves(predict()).items()}
+    found = parsed(task, {})
+    values = leaves(found.config_class()) | {
+        f"predict.{k}": v for k, v in leaves(type(found.predict)()).items()
+    }
     return {key: value for key, value in values.items() if key != "task"}
 
 
@@ -173,7 +163,7 @@ def written_of(values: Mapping[str, Any]) -> dict[str, Any]:
     return dict(flatten({k: v for k, v in values.items() if k not in ("preset", "presets")}))
 
 
-@pytest.fixture(params=TASKS)
+@pytest.fixture(params=[task.name for task in find_tasks()])
 def task(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -313,9 +303,6 @@ def searched(task: str, values: Mapping[str, Any]) -> TuningParameters:
         runtime={},
         own_runtime={},
         known=dict(flatten(known)),
-        verify=VerifyConfig(),
-        validate=ValidateConfig(),
-        ensemble=EnsembleConfig(),
     )
 
 

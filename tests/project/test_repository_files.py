@@ -79,7 +79,36 @@ def test_patterns_find_what_they_are_for() -> None:
 def test_data_and_local_settings_are_not_tracked(texts: dict[str, str]) -> None:
     private = [name for name in texts if name.startswith(("data/", "conf/local/"))]
 
-    assert private in ([], ["conf/local/.gitkeep"])
+    assert [name for name in private if not name.endswith("/.gitkeep")] == []
+
+
+def test_a_clone_has_the_layers_of_data(texts: dict[str, str]) -> None:
+    layers = sorted(name.split("/")[1] for name in texts if name.startswith("data/"))
+
+    assert layers == [
+        "01_raw",
+        "02_intermediate",
+        "03_primary",
+        "04_feature",
+        "05_model_input",
+        "06_models",
+        "07_model_output",
+        "08_reporting",
+    ]
+
+
+@pytest.mark.parametrize("environment", ["base", "local", "sample", "cluster", "a_new_one"])
+def test_credentials_are_ignored_in_every_environment(repository: Path, environment: str) -> None:
+    file = f"conf/{environment}/credentials.yml"
+    ignored = subprocess.run(["git", "check-ignore", "-q", file], cwd=repository, check=False)
+
+    assert ignored.returncode == 0
+
+
+def test_the_package_is_a_command(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert project["scripts"] == {"seqtune": "seqtune.__main__:main"}
 
 
 def test_lock_pins_the_torch_that_was_tested(locked: dict[str, str]) -> None:

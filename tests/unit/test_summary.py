@@ -81,7 +81,7 @@ def test_a_run_ends_with_what_was_found_and_made_and_the_next_step(
     assert "evaluate  recommend.metrics went well" in lines
     assert "checkpoint  /d/checkpoint/v1/checkpoint" in lines
     assert not any("resolved_config" in line for line in lines)
-    assert "kedro run --env sample --pipeline recommend.predict" in lines[-1]
+    assert "kedro run --env sample --pipelines recommend.predict" in lines[-1]
 
 
 def test_it_opens_with_the_report_for_people(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,23 +144,23 @@ def step_after(
 @pytest.mark.parametrize(
     ("made", "step"),
     [
-        ("recommend.ingest_report", "Next: kedro run --pipeline recommend.split"),
-        ("classify.ingest_report", "Next: kedro run --pipeline classify.split"),
+        ("recommend.ingest_report", "Next: kedro run --pipelines recommend.split"),
+        ("classify.ingest_report", "Next: kedro run --pipelines classify.split"),
         (
             "summarize.checkpoint",
-            "Next: kedro run --pipeline summarize.ensemble, or without one: "
-            "kedro run --pipeline summarize.predict",
+            "Next: kedro run --pipelines summarize.ensemble, or without one: "
+            "kedro run --pipelines summarize.predict",
         ),
-        ("classify.dry_run_report", "Next: kedro run --pipeline classify"),
+        ("classify.dry_run_report", "Next: kedro run --pipelines classify"),
         (
             "classify.predictions",
             "Next: put your own data in data/01_raw/classify and run "
-            "`kedro run --pipeline classify`; parameters: conf/base/parameters_classify.yml",
+            "`kedro run --pipelines classify`; parameters: conf/base/parameters_classify.yml",
         ),
         (
             "recommend.predictions",
             "Next: put your own data in data/01_raw/recommend and run "
-            "`kedro run --pipeline recommend`; parameters: conf/base/parameters_recommend.yml",
+            "`kedro run --pipelines recommend`; parameters: conf/base/parameters_recommend.yml",
         ),
     ],
 )
@@ -172,8 +172,8 @@ def test_the_next_step_is_one_of_the_same_task(
 
 def test_the_environment_is_kept_in_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert step_after(capsys, "classify.checkpoint", env="sample") == (
-        "Next: kedro run --env sample --pipeline classify.ensemble, or without one: "
-        "kedro run --env sample --pipeline classify.predict"
+        "Next: kedro run --env sample --pipelines classify.ensemble, or without one: "
+        "kedro run --env sample --pipelines classify.predict"
     )
 
 
@@ -183,14 +183,14 @@ def test_the_environment_is_kept_in_every_command(capsys: pytest.CaptureFixture[
         (
             "sample_interactions",
             "data/sample/01_raw/recommend",
-            "kedro run --env sample --pipeline recommend",
+            "kedro run --env sample --pipelines recommend",
         ),
         (
             "sample_texts",
             "data/sample/01_raw/classify",
-            "kedro run --env sample --pipeline classify",
+            "kedro run --env sample --pipelines classify",
         ),
-        ("classify.sample_texts", "/d", "kedro run --env sample --pipeline classify"),
+        ("classify.sample_texts", "/d", "kedro run --env sample --pipelines classify"),
     ],
 )
 def test_after_a_sample_its_whole_chain_is_next(

@@ -10,6 +10,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import click
 from kedro.framework.startup import ProjectMetadata
 
+from seqtune.tasks import DEFAULT_TASK
+
 from .run import friendly
 from .serving import address, serve
 
@@ -22,7 +24,7 @@ READING = {"GET", "HEAD"}
 
 @click.command("dashboard")
 @click.option("-e", "--env", envvar="KEDRO_ENV", help="Environment whose studies are shown.")
-@click.option("--task", default="recommend", show_default=True, help="Task that was tuned.")
+@click.option("--task", default=DEFAULT_TASK, show_default=True, help="Task that was tuned.")
 @click.option("--study", help="Name of the study to link to; otherwise the newest search.")
 @click.option("--port", default=PORT, show_default=True, help="Port on 127.0.0.1.")
 @click.pass_obj

@@ -10,18 +10,20 @@ from functools import wraps
 from typing import Any
 
 import click
-from kedro import KedroDeprecationWarning
+from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io.core import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 from yaml import YAMLError
 
 from seqtune.contracts.errors import ConfigurationError, SeqtuneError, storage_error
-from seqtune.plugins import garbage_collection
 
 from .console import plain_outside_a_terminal
 
 logger = logging.getLogger(__name__)
+
+KEDROS = (DatasetError, MissingConfigException, ParameterValidationError)
+"""Errors of Kedro whose messages say what to mend."""
 
 
 def friendly(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,8 +32,6 @@ def friendly(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def call(*args: Any, **kwargs: Any) -> Any:
         plain_outside_a_terminal()
-        # `--pipeline NAME` is how seqtune is used and documented.
-        warnings.filterwarnings("ignore", "Option '--pipeline'", KedroDeprecationWarning)
         # Kedro 1.7 calls it so; omegaconf 2.4 has renamed it.
         warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)
         logging.getLogger("kedro.pipeline.node").addFilter(_is_not_a_repetition)
@@ -56,7 +56,7 @@ def explain(error: BaseException) -> BaseException | None:
             return cause
         if isinstance(cause, OSError) and (known := storage_error(cause, cause.filename or "data")):
             return known
-    if isinstance(error, DatasetError | ParameterValidationError) or _is_of_yaml(error):
+    if isinstance(error, KEDROS) or _is_of_yaml(error):
         return error
     return None
 
@@ -83,11 +83,7 @@ def run_or_rehearse(**options: Any) -> Any:
     asked = dry_runs(options.get("params") or {}, _named(options))
     if asked:
         options |= {"pipeline": None, "pipelines": asked}
-    garbage_collection.put_off()  # until nodes run; see `hooks.start`
-    try:
-        return kedro_run.callback(**options)  # type: ignore[misc]
-    finally:
-        garbage_collection.resume()
+    return kedro_run.callback(**options)  # type: ignore[misc]
 
 
 def dry_runs(params: Mapping[str, Any], named: Sequence[str]) -> list[str]:
@@ -98,23 +94,18 @@ def dry_runs(params: Mapping[str, Any], named: Sequence[str]) -> list[str]:
     from seqtune.pipeline_registry import DEFAULT_TASK, DRY_RUN, TASKS
 
     tasks = [task.name for task in TASKS]
-    asked = [
-        task
-        for task in tasks
-        if isinstance(params.get(task), Mapping) and params[task].get(DRY_RUN) is True
+    given = {task: params[task] for task in tasks if isinstance(params.get(task), Mapping)}
+    asked = [task for task, values in given.items() if values.get(DRY_RUN) is True]
+    prefixes = [name.partition(".")[0] for name in named] or asked
+    running = {prefix if prefix in tasks else DEFAULT_TASK.name for prefix in prefixes}
+    faults = [
+        f"{task}.{DRY_RUN}=true has no effect on {', '.join(named)}; run "
+        f"`kedro run --pipelines {task} --params {task}.{DRY_RUN}=true`"
+        for task in asked
+        if task not in running
     ]
-    of_named = {
-        first if (first := name.partition(".")[0]) in tasks else DEFAULT_TASK.name for name in named
-    }
-    if named and set(asked) - of_named:
-        raise ConfigurationError(
-            [
-                f"{task}.{DRY_RUN}=true has no effect on {', '.join(named)}; run "
-                f"`kedro run --pipeline {task} --params {task}.{DRY_RUN}=true`"
-                for task in asked
-                if task not in of_named
-            ]
-        )
+    if faults:
+        raise ConfigurationError(faults)
     return [f"{task}.{DRY_RUN}" for task in asked]
 
 

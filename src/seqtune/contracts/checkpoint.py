@@ -111,7 +111,7 @@ class Checkpoint:
             raise ArtifactError(
                 f"checkpoint {self.path} was trained on another data set than {what} (what its "
                 f"inputs and outputs mean has the hash {self.manifest.assets_hash[:12]}, not "
-                f"{assets_hash[:12]}). Train again (`kedro run --pipeline "
+                f"{assets_hash[:12]}). Train again (`kedro run --pipelines "
                 f"{self.manifest.task}.train`) or choose the matching version with --load-versions"
             )
 

@@ -99,7 +99,7 @@ class Ensemble:
     def require_usable(self, task: str, which: Which, *, scales: Collection[str]) -> None:
         """Refuse what a task, which knows such scales, cannot open as those weights."""
         manifest = self.manifest
-        again = f"make it again (kedro run --pipeline {task}.ensemble)"
+        again = f"make it again (kedro run --pipelines {task}.ensemble)"
         if manifest.task != task:
             raise ArtifactError(
                 f"ensemble {self.path} belongs to the task {manifest.task}, not to {task}; "
@@ -212,5 +212,5 @@ class Pool(Protocol):
 
 
 _AGAIN = (
-    "choose another version with --load-versions, or make it again (kedro run --pipeline ensemble)"
+    "choose another version with --load-versions, or make it again (kedro run --pipelines ensemble)"
 )

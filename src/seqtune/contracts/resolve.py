@@ -66,8 +66,8 @@ def require_made_with(
     now = dict(flatten(config.model_dump(mode="json")))
     faults = [
         f"{config.task}.{key}={now.get(key)!r} has no effect any more: {what} was made with "
-        f"{before!r}. Run `kedro run --pipeline {key.split('.')[0]}` again and what follows it, or "
-        "set it back"
+        f"{before!r}. Run `kedro run --pipelines {key.split('.')[0]}` again and what follows it, "
+        "or set it back"
         for key, before in flatten(made_with)
         if now.get(key) != before
     ]

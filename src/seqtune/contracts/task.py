@@ -173,6 +173,10 @@ class TaskSpec:
     """Names among the exhibits of its metrics that are drawn: `<task>.<name>_figure`."""
     tables: tuple[str, ...] = ()
     """Names among them that are tables: `<task>.<name>_table`."""
+    sample_folder: Path | None = None
+    sample_files: tuple[str, ...] = ()
+    """Data to try the task on, in `sample_folder`: files, and folders of models without their
+    weights; `sample_<name>` in the catalog."""
 
 
 @dataclass(frozen=True)

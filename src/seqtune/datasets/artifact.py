@@ -72,7 +72,7 @@ class Artifact(AbstractVersionedDataset[Path, Path]):
         wanted = self._version.load if self._version else None
         if self._optional and not wanted:
             return None  # type: ignore[return-value]
-        hint = f"; run `kedro run --pipeline {self._made_by}` first" if self._made_by else ""
+        hint = f"; run `kedro run --pipelines {self._made_by}` first" if self._made_by else ""
         raise ArtifactError(f"there is no {self._place.spelled(path)}{hint}")
 
     def _newest(self) -> str:

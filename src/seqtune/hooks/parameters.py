@@ -1,12 +1,12 @@
-"""Each task's parameters are checked before any node runs."""
+"""Parameters are checked before any node runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
-import yaml
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
@@ -22,135 +22,135 @@ from seqtune.contracts.config import (
 from seqtune.contracts.errors import ConfigurationError, did_you_mean
 from seqtune.contracts.parameters import RUNTIME, TaskParameters
 from seqtune.contracts.resolve import Layer, flatten, resolve
+from seqtune.contracts.sample import SampleParameters
+from seqtune.contracts.task import TaskSpec
 from seqtune.pipeline_registry import TASKS
-from seqtune.pipelines._template import CLUSTER
-from seqtune.tuning.parameters import SPACES, TuningParameters, parse_tuning
 
-SectionT = TypeVar("SectionT", bound=Section)
-
-
-def _read(file: Path, origin: str) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] | None = _parsed(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ConfigurationError(
-            f"{origin}{where}: this is no YAML ({getattr(error, 'problem', error)}); look for a "
-            "bracket, a quote or an indentation there"
-        ) from error
-    return values or {}
-
-
-def _parsed(text: str) -> Any:
-    """By libyaml, where PyYAML was built with it; PyYAML's own parser, ten times as slow, says
-    better what is wrong with a text."""
-    fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        return yaml.load(text, Loader=fast)  # noqa: S506
-    except yaml.YAMLError:
-        return yaml.safe_load(text)
+SECTIONS: Mapping[str, type[Section]] = {
+    "cluster": ClusterConfig,
+    "verify_env": VerifyConfig,
+    "validate": ValidateConfig,
+    "ensemble": EnsembleConfig,
+    "sample": SampleParameters,
+}
+"""Groups of parameters that all tasks share, with the classes that check them."""
 
 
 class ParameterHooks:
-    """Turns each task's YAML into typed, checked `TaskParameters` that know their origins.
+    """Replaces YAML in `params:...` by typed, checked objects that know their origins.
 
     Kedro's own typed parameters cannot do this: the class differs per task while the node is the
-    same function, and origins are lost by the time a node sees a value (decision 0002).
+    same function, and they know no origins (decision 0043).
     """
 
     def __init__(self) -> None:
-        self._origins: dict[str, str] = {}
+        self._origins: Callable[[], Mapping[str, str]] = dict
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         loader = context.config_loader
-        source = Path(getattr(loader, "conf_source", context.project_path / "conf"))
-        environments = ("base", context.env or "local")
-        self._origins = {}
-        for environment in environments:
-            for file in sorted((source / environment).rglob("parameters*.yml")):
-                origin = str(Path(source.name) / file.relative_to(source))
-                values = _read(file, origin)
-                self._origins.update({key: origin for key, _ in flatten(values)})
+        self._origins = lambda: getattr(loader, "parameter_origins", {})
 
     @hook_impl(tryfirst=True)  # the other hooks read what is parsed here
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        values: dict[str, Any] = catalog["parameters"].load()
-        runtime: dict[str, Any] = run_params.get("runtime_params") or {}
-        self._refuse_unknown_tops(runtime)
+        runtime = run_params.get("runtime_params") or {}
+        given = GivenParameters(catalog["parameters"].load(), runtime, self._origins())
+        faults = given.unknown_groups()
         wanted = {name for name in pipeline.inputs() if name.startswith("params:")}
-        if CLUSTER in wanted:
-            catalog[CLUSTER].save(self._section(ClusterConfig, "cluster", values, runtime))
-        for task in TASKS:
-            engine_wanted = f"params:{task.name}.tuning" in wanted
-            if engine_wanted or f"params:{task.name}" in wanted:
-                parsed = task.parse_parameters(
-                    values=values.get(task.name) or {},
-                    runtime=runtime.get(task.name) or {},
-                    origins=self._below(task.name),
-                )
-                catalog[f"params:{task.name}"].save(parsed)
-                if engine_wanted:
-                    engine = self._engine(task.name, values, runtime, parsed)
-                    catalog[f"params:{task.name}.tuning"].save(engine)
+        for name, parse in given.parsers().items():
+            if (entry := f"params:{name}") not in wanted and name not in runtime:
+                continue
+            try:
+                parsed = parse()
+            except ConfigurationError as error:
+                faults += error.faults
+            else:
+                catalog[entry].save(parsed)
+        if faults:
+            raise ConfigurationError(list(dict.fromkeys(faults)))
 
-    def _engine(
-        self,
-        task: str,
-        values: Mapping[str, Any],
-        runtime: Mapping[str, Any],
-        parsed: TaskParameters,
-    ) -> TuningParameters:
-        """The parameters of the engine for one task: `tuning`, under `<task>.tuning`."""
-        own = dict((values.get(task) or {}).get("tuning") or {})
-        known = dict(flatten(parsed.resolve().config.model_dump()))
-        if isinstance(spaces := own.get(SPACES), Mapping):
-            own[SPACES] = dict(spaces)
-            for stage, space in spaces.items():
-                if isinstance(space, Mapping):
-                    key = f"{task}.tuning.{SPACES}.{stage}"
-                    layer = Layer("conf", space, self._below(key))
-                    own[SPACES][stage], more = parsed.searchable(layer, root=key)
-                    known |= more
-        return parse_tuning(
-            task,
-            engine=Layer("conf", values.get("tuning") or {}, self._below("tuning")),
-            own=Layer("conf", own, self._below(f"{task}.tuning")),
-            runtime=runtime.get("tuning") or {},
-            own_runtime=(runtime.get(task) or {}).get("tuning") or {},
-            known=known,
-            verify=self._section(VerifyConfig, "verify_env", values, runtime),
-            validate=self._section(ValidateConfig, "validate", values, runtime),
-            ensemble=self._section(EnsembleConfig, "ensemble", values, runtime),
+
+@dataclass(frozen=True)
+class GivenParameters:
+    """What the files and the command line say."""
+
+    values: Mapping[str, Any]
+    """Merged, the command line included."""
+    runtime: Mapping[str, Any]
+    origins: Mapping[str, str]
+    """The file of each dotted key."""
+
+    def parsers(self) -> dict[str, Callable[[], Any]]:
+        """By the name of a parameter: what makes the object that nodes receive."""
+        parsers: dict[str, Callable[[], Any]] = {
+            name: partial(self.section, name, section) for name, section in SECTIONS.items()
+        }
+        for task in TASKS:
+            parsers[task.name] = partial(self.task, task)
+            parsers[f"{task.name}.tuning"] = partial(self.tuning, task)
+        return parsers
+
+    def section(self, name: str, section: type[Section]) -> Section:
+        layers = self._layer(name), Layer(RUNTIME, _below(self.runtime, name))
+        return resolve(section, *layers, root=name).config
+
+    def task(self, task: TaskSpec) -> TaskParameters:
+        return task.parse_parameters(
+            values=_below(self.values, task.name),
+            runtime=_below(self.runtime, task.name),
+            origins=self._layer(task.name).origins or {},
         )
 
-    def _section(
-        self,
-        section: type[SectionT],
-        name: str,
-        values: Mapping[str, Any],
-        runtime: Mapping[str, Any],
-    ) -> SectionT:
-        files = Layer("conf", values.get(name) or {}, self._below(name))
-        return resolve(section, files, Layer(RUNTIME, runtime.get(name) or {}), root=name).config
+    def tuning(self, task: TaskSpec) -> Any:
+        """`tuning`, which is for all tasks, under `<task>.tuning`."""
+        from seqtune.tuning.parameters import SPACES, parse_tuning
 
-    def _below(self, task: str) -> dict[str, str]:
-        prefix = f"{task}."
-        return {
-            key.removeprefix(prefix): origin
-            for key, origin in self._origins.items()
-            if key.startswith(prefix)
-        }
+        name = f"{task.name}.tuning"
+        parsed, own = self.task(task), self._layer(name)
+        known = dict(flatten(parsed.resolve().config.model_dump()))
+        spaces: dict[str, Any] = dict(_below(own.values, SPACES))
+        for stage, space in spaces.items():
+            if isinstance(space, Mapping):
+                root = f"{name}.{SPACES}.{stage}"
+                spaces[stage], more = parsed.searchable(self._layer(root), root=root)
+                known |= more
+        if spaces:
+            own = replace(own, values={**own.values, SPACES: spaces})
+        return parse_tuning(
+            task.name,
+            engine=self._layer("tuning"),
+            own=own,
+            runtime=_below(self.runtime, "tuning"),
+            own_runtime=_below(self.runtime, name),
+            known=known,
+        )
 
-    def _refuse_unknown_tops(self, runtime: dict[str, Any]) -> None:
-        known = sorted({key.split(".")[0] for key in self._origins})
-        faults = [
+    def unknown_groups(self) -> list[str]:
+        """What is wrong with the names of groups on the command line."""
+        known = sorted({key.split(".")[0] for key in self.origins})
+        return [
             f"{key} is not a group of parameters; {did_you_mean(key, known)} (set in {RUNTIME})"
-            for key in runtime
-            if key not in known
+            for key in self.runtime
+            if known and key not in known
         ]
-        if faults:
-            raise ConfigurationError(faults)
+
+    def _layer(self, key: str) -> Layer:
+        values, prefix = _below(self.values, key), f"{key}."
+        if not isinstance(values, Mapping):
+            raise ConfigurationError(
+                f"{key}={values!r} is not a group of parameters; write them below it as "
+                "`name: value`"
+            )
+        origins = {
+            k.removeprefix(prefix): v for k, v in self.origins.items() if k.startswith(prefix)
+        }
+        return Layer("conf", values, origins)
+
+
+def _below(values: Mapping[str, Any], key: str) -> Any:
+    """What stands below a dotted key; nothing where it is absent or empty."""
+    for part in key.split("."):
+        values = (values.get(part) if isinstance(values, Mapping) else None) or {}
+    return values

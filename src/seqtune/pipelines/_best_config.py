@@ -137,7 +137,7 @@ def require_agreement(
         [
             *changes,
             f"training would not reproduce trial {best.trial} of {best.study}. Set this back, tune "
-            f"again (`kedro run --pipeline {best.task}.tune`), train without it (--params "
+            f"again (`kedro run --pipelines {best.task}.tune`), train without it (--params "
             f"{best.task}.best_config=ignore), or go on all the same (--params "
             "verify_env.on_mismatch=warn)",
         ]
@@ -145,6 +145,6 @@ def require_agreement(
 
 
 _NEXT_STEP = (
-    "choose another version with --load-versions, tune again (`kedro run --pipeline tune`), or "
+    "choose another version with --load-versions, tune again (`kedro run --pipelines tune`), or "
     "train without it (--params {task}.best_config=ignore)"
 )

@@ -13,7 +13,7 @@ from typing import Any
 from seqtune.contracts.config import RunConfig, fingerprint
 from seqtune.contracts.parameters import AUTO, TaskParameters
 from seqtune.contracts.resolve import Layer, Resolved, require_made_with, unflatten
-from seqtune.contracts.task import TaskSpec, TrainingData
+from seqtune.contracts.task import Report, TaskSpec, TrainingData
 from seqtune.contracts.trials import Params
 
 NUM_THREADS = "training.num_threads"
@@ -68,6 +68,17 @@ def what_is_trained(task: TaskSpec, config: RunConfig, data: TrainingData) -> tu
     }
     read = config.model_copy(update=defaults)
     return read, fingerprint(read, data_hash=data.content_hash)
+
+
+def warn_of_other_data(verified: Report, data: TrainingData, *, task: str) -> None:
+    """Say where the report of verify_env, as a partial run finds it, is of an earlier split."""
+    if verified["data_hash"] != data.content_hash:
+        logger.warning(
+            "%s.verify_report is of other data than these: run `kedro run --pipelines "
+            "%s.verify_env` to verify them",
+            task,
+            task,
+        )
 
 
 def trial_values(resolved: Resolved[Any], params: Params) -> dict[str, Any]:

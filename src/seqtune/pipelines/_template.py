@@ -8,19 +8,23 @@ from kedro.pipeline import Node, Pipeline
 
 SCRATCH = "scratch"
 CLUSTER = "params:cluster"
+VERIFY = "params:verify_env"
+VALIDATE = "params:validate"
+ENSEMBLE = "params:ensemble"
 
 
 def of_task(task: str, nodes: Iterable[Node], *, stage: str) -> Pipeline:
     """Put the nodes of a stage under `<task>.<stage>`, and its datasets under `<task>`.
 
     Stages meet in datasets, so these do not belong to any of them. `params:task` stands for the
-    task's checked parameters as a whole, `scratch` and `cluster` are one for all.
+    task's checked parameters as a whole; `scratch`, and parameters of a stage, are one for all.
     """
     template = Pipeline(
         list(nodes), namespace=stage, prefix_datasets_with_namespace=False, tags=[stage]
     )
     shared = {SCRATCH} & template.inputs()
-    parameters = {"params:task": f"params:{task}", CLUSTER: CLUSTER}
+    shared_parameters = (CLUSTER, VERIFY, VALIDATE, ENSEMBLE)
+    parameters = {"params:task": f"params:{task}"} | {name: name for name in shared_parameters}
     return Pipeline(
         template,
         namespace=task,

@@ -37,7 +37,7 @@ NEXT_STEPS = {
     "checkpoint": "{run}.ensemble, or without one: {run}.predict",
     "ensemble": "{run}.predict",
     "predictions": (
-        "put your own data in data/01_raw/{task} and run `kedro run --pipeline {task}`; "
+        "put your own data in data/01_raw/{task} and run `kedro run --pipelines {task}`; "
         "parameters: conf/base/parameters_{task}.yml"
     ),
 }
@@ -119,7 +119,7 @@ def _files(places: Mapping[str, AnyPath]) -> Rows:
 def _next_step(places: Mapping[str, AnyPath], env: str | None) -> str | None:
     task = _task(places)
     at = "" if env in (None, "local", "base") else f" --env {env}"
-    run = f"kedro run{at} --pipeline {task}" if task else f"kedro run{at}"
+    run = f"kedro run{at} --pipelines {task}" if task else f"kedro run{at}"
     made = [_last(name) for name in places]
     is_sample = any(name.startswith("sample_") for name in made)
     steps = (text for name, text in reversed(NEXT_STEPS.items()) if name in made)

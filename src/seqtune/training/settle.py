@@ -59,7 +59,7 @@ def epochs_for_full_data(
     if validated is None:
         raise ConfigurationError(
             "training on everything leaves nothing to find the best number of epochs with; train "
-            "with validation first (`kedro run --pipeline train` with use_full_data: false), or "
+            "with validation first (`kedro run --pipelines train` with use_full_data: false), or "
             f"give the number with --params (for example {resolved.config.task}.{EPOCHS}=30)"
         )
     manifest = open_checkpoint(validated).manifest

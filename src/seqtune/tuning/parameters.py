@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from seqtune.contracts.config import EnsembleConfig, ValidateConfig, VerifyConfig
 from seqtune.contracts.errors import ConfigurationError, did_you_mean
 from seqtune.contracts.parameters import RUNTIME
 from seqtune.contracts.resolve import Layer, flatten, resolve, unflatten
@@ -38,9 +37,6 @@ class TuningParameters(NamedTuple):
     config: TuningConfig
     spaces: Mapping[str, Space]
     """By stage: quick and medium."""
-    verify: VerifyConfig
-    validate: ValidateConfig
-    ensemble: EnsembleConfig
 
 
 def parse_tuning(
@@ -51,9 +47,6 @@ def parse_tuning(
     runtime: Mapping[str, Any],
     own_runtime: Mapping[str, Any],
     known: Mapping[str, Any],
-    verify: VerifyConfig,
-    validate: ValidateConfig,
-    ensemble: EnsembleConfig,
 ) -> TuningParameters:
     """Check `tuning` (`engine`, for all tasks) under `<task>.tuning` (`own`), and the spaces.
 
@@ -74,7 +67,7 @@ def parse_tuning(
     faults += [*faults_of_spaces, *_faults_of(config, known)]
     if faults:
         raise ConfigurationError(faults)
-    return TuningParameters(task, config, spaces, verify, validate, ensemble)
+    return TuningParameters(task, config, spaces)
 
 
 def _spaces(

@@ -48,7 +48,7 @@ def test_a_bug_is_not_explained_away(error: Exception) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"a": "recommend: {seed: ["}, "conf/local/parameters_a.yml, line 1: this is no YAML"),
+        ({"a": "recommend: {seed: ["}, "conf/local/parameters_a.yml, line 1: invalid YAML"),
         ({"a": "recommend: {seed: 1}", "b": "recommend: {seed: 2}"}, "Duplicate keys found in"),
     ],
 )
@@ -70,7 +70,7 @@ def test_an_interrupted_run_exits_as_shells_expect() -> None:
 
 
 def test_the_package_runs_pipelines_itself(project: Path) -> None:
-    command = [sys.executable, "-m", "seqtune", "--pipeline", "ingest"]
+    command = [sys.executable, "-m", "seqtune", "--pipelines", "ingest"]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "interactions.csv" in result.stderr

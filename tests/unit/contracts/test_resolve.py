@@ -189,7 +189,7 @@ def test_a_parameter_that_comes_too_late_is_refused_with_its_stage() -> None:
     config = RecommendConfig()
     made_with = {"split": {**config.split.model_dump(mode="json"), "test_items": 0}}
     with pytest.raises(
-        ConfigurationError, match=r"recommend\.split\.test_items=1.*--pipeline split"
+        ConfigurationError, match=r"recommend\.split\.test_items=1.*--pipelines split"
     ):
         require_made_with(config, made_with, what="data/split")
     require_made_with(config, {"split": config.split.model_dump(mode="json")}, what="data/split")

@@ -60,7 +60,7 @@ def test_without_versions_the_new_replaces_the_old(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_names_the_pipeline_that_makes_it(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="run `kedro run --pipeline ingest` first"):
+    with pytest.raises(DatasetError, match="run `kedro run --pipelines ingest` first"):
         artifact(tmp_path / "folder").load()
 
 

@@ -45,6 +45,6 @@ def test_scratch_makes_its_folder(tmp_path: Path) -> None:
 
 
 def test_the_sample_of_a_task_is_named_by_its_own_command(tmp_path: Path) -> None:
-    dataset = RawFiles(filepath=f"{tmp_path}/x.csv", sample="kedro run --pipeline classify.sample")
-    with pytest.raises(DatasetError, match=r"`kedro run --pipeline classify\.sample` shows"):
+    dataset = RawFiles(filepath=f"{tmp_path}/x.csv", sample="kedro run --pipelines classify.sample")
+    with pytest.raises(DatasetError, match=r"`kedro run --pipelines classify\.sample` shows"):
         dataset.load()

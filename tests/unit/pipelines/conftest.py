@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqtune.contracts.config import EnsembleConfig, ValidateConfig, VerifyConfig
 from seqtune.contracts.parameters import TaskParameters
 from seqtune.contracts.resolve import Layer, flatten
 from seqtune.tasks.recommend import TASK
@@ -102,7 +101,4 @@ def small_tuning(small_parameters: TaskParameters) -> TuningParameters:
         runtime={},
         own_runtime={},
         known=known,
-        verify=VerifyConfig(num_steps=2),
-        validate=ValidateConfig(runs=2),
-        ensemble=EnsembleConfig(),
     )

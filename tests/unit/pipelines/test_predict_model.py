@@ -101,5 +101,5 @@ def test_what_was_asked_for_is_taken(checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_an_ensemble_that_is_not_there_is_an_error_with_the_next_step(checkpoint: Path) -> None:
-    with pytest.raises(ConfigurationError, match="kedro run --pipeline ensemble"):
+    with pytest.raises(ConfigurationError, match="kedro run --pipelines ensemble"):
         choose(checkpoint, None, model="ensemble")

@@ -17,7 +17,12 @@ from seqtune.pipelines._best_config import (
     read_best_config,
     require_agreement,
 )
-from seqtune.pipelines._resolution import resolve_run, resolve_trial, trial_values
+from seqtune.pipelines._resolution import (
+    resolve_run,
+    resolve_trial,
+    trial_values,
+    warn_of_other_data,
+)
 from seqtune.tasks.recommend import TASK
 
 PARAMS = {"model.hidden_units": 16, "training.lr": 0.004}
@@ -149,3 +154,12 @@ def test_the_seed_of_a_trial_that_is_there_for_it_wins_over_the_command_line() -
     again = resolve_trial(TASK, typed, DATA, params={**PARAMS, "seed": 8}, epochs=7)
     assert again.config.seed == 8
     assert again.config.training.lr == 0.1
+
+
+@pytest.mark.parametrize(("verified", "warned"), [("abc", False), ("older", True)])
+def test_a_verification_of_other_data_is_said(
+    verified: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_other_data({"data_hash": verified}, DATA, task="recommend")
+
+    assert ("--pipelines recommend.verify_env" in caplog.text) is warned

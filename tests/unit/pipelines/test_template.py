@@ -9,7 +9,7 @@ from kedro.pipeline import Node, Pipeline
 
 from seqtune.contracts.task import TaskSpec
 from seqtune.pipeline_registry import STAGES, TASKS, register_pipelines
-from seqtune.pipelines._template import CLUSTER, SCRATCH, of_task
+from seqtune.pipelines._template import CLUSTER, ENSEMBLE, SCRATCH, VERIFY, of_task
 
 
 def join(*parts: object) -> object:
@@ -42,7 +42,7 @@ def test_tasks_share_nothing_but_where_they_work(stage: str) -> None:
     one, two = (STAGES[stage](task) for task in (TASKS[0], other_task()))
     shared = one.datasets() & two.datasets()
 
-    assert shared <= {SCRATCH, CLUSTER}
+    assert shared <= {SCRATCH, CLUSTER, VERIFY, ENSEMBLE}
     assert {node.name for node in one.nodes}.isdisjoint(node.name for node in two.nodes)
 
 
@@ -55,6 +55,8 @@ def test_chain_feeds_itself_from_raw_files() -> None:
         "params:recommend.tuning",
         SCRATCH,
         CLUSTER,
+        VERIFY,
+        ENSEMBLE,
         "recommend.study_storage",
         "recommend.earlier_best_config",
         "recommend.members",

@@ -16,7 +16,8 @@ from seqtune.pipelines.validate.nodes import ValidateNodes
 from seqtune.pipelines.validate.runs import Done, Planned, plan_runs
 from seqtune.pipelines.validate.stability import spread, summarise
 from seqtune.tasks.recommend import TASK
-from seqtune.tuning.parameters import TuningParameters
+
+TWICE = ValidateConfig(runs=2)
 
 
 def done(kind: Any, number: int, score: float) -> Done:
@@ -77,9 +78,9 @@ def scratch(tmp_path: Path) -> Path:
 
 
 def test_the_same_seed_gives_the_same_and_another_does_not(
-    resolved: Resolved[Any], split_folder: Path, scratch: Path, small_tuning: TuningParameters
+    resolved: Resolved[Any], split_folder: Path, scratch: Path
 ) -> None:
-    both = small_tuning._replace(validate=ValidateConfig(runs=2, seeds="both", max_std=0.5))
+    both = ValidateConfig(runs=2, seeds="both", max_std=0.5)
     report = ValidateNodes(TASK).validate(resolved, split_folder, scratch, both)
     scores = [row["score"] for row in report["runs"]]
     assert len(scores) == 4
@@ -95,12 +96,11 @@ def test_what_was_finished_before_a_kill_is_not_trained_again(
     resolved: Resolved[Any],
     split_folder: Path,
     scratch: Path,
-    small_tuning: TuningParameters,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import seqtune.training
 
-    whole = ValidateNodes(TASK).validate(resolved, split_folder, scratch, small_tuning)
+    whole = ValidateNodes(TASK).validate(resolved, split_folder, scratch, TWICE)
     real, trained = seqtune.training.fit, []
 
     def dies(*args: Any, **options: Any) -> Any:
@@ -111,18 +111,18 @@ def test_what_was_finished_before_a_kill_is_not_trained_again(
 
     monkeypatch.setattr(seqtune.training, "fit", dies)
     with pytest.raises(KeyboardInterrupt):
-        ValidateNodes(TASK).validate(resolved, split_folder, scratch, small_tuning)
-    again = ValidateNodes(TASK).validate(resolved, split_folder, scratch, small_tuning)
+        ValidateNodes(TASK).validate(resolved, split_folder, scratch, TWICE)
+    again = ValidateNodes(TASK).validate(resolved, split_folder, scratch, TWICE)
     assert trained == ["same-seed-01", "same-seed-02", "same-seed-02"]
     assert again["groups"] == whole["groups"]
     assert list(scratch.iterdir()) == []
 
 
 def test_without_validation_there_is_nothing_to_measure(
-    resolved: Resolved[Any], full_split: Path, scratch: Path, small_tuning: TuningParameters
+    resolved: Resolved[Any], full_split: Path, scratch: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"nothing is held out .*split and validate"):
-        ValidateNodes(TASK).validate(resolved, full_split, scratch, small_tuning)
+        ValidateNodes(TASK).validate(resolved, full_split, scratch, TWICE)
 
 
 def test_the_stage_is_wired() -> None:
@@ -131,6 +131,6 @@ def test_the_stage_is_wired() -> None:
         "recommend.resolved_config",
         "recommend.split",
         "scratch",
-        "params:recommend.tuning",
+        "params:validate",
     }
     assert pipeline.outputs() == {"recommend.validate_report"}

@@ -243,7 +243,9 @@ def test_the_node_proves_it_with_a_fresh_process_and_says_a_line_for_each_check(
     caplog.set_level(logging.INFO, logger="seqtune.pipelines")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    report, page = nodes.verify(small_parameters, small_tuning, split_folder, scratch, None)
+    report, page = nodes.verify(
+        small_parameters, small_tuning, VerifyConfig(num_steps=2), split_folder, scratch, None
+    )
     assert report["counts"]["fail"] == 0
     ran = report["proof"]
     assert ran["tuning"]["losses"] == ran["training"]["losses"]
@@ -364,6 +366,7 @@ def test_the_stage_is_wired() -> None:
     assert pipeline.inputs() == {
         "params:recommend",
         "params:recommend.tuning",
+        "params:verify_env",
         "recommend.split",
         "recommend.earlier_best_config",
         "scratch",

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.config import EnsembleConfig, ValidateConfig, VerifyConfig
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.resolve import Layer
 from seqtune.tuning.parameters import TuningParameters, parse_tuning, task_space
@@ -38,9 +37,6 @@ def parse(
         runtime=runtime or {},
         own_runtime=own_runtime or {},
         known=KNOWN,
-        verify=VerifyConfig(),
-        validate=ValidateConfig(),
-        ensemble=EnsembleConfig(),
     )
 
 

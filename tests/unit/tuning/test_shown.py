@@ -37,7 +37,7 @@ def test_named_study_is_shown_and_a_wrong_name_is_answered(sqlite: StorageRef) -
 
 
 def test_before_any_search_the_next_step_is_said_and_no_file_is_made(sqlite: StorageRef) -> None:
-    with pytest.raises(ArtifactError, match=r"Tune first: kedro run --pipeline toy\.tune"):
+    with pytest.raises(ArtifactError, match=r"Tune first: kedro run --pipelines toy\.tune"):
         study_to_show(sqlite, task="toy")
 
     assert sqlite.file is not None

@@ -72,7 +72,7 @@ class Chooser:
         if wanted == "auto":
             return "seeds", f"{root}=auto: {unfit}, so other seeds of the trained configuration"
         raise ConfigurationError(
-            f"{root}=trials, but {unfit}. Run `kedro run --pipeline {self.task.name}.tune` and "
+            f"{root}=trials, but {unfit}. Run `kedro run --pipelines {self.task.name}.tune` and "
             "`.train`, or choose seeds or checkpoints"
         )
 

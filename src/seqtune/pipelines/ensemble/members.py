@@ -72,7 +72,7 @@ def require_fit(checkpoint: Checkpoint, task: TaskSpec, data: TrainingData) -> N
         raise ArtifactError(
             f"checkpoint {checkpoint.path} was trained on another split (content "
             f"{manifest.data_hash[:12]}, now {data.content_hash[:12]}): what is held out now may "
-            f"have been trained on. Train again (`kedro run --pipeline {task.name}.train`), or "
+            f"have been trained on. Train again (`kedro run --pipelines {task.name}.train`), or "
             "choose the split and the checkpoint that belong together with --load-versions"
         )
 

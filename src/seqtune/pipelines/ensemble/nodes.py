@@ -13,7 +13,7 @@ from .._processes import Engine
 from .._scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from seqtune.contracts.config import ClusterConfig
+    from seqtune.contracts.config import ClusterConfig, EnsembleConfig, VerifyConfig
     from seqtune.contracts.parameters import TaskParameters
     from seqtune.tuning.parameters import TuningParameters
 
@@ -29,7 +29,8 @@ class EnsembleNodes:
     def choose(
         self,
         parameters: TaskParameters,
-        tuning: TuningParameters,
+        settings: EnsembleConfig,
+        verify: VerifyConfig,
         split: Path,
         checkpoint: Path,
         top_configs: list[dict[str, Any]] | None,
@@ -42,12 +43,12 @@ class EnsembleNodes:
         from .weighing import refuse_unknown
 
         data = self.task.open_data(split)
-        refuse_unknown(self.task, tuning.ensemble, data)
+        refuse_unknown(self.task, settings, data)
         plan = Chooser(
             task=self.task,
             parameters=parameters,
-            settings=tuning.ensemble,
-            verify=tuning.verify,
+            settings=settings,
+            verify=verify,
             data=data,
             trained=open_checkpoint(checkpoint),
             trials=read_top_configs(top_configs, task=self.task.name),
@@ -87,7 +88,7 @@ class EnsembleNodes:
         self,
         plan: Plan,
         members: tuple[Planned, ...],
-        tuning: TuningParameters,
+        settings: EnsembleConfig,
         split: Path,
         scratch: Path,
     ) -> tuple[Path, Report]:
@@ -96,14 +97,12 @@ class EnsembleNodes:
 
         data = self.task.open_data(split)
         with scratch_folder(scratch, "ensemble") as out:
-            return make_ensemble(
-                self.task, plan, members, data, tuning.ensemble, out=out / "ensemble"
-            )
+            return make_ensemble(self.task, plan, members, data, settings, out=out / "ensemble")
 
     def evaluate(
         self,
         ensemble: Path,
-        tuning: TuningParameters,
+        settings: EnsembleConfig,
         split: Path,
         results: Path,
         metrics: Report | None,
@@ -116,7 +115,7 @@ class EnsembleNodes:
 
         data = self.task.open_data(split)
         opened = open_ensemble(ensemble)
-        known = TestResults(results, once=self.task.test_once, reopen=tuning.ensemble.reopen_test)
+        known = TestResults(results, once=self.task.test_once, reopen=settings.reopen_test)
         scored = known.score(
             ensemble=opened.manifest.fingerprint,
             test=data.test_hash,

@@ -7,7 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from seqtune.contracts.task import TaskSpec
 
 from .._exhibits import exhibit_nodes
-from .._template import CLUSTER, SCRATCH, of_task
+from .._template import CLUSTER, ENSEMBLE, SCRATCH, VERIFY, of_task
 from .nodes import EnsembleNodes
 
 
@@ -18,7 +18,7 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
         [
             Node(
                 nodes.choose,
-                inputs=["params:task", "params:tuning", "split", "checkpoint", "top_configs"],
+                inputs=["params:task", ENSEMBLE, VERIFY, "split", "checkpoint", "top_configs"],
                 outputs="ensemble_plan",
                 name="choose_members",
             ),
@@ -38,13 +38,13 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
             ),
             Node(
                 nodes.weigh,
-                inputs=["ensemble_plan", "trained_members", "params:tuning", "split", SCRATCH],
+                inputs=["ensemble_plan", "trained_members", ENSEMBLE, "split", SCRATCH],
                 outputs=["ensemble", "ensemble_report"],
                 name="weigh_members",
             ),
             Node(
                 nodes.evaluate,
-                inputs=["ensemble", "params:tuning", "split", "test_results", "metrics"],
+                inputs=["ensemble", ENSEMBLE, "split", "test_results", "metrics"],
                 outputs="ensemble_metrics",
                 name="evaluate_ensemble",
             ),

@@ -39,8 +39,8 @@ def choose_model(
     if wanted == ENSEMBLE:
         if ensemble is None:
             raise ConfigurationError(
-                f"{asked}, but there is no ensemble; make one first (kedro run --pipeline "
-                f"{task}.ensemble, or kedro run --pipeline ensemble for the default task), or "
+                f"{asked}, but there is no ensemble; make one first (kedro run --pipelines "
+                f"{task}.ensemble, or kedro run --pipelines ensemble for the default task), or "
                 "choose auto or checkpoint"
             )
         return Chosen(ENSEMBLE, ensemble, asked)

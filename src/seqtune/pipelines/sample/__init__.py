@@ -1,5 +1,5 @@
-"""Invented films and viewers, complaints and dialogues: data to try everything on."""
+"""Sample data to try a task on."""
 
-from .pipeline import create_classify_pipeline, create_pipeline, create_summarize_pipeline
+from .pipeline import create_pipeline
 
-__all__ = ["create_classify_pipeline", "create_pipeline", "create_summarize_pipeline"]
+__all__ = ["create_pipeline"]

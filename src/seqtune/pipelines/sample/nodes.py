@@ -1,50 +1,39 @@
-"""Write the sample data of each task: the files beside this module, and tiny models for texts."""
+"""Write a task's sample data: the files in its folder `sample`, and tiny models for texts."""
 
 from __future__ import annotations
 
 import gzip
 import shutil
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seqtune.contracts.errors import ConfigurationError
 from seqtune.contracts.seeds import derive_seed
+from seqtune.contracts.task import TaskSpec
 
 from .._scratch import scratch_folder
-from .params import SampleParameters
 
-FILES = Path(__file__).parent / "files"
-RECOMMEND = ("interactions.csv.gz", "genre.csv", "director.csv", "writer.csv", "title.csv")
-CLASSIFY = ("texts.tsv", "models/electra", "models/bert", "models/roberta")
-SUMMARIZE = ("dialogues.jsonl", "models/kobart", "models/llama")
+if TYPE_CHECKING:
+    from seqtune.contracts.sample import SampleParameters
 
 
-def write_sample(parameters: SampleParameters, scratch: Path) -> tuple[Path, ...]:
-    """Interactions, genres, directors, writers and titles, as a user would bring them."""
-    return _write(parameters, scratch, "sample", FILES / "recommend", RECOMMEND)
+@dataclass(frozen=True)
+class SampleNodes:
+    task: TaskSpec
 
-
-def write_classify_sample(parameters: SampleParameters, scratch: Path) -> tuple[Path, ...]:
-    """Texts with labels, and folders of tiny encoders."""
-    return _write(parameters, scratch, "classify.sample", FILES / "classify", CLASSIFY)
-
-
-def write_summarize_sample(parameters: SampleParameters, scratch: Path) -> tuple[Path, ...]:
-    """Dialogues with summaries, and folders of tiny models that write."""
-    return _write(parameters, scratch, "summarize.sample", FILES / "summarize", SUMMARIZE)
-
-
-def _write(
-    parameters: SampleParameters, scratch: Path, pipeline: str, folder: Path, names: Sequence[str]
-) -> tuple[Path, ...]:
-    if not parameters.enabled:
-        raise ConfigurationError(
-            "sample.enabled=false: sample data is written in its own environment only, so that "
-            f"it never replaces files of yours; run `kedro run --pipeline {pipeline} --env sample`"
-        )
-    with scratch_folder(scratch, "sample") as out:
-        sources = [folder / name for name in names]
-        return tuple((_build_model if s.is_dir() else _copy_file)(s, out) for s in sources)
+    def write(self, parameters: SampleParameters, scratch: Path) -> tuple[Path, ...]:
+        """Files as a user would bring them."""
+        assert self.task.sample_folder is not None  # noqa: S101
+        if not parameters.enabled:
+            raise ConfigurationError(
+                "sample.enabled=false: sample data is written in its own environment only, so "
+                "that it never replaces files of yours; run "
+                f"`kedro run --pipelines {self.task.name}.sample --env sample`"
+            )
+        with scratch_folder(scratch, "sample") as out:
+            sources = [self.task.sample_folder / name for name in self.task.sample_files]
+            return tuple((_build_model if s.is_dir() else _copy_file)(s, out) for s in sources)
 
 
 def _copy_file(source: Path, out: Path) -> Path:

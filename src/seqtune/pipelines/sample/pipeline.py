@@ -1,43 +1,22 @@
-"""The pipelines of the sample data: one node for each task."""
+"""Wires the sample data of a task."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
 from kedro.pipeline import Node, Pipeline
 
+from seqtune.contracts.task import TaskSpec
+
 from .._template import SCRATCH
-from .nodes import write_classify_sample, write_sample, write_summarize_sample
-
-OUTPUTS = (
-    "sample_interactions",
-    "sample_genre",
-    "sample_director",
-    "sample_writer",
-    "sample_title",
-)
-CLASSIFY_OUTPUTS = ("sample_texts", "sample_electra", "sample_bert", "sample_roberta")
-SUMMARIZE_OUTPUTS = ("sample_dialogues", "sample_kobart", "sample_llama")
+from .nodes import SampleNodes
 
 
-def create_pipeline() -> Pipeline:
-    return _pipeline(write_sample, OUTPUTS)
-
-
-def create_classify_pipeline() -> Pipeline:
-    return _pipeline(write_classify_sample, CLASSIFY_OUTPUTS)
-
-
-def create_summarize_pipeline() -> Pipeline:
-    return _pipeline(write_summarize_sample, SUMMARIZE_OUTPUTS)
-
-
-def _pipeline(write: Callable[..., tuple[Path, ...]], outputs: Sequence[str]) -> Pipeline:
+def create_pipeline(task: TaskSpec) -> Pipeline:
+    """One node, whose outputs are named after the files: `sample_<name>`."""
+    names = [name.rpartition("/")[2].partition(".")[0] for name in task.sample_files]
     node = Node(
-        write,
+        SampleNodes(task).write,
         inputs=["params:sample", SCRATCH],
-        outputs=list(outputs),
-        name=write.__name__,
+        outputs=[f"sample_{name}" for name in names],
+        name=f"write_{task.name}_sample",
     )
     return Pipeline([node], tags=["sample"])

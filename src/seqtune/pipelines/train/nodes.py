@@ -13,10 +13,9 @@ from seqtune.contracts.work import ALONE, RankPlace
 from .._processes import Engine
 
 if TYPE_CHECKING:
-    from seqtune.contracts.config import ClusterConfig, RunConfig
+    from seqtune.contracts.config import ClusterConfig, RunConfig, VerifyConfig
     from seqtune.contracts.parameters import TaskParameters
     from seqtune.contracts.resolve import Resolved
-    from seqtune.tuning.parameters import TuningParameters
 
 VALID = "valid"
 
@@ -53,20 +52,21 @@ class TrainNodes:
     def resolve(
         self,
         parameters: TaskParameters,
-        tuning: TuningParameters,
+        verify: VerifyConfig,
         split: Path,
         validated: Path | None,
         found: dict[str, Any] | None,
-        _verified: Report,
+        verified: Report,
     ) -> tuple[Resolved[Any], dict[str, Any]]:
         """Settle every value of the configuration, once, and write down where each came from."""
         from seqtune.contracts.parameters import IGNORE
         from seqtune.training import epochs_for_full_data
 
         from .._best_config import read_best_config, require_agreement
-        from .._resolution import resolve_run
+        from .._resolution import resolve_run, warn_of_other_data
 
         data = self.task.open_data(split)
+        warn_of_other_data(verified, data, task=self.task.name)
         best = None
         if parameters.best_config != IGNORE:
             best = read_best_config(found, task=self.task.name)
@@ -76,7 +76,7 @@ class TrainNodes:
         if not data.has_validation:
             resolved = epochs_for_full_data(resolved, validated)
         if best is not None:
-            require_agreement(best, resolved, data, on_mismatch=tuning.verify.on_mismatch)
+            require_agreement(best, resolved, data, on_mismatch=verify.on_mismatch)
             logger.info("training the %s", best.layer.name)
         return resolved, {"preset": preset, "values": resolved.table()}
 

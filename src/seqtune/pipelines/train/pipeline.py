@@ -7,7 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from seqtune.contracts.task import TaskSpec
 
 from .._exhibits import exhibit_nodes
-from .._template import CLUSTER, SCRATCH, of_task
+from .._template import CLUSTER, SCRATCH, VERIFY, of_task
 from .nodes import TrainNodes
 
 
@@ -20,7 +20,7 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
                 nodes.resolve,
                 inputs=[
                     "params:task",
-                    "params:tuning",
+                    VERIFY,
                     "split",
                     "validated_checkpoint",
                     "best_config",

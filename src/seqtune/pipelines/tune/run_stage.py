@@ -184,7 +184,7 @@ def last_stage(
             return stage, trials
     raise ConfigurationError(
         f"there is no finished trial to choose from: switch on tuning.stages.quick or .medium, and "
-        f"run `kedro run --pipeline {search.task.name}.tune` again"
+        f"run `kedro run --pipelines {search.task.name}.tune` again"
     )
 
 

@@ -15,9 +15,8 @@ from seqtune.contracts.task import Report, TaskSpec, TrainingData
 from .._scratch import storage_errors
 
 if TYPE_CHECKING:
-    from seqtune.contracts.config import RunConfig, TrainingConfig
+    from seqtune.contracts.config import RunConfig, TrainingConfig, ValidateConfig
     from seqtune.contracts.resolve import Resolved
-    from seqtune.tuning.parameters import TuningParameters
 
     from .runs import Done, Planned
 
@@ -29,7 +28,7 @@ class ValidateNodes:
     task: TaskSpec
 
     def validate(
-        self, resolved: Resolved[Any], split: Path, scratch: Path, tuning: TuningParameters
+        self, resolved: Resolved[Any], split: Path, scratch: Path, settings: ValidateConfig
     ) -> Report:
         """Train the final configuration N times: mean, spread, and whether that is stable."""
         from seqtune.contracts.config import fingerprint
@@ -37,7 +36,7 @@ class ValidateNodes:
         from .runs import plan_runs
         from .stability import summarise
 
-        config, settings = resolved.config, tuning.validate
+        config = resolved.config
         data = self.task.open_data(split)
         _require_validation(data)
         runs = plan_runs(config, settings)

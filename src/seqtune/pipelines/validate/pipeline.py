@@ -6,7 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from seqtune.contracts.task import TaskSpec
 
-from .._template import SCRATCH, of_task
+from .._template import SCRATCH, VALIDATE, of_task
 from .nodes import ValidateNodes
 
 
@@ -17,7 +17,7 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
         [
             Node(
                 nodes.validate,
-                inputs=["resolved_config", "split", SCRATCH, "params:tuning"],
+                inputs=["resolved_config", "split", SCRATCH, VALIDATE],
                 outputs="validate_report",
                 name="validate",
             )

@@ -17,6 +17,7 @@ from seqtune.contracts.verification import Check, failures
 from .._scratch import storage_errors
 
 if TYPE_CHECKING:
+    from seqtune.contracts.config import VerifyConfig
     from seqtune.contracts.parameters import TaskParameters
     from seqtune.tuning.parameters import TuningParameters
 
@@ -36,6 +37,7 @@ class VerifyNodes:
         self,
         parameters: TaskParameters,
         tuning: TuningParameters,
+        settings: VerifyConfig,
         split: Path,
         scratch: Path,
         found: dict[str, Any] | None,
@@ -49,7 +51,7 @@ class VerifyNodes:
 
         data = self.task.open_data(split)
         trial = reference(self.task, parameters, data, tuning.spaces[REFERENCE_STAGE])
-        rehearse = Rehearse(self.task, split, scratch, tuning.verify.num_steps)
+        rehearse = Rehearse(self.task, split, scratch, settings.num_steps)
         sides = Sides(
             tuning=trial,
             training=TrainingPath(trial),
@@ -60,7 +62,7 @@ class VerifyNodes:
         place = Place(split=str(split), scratch=scratch, lock=self.lock)
         report = verify(self.task, data, sides, place=place, best=best)
         page = verify_page(report)
-        conclude(report, page, scratch=scratch, stop=tuning.verify.on_mismatch == "stop")
+        conclude(report, page, scratch=scratch, stop=settings.on_mismatch == "stop")
         return report, page
 
     def _best(

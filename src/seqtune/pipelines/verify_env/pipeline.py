@@ -6,7 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from seqtune.contracts.task import TaskSpec
 
-from .._template import SCRATCH, of_task
+from .._template import SCRATCH, VERIFY, of_task
 from .nodes import VerifyNodes
 
 
@@ -17,7 +17,14 @@ def create_pipeline(task: TaskSpec) -> Pipeline:
         [
             Node(
                 nodes.verify,
-                inputs=["params:task", "params:tuning", "split", SCRATCH, "earlier_best_config"],
+                inputs=[
+                    "params:task",
+                    "params:tuning",
+                    VERIFY,
+                    "split",
+                    SCRATCH,
+                    "earlier_best_config",
+                ],
                 outputs=["verify_report", "verify_page"],
                 name="verify_env",
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from seqtune.contracts.task import Lazy, TaskSpec
 
 _HERE = __name__
@@ -27,4 +29,6 @@ TASK = TaskSpec(
     test_once=True,
     figures=("precision_recall", "thresholds", "confusion", "co_occurrence"),
     tables=("classes",),
+    sample_folder=Path(__file__).with_name("sample"),
+    sample_files=("texts.tsv", "models/electra", "models/bert", "models/roberta"),
 )

@@ -50,7 +50,7 @@ class ClassifierEnsemble(ModelEnsemble[MemberT, ClassifyConfig]):
         if missing := [label for label in self.labels if label not in found]:
             raise ArtifactError(
                 f"ensemble {self.path} has no threshold for {', '.join(missing)}; make it again "
-                "(kedro run --pipeline classify.ensemble)"
+                "(kedro run --pipelines classify.ensemble)"
             )
         return np.array([float(found[label]) for label in self.labels])
 

@@ -143,5 +143,5 @@ def require_labels(model: ClassifierInfo, data: ClassifyData, *, who: str) -> No
         raise ArtifactError(
             f"{who} ({model.path}) was trained on another data set than {data.path}: its labels "
             f"are {', '.join(model.labels)}, not {', '.join(data.labels)}. Train again (`kedro run "
-            "--pipeline classify.train`) or choose the matching version with --load-versions"
+            "--pipelines classify.train`) or choose the matching version with --load-versions"
         )

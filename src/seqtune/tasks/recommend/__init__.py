@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from seqtune.contracts.task import Lazy, TaskSpec
 
 _HERE = __name__
@@ -23,4 +25,6 @@ TASK = TaskSpec(
     open_pool=Lazy(f"{_HERE}.pool:open_pool"),
     predict=Lazy(f"{_HERE}.predict:predict"),
     scales=("log_softmax", "ranks"),
+    sample_folder=Path(__file__).with_name("sample"),
+    sample_files=("interactions.csv.gz", "genre.csv", "director.csv", "writer.csv", "title.csv"),
 )

@@ -38,7 +38,7 @@ from seqtune.contracts.errors import ArtifactError
 
 FORMAT_VERSION = 1
 MANIFEST = "split.json"
-_AGAIN = "run `kedro run --pipeline split` again"
+_AGAIN = "run `kedro run --pipelines split` again"
 ITEMS_TABLE = "items.parquet"
 USERS_TABLE = "users.parquet"
 ARRAYS: Mapping[str, str] = {

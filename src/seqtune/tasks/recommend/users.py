@@ -55,7 +55,7 @@ class KnownUsers:
             file = pq.ParquetFile(path)
         except (OSError, pa.ArrowException) as error:
             raise ArtifactError(
-                f"{path} is missing or damaged ({error}); run `kedro run --pipeline split` again"
+                f"{path} is missing or damaged ({error}); run `kedro run --pipelines split` again"
             ) from error
         batches = file.iter_batches(batch_size=self.size, columns=[USER, USER_ID])
         for number, batch in enumerate(batches):

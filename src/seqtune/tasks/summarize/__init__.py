@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from seqtune.contracts.task import Lazy, TaskSpec
 
 _HERE = __name__
@@ -29,4 +31,6 @@ TASK = TaskSpec(
     test_once=True,
     figures=("rouge", "lengths"),
     tables=("examples",),
+    sample_folder=Path(__file__).with_name("sample"),
+    sample_files=("dialogues.jsonl", "models/kobart", "models/llama"),
 )

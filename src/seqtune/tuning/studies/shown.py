@@ -74,5 +74,5 @@ def _shown(storage: BaseStorage, name: str) -> ShownStudy:
 def _nothing_yet(ref: StorageRef, task: str) -> ArtifactError:
     return ArtifactError(
         f"{ref.place} holds no study of {task} with a finished trial. Tune first: kedro run "
-        f"--pipeline {task}.tune; studies of another environment are shown with --env"
+        f"--pipelines {task}.tune; studies of another environment are shown with --env"
     )

@@ -131,7 +131,7 @@ def test_trials_of_another_split_are_refused_where_they_were_asked_for(
 
 
 def test_trials_without_tuning_are_refused(choose: Choose) -> None:
-    message = r"members=trials, but tuning has left no trials .*--pipeline recommend\.tune"
+    message = r"members=trials, but tuning has left no trials .*--pipelines recommend\.tune"
     with pytest.raises(ConfigurationError, match=message):
         choose(trials=[], members="trials").choose()
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from seqtune.contracts.checkpoint import file_hash
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.pipelines.sample.nodes import write_sample
-from seqtune.pipelines.sample.params import SampleParameters
-from seqtune.pipelines.sample.pipeline import OUTPUTS
+from seqtune.contracts.sample import SampleParameters
+from seqtune.pipelines.sample.nodes import SampleNodes
+from seqtune.tasks import recommend
 
+ENABLED = SampleParameters(enabled=True)
 SIDES = ("genre", "director", "writer", "title")
 HASHES = {
     "interactions": "a67d0bb6a76024be",
@@ -31,7 +31,7 @@ Rows = list[list[str]]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    paths = write_sample(SampleParameters(enabled=True), tmp_path_factory.mktemp("sample"))
+    paths = SampleNodes(recommend.TASK).write(ENABLED, tmp_path_factory.mktemp("sample"))
     return {path.stem: path for path in paths}
 
 
@@ -180,15 +180,3 @@ def test_sizes_that_are_gone_are_refused_in_one_line() -> None:
         ValueError, match=r"sample\.num_users, sample\.seed: .* a fixed set of files"
     ):
         SampleParameters.model_validate({"enabled": True, "num_users": 50, "seed": 1})
-
-
-def test_node_returns_one_path_for_every_output(files: dict[str, Path]) -> None:
-    assert [f"sample_{name}" for name in files] == list(OUTPUTS)
-    assert all(path.is_file() for path in files.values())
-
-
-def test_node_refuses_where_it_is_not_switched_on(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"sample\.enabled=false: .*--env sample"):
-        write_sample(SampleParameters(), tmp_path)
-
-    assert list(tmp_path.iterdir()) == []

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
-from kedro.pipeline import Pipeline
 
 from seqtune.contracts.checkpoint import file_hash
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.pipelines.sample import create_classify_pipeline, create_summarize_pipeline
-from seqtune.pipelines.sample.nodes import write_classify_sample, write_summarize_sample
-from seqtune.pipelines.sample.params import SampleParameters
-from seqtune.pipelines.sample.pipeline import CLASSIFY_OUTPUTS, SUMMARIZE_OUTPUTS
+from seqtune.contracts.sample import SampleParameters
+from seqtune.pipelines.sample.nodes import SampleNodes
+from seqtune.tasks import classify, summarize
 from seqtune.text.pretrained import (
     identity,
     load_config,
@@ -39,12 +33,12 @@ Files = tuple[Path, ...]
 
 @pytest.fixture(scope="module")
 def classify_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return write_classify_sample(ENABLED, tmp_path_factory.mktemp("classify"))
+    return SampleNodes(classify.TASK).write(ENABLED, tmp_path_factory.mktemp("classify"))
 
 
 @pytest.fixture(scope="module")
 def summarize_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return write_summarize_sample(ENABLED, tmp_path_factory.mktemp("summarize"))
+    return SampleNodes(summarize.TASK).write(ENABLED, tmp_path_factory.mktemp("summarize"))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +61,7 @@ def test_rows_and_weights_are_byte_for_byte_those_of_published_results(
     classify_files: Files, summarize_files: Files, tmp_path: Path
 ) -> None:
     files = {path.stem: path for path in (*classify_files, *summarize_files)}
-    again = {path.stem: path for path in write_classify_sample(ENABLED, tmp_path)}
+    again = {path.stem: path for path in SampleNodes(classify.TASK).write(ENABLED, tmp_path)}
 
     assert {name: file_hash(files[name])[:16] for name in HASHES} == HASHES
     assert all(
@@ -169,40 +163,3 @@ def test_models_know_the_words_of_the_texts(classify_files: Files, texts: list[s
         ids = [i for row in tokenizer(texts)["input_ids"] for i in row]
         assert ids.count(tokenizer.unk_token_id) == 0
         assert len(ids) / len(texts) < 25
-
-
-def test_nodes_return_one_path_for_every_output(tmp_path: Path) -> None:
-    for node, outputs in (
-        (write_classify_sample, CLASSIFY_OUTPUTS),
-        (write_summarize_sample, SUMMARIZE_OUTPUTS),
-    ):
-        paths = node(ENABLED, tmp_path)
-        assert [f"sample_{path.stem}" for path in paths] == list(outputs)
-        assert all(path.exists() for path in paths)
-
-
-def test_nodes_refuse_where_they_are_not_switched_on(tmp_path: Path) -> None:
-    for node, name in (
-        (write_classify_sample, "classify.sample"),
-        (write_summarize_sample, "summarize.sample"),
-    ):
-        with pytest.raises(
-            ConfigurationError, match=rf"sample\.enabled=false: .*--pipeline {name} --env sample"
-        ):
-            node(SampleParameters(), tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("create", [create_classify_pipeline, create_summarize_pipeline])
-def test_every_output_has_its_place_below_the_raw_data_of_its_task(
-    create: Callable[[], Pipeline], repository: Path
-) -> None:
-    text = (repository / "conf/base/catalog_sample.yml").read_text()
-    catalog = yaml.safe_load(text)
-    task = "classify" if create is create_classify_pipeline else "summarize"
-
-    for output in create().outputs():
-        assert catalog[output]["filepath"].startswith(f"${{globals:data}}/01_raw/{task}/")
-
-    rows = [json.dumps(catalog[output]["filepath"]) for output in create().outputs()]
-    assert len(set(rows)) == len(rows)

@@ -49,7 +49,7 @@ def read_manifest(folder: Path) -> InteractionsManifest:
         InteractionsManifest,
         what="folder of interactions",
         version=FORMAT_VERSION,
-        hint="run `kedro run --pipeline ingest` again",
+        hint="run `kedro run --pipelines ingest` again",
     )
 
 

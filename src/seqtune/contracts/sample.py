@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from seqtune.contracts.config import Section
+from .config import Section
 
 
 class SampleParameters(Section):

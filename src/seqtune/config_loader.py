@@ -1,0 +1,106 @@
+"""Kedro's configuration loader, which also knows the file that set each parameter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kedro.config import MissingConfigException, OmegaConfigLoader
+from typing_extensions import override
+
+from seqtune.contracts.errors import ConfigurationError, did_you_mean
+from seqtune.contracts.resolve import flatten
+
+PARAMETERS, CREDENTIALS = "parameters", "credentials"
+STUDY_URL = "SEQTUNE_STUDY_URL"
+SUFFIXES = (".yml", ".yaml", ".json")
+
+
+class OriginConfigLoader(OmegaConfigLoader):
+    """`OmegaConfigLoader` with the origin of every parameter, and without a need for credentials.
+
+    Kedro hands out merged values: which file set what is read from the same files by the same
+    patterns (decision 0043).
+    """
+
+    @override
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        if key == PARAMETERS:
+            _ = self.parameter_origins  # says of a broken file what is wrong with it
+        if key == CREDENTIALS and key not in self:
+            return self._credentials()
+        return super().__getitem__(key)
+
+    @cached_property
+    def parameter_origins(self) -> Mapping[str, str]:
+        """The file (`conf/base/parameters.yml`) that set each dotted key; environments win."""
+        return {
+            key: origin
+            for file, origin in self._parameter_files()
+            for key, _ in flatten(_read(file, origin))
+        }
+
+    def _parameter_files(self) -> Iterator[tuple[Path, str]]:
+        source = Path(self.conf_source)
+        for environment in dict.fromkeys((self.base_env, self.env or self.default_run_env)):
+            folder = source / environment
+            names = {
+                name
+                for pattern in self.config_patterns[PARAMETERS]
+                for name in glob(pattern, root_dir=folder, recursive=True)
+            }
+            for file in sorted(folder / name for name in names if name.endswith(SUFFIXES)):
+                yield file, str(Path(source.name) / file.relative_to(source))
+
+    def _credentials(self) -> Credentials:
+        """What the files hold; the study's database may come from the environment alone."""
+        try:
+            written = super().__getitem__(CREDENTIALS)
+        except MissingConfigException:
+            written = {}
+        return Credentials({"study": {"url": os.environ.get(STUDY_URL)}, **written})
+
+
+class Credentials(dict[str, Any]):
+    """Credentials by name; says of a missing one where it belongs."""
+
+    def __missing__(self, name: str) -> Any:
+        raise ConfigurationError(
+            f"the catalog asks for the credentials {name!r}, which are missing; write them to "
+            f"conf/local/credentials.yml, which is not in git (`{name}: {{key: ...}}`, see "
+            f"conf/README.md), or {did_you_mean(name, list(self))}"
+        )
+
+
+def _read(file: Path, origin: str) -> Mapping[str, Any]:
+    try:
+        values = _parse(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{origin}: not UTF-8 text ({error}); save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ConfigurationError(
+            f"{origin}{where}: invalid YAML ({getattr(error, 'problem', error)}); look for a "
+            "bracket, a quote or an indentation there"
+        ) from error
+    if not isinstance(values, Mapping | None):
+        raise ConfigurationError(
+            f"{origin}: a file of parameters holds groups (`recommend:` and what belongs to it "
+            f"below), not a {type(values).__name__}"
+        )
+    return values or {}
+
+
+def _parse(text: str) -> Any:
+    """By libyaml where there is one; PyYAML's parser, ten times as slow, explains faults better."""
+    fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(text, Loader=fast)  # noqa: S506
+    except yaml.YAMLError:
+        return yaml.safe_load(text)
