@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 
 import optuna
 import pytest
@@ -30,6 +29,7 @@ from seqtune.tuning.studies.faults import with_retries
 from seqtune.tuning.studies.heartbeat import beating
 from seqtune.tuning.studies.records import count, read_trials
 from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage import quiet_optuna
 from seqtune.tuning.studies.stored_study import StoredStudy
 from seqtune.tuning.studies.study import load_study, open_study, recover, study_name
 
@@ -42,12 +42,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalW
 
 
 @pytest.fixture
-def proxied(ref: StorageRef) -> StorageRef:
-    """An empty storage of each kind, with a proxy before it that ends with this process."""
-    address = f"127.0.0.1:{free_port()}"
-    serve = partial(proxy_module.serve, ref, address, num_threads=2)
-    threading.Thread(target=serve, daemon=True).start()
-    return replace(ref, proxy=address)
+def proxied(ref: StorageRef) -> Iterator[StorageRef]:
+    """An empty storage of each kind, with a proxy before it."""
+    port = free_port()
+    with command(ref.url, "--bind", f"127.0.0.1:{port}", "--connections", "2"), quiet_optuna():
+        optuna.storages.GrpcStorageProxy(host="127.0.0.1", port=port).wait_server_ready(60)
+        yield replace(ref, proxy=f"127.0.0.1:{port}")
 
 
 @pytest.fixture
