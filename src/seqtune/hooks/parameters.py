@@ -111,9 +111,8 @@ class ParameterHooks:
             own[SPACES] = dict(spaces)
             for stage, space in spaces.items():
                 if isinstance(space, Mapping):
-                    key = f"{task}.tuning.{SPACES}.{stage}"
-                    layer = Layer("conf", space, self._below(key))
-                    own[SPACES][stage], more = parsed.searchable(layer, root=key)
+                    root = f"{task}.tuning.{SPACES}.{stage}"
+                    own[SPACES][stage], more = parsed.searchable(space, root=root)
                     known |= more
         return parse_tuning(
             task,
