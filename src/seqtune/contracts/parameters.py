@@ -7,22 +7,16 @@ preset decides, then the class default.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from .config import RunConfig, Section
 from .errors import ConfigurationError, did_you_mean
-from .resolve import (
-    Layer,
-    Resolved,
-    flatten,
-    is_general,
-    locate,
-    resolve,
-    unflatten,
-    validated,
-)
+from .resolve import Layer, Resolved, flatten, locate, resolve, unflatten, validated
+
+logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 NONE = "none"
@@ -64,26 +58,28 @@ class TaskParameters(NamedTuple):
         chosen = Layer(f"preset {preset}", {} if preset == NONE else self.presets[preset])
         return resolve(self.config_class, fixed, chosen, *layers, root=self.task)
 
-    def searchable(self, space: Layer, *, root: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A search space without what the general files search of variants that are not selected,
-        and the configuration by dotted key, with every key that this space may search."""
+    def searchable(
+        self, space: Mapping[str, Any], *, root: str
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A search space without the parameters of variants that are not selected, which are
+        logged, and the configuration by dotted key, with every key that this space may search."""
         config = self.resolve().config
         known = dict(flatten(config.model_dump()))
-        leaves = [(locate(type(config), leaf[0], known), *leaf) for leaf in space.leaves()]
-        kept, faults = dict(space.values), []
-        for place, key, value, origin in leaves:
+        leaves = dict(flatten(space))
+        kept, dropped = dict(leaves), dict[str, str]()
+        for key in leaves:
+            place = locate(type(config), key, known)
             if not place.other_variant:
                 continue
-            if any(other.startswith(f"{place.selector}.") for _, other, *_ in leaves):
-                known[place.path + place.name] = None  # the variants are searched, too
-                continue
-            kept = unflatten({k: v for k, v in flatten(kept) if k != key})
-            if value is not None and not is_general(origin):
-                name = place.path + place.name
-                faults.append(f"{root}.{name} cannot be searched: {place.fault} (set in {origin})")
-        if faults:
-            raise ConfigurationError(list(dict.fromkeys(faults)))
-        return kept, known
+            name = place.path + place.name
+            if any(other.startswith(f"{place.selector}.") for other in leaves):
+                known[name] = None  # the variants are searched, too
+            else:
+                dropped[name] = place.fault
+                del kept[key]
+        for name, reason in dropped.items():
+            logger.info("%s.%s is not searched: %s", root, name, reason)
+        return unflatten(kept) if dropped else dict(space), known
 
     def _first_that_fits(self) -> Resolved[RunConfig]:
         candidates = self.auto_presets if self.preset == AUTO else (self.preset,)

@@ -114,7 +114,7 @@ class GivenParameters:
         for stage, space in spaces.items():
             if isinstance(space, Mapping):
                 root = f"{name}.{SPACES}.{stage}"
-                spaces[stage], more = parsed.searchable(self._layer(root), root=root)
+                spaces[stage], more = parsed.searchable(space, root=root)
                 known |= more
         if spaces:
             own = replace(own, values={**own.values, SPACES: spaces})

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqtune.contracts.parameters import TaskParameters
-from seqtune.contracts.resolve import Layer, flatten
+from seqtune.contracts.resolve import flatten
 from seqtune.contracts.task import Report
 from seqtune.contracts.trials import Params, Trial
 from seqtune.tuning.findings.agreement import estimated_rank_correlation, rank_correlation
@@ -97,8 +97,7 @@ def narrowed_space(
 ) -> tuple[Space, list[Params]]:
     """The narrowed space as the catalog gives it, perhaps edited by a person, and its queue."""
     root = f"{parameters.task}.narrowed_space"
-    written = Layer("narrowed_space", narrowed["space"] or {})
-    values, known = parameters.searchable(written, root=f"{root}.space")
+    values, known = parameters.searchable(narrowed["space"] or {}, root=f"{root}.space")
     space = task_space(
         values, task=parameters.task, stage="medium", known=known, root=f"{root}.space"
     )

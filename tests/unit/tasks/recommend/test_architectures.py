@@ -334,19 +334,20 @@ RATE = {"type": "float", "low": 0.1, "high": 0.2}
 HEADS = {"type": "categorical", "choices": [2, 4]}
 
 
-def searchable(parameters: TaskParameters, space: Mapping[str, Any], origin: str) -> Any:
-    layer = Layer("conf", space, {key: origin for key, _ in flatten(space)})
-    values, known = parameters.searchable(layer, root="recommend.tuning.spaces.quick")
+def searchable(parameters: TaskParameters, space: Mapping[str, Any]) -> Any:
+    values, known = parameters.searchable(space, root="recommend.tuning.spaces.quick")
     return task_space(values, task="recommend", stage="quick", known=known)
 
 
-def test_what_the_general_files_search_of_another_architecture_drops_out() -> None:
+def test_what_is_searched_of_another_architecture_drops_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
     space = {"model": {"num_heads": HEADS, "dropout_rate": RATE}}
     parameters = read(GENERAL, model__architecture="gru4rec")
-    assert searchable(parameters, space, BASE).keys == ("model.dropout_rate",)
-    with pytest.raises(ConfigurationError, match=r"num_heads cannot be searched: it belongs to"):
-        searchable(parameters, space, LOCAL)
-    assert searchable(read(GENERAL), space, LOCAL).keys == ("model.dropout_rate", "model.num_heads")
+    assert searchable(parameters, space).keys == ("model.dropout_rate",)
+    assert "quick.model.num_heads is not searched: it belongs to architecture=tr" in caplog.text
+    assert searchable(read(GENERAL), space).keys == ("model.dropout_rate", "model.num_heads")
 
 
 def test_the_architecture_itself_is_searched() -> None:
@@ -354,7 +355,7 @@ def test_the_architecture_itself_is_searched() -> None:
     when = {"model": {"architecture": ["transformer"]}}
     space = {"model": {"architecture": choice, "num_heads": {**HEADS, "when": when}}}
     parameters = read({**GENERAL, "model.objective": ("causal", LOCAL)})
-    found = searchable(parameters, space, LOCAL)
+    found = searchable(parameters, space)
     assert found.keys == ("model.architecture", "model.num_heads")
 
     def config_at(point: list[float]) -> Any:
@@ -382,7 +383,6 @@ def test_a_search_trains_every_architecture_of_its_space(cycles: SplitData, tmp_
                 "num_heads": {**HEADS, "when": when},
             }
         },
-        LOCAL,
     )
     objective = TrainTrial(TASK, parameters, cycles.path, tmp_path, "quick", epochs=2)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=2), direction="maximize")
