@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from seqtune.contracts.work import RankPlace
+from seqtune.core.execution import RankInfo
 
 
 def first_rank_says(work: Callable[..., Any], num_ranks: int, **arguments: Any) -> Any:
@@ -17,7 +17,7 @@ def first_rank_says(work: Callable[..., Any], num_ranks: int, **arguments: Any) 
         port = free.getsockname()[1]
     context = multiprocessing.get_context("spawn")
     answers = context.SimpleQueue()
-    places = [RankPlace(rank, num_ranks, gpu=rank) for rank in range(num_ranks)]
+    places = [RankInfo(rank, num_ranks, gpu=rank) for rank in range(num_ranks)]
     ranks = [
         context.Process(target=_rank, args=(work, place, port, arguments, answers))
         for place in places
@@ -32,7 +32,7 @@ def first_rank_says(work: Callable[..., Any], num_ranks: int, **arguments: Any) 
 
 
 def _rank(
-    work: Callable[..., Any], place: RankPlace, port: int, arguments: dict[str, Any], answers: Any
+    work: Callable[..., Any], place: RankInfo, port: int, arguments: dict[str, Any], answers: Any
 ) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     answer = work(place, **arguments)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from _harness import shared_data
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 from seqtune.tasks.summarize import TASK
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.params import SummarizeConfig

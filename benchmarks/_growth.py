@@ -131,13 +131,13 @@ def prediction(*, split: str, checkpoint: str, clock: str) -> Found:
 def study(*, trials: int, clock: str) -> Found:
     """A whole study of trials that train nothing, in SQLite, by one worker in this process."""
     from bench_engine import SPACE
-    from seqtune.contracts.work import Place
+    from seqtune.core.execution import WorkerInfo
     from seqtune.tuning.config import PrunerConfig, SamplerConfig
-    from seqtune.tuning.goals.scoring import Scoring
+    from seqtune.tuning.objectives.scoring import Scoring
     from seqtune.tuning.plan import StudyPlan
     from seqtune.tuning.search.stage import run_study
     from seqtune.tuning.spaces.space import parse_space
-    from seqtune.tuning.studies.ref import StorageRef
+    from seqtune.tuning.studies.storage_url import StorageUrl
 
     now = CLOCKS[clock]
     calls: list[tuple[float, float]] = []
@@ -165,10 +165,10 @@ def study(*, trials: int, clock: str) -> Found:
     )
 
     def here(work: Any, _foreman: Any, *, num_workers: int, **_: Any) -> None:
-        work(Place(0, num_workers, "here"))
+        work(WorkerInfo(0, num_workers, "here"))
 
     with tempfile.TemporaryDirectory() as folder:
-        ref = StorageRef(f"sqlite:///{folder}/study.db")
+        ref = StorageUrl(f"sqlite:///{folder}/study.db")
         found = once(
             lambda: run_study(
                 plan, objective, ref=ref, executor=here, num_workers=1, progress=False

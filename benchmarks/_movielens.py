@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from _harness import shared_data
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.columns import COUNT, ITEM, ITEM_ID
-from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.columns import COUNT, ITEM, ITEM_ID
+from seqtune.core.ensemble import EnsembleManifest, Member, ensemble_fingerprint
 from seqtune.tasks.recommend.data import (
     ARRAYS,
     ITEMS_TABLE,

@@ -21,10 +21,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from _surrogates import Floats, Surrogate
-from seqtune.contracts.trials import Params, Trial, ranked
+from seqtune.core.trials import Params, Trial, ranked
+from seqtune.tuning.analysis.importance import importance
+from seqtune.tuning.analysis.rank_correlation import estimated_rank_correlation
 from seqtune.tuning.config import NarrowingConfig, PrunerConfig, SamplerConfig, SamplerKind
-from seqtune.tuning.findings.agreement import estimated_rank_correlation
-from seqtune.tuning.findings.importance import importance
 from seqtune.tuning.narrowing.decisions import Narrowed
 from seqtune.tuning.narrowing.narrow import narrow
 from seqtune.tuning.sampling.pruners import Pruner

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 import curves_movielens
 from _harness import shared_data
-from seqtune.contracts.trials import Params
+from seqtune.core.trials import Params
 from seqtune.tuning.spaces.space import Space, parse_space
 
 Floats = npt.NDArray[np.float64]

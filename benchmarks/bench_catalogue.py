@@ -23,7 +23,7 @@ from pyarrow import parquet
 
 from _harness import CLOCKS, Report, peak_rss_mib, repeat, run_isolated, show
 from _movielens import write_split
-from seqtune.contracts.columns import USER, USER_ID
+from seqtune.core.columns import USER, USER_ID
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import USERS_TABLE, SplitData
 from seqtune.tasks.recommend.datamodule import RecommendData
@@ -32,7 +32,7 @@ from seqtune.tasks.recommend.module import build_module
 from seqtune.tasks.recommend.params import PredictConfig, RecommendConfig
 from seqtune.tasks.recommend.predict import predict
 from seqtune.training import fit
-from seqtune.training.lazy import clip_norm
+from seqtune.training.lazy_adam import clip_norm
 from seqtune.training.optimizers import build_optimizer
 from seqtune.training.precision import best_precision
 

@@ -33,13 +33,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from _harness import Report, show
-from seqtune.contracts.trials import Params
+from seqtune.core.trials import Params
 from seqtune.tuning.config import PrunerConfig, SamplerConfig, SamplerKind
-from seqtune.tuning.goals.scoring import Scoring
+from seqtune.tuning.objectives.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
 from seqtune.tuning.search.stage import run_study
 from seqtune.tuning.spaces.space import parse_space
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.study import open_study
 from seqtune.workers.local import run_local
 
@@ -164,7 +164,7 @@ def measure(url: str, *, sampler: SamplerKind, size: int, num_workers: int) -> M
         pruner=PrunerConfig(),
         environment={},
     )
-    ref = StorageRef(url)
+    ref = StorageUrl(url)
     fill(ref, plan, size - num_timed)
     executor = partial(run_local, preload=PRELOAD)
     with tempfile.TemporaryDirectory() as folder:
@@ -192,7 +192,7 @@ def read_calls(file: Path) -> list[Call]:
     return [Call(*json.loads(line)) for line in file.read_text().splitlines()]
 
 
-def fill(ref: StorageRef, plan: StudyPlan, number: int) -> None:
+def fill(ref: StorageUrl, plan: StudyPlan, number: int) -> None:
     """Complete trials at random points, with their curves."""
     from optuna.trial import create_trial
 

@@ -27,7 +27,7 @@ from _charts import Curve, Panel, draw
 from _growth import BATCH, HIDDEN, LAYERS
 from _harness import CLOCKS, Isolated, Report, run_isolated, show
 from _movielens import write_split
-from seqtune.contracts.columns import USER, USER_ID
+from seqtune.core.columns import USER, USER_ID
 from seqtune.tasks.recommend.data import USERS_TABLE
 from seqtune.tasks.recommend.models.config import ModelConfig
 

@@ -30,7 +30,7 @@ from _dialogsum import dialogsum_split
 from _harness import CLOCKS, Report, Timing, interleaved
 from quality_unsmile import RECIPE, make_tokenizer, resolved_by, unsmile_split
 from seqtune.batching import Rows, TrainOrder
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 from seqtune.tasks.classify.model import TextClassifier
 from seqtune.tasks.classify.params import ModelConfig
 from seqtune.tasks.summarize.params import SummarizeConfig

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from _harness import CLOCKS, Report, Timing, interleaved, show
 from seqtune.tasks.recommend.attention import attend_in_pieces
-from seqtune.tasks.recommend.dropout import CheapDropout
+from seqtune.tasks.recommend.dropout import FastDropout
 from seqtune.tasks.recommend.layers import causal_mask
 from seqtune.tasks.recommend.losses.cross_entropy import item_cross_entropy
 
@@ -61,7 +61,7 @@ def parts(dtype: torch.dtype) -> dict[str, Pair]:
 
 
 def dropouts(x: Tensor) -> Pair:
-    ours = CheapDropout(RATE)
+    ours = FastDropout(RATE)
     return {
         "ours": there_and_back(ours, x),
         "torch": there_and_back(lambda x: functional.dropout(x, RATE), x),
@@ -87,7 +87,7 @@ def losses(dtype: torch.dtype) -> Pair:
 
 def attentions(dtype: torch.dtype, *, rate: float, causal: bool = False) -> Pair:
     """In pieces (which the model takes where that is the faster), SDPA, and step by step."""
-    dropout = CheapDropout(rate)
+    dropout = FastDropout(rate)
     visible = causal_mask(None, time=TIME, device=torch.device("cpu")) if causal else None
     packed = torch.randn(BATCH, TIME, 3, HEADS, HIDDEN // HEADS, dtype=dtype)
     packed = packed.permute(2, 0, 3, 1, 4)

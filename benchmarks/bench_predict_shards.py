@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from _harness import Report, Timing, peak_rss_mib, run_isolated, show
 from bench_ray import ray_nodes
-from seqtune.contracts.config import ClusterConfig
-from seqtune.contracts.work import Opener, Spread, one_after_another
+from seqtune.core.config import ClusterConfig
+from seqtune.core.execution import ParallelMap, PartFactory, map_serially
 
 NUM_ITEMS = 3_418
 
@@ -140,7 +140,7 @@ def prepared(folder: Path, num_users: int) -> tuple[Path, Path]:
 class Watched:
     """Makes the parts of another, and writes down what memory that has taken."""
 
-    opener: Opener[Any]
+    opener: PartFactory[Any]
     folder: Path
 
     def __call__(self) -> Callable[[int], Any]:
@@ -172,7 +172,7 @@ def predicted(
         spread = spread_by(workers, address, scratch=Path(name))
         before, began, firsts = peak_rss_mib(), time.perf_counter(), []
 
-        def timed(opener: Opener[Any], num_parts: int) -> Iterator[Any]:
+        def timed(opener: PartFactory[Any], num_parts: int) -> Iterator[Any]:
             for part in spread(Watched(opener, watched), num_parts):
                 firsts.append(time.perf_counter() - began)
                 yield part
@@ -184,16 +184,16 @@ def predicted(
     return Predicted(firsts[0], whole, before, peak_rss_mib(), max(makers))
 
 
-def spread_by(workers: int, address: str, *, scratch: Path) -> Spread:
+def spread_by(workers: int, address: str, *, scratch: Path) -> ParallelMap:
     if not workers:
-        return one_after_another
-    from seqtune.workers.cluster.carried import Carried
-    from seqtune.workers.cluster.spread import spread_over
+        return map_serially
+    from seqtune.workers.cluster.file_shipping import ShippedFiles
+    from seqtune.workers.cluster.parallel_map import parallel_map_over
 
     config = ClusterConfig(
         engine="ray", address=address, prediction_workers=workers, wait_seconds=100.0
     )
-    return spread_over(config, Carried(reads=(), scratch=scratch, copy=False))
+    return parallel_map_over(config, ShippedFiles(reads=(), scratch=scratch, copy=False))
 
 
 if __name__ == "__main__":

@@ -16,15 +16,15 @@ import torch
 
 from _harness import Report, Timing, interleaved, run_isolated, show
 from _movielens import ml1m_split, write_split
-from seqtune.contracts.checkpoint import Checkpoint
+from seqtune.core.checkpoint import Checkpoint
+from seqtune.tasks.recommend.baselines import MARKOV, Baselines
 from seqtune.tasks.recommend.batches import EvalBatch, eval_batches, sequence_batches
 from seqtune.tasks.recommend.data import SplitData
-from seqtune.tasks.recommend.floors import MARKOV, Floors
 from seqtune.tasks.recommend.loading import LoadedModel
 from seqtune.tasks.recommend.metrics import mean_metrics, rank_counts, target_ranks
 from seqtune.tasks.recommend.models import build_model
 from seqtune.tasks.recommend.params import RecommendConfig
-from seqtune.tasks.recommend.sequences import Sequences, Wanted, recommend
+from seqtune.tasks.recommend.sequences import ListRequest, Sequences, recommend
 from seqtune.training.precision import best_precision, device_type
 
 BATCH_SIZE = 256
@@ -71,7 +71,7 @@ def rank_all(
     return mean_metrics(counts, KS)
 
 
-def rank_floor(loaded: LoadedModel, data: SplitData, floors: Floors) -> None:
+def rank_floor(loaded: LoadedModel, data: SplitData, floors: Baselines) -> None:
     for batch in batches(loaded, data):
         scores = floors.scores(MARKOV, batch.inputs[:, -2].long())
         target_ranks(scores, batch.targets, seen_rows=batch.seen_rows, seen_items=batch.seen_items)
@@ -80,7 +80,7 @@ def rank_floor(loaded: LoadedModel, data: SplitData, floors: Floors) -> None:
 
 def recommend_all(loaded: LoadedModel, data: SplitData, *, batch_size: int = BATCH_SIZE) -> None:
     histories = Sequences(np.asarray(data.items), np.asarray(data.offsets))
-    recommend(loaded, data.train_counts, histories, Wanted(top_k=10, batch_size=batch_size))
+    recommend(loaded, data.train_counts, histories, ListRequest(top_k=10, batch_size=batch_size))
 
 
 def finish(loaded: LoadedModel) -> None:
@@ -114,14 +114,14 @@ def speed(report: Report, data: SplitData, precision: str | None) -> None:
             data.items, data.offsets, mask_token=data.mask_token, max_len=200, batch_size=BATCH_SIZE
         )
     ]
-    floors = Floors.of(data, device=loaded.device)
+    floors = Baselines.of(data, device=loaded.device)
     times = interleaved(
         {
             "bare": lambda: bare(loaded, inputs),
             "rank": lambda: rank_all(loaded, data),
             "bare_next": lambda: bare(loaded, whole),
             "top10": lambda: recommend_all(loaded, data),
-            "floors": lambda: Floors.of(data),
+            "floors": lambda: Baselines.of(data),
             "floor_ranks": lambda: rank_floor(loaded, data, floors),
         },
         times=3,

@@ -21,7 +21,7 @@ from _crew import first_rank_says
 from _harness import Report, Timing
 from _movielens import ml1m_split
 from bench_train import BATCH, configuration, without_validation
-from seqtune.contracts.work import RankPlace
+from seqtune.core.execution import RankInfo
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.training import fit
@@ -30,7 +30,7 @@ from seqtune.training.precision import best_precision
 FINGERPRINT = "0" * 16
 
 
-class Crew(NamedTuple):
+class WorkerPool(NamedTuple):
     """Processes that share a training."""
 
     num_ranks: int
@@ -51,8 +51,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         split = Path(folder) / "split"
         ml1m_split(split)
-        seconds: dict[Crew, list[float]] = {crew: [] for crew in crews}
-        losses: dict[Crew, float] = {}
+        seconds: dict[WorkerPool, list[float]] = {crew: [] for crew in crews}
+        losses: dict[WorkerPool, float] = {}
         for turn in range(arguments.times):
             for crew in crews:
                 run = Path(folder) / f"{crew}-{turn}"
@@ -79,15 +79,17 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def crews_on(device: str, ranks: int) -> list[Crew]:
+def crews_on(device: str, ranks: int) -> list[WorkerPool]:
     """One process with all threads first: the others are compared with it."""
     cores = len(os.sched_getaffinity(0))
     if device == "cuda":
-        return [Crew(1, 1), Crew(ranks, 1)]
-    return [Crew(1, cores), Crew(1, 1), Crew(ranks, max(1, cores // ranks))]
+        return [WorkerPool(1, 1), WorkerPool(ranks, 1)]
+    return [WorkerPool(1, cores), WorkerPool(1, 1), WorkerPool(ranks, max(1, cores // ranks))]
 
 
-def rows(seconds: dict[Crew, list[float]], losses: dict[Crew, float]) -> list[list[str]]:
+def rows(
+    seconds: dict[WorkerPool, list[float]], losses: dict[WorkerPool, float]
+) -> list[list[str]]:
     timings = {crew: Timing(tuple(found)) for crew, found in seconds.items()}
     whole = next(iter(timings.values())).median
     return [
@@ -97,7 +99,7 @@ def rows(seconds: dict[Crew, list[float]], losses: dict[Crew, float]) -> list[li
 
 
 def train(
-    place: RankPlace, *, num_threads: int, split: Path, folder: Path, device: str, batches: int
+    place: RankInfo, *, num_threads: int, split: Path, folder: Path, device: str, batches: int
 ) -> tuple[float, float]:
     """What a rank does; seconds and loss of the last epoch."""
     torch.set_num_threads(num_threads)

@@ -25,16 +25,16 @@ from pathlib import Path
 from typing import Any
 
 from _harness import ROOT, Report, Timing, show
-from seqtune.contracts.config import ClusterConfig
-from seqtune.contracts.trials import Params
-from seqtune.contracts.work import Executor
-from seqtune.pipelines._processes import Engine
+from seqtune.core.config import ClusterConfig
+from seqtune.core.execution import Executor
+from seqtune.core.trials import Params
+from seqtune.pipelines._execution import ExecutionBackend
 from seqtune.tuning.config import PrunerConfig, SamplerConfig
-from seqtune.tuning.goals.scoring import Scoring
+from seqtune.tuning.objectives.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
 from seqtune.tuning.search.stage import run_study
 from seqtune.tuning.spaces.space import parse_space
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 
 PLACES = 2
 """Workers on each node."""
@@ -154,7 +154,7 @@ def grow(report: Report, nodes: Nodes, arguments: argparse.Namespace) -> None:
 def search(cluster: ClusterConfig, *, trials: int, seconds: float, workers: int) -> Searched:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        executor = Engine(cluster, reads=(), scratch=folder).executor()
+        executor = ExecutionBackend(cluster, reads=(), scratch=folder).executor()
         began = time.time()
         _run(executor, folder, trials=trials, seconds=seconds, workers=workers)
         whole = time.time() - began
@@ -177,7 +177,7 @@ def _run(executor: Executor, folder: Path, *, trials: int, seconds: float, worke
     result = run_study(
         plan,
         Sleeping(folder, seconds),
-        ref=StorageRef(f"sqlite:///{folder}/studies.db"),
+        ref=StorageUrl(f"sqlite:///{folder}/studies.db"),
         executor=executor,
         num_workers=workers,
         progress=False,

@@ -22,7 +22,7 @@ import torch
 from _crew import first_rank_says
 from _dialogsum import FILES
 from _harness import Report, Timing, shared_data, show
-from seqtune.contracts.work import RankPlace
+from seqtune.core.execution import RankInfo
 from seqtune.tasks.summarize import TASK
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.module import build_module
@@ -127,7 +127,7 @@ def configuration(model: Path, way: Way, arguments: argparse.Namespace) -> Summa
 
 
 def train(
-    place: RankPlace, *, config: SummarizeConfig, split: Path, folder: Path
+    place: RankInfo, *, config: SummarizeConfig, split: Path, folder: Path
 ) -> tuple[float, float, float, float]:
     """What a rank does: seconds, MiB of weights, MiB at most, and loss of the last epoch."""
     torch.set_num_threads(1)

@@ -34,17 +34,17 @@ from toy_servers import MariaDB, PostgreSQL, free_port
 
 from _harness import Report, show
 from _relay import relay
-from seqtune.contracts.trials import Params
-from seqtune.contracts.work import Foreman, Place, Work
+from seqtune.core.execution import StudyMonitor, Work, WorkerInfo
+from seqtune.core.trials import Params
 from seqtune.tuning.config import PrunerConfig, SamplerConfig
-from seqtune.tuning.goals.scoring import Scoring
+from seqtune.tuning.objectives.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
 from seqtune.tuning.search.stage import run_study
 from seqtune.tuning.spaces.space import parse_space
 from seqtune.tuning.studies.processes import worker_identity
 from seqtune.tuning.studies.records import WORKER
-from seqtune.tuning.studies.ref import StorageRef
 from seqtune.tuning.studies.storage import quiet_optuna
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.study import load_study, open_study
 from seqtune.workers.local import run_local
 
@@ -108,7 +108,7 @@ class Timed:
     work: Work
     folder: Path
 
-    def __call__(self, place: Place) -> None:
+    def __call__(self, place: WorkerInfo) -> None:
         self.work(place)
         (self.folder / f"{place.index}.json").write_text(json.dumps(STARTS))
 
@@ -177,7 +177,7 @@ def measure(database: Database, proxy: Proxy, *, num_workers: int, seconds: floa
         result = run_study(
             plan_of(total),
             Sleeping(seconds),
-            ref=StorageRef(database.url, proxy=proxy.address),
+            ref=StorageUrl(database.url, proxy=proxy.address),
             executor=partial(_timed, Path(folder)),
             num_workers=num_workers,
             progress=False,
@@ -200,7 +200,7 @@ def measure(database: Database, proxy: Proxy, *, num_workers: int, seconds: floa
 
 
 def _timed(
-    folder: Path, work: Work, foreman: Foreman, *, num_workers: int, most: int | None = None
+    folder: Path, work: Work, foreman: StudyMonitor, *, num_workers: int, most: int | None = None
 ) -> None:
     run_local(Timed(work, folder), foreman, num_workers=num_workers, most=most, preload=PRELOAD)
 
@@ -342,10 +342,10 @@ def proxy_before(database: Database) -> Iterator[Proxy]:
 
 
 def wait_for(address: str) -> None:
-    from seqtune.tuning.studies.faults import with_retries
     from seqtune.tuning.studies.storage import reach
+    from seqtune.tuning.studies.storage_errors import with_retries
 
-    ref = StorageRef("", proxy=address).for_workers()
+    ref = StorageUrl("", proxy=address).for_workers()
     with_retries(lambda: reach(ref), ref, patience_seconds=30)
 
 
@@ -461,7 +461,7 @@ def calls(database: Database, way: str, times: int) -> tuple[Looks, list[Call]]:
 
 
 def _calls(database: Database, proxy: Proxy, times: int) -> tuple[Looks, list[Call]]:
-    ref, plan = StorageRef(database.url, proxy=proxy.address), plan_of(10_000)
+    ref, plan = StorageUrl(database.url, proxy=proxy.address), plan_of(10_000)
     study = open_study(ref, plan).study
     worker = load_study(ref.for_workers(), study.study_name)
     clocks = (time.process_time, proxy.processor, database.processor)

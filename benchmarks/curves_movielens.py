@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from _harness import REPORTS, commit, processor, shared_data
-from seqtune.contracts.config import fingerprint
-from seqtune.contracts.resolve import Layer, resolve, unflatten
-from seqtune.contracts.trials import Params
+from seqtune.core.config import fingerprint
+from seqtune.core.resolve import Layer, resolve, unflatten
+from seqtune.core.trials import Params
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.params import RecommendConfig
-from seqtune.training import fit, settle
+from seqtune.training import fit, resolve_auto
 
 OUT = REPORTS / "data" / "curves_movielens100k.jsonl"
 METRIC = "val_ndcg@10"
@@ -160,7 +160,7 @@ def ml100k_split(folder: Path) -> Any:
 def train(params: Params, job: Job, data: Any, directory: Path) -> dict[str, Any]:
     """The curve, and what it took."""
     values = unflatten(READ | FIXED | dict(params) | {"seed": job.seed})
-    config = settle(resolve(RecommendConfig, Layer("job", values), root="recommend")).config
+    config = resolve_auto(resolve(RecommendConfig, Layer("job", values), root="recommend")).config
     run = fingerprint(config, data_hash=data.content_hash)
     curve: list[float] = []
     start, cpu = time.perf_counter(), time.process_time()

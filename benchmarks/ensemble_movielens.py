@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 from _harness import Report
 from _movielens import METRIC, write_ensemble
 from curves_movielens import FIXED, OUT, READ, ml100k_split
-from seqtune.contracts.config import EnsembleConfig, fingerprint
-from seqtune.contracts.resolve import Layer, resolve, unflatten
+from seqtune.core.config import EnsembleConfig, fingerprint
+from seqtune.core.resolve import Layer, resolve, unflatten
 from seqtune.ensembling import Weighing, weigh
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.params import RecommendConfig
-from seqtune.training import fit, settle
+from seqtune.training import fit, resolve_auto
 
 SEEDS = (42, 43, 44)
 EPOCHS = 120
@@ -96,7 +96,7 @@ def configurations() -> dict[int, dict[str, Any]]:
 def train(params: dict[str, Any], data: Any, folder: Path, *, seed: int, epochs: int) -> Path:
     """The checkpoint with the weights of the epoch that is best on valid."""
     asked = unflatten(READ | FIXED | params | {"seed": seed, "training.epochs": epochs})
-    config = settle(resolve(RecommendConfig, Layer("member", asked), root="recommend")).config
+    config = resolve_auto(resolve(RecommendConfig, Layer("member", asked), root="recommend")).config
     run = fingerprint(config, data_hash=data.content_hash)
     result = fit(TASK, config, data, directory=folder / run, fingerprint=run, progress=False)
     return Path(result.checkpoint)

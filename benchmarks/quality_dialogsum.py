@@ -20,11 +20,11 @@ from typing import Any
 
 from _dialogsum import dialogsum_split, make_bart
 from _harness import Report
-from seqtune.contracts.config import fingerprint
-from seqtune.contracts.resolve import Layer, Resolved, resolve, unflatten
+from seqtune.core.config import fingerprint
+from seqtune.core.resolve import Layer, Resolved, resolve, unflatten
 from seqtune.tasks.summarize import TASK
 from seqtune.tasks.summarize.params import SummarizeConfig
-from seqtune.training import FitResult, fit, settle
+from seqtune.training import FitResult, fit, resolve_auto
 
 RECIPE: dict[str, Any] = {
     "split.augmentation": "none",
@@ -58,7 +58,7 @@ def main() -> None:
         keep = arguments.keep or Path(folder)
         data = dialogsum_split(Path(folder), resolved_by(values).config)
         values["model.name"] = str(make_bart(keep / "bart", data, **sizes))
-        resolved = TASK.settle(settle(resolved_by(values)), data)  # type: ignore[misc]
+        resolved = TASK.resolve_auto(resolve_auto(resolved_by(values)), data)  # type: ignore[misc]
         run = fingerprint(resolved.config, data_hash=data.content_hash)
         start = time.perf_counter()
         result = fit(TASK, resolved.config, data, directory=keep / f"train-{run}", fingerprint=run)

@@ -31,13 +31,13 @@ import yaml
 
 from _harness import ROOT, Report
 from _movielens import ml1m_split, write_ensemble
-from seqtune.contracts.config import EnsembleConfig, fingerprint
-from seqtune.contracts.resolve import Layer, flatten, resolve, unflatten
+from seqtune.core.config import EnsembleConfig, fingerprint
+from seqtune.core.resolve import Layer, flatten, resolve, unflatten
 from seqtune.ensembling import weigh
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.params import RecommendConfig
-from seqtune.training import FitResult, fit, settle
+from seqtune.training import FitResult, fit, resolve_auto
 
 FLOORS = ("markov", "popularity")
 RECIPE: dict[str, Any] = {
@@ -122,7 +122,7 @@ class Run:
 
 
 def run(values: dict[str, Any], data: SplitData, folder: Path) -> Run:
-    resolved = settle(
+    resolved = resolve_auto(
         resolve(RecommendConfig, Layer("recipe", unflatten(values)), root="recommend")
     )
     name = fingerprint(resolved.config, data_hash=data.content_hash)

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from _harness import Report, shared_data
-from seqtune.contracts.config import fingerprint
-from seqtune.contracts.resolve import Layer, Resolved, resolve, unflatten
+from seqtune.core.config import fingerprint
+from seqtune.core.resolve import Layer, Resolved, resolve, unflatten
 from seqtune.tasks.classify import TASK
 from seqtune.tasks.classify.data import ClassifyData
 from seqtune.tasks.classify.params import ClassifyConfig
-from seqtune.training import FitResult, fit, settle
+from seqtune.training import FitResult, fit, resolve_auto
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def main() -> None:
         keep = arguments.keep or Path(folder)
         data = unsmile_split(Path(folder), resolved_by(values).config)
         values["model.name"] = str(make_encoder(keep / "encoder", data, arguments))
-        resolved = TASK.settle(settle(resolved_by(values)), data)  # type: ignore[misc]
+        resolved = TASK.resolve_auto(resolve_auto(resolved_by(values)), data)  # type: ignore[misc]
         run = fingerprint(resolved.config, data_hash=data.content_hash)
         start = time.perf_counter()
         result = fit(TASK, resolved.config, data, directory=keep / f"train-{run}", fingerprint=run)

@@ -19,15 +19,15 @@ from typing import Any, get_args
 
 import yaml
 
-from seqtune.contracts.config import (
+from seqtune.core.config import (
     ClusterConfig,
     EnsembleConfig,
     Section,
     ValidateConfig,
     VerifyConfig,
 )
-from seqtune.contracts.resolve import flatten
-from seqtune.contracts.sample import SampleParameters
+from seqtune.core.resolve import flatten
+from seqtune.core.sample import SampleParameters
 from seqtune.run_report.config import ReportConfig
 from seqtune.tasks import find_tasks
 from seqtune.tracking.config import TrackingConfig

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.ensemble import EnsembleManifest, Member, ensemble_fingerprint
 
 
 def write_ensemble(

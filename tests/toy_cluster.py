@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.config import ClusterConfig
+from seqtune.core.config import ClusterConfig
 
 CPUS_PER_NODE = 2
 PATIENCE = 100.0

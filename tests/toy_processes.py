@@ -16,7 +16,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
-from seqtune.contracts.work import RankPlace
+from seqtune.core.execution import RankInfo
 
 PRELOAD = [
     "seqtune.training",
@@ -45,7 +45,7 @@ def start_ranks(
 ) -> list[ForkServerProcess]:
     """Processes that run `target(*given, place)`, and know where to meet."""
     port = free_port()
-    places = [RankPlace(rank, world_size) for rank in range(world_size)]
+    places = [RankInfo(rank, world_size) for rank in range(world_size)]
     return [start(_meet, port, target, *given, place) for place in places]
 
 

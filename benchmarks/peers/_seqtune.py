@@ -16,17 +16,17 @@ from _serving import TOP_K, Data, Json, Settings, Stopwatch, serve
 from lightning.pytorch import LightningModule
 
 from _movielens import write_split
-from seqtune.contracts.checkpoint import Checkpoint
+from seqtune.core.checkpoint import Checkpoint
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.datamodule import RecommendData
 from seqtune.tasks.recommend.loading import LoadedModel
 from seqtune.tasks.recommend.module import build_module
 from seqtune.tasks.recommend.params import RecommendConfig
-from seqtune.tasks.recommend.sequences import Recommendations, Sequences, Wanted, recommend
+from seqtune.tasks.recommend.sequences import ListRequest, Recommendations, Sequences, recommend
 from seqtune.training import fit
 from seqtune.training.precision import best_precision
-from seqtune.training.quiet import quiet_lightning
+from seqtune.training.silence_lightning import silence_lightning
 from seqtune.training.trainer import build_trainer
 
 
@@ -115,7 +115,7 @@ class Ours:
         """What `fit` does after an epoch, by the same kind of Trainer."""
         module = self._trained()
         device: Any = self.config.training.accelerator
-        with quiet_lightning():
+        with silence_lightning():
             trainer = build_trainer(
                 self.config.training, device=device, callbacks=[], directory=Path(), validate=True
             )
@@ -130,7 +130,7 @@ class Ours:
         network = self._trained().model.to(device).eval()
         loaded = LoadedModel(nowhere, "best", self.config, device, network)
         size = self.config.evaluation.batch_size
-        wanted = Wanted(top_k=TOP_K, batch_size=size)
+        wanted = ListRequest(top_k=TOP_K, batch_size=size)
         return recommend(loaded, self.data.train_counts, self.histories, wanted)
 
     def lists(self, recommended: Recommendations) -> np.ndarray:

@@ -13,8 +13,8 @@ import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from typing_extensions import override
 
-from seqtune.contracts.errors import ConfigurationError, did_you_mean
-from seqtune.contracts.resolve import flatten
+from seqtune.core.errors import ConfigurationError, did_you_mean
+from seqtune.core.resolve import flatten
 
 PARAMETERS, CREDENTIALS = "parameters", "credentials"
 STUDY_URL = "SEQTUNE_STUDY_URL"

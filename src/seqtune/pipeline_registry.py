@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.task import TaskSpec
 from seqtune.pipelines import (
     dry_run,
     ensemble,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from seqtune.contracts.config import ClusterConfig
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.config import ClusterConfig
+from seqtune.core.errors import ConfigurationError
 from seqtune.workers.cluster import connection as rooms
-from seqtune.workers.cluster.carried import Carried
 from seqtune.workers.cluster.connection import connected, find_head
-from seqtune.workers.cluster.probe import Answer, Node, versions_here
+from seqtune.workers.cluster.file_shipping import ShippedFiles
+from seqtune.workers.cluster.probe import Node, ProbeAnswer, versions_here
 from toy_cluster import ToyCluster
 
 WAIT_SECONDS = 8.0
@@ -70,7 +70,7 @@ def test_somebody_else_at_the_address_is_not_waited_for() -> None:
 
 def test_a_node_with_other_versions_is_named() -> None:
     other = {**versions_here(), "torch": "1.0"}
-    answer = Answer(nodes=[Node(id="1", host="far", versions=other, sees_token=True)])
+    answer = ProbeAnswer(nodes=[Node(id="1", host="far", versions=other, sees_token=True)])
     answer |= {"silent": [], "error": ""}
     (fault,) = rooms._differences(answer)
     assert fault.startswith("node far has torch 1.0, this process ")
@@ -89,12 +89,12 @@ def test_a_folder_that_nodes_do_not_see(
     cluster: ToyCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if the scratch folder were on a disk of this machine alone: the token goes at once."""
-    carried = Carried(reads=(), scratch=tmp_path / "scratch", copy=False)
+    carried = ShippedFiles(reads=(), scratch=tmp_path / "scratch", copy=False)
     with connected(cluster.config()):
         pass
     ask = rooms.ask_nodes
 
-    def too_late(question: object) -> Answer:
+    def too_late(question: object) -> ProbeAnswer:
         for token in (tmp_path / "scratch").iterdir():
             token.unlink()
         return ask(question)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from kedro.io.core import DatasetError, Version
 
-from seqtune.contracts.errors import (
+from seqtune.core.errors import (
     ArtifactError,
     ConfigurationError,
     DataError,

@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from seqtune.contracts.task import Report
-from seqtune.contracts.work import Spread, one_after_another
+from seqtune.core.execution import ParallelMap, map_serially
+from seqtune.core.task import Report
 from seqtune.pipeline_registry import TASKS
-from seqtune.workers.cluster.carried import Carried
-from seqtune.workers.cluster.spread import spread_over
+from seqtune.workers.cluster.file_shipping import ShippedFiles
+from seqtune.workers.cluster.parallel_map import parallel_map_over
 
 sys.path.append(str(Path(__file__).parents[1] / "contract"))
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "tasks" / "classify"))
@@ -49,7 +49,7 @@ class Predicting:
         return {"checkpoint": one, "ensemble": ensemble}
 
     def predict(
-        self, kind: str, out: Path, *, spread: Spread, new_rows: tuple[Path, ...] = ()
+        self, kind: str, out: Path, *, spread: ParallelMap, new_rows: tuple[Path, ...] = ()
     ) -> Report:
         out.mkdir()
         settings = self.prepared.parameters().predict.model_copy(update={"batch_size": 3})
@@ -116,10 +116,10 @@ def test_a_cluster_predicts_what_one_process_predicts(
     one = predicting(name)
     new: Any = () if of_whom == "known" else (one.prepared.example.new_rows(tmp_path),)
     here, there = tmp_path / "here", tmp_path / "there"
-    said = one.predict(kind, here, spread=one_after_another, new_rows=new)
+    said = one.predict(kind, here, spread=map_serially, new_rows=new)
     config = cluster.config(data=data, prediction_workers=2)
-    carried = Carried(one.reads(there), tmp_path, copy=data == "copy")
-    told = one.predict(kind, there, spread=spread_over(config, carried), new_rows=new)
+    carried = ShippedFiles(one.reads(there), tmp_path, copy=data == "copy")
+    told = one.predict(kind, there, spread=parallel_map_over(config, carried), new_rows=new)
     assert told == said
     assert contents(there) == contents(here)
     assert sorted(path.name for path in there.iterdir()) == list(FILES)
@@ -129,9 +129,9 @@ def test_whoever_is_killed_no_user_is_missing_or_there_twice(
     cluster: ToyCluster, predicting: Callable[[str], Predicting], tmp_path: Path
 ) -> None:
     one, here, there = predicting("recommend"), tmp_path / "here", tmp_path / "there"
-    one.predict("checkpoint", here, spread=one_after_another)
-    spread = spread_over(
-        cluster.config(prediction_workers=2), Carried(one.reads(there), tmp_path, copy=False)
+    one.predict("checkpoint", here, spread=map_serially)
+    spread = parallel_map_over(
+        cluster.config(prediction_workers=2), ShippedFiles(one.reads(there), tmp_path, copy=False)
     )
     report = one.predict("checkpoint", there, spread=MortalSpread(spread, tmp_path))
     assert (tmp_path / "died").exists()

@@ -19,7 +19,7 @@ import yaml
 from toy_servers import PostgreSQL
 
 from seqtune.tuning.studies.records import read_trials
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.study import load_study, names
 from toy_cluster import ToyCluster
 
@@ -72,7 +72,7 @@ def test_a_node_killed_and_a_database_restarted(
         "SEQTUNE_STUDY_URL": url,
         "SEQTUNE_SHARED_DATA": str(data),
     }
-    ref = StorageRef(url)
+    ref = StorageUrl(url)
     log = project / "run.log"
     with log.open("w") as file:
         run = subprocess.Popen(
@@ -115,12 +115,12 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "kedro", "run", "--env", "cluster", *arguments, *given]
 
 
-def trials(ref: StorageRef, stage: str) -> list[Any]:
+def trials(ref: StorageUrl, stage: str) -> list[Any]:
     found = [name for name in names(ref) if name.startswith(f"recommend-{stage}-")]
     return [trial for name in found for trial in read_trials(load_study(ref, name))]
 
 
-def finished(ref: StorageRef, stage: str) -> int:
+def finished(ref: StorageUrl, stage: str) -> int:
     return sum(trial.is_finished for trial in trials(ref, stage))
 
 

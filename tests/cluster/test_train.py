@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from toy_training import CASE, Training
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.errors import Interrupted
-from seqtune.workers.cluster.carried import Carried
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.errors import Interrupted
 from seqtune.workers.cluster.connection import connected
+from seqtune.workers.cluster.file_shipping import ShippedFiles
 from seqtune.workers.cluster.ranks import run_ranks
 from toy_cluster import ToyCluster
 
@@ -27,7 +27,7 @@ LOOSE = 1e-2
 
 
 def share(cluster: ToyCluster, work: Training) -> None:
-    carried = Carried(reads=(work.folder / "split",), scratch=work.folder, copy=False)
+    carried = ShippedFiles(reads=(work.folder / "split",), scratch=work.folder, copy=False)
     with connected(cluster.config(), carried=carried) as connection:
         run_ranks(work, num_ranks=2, connection=connection, carried=carried, directory=work.folder)
 

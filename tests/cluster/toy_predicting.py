@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.work import Opener, Spread
+from seqtune.core.execution import ParallelMap, PartFactory
 
 
 @dataclass(frozen=True)
 class Mortal:
     """Makes the parts of another; the first process with the third part in hand is killed."""
 
-    opener: Opener[Any]
+    opener: PartFactory[Any]
     folder: Path
 
     def __call__(self) -> Callable[[int], Any]:
@@ -36,8 +36,8 @@ class Mortal:
 class MortalSpread:
     """A spread over processes of which one is killed."""
 
-    spread: Spread
+    spread: ParallelMap
     folder: Path
 
-    def __call__(self, opener: Opener[Any], num_parts: int) -> Iterator[Any]:
+    def __call__(self, opener: PartFactory[Any], num_parts: int) -> Iterator[Any]:
         return self.spread(Mortal(opener, self.folder), num_parts)

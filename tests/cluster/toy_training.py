@@ -17,7 +17,7 @@ if RECOMMEND not in sys.path:
 
 from shared_training import Rows, train  # noqa: E402
 
-from seqtune.contracts.work import ALONE, RankPlace  # noqa: E402
+from seqtune.core.execution import ALONE, RankInfo  # noqa: E402
 from seqtune.tasks.recommend.data import SplitData  # noqa: E402
 
 CASE = "causal"
@@ -34,12 +34,12 @@ class Training:
     killed_rank: int | None = None
     """Killed once, as soon as there is a state to go on from."""
 
-    def __call__(self, place: RankPlace) -> None:
+    def __call__(self, place: RankInfo) -> None:
         if place.rank == self.killed_rank and not (self.folder / "killed").exists():
             threading.Thread(target=self._kill, daemon=True).start()
         (self.folder / f"history-{place.rank}.json").write_text(json.dumps(self.train(place)))
 
-    def train(self, place: RankPlace = ALONE) -> Rows:
+    def train(self, place: RankInfo = ALONE) -> Rows:
         data = SplitData.open(self.folder / "split")
         return train(CASE, data, self.folder, place, epochs=self.epochs)
 

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from prepared import Prepared, example_of
 
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.task import TaskSpec
 from seqtune.pipeline_registry import TASKS
 
 EXAMPLES = {task.name: task for task in TASKS}

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.config import RunConfig, fingerprint
-from seqtune.contracts.parameters import TaskParameters
-from seqtune.contracts.resolve import Resolved
-from seqtune.contracts.task import Report, TaskSpec, TrainingData
+from seqtune.core.config import RunConfig, fingerprint
+from seqtune.core.parameters import TaskParameters
+from seqtune.core.resolve import Resolved
+from seqtune.core.task import Report, TaskSpec, TrainingData
 
 EXAMPLES = Path(__file__).parent / "examples"
 QUICK = {"epochs": 2, "precision": "fp32", "accelerator": "cpu", "num_threads": 1}

@@ -22,14 +22,14 @@ import pyarrow.parquet as pq
 import pytest
 from prepared import Prepared
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import open_ensemble
-from seqtune.contracts.errors import ConfigurationError, DataError, SeqtuneError
-from seqtune.contracts.metrics import EXHIBITS, HEADLINE, PARTS, TableExhibit, exhibit
-from seqtune.contracts.task import OURS, Lazy, Report
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.ensemble import open_ensemble
+from seqtune.core.errors import ConfigurationError, DataError, SeqtuneError
+from seqtune.core.metrics import EXHIBITS, HEADLINE, PARTS, ReportTable, exhibit
+from seqtune.core.task import OURS, Lazy, Report
 from seqtune.pipeline_registry import TASKS
-from seqtune.pipelines.ensemble.members import Plan, Planned
+from seqtune.pipelines.ensemble.members import MemberPlan, PlannedMember
 from seqtune.pipelines.ensemble.weighing import make_ensemble
 
 HEAVY = ("torch", "lightning", "transformers", "sklearn", "pyarrow", "duckdb", "pandas", "numpy")
@@ -94,10 +94,10 @@ def test_opened_data_go_to_another_process_by_their_path(prepared: Prepared) -> 
 
 def test_what_is_settled_stays_as_it_is(prepared: Prepared) -> None:
     resolved = prepared.resolved()
-    if prepared.task.settle is None:
+    if prepared.task.resolve_auto is None:
         assert prepared.task.name == "recommend"
         return
-    assert prepared.task.settle(resolved, prepared.data).config == resolved.config
+    assert prepared.task.resolve_auto(resolved, prepared.data).config == resolved.config
     assert resolved.config.model.revision
 
 
@@ -170,8 +170,8 @@ def test_exhibits_are_valid_and_what_the_task_names_is_among_them(prepared: Prep
     task = prepared.task
     shown = {name: exhibit(one) for name, one in prepared.metrics.get(EXHIBITS, {}).items()}
     assert {*task.figures, *task.tables} <= shown.keys()
-    assert not any(isinstance(shown[name], TableExhibit) for name in task.figures)
-    assert all(isinstance(shown[name], TableExhibit) for name in task.tables)
+    assert not any(isinstance(shown[name], ReportTable) for name in task.figures)
+    assert all(isinstance(shown[name], ReportTable) for name in task.tables)
 
 
 def test_members_are_weighed_and_made_an_ensemble(prepared: Prepared, tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def groups(part: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]
 
 def ensemble_of(prepared: Prepared, folder: Path, *, weights: str) -> tuple[Path, Report]:
     members = [
-        Planned(
+        PlannedMember(
             name=name,
             origin=name,
             fingerprint=open_checkpoint(path).manifest.fingerprint,
@@ -283,7 +283,7 @@ def ensemble_of(prepared: Prepared, folder: Path, *, weights: str) -> tuple[Path
         for name, path in (("a", prepared.checkpoint), ("b", prepared.second))
     ]
     settings = EnsembleConfig.model_validate({"weights": weights})
-    plan = Plan(tuple(members), "checkpoints", "a test")
+    plan = MemberPlan(tuple(members), "checkpoints", "a test")
     return make_ensemble(
         prepared.task, plan, members, prepared.data, settings, out=folder / "ensemble"
     )

@@ -21,8 +21,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from toy_searches import Toy, run, start, storage, toy_plan
 
-from seqtune.contracts.errors import TuningError
-from seqtune.contracts.trials import Trial
+from seqtune.core.errors import TuningError
+from seqtune.core.trials import Trial
 from seqtune.tuning.config import GuardConfig
 from seqtune.tuning.studies.records import read_trials
 from seqtune.tuning.studies.study import load_study, study_name

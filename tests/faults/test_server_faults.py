@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "tuning"))
 from toy_searches import Toy, run, toy_plan
 from toy_servers import MariaDB, PostgreSQL, Server, free_port
 
-from seqtune.contracts.trials import Trial
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.core.trials import Trial
+from seqtune.tuning.studies.storage_url import StorageUrl
 
 # one connection, one restart: tests/unit/tuning/test_{storage,proxy}
 pytestmark = [pytest.mark.slow, pytest.mark.services]
@@ -73,7 +73,7 @@ def assert_exact(trials: tuple[Trial, ...], toy: Toy) -> None:
 
 def test_a_database_that_is_restarted_costs_no_trial(server: Server, tmp_path: Path) -> None:
     toy = Toy(tmp_path, seconds=0.4)
-    ref = StorageRef(server.new_database(), heartbeat_seconds=1, grace_seconds=30)
+    ref = StorageUrl(server.new_database(), heartbeat_seconds=1, grace_seconds=30)
     with disturbed(toy, server.stop, server.start, server.stop, server.start):
         result = run(tmp_path, toy_plan(TOTAL), toy, num_workers=NUM_WORKERS, ref=ref)
     assert_exact(result.trials, toy)
@@ -98,7 +98,7 @@ class ProxyProcess:
 def test_a_proxy_that_is_killed_and_started_again_costs_no_trial(tmp_path: Path) -> None:
     pytest.importorskip("grpc", reason="gRPC is not installed (pip install 'seqtune[cluster]')")
     proxy = ProxyProcess(f"sqlite:///{tmp_path}/studies.db")
-    ref = StorageRef(
+    ref = StorageUrl(
         f"sqlite:///{tmp_path}/studies.db",
         heartbeat_seconds=1,
         grace_seconds=30,
@@ -120,7 +120,7 @@ def test_a_worker_killed_while_its_proxy_and_database_are_away_is_replaced(
     pytest.importorskip("grpc", reason="gRPC is not installed (pip install 'seqtune[cluster]')")
     url = server.new_database()
     proxy = ProxyProcess(url)
-    ref = StorageRef(url, heartbeat_seconds=1, grace_seconds=30, proxy=proxy.address)
+    ref = StorageUrl(url, heartbeat_seconds=1, grace_seconds=30, proxy=proxy.address)
     toy = Toy(tmp_path, {5: "die"}, seconds=0.4)
     proxy.start()
     try:

@@ -17,21 +17,21 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "tuning"))
 
 from toy_studies import begin, finish, run_one, toy_plan
 
-from seqtune.contracts.errors import ArtifactError, StorageError
-from seqtune.tuning.studies import faults as storage_faults
+from seqtune.core.errors import ArtifactError, StorageError
+from seqtune.tuning.studies import storage_errors as storage_faults
 from seqtune.tuning.studies.copies import backup
-from seqtune.tuning.studies.faults import explained
 from seqtune.tuning.studies.records import count
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_errors import explained
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.study import load_study, open_study, study_name
 
 PLAN = toy_plan()
 
 
 @pytest.fixture
-def ref(tmp_path: Path) -> StorageRef:
+def ref(tmp_path: Path) -> StorageUrl:
     """A study file with three finished trials."""
-    ref = StorageRef(f"sqlite:///{tmp_path / 'studies.db'}")
+    ref = StorageUrl(f"sqlite:///{tmp_path / 'studies.db'}")
     study = open_study(ref, PLAN).study
     for _ in range(3):
         run_one(study, PLAN)
@@ -54,7 +54,7 @@ def scribble(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [overwrite, truncate, scribble])
-def test_a_damaged_file_is_named_with_its_newest_backup(ref: StorageRef, damage) -> None:
+def test_a_damaged_file_is_named_with_its_newest_backup(ref: StorageUrl, damage) -> None:
     first, newest = backup(ref, keep=5), _changed_and_backed_up(ref)
     assert first != newest
     damage(ref.file)
@@ -74,33 +74,33 @@ def test_a_damaged_file_is_named_with_its_newest_backup(ref: StorageRef, damage)
     assert count(open_study(ref, PLAN).study).finished == 4
 
 
-def _changed_and_backed_up(ref: StorageRef) -> Path:
+def _changed_and_backed_up(ref: StorageUrl) -> Path:
     run_one(load_study(ref, study_name(PLAN)), PLAN)
     made = backup(ref, keep=5)
     assert made is not None
     return made
 
 
-def _follow_the_advice(ref: StorageRef, newest: Path) -> None:
+def _follow_the_advice(ref: StorageUrl, newest: Path) -> None:
     for name in ("studies.db", "studies.db-wal", "studies.db-shm"):
         (ref.file.parent / name).unlink(missing_ok=True)
     shutil.copy(newest, ref.file)
 
 
-def test_without_a_backup_the_advice_is_another(ref: StorageRef) -> None:
+def test_without_a_backup_the_advice_is_another(ref: StorageUrl) -> None:
     overwrite(ref.file)
     with pytest.raises(ArtifactError, match="there is no backup of it: move it away"):
         open_study(ref, PLAN)
 
 
-def test_an_emptied_file_is_no_new_study(ref: StorageRef) -> None:
+def test_an_emptied_file_is_no_new_study(ref: StorageUrl) -> None:
     backup(ref, keep=5)
     ref.file.write_bytes(b"")
     with pytest.raises(ArtifactError, match="is empty, though it has backups"):
         open_study(ref, PLAN)
 
 
-def test_a_file_damaged_under_a_running_worker_is_named(ref: StorageRef) -> None:
+def test_a_file_damaged_under_a_running_worker_is_named(ref: StorageUrl) -> None:
     study = open_study(ref, PLAN).study
     study.storage.engine.dispose()  # type: ignore[attr-defined]
     overwrite(ref.file)
@@ -114,23 +114,23 @@ def test_a_database_of_somebody_else_is_not_written_to(tmp_path: Path) -> None:
         database.execute("CREATE TABLE runs (id INTEGER)")
     content = file.read_bytes()
     with pytest.raises(ArtifactError, match=r"SQLite file without studies \(tables: runs\)"):
-        open_study(StorageRef(f"sqlite:///{file}"), PLAN)
+        open_study(StorageUrl(f"sqlite:///{file}"), PLAN)
     assert file.read_bytes() == content
 
 
 def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "studies.db").mkdir()
     with pytest.raises(StorageError, match=r"studies\.db: Is a directory"):
-        open_study(StorageRef(f"sqlite:///{tmp_path / 'studies.db'}"), PLAN)
+        open_study(StorageUrl(f"sqlite:///{tmp_path / 'studies.db'}"), PLAN)
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "tuning").write_text("")
     with pytest.raises(StorageError, match="File exists"):
-        open_study(StorageRef(f"sqlite:///{tmp_path / 'tuning' / 'studies.db'}"), PLAN)
+        open_study(StorageUrl(f"sqlite:///{tmp_path / 'tuning' / 'studies.db'}"), PLAN)
 
 
-def test_a_lock_that_nobody_gives_back_is_explained(ref: StorageRef, monkeypatch) -> None:
+def test_a_lock_that_nobody_gives_back_is_explained(ref: StorageUrl, monkeypatch) -> None:
     monkeypatch.setattr("seqtune.tuning.studies.storage.LOCK_SECONDS", 0.2)
     study = load_study(ref, study_name(PLAN))
     with closing(sqlite3.connect(ref.file)) as other:
@@ -161,7 +161,7 @@ def fill(path: Path) -> None:
 
 
 def test_a_full_disk_is_said_and_what_is_finished_stays(small_disk: Path) -> None:
-    ref = StorageRef(f"sqlite:///{small_disk / 'studies.db'}")
+    ref = StorageUrl(f"sqlite:///{small_disk / 'studies.db'}")
     study = open_study(ref, PLAN).study
     run_one(study, PLAN)
     filler = small_disk / "filler"

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.errors import InfeasibleError
-from seqtune.contracts.trials import Params
+from seqtune.core.errors import InfeasibleError
+from seqtune.core.trials import Params
 from seqtune.tuning.config import GuardConfig, PrunerConfig, SamplerConfig
-from seqtune.tuning.goals.scoring import Scoring
+from seqtune.tuning.objectives.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
 from seqtune.tuning.search.stage import StudyResult, run_study
 from seqtune.tuning.spaces.space import parse_space
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.workers.local import run_local
 
 NUM_EPOCHS = 3
@@ -108,12 +108,12 @@ def toy_plan(total: int, **changes: Any) -> StudyPlan:
     )
 
 
-def storage(folder: Path) -> StorageRef:
-    return StorageRef(f"sqlite:///{folder}/studies.db", heartbeat_seconds=1, grace_seconds=5)
+def storage(folder: Path) -> StorageUrl:
+    return StorageUrl(f"sqlite:///{folder}/studies.db", heartbeat_seconds=1, grace_seconds=5)
 
 
 def run(
-    folder: Path, plan: StudyPlan, toy: Toy, *, num_workers: int, ref: StorageRef | None = None
+    folder: Path, plan: StudyPlan, toy: Toy, *, num_workers: int, ref: StorageUrl | None = None
 ) -> StudyResult:
     return run_study(
         plan,

@@ -20,7 +20,7 @@ from kedro_results import Kedro, newest, succeed
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from seqtune.contracts.task import OURS, TaskSpec
+from seqtune.core.task import OURS, TaskSpec
 from seqtune.pipeline_registry import TASKS
 from text_projects import (
     NEW_ROWS,

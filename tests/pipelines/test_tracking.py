@@ -17,7 +17,7 @@ import yaml
 
 from kedro_results import newest, read_newest
 from seqtune.tracking.mlflow_sink import legal
-from seqtune.tracking.quiet import quietly, set_up_quietly
+from seqtune.tracking.silence_mlflow import quietly, set_up_quietly
 
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
 ROWS = [f"{user},i{(user + step) % 12},{step}" for user in range(40) for step in range(9)]

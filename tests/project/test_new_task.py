@@ -11,9 +11,9 @@ from seqtune.pipeline_registry import STAGES
 TASK = '''
 """Counts lines, to see what a task needs."""
 
-from seqtune.contracts.config import RunConfig, Section
-from seqtune.contracts.parameters import parse_parameters
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.config import RunConfig, Section
+from seqtune.core.parameters import parse_parameters
+from seqtune.core.task import TaskSpec
 
 
 class ToyConfig(RunConfig):

@@ -10,22 +10,22 @@ import pytest
 import yaml
 from kedro.config import OmegaConfigLoader
 
-from seqtune.contracts.config import (
+from seqtune.core.config import (
     ClusterConfig,
     EnsembleConfig,
     Section,
     ValidateConfig,
     VerifyConfig,
 )
-from seqtune.contracts.parameters import TaskParameters
-from seqtune.contracts.resolve import Layer, flatten
-from seqtune.contracts.sample import SampleParameters
+from seqtune.core.parameters import TaskParameters
+from seqtune.core.resolve import Layer, flatten
+from seqtune.core.sample import SampleParameters
 from seqtune.settings import CONFIG_LOADER_ARGS
 from seqtune.tasks import find_tasks
 from seqtune.tracking import TrackingConfig
 from seqtune.tuning.budgets.plans import plan_stages
 from seqtune.tuning.config import TuningConfig
-from seqtune.tuning.goals.forbidden import forbidden_reason
+from seqtune.tuning.objectives.constraints import forbidden_reason
 from seqtune.tuning.parameters import TuningParameters, parse_tuning
 from seqtune.tuning.spaces.space import Space, parse_space
 

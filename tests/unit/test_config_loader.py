@@ -8,7 +8,7 @@ import pytest
 from kedro.config import OmegaConfigLoader
 
 from seqtune.config_loader import OriginConfigLoader
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.settings import CONFIG_LOADER_ARGS
 
 

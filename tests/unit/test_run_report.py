@@ -12,15 +12,15 @@ import yaml
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.hooks.report import ReportHooks, _is_of, _write_or_warn
 from seqtune.run_report import ReportConfig, RunFacts, RunRecord
-from seqtune.run_report.answer import answer
-from seqtune.run_report.asked import changes, command_line
-from seqtune.run_report.discretion import discreet
-from seqtune.run_report.spent import examples
-from seqtune.run_report.surroundings import git_state
+from seqtune.run_report.environment import git_state
+from seqtune.run_report.redact import discreet
+from seqtune.run_report.run_command import changes, command_line
+from seqtune.run_report.search_cost import examples
 from seqtune.run_report.tables import MOST_ROWS, read_table
+from seqtune.run_report.verdict import answer
 
 ROOT = "/srv/somebody/project"
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch.utils.data import DataLoader
 
-from seqtune.contracts.config import TrainingConfig
+from seqtune.core.config import TrainingConfig
 
 from .order import EvalOrder, Lengths, Order, Rows, TrainOrder
 from .ranks import place_among_ranks

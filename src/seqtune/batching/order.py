@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.seeds import derive_seed
 
 Rows = npt.NDArray[np.int64]
 Lengths = npt.NDArray[np.int64]

@@ -12,11 +12,11 @@ from kedro.framework.startup import ProjectMetadata
 
 from seqtune.tasks import DEFAULT_TASK
 
-from .run import friendly
+from .run import with_user_errors
 from .serving import address, serve
 
 if TYPE_CHECKING:
-    from seqtune.tuning.studies.ref import StorageRef
+    from seqtune.tuning.studies.storage_url import StorageUrl
 
 PORT = 8080
 READING = {"GET", "HEAD"}
@@ -28,18 +28,18 @@ READING = {"GET", "HEAD"}
 @click.option("--study", help="Name of the study to link to; otherwise the newest search.")
 @click.option("--port", default=PORT, show_default=True, help="Port on 127.0.0.1.")
 @click.pass_obj
-@friendly
+@with_user_errors
 def dashboard(
     project: ProjectMetadata, env: str | None, task: str, study: str | None, port: int
 ) -> None:
     """Show the studies of tuning, for reading only."""
     from optuna_dashboard import wsgi
 
-    from seqtune.tuning.studies.shown import study_to_show
+    from seqtune.tuning.studies.dashboard_study import dashboard_study
     from seqtune.tuning.studies.storage import open_storage, quiet_optuna
 
     ref = _storage_of(project, env, task)
-    shown = study_to_show(ref, task=task, name=study)
+    shown = dashboard_study(ref, task=task, name=study)
     with quiet_optuna():
         app = _for_reading_only(wsgi(open_storage(ref)))
         serve(
@@ -55,18 +55,18 @@ def dashboard(
         )
 
 
-def _storage_of(project: ProjectMetadata, env: str | None, task: str) -> StorageRef:
+def _storage_of(project: ProjectMetadata, env: str | None, task: str) -> StorageUrl:
     from kedro.framework.session import KedroSession
 
-    from seqtune.contracts.errors import ConfigurationError, did_you_mean
+    from seqtune.core.errors import ConfigurationError, did_you_mean
     from seqtune.pipeline_registry import TASKS
-    from seqtune.tuning.studies.ref import StorageRef
+    from seqtune.tuning.studies.storage_url import StorageUrl
 
     known = [one.name for one in TASKS]
     if task not in known:
         raise ConfigurationError(f"there is no task {task!r}; {did_you_mean(task, known)} (--task)")
     session = KedroSession.create(project.project_path, env=env)
-    return StorageRef(session.load_context().catalog.load(f"{task}.study_storage"))
+    return StorageUrl(session.load_context().catalog.load(f"{task}.study_storage"))
 
 
 def _for_reading_only(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:

@@ -10,11 +10,11 @@ from typing import Any
 import click
 from kedro.framework.startup import ProjectMetadata
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.secrets import mask
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.secrets import mask
 from seqtune.tracking.database import SQLITE, require_writable, under
 
-from .run import friendly
+from .run import with_user_errors
 from .serving import HOST, address
 
 PORT = 5000
@@ -31,7 +31,7 @@ def mlflow() -> None:
 @click.option("-e", "--env", envvar="KEDRO_ENV", help="Environment whose runs are shown.")
 @click.option("-p", "--port", default=PORT, show_default=True, help="Port on 127.0.0.1.")
 @click.pass_obj
-@friendly
+@with_user_errors
 def ui(project: ProjectMetadata, env: str | None, port: int) -> None:
     """Show the runs of an environment."""
     server = _settings(project, env)["server"]

@@ -16,7 +16,7 @@ from kedro.io.core import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 from yaml import YAMLError
 
-from seqtune.contracts.errors import ConfigurationError, SeqtuneError, storage_error
+from seqtune.core.errors import ConfigurationError, SeqtuneError, storage_error
 
 from .console import plain_outside_a_terminal
 
@@ -26,7 +26,7 @@ KEDROS = (DatasetError, MissingConfigException, ParameterValidationError)
 """Errors of Kedro whose messages say what to mend."""
 
 
-def friendly(command: Callable[..., Any]) -> Callable[..., Any]:
+def with_user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command that says in one message what a user can mend."""
 
     @wraps(command)
@@ -119,7 +119,7 @@ def _named(options: Mapping[str, Any]) -> list[str]:
 run = click.Command(
     "run",
     params=kedro_run.params,
-    callback=friendly(run_or_rehearse),
+    callback=with_user_errors(run_or_rehearse),
     help=kedro_run.help,
     short_help="Run a pipeline.",
     context_settings=kedro_run.context_settings,

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from socketserver import BaseServer
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 
 HOST = "127.0.0.1"
 

@@ -13,11 +13,11 @@ from typing import Any, NewType
 
 from kedro.io.core import AbstractVersionedDataset, Version, VersionNotFoundError
 
-from seqtune.contracts.errors import ArtifactError, SeqtuneError
+from seqtune.core.errors import ArtifactError, SeqtuneError
 
 from .cache import Cache
 from .object_storage import RemotePath, is_remote
-from .places import Bucket, Disk
+from .version_store import BucketStore, DiskStore
 
 PREVIEW_ROWS = 20
 TablePreview = NewType("TablePreview", dict[str, Any])
@@ -49,11 +49,11 @@ class Artifact(AbstractVersionedDataset[Path, Path]):
         cache: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._place: Disk | Bucket = Disk()
+        self._place: DiskStore | BucketStore = DiskStore()
         if is_remote(filepath):
             root = RemotePath.at(filepath, credentials=credentials, fs_args=fs_args)
             fetched = Cache.named(cache, address=str(root))
-            self._place = Bucket(root, fetched, versioned=version is not None)
+            self._place = BucketStore(root, fetched, versioned=version is not None)
             filepath = root.path
         super().__init__(
             filepath=PurePosixPath(filepath),

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from seqtune.contracts.errors import ConfigurationError, StorageError, storage_error
-from seqtune.contracts.files import lock
-from seqtune.contracts.format import format_size
+from seqtune.core.errors import ConfigurationError, StorageError, storage_error
+from seqtune.core.files import lock
+from seqtune.core.format import format_size
 
 from .object_storage import SCRATCH, require_local
 

@@ -20,8 +20,8 @@ from kedro.utils import CLOUD_PROTOCOLS, PROTOCOL_DELIMITER
 from typing_extensions import override
 from upath.extensions import ProxyUPath
 
-from seqtune.contracts.errors import ConfigurationError, SeqtuneError, StorageError
-from seqtune.contracts.secrets import HIDDEN, is_secret, mask
+from seqtune.core.errors import ConfigurationError, SeqtuneError, StorageError
+from seqtune.core.secrets import HIDDEN, is_secret, mask
 
 T = TypeVar("T")
 

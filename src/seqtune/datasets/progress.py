@@ -9,7 +9,7 @@ from typing import Any
 
 from fsspec import Callback
 
-from seqtune.contracts.format import format_size
+from seqtune.core.format import format_size
 
 EVERY_SECONDS = 20.0
 

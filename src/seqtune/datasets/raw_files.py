@@ -10,8 +10,8 @@ from typing import Any
 
 from kedro.io.core import AbstractDataset, DatasetError
 
-from seqtune.contracts.errors import DataError
-from seqtune.contracts.secrets import mask
+from seqtune.core.errors import DataError
+from seqtune.core.secrets import mask
 
 from .cache import Cache
 from .object_storage import RemoteFile, RemotePath, is_part, is_remote

@@ -8,8 +8,8 @@ from typing import Any
 
 from kedro.io.core import AbstractDataset, DatasetError
 
-from seqtune.contracts.errors import DataError, did_you_mean
-from seqtune.contracts.secrets import mask
+from seqtune.core.errors import DataError, did_you_mean
+from seqtune.core.secrets import mask
 
 from .raw_files import RawFiles
 

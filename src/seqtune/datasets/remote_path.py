@@ -9,7 +9,7 @@ from typing import Any, Self, TypeAlias
 from typing_extensions import override
 
 from .object_storage import RemotePath, is_object_storage, is_remote
-from .places import LISTED
+from .version_store import LISTED
 
 ARTIFACT = "Artifact"
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 
 Rows = npt.NDArray[np.int64]
 

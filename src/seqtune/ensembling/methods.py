@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 
 Floats = npt.NDArray[np.float64]
 Score = Callable[[Floats], float]

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import Pool
-from seqtune.contracts.errors import ConfigurationError, DataError
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.ensemble import Pool
+from seqtune.core.errors import ConfigurationError, DataError
 
+from .explanation import ComparisonSettings, reason_for
 from .folds import Fold, Rows, cut_folds
 from .methods import EQUAL, METHODS, SINGLE, Floats, find_weights
-from .reasons import Asked, reason_for
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def weigh(pool: Pool, settings: EnsembleConfig, *, seed: int) -> Weighing:
     scales = _scales(pool, settings)
     rows = _compare(_Finder(pool, settings, seed), scales, folds)
     best = _choose(rows, settings, num_folds=len(folds))
-    asked = Asked(pool.metric, settings.weights, pool.num_rows, len(folds))
+    asked = ComparisonSettings(pool.metric, settings.weights, pool.num_rows, len(folds))
     return Weighing(
         method=best.method,
         scale=best.scale,

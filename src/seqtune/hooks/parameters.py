@@ -12,18 +12,18 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from seqtune.contracts.config import (
+from seqtune.core.config import (
     ClusterConfig,
     EnsembleConfig,
     Section,
     ValidateConfig,
     VerifyConfig,
 )
-from seqtune.contracts.errors import ConfigurationError, did_you_mean
-from seqtune.contracts.parameters import RUNTIME, TaskParameters
-from seqtune.contracts.resolve import Layer, flatten, resolve
-from seqtune.contracts.sample import SampleParameters
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.errors import ConfigurationError, did_you_mean
+from seqtune.core.parameters import RUNTIME, TaskParameters
+from seqtune.core.resolve import Layer, flatten, resolve
+from seqtune.core.sample import SampleParameters
+from seqtune.core.task import TaskSpec
 from seqtune.pipeline_registry import TASKS
 
 SECTIONS: Mapping[str, type[Section]] = {

@@ -13,7 +13,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from seqtune.contracts.resolve import flatten, validated
+from seqtune.core.resolve import flatten, validated
 from seqtune.datasets.remote_path import AnyPath
 from seqtune.pipeline_registry import TASKS
 from seqtune.run_report import (

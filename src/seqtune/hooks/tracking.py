@@ -17,19 +17,19 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from seqtune.contracts.errors import Interrupted
-from seqtune.contracts.parameters import RUNTIME, TaskParameters
-from seqtune.contracts.resolve import Layer, resolve
-from seqtune.contracts.secrets import masked
+from seqtune.core.errors import Interrupted
+from seqtune.core.parameters import RUNTIME, TaskParameters
+from seqtune.core.resolve import Layer, resolve
+from seqtune.core.secrets import masked
 from seqtune.datasets.remote_path import ArtifactPath
 from seqtune.pipeline_registry import TASKS
-from seqtune.run_report.asked import command_line
 from seqtune.run_report.facts import REPORT, place_of
-from seqtune.run_report.tracking_records import Goal, RecordBuilder, stage_of
+from seqtune.run_report.run_command import command_line
+from seqtune.run_report.tracking_records import RecordBuilder, TrialMetric, stage_of
 from seqtune.tracking import Record, Sink, Tracker, TrackingConfig, choose, require_installed
-from seqtune.tracking.gpus import GpuWatch
-from seqtune.tracking.quiet import quietly, set_up_quietly
+from seqtune.tracking.gpus import GpuMonitor
 from seqtune.tracking.records import End
+from seqtune.tracking.silence_mlflow import quietly, set_up_quietly
 
 FOLDER = "09_tracking"
 ROOT = "tracking"
@@ -47,7 +47,7 @@ class TrackingHooks:
     def _forget(self) -> None:
         self._tracker = Tracker()
         self._config = TrackingConfig()
-        self._watch = GpuWatch(0.0)
+        self._watch = GpuMonitor(0.0)
         self._teller: RecordBuilder | None = None
         self._copies: TemporaryDirectory[str] | None = None
         self._made: dict[str, dict[str, Any]] = {}
@@ -77,7 +77,7 @@ class TrackingHooks:
         if not self._tracker.is_on:
             return
         atexit.register(self._left_behind)
-        self._watch = GpuWatch(self._config.gpu_every_seconds)
+        self._watch = GpuMonitor(self._config.gpu_every_seconds)
         self._watch.start()
         self._teller = RecordBuilder(
             place=partial(self._find, catalog),
@@ -220,7 +220,7 @@ def _read_config(run_params: Mapping[str, Any], catalog: DataCatalog) -> Trackin
     return resolve(TrackingConfig, Layer("conf", values), Layer(RUNTIME, runtime), root=ROOT).config
 
 
-def _goals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, Goal]:
+def _goals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, TrialMetric]:
     """What each task is judged by, from the parameters that were checked before."""
     goals = {}
     for task in TASKS:
@@ -228,10 +228,10 @@ def _goals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, Goal]:
         if name in pipeline.inputs():
             parameters: TaskParameters = catalog[name].load()
             training = parameters.resolve().config.training
-            goals[task.name] = Goal(training.monitor, training.monitor_mode)
+            goals[task.name] = TrialMetric(training.monitor, training.monitor_mode)
         engine = f"{name}.tuning"
         if engine in pipeline.inputs() and (several := catalog[engine].load().config.objectives):
-            goals[task.name] = Goal(several[0].metric, several[0].mode)
+            goals[task.name] = TrialMetric(several[0].metric, several[0].mode)
     return goals
 
 

@@ -14,16 +14,16 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from seqtune.contracts.checkpoint import (
+from seqtune.core.checkpoint import (
     NEXT_STEP,
     Checkpoint,
     CheckpointManifest,
     Which,
     open_checkpoint,
 )
-from seqtune.contracts.config import RunConfig
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
-from seqtune.contracts.reports import Report
+from seqtune.core.config import RunConfig
+from seqtune.core.errors import ArtifactError, ConfigurationError
+from seqtune.core.reports import Report
 
 logger = logging.getLogger(__name__)
 Config = TypeVar("Config", bound=RunConfig)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from seqtune.contracts.checkpoint import Which
-from seqtune.contracts.ensemble import Ensemble, is_ensemble, open_ensemble
-from seqtune.contracts.reports import Report
-from seqtune.contracts.task import TrainingData
+from seqtune.core.checkpoint import Which
+from seqtune.core.ensemble import Ensemble, is_ensemble, open_ensemble
+from seqtune.core.reports import Report
+from seqtune.core.task import TrainingData
 
 from .checkpoint import CheckpointInfo, Config, LoadedCheckpoint
 

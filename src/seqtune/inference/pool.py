@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.core.seeds import derive_seed
 
 from .checkpoint import CheckpointInfo
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from seqtune.contracts.compare import differences, explain
-from seqtune.contracts.config import WITHOUT_EFFECT, Section, library_versions
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
-from seqtune.contracts.resolve import Layer, Resolved
-from seqtune.contracts.task import TrainingData
+from seqtune.core.config import WITHOUT_EFFECT, Section, library_versions
+from seqtune.core.differences import differences, explain
+from seqtune.core.errors import ArtifactError, ConfigurationError
+from seqtune.core.resolve import Layer, Resolved
+from seqtune.core.task import TrainingData
 
 from ._resolution import EPOCHS
 

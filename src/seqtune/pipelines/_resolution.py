@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from seqtune.contracts.config import RunConfig, fingerprint
-from seqtune.contracts.parameters import AUTO, TaskParameters
-from seqtune.contracts.resolve import Layer, Resolved, require_made_with, unflatten
-from seqtune.contracts.task import Report, TaskSpec, TrainingData
-from seqtune.contracts.trials import Params
+from seqtune.core.config import RunConfig, fingerprint
+from seqtune.core.parameters import AUTO, TaskParameters
+from seqtune.core.resolve import Layer, Resolved, require_made_with, unflatten
+from seqtune.core.task import Report, TaskSpec, TrainingData
+from seqtune.core.trials import Params
 
 NUM_THREADS = "training.num_threads"
 EPOCHS = "training.epochs"
@@ -28,14 +28,14 @@ def resolve_run(
     task: TaskSpec, parameters: TaskParameters, data: TrainingData, *, layer: Layer | None = None
 ) -> tuple[Resolved[Any], str]:
     """Settle every value of the configuration, and the name of the preset that was taken."""
-    from seqtune.training import settle
+    from seqtune.training import resolve_auto
 
     preset = parameters.preset
     if preset == AUTO:
         preset = task.choose_preset(data)
-    resolved = settle(parameters.resolve(preset, best=layer))
-    if task.settle is not None:
-        resolved = task.settle(resolved, data)
+    resolved = resolve_auto(parameters.resolve(preset, best=layer))
+    if task.resolve_auto is not None:
+        resolved = task.resolve_auto(resolved, data)
     require_made_with(resolved.config, data.made_with, what="the split")
     return resolved, preset
 
@@ -59,7 +59,7 @@ def resolve_trial(
     return resolve_run(task, parameters, data, layer=layer)[0]
 
 
-def what_is_trained(task: TaskSpec, config: RunConfig, data: TrainingData) -> tuple[Any, str]:
+def training_fingerprint(task: TaskSpec, config: RunConfig, data: TrainingData) -> tuple[Any, str]:
     """The configuration with what training never reads as it is by default, and its fingerprint:
     where two have the same, they have the same weights."""
     fields = type(config).model_fields

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seqtune.contracts.errors import storage_error
+from seqtune.core.errors import storage_error
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""Figures and pages made of plain values (`contracts.trials`, JSON reports)."""
+"""Figures and pages made of plain values (`core.trials`, JSON reports)."""

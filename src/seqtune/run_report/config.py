@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqtune.contracts.config import Section
+from seqtune.core.config import Section
 
 
 class ReportConfig(Section):

@@ -66,7 +66,7 @@ class RunRecord:
     failure: Failure | None = None
 
 
-class Found(NamedTuple):
+class FoundDataset(NamedTuple):
     """One version of one dataset."""
 
     path: AnyPath
@@ -106,7 +106,7 @@ class RunFacts:
     tasks: Collection[str] = ()
     """All that there are."""
 
-    def find(self, name: str) -> Found | None:
+    def find(self, name: str) -> FoundDataset | None:
         """Where a dataset is, if it is there."""
         entry, here = entry_of(self.catalog, name), name in self.run.saved
         path = path_of(entry)
@@ -114,7 +114,7 @@ class RunFacts:
             return None
         version = self._version(name, path, here=here) if entry.get("versioned") else None
         found = path_of(entry, version)
-        return Found(found, version, here) if found and found.exists() else None
+        return FoundDataset(found, version, here) if found and found.exists() else None
 
     def _version(self, name: str, path: AnyPath, *, here: bool) -> str:
         if here:

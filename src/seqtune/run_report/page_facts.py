@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.checkpoint import HISTORY, MANIFEST
-from seqtune.contracts.ensemble import MANIFEST as ENSEMBLE_MANIFEST
+from seqtune.core.checkpoint import HISTORY, MANIFEST
+from seqtune.core.ensemble import MANIFEST as ENSEMBLE_MANIFEST
 
-from .answer import answer
-from .asked import changes, command_line
-from .discretion import discreet, discreet_text
-from .facts import Found, RunFacts
-from .spent import examples, spent
-from .surroundings import surroundings
+from .environment import surroundings
+from .facts import FoundDataset, RunFacts
+from .redact import discreet, discreet_text
+from .run_command import changes, command_line
+from .search_cost import examples, spent
 from .tables import read_table
+from .verdict import answer
 
 FOLDERS = {
     "checkpoint": {"manifest": MANIFEST, "history": HISTORY},
@@ -97,7 +97,7 @@ def _figures(facts: RunFacts, task: str, *, root: str) -> dict[str, dict[str, An
     }
 
 
-def _files(facts: RunFacts, like: str) -> Iterator[tuple[str, Found]]:
+def _files(facts: RunFacts, like: str) -> Iterator[tuple[str, FoundDataset]]:
     for name in facts.names_like(like):
         if found := facts.find(name):
             yield name.rpartition(".")[2], found

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seqtune.contracts.format import format_duration
+from seqtune.core.format import format_duration
 from seqtune.datasets.remote_path import AnyPath
 
 from .facts import RunFacts

@@ -10,11 +10,11 @@ from typing import Any
 
 from kedro.pipeline.node import Node
 
-from seqtune.contracts.ensemble import MEMBERS, open_ensemble
-from seqtune.contracts.task import OURS
-from seqtune.contracts.trials import Trial, ranked
+from seqtune.core.ensemble import MEMBERS, open_ensemble
+from seqtune.core.task import OURS
+from seqtune.core.trials import Trial, ranked
 from seqtune.tracking import Record, checkpoint_record, trial_record
-from seqtune.tracking.gpus import GpuWatch
+from seqtune.tracking.gpus import GpuMonitor
 
 from .facts import kind_of
 
@@ -22,7 +22,7 @@ UNTRAINED = ("waiting", "running")
 
 
 @dataclass(frozen=True)
-class Goal:
+class TrialMetric:
     """What trials of a task are judged by."""
 
     metric: str
@@ -34,11 +34,11 @@ class RecordBuilder:
     """Records for the results of nodes; knows where they were saved."""
 
     place: Callable[[str], Path | None]
-    goals: Mapping[str, Goal]
+    goals: Mapping[str, TrialMetric]
     """By task."""
     since: float
     """When the run began."""
-    watch: GpuWatch
+    watch: GpuMonitor
 
     def records(self, node: Node, made: Mapping[str, Any]) -> Iterator[Record]:
         stage, task = stage_of(node), task_of(node)
@@ -83,7 +83,7 @@ class RecordBuilder:
     def _trials(self, stage: str, task: str, table: Any) -> Iterator[Record]:
         from seqtune.pipelines.tune.tables import read_trials_table
 
-        goal = self.goals.get(task, Goal("score", "max"))
+        goal = self.goals.get(task, TrialMetric("score", "max"))
         trials = read_trials_table(table)
         yield Record("stage", stage, metrics=_counted(trials, goal))
         for trial in trials:
@@ -108,7 +108,7 @@ def task_of(node: Node) -> str:
     return stage_of(node).partition(".")[0]
 
 
-def _counted(trials: list[Trial], goal: Goal) -> dict[str, float]:
+def _counted(trials: list[Trial], goal: TrialMetric) -> dict[str, float]:
     counts = Counter(trial.state for trial in trials)
     metrics = {f"trials/{state}": float(number) for state, number in counts.items()}
     best = ranked(trials, mode="min" if goal.mode == "min" else "max")[:1]

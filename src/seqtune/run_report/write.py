@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.files import atomic_write
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.files import atomic_write
 from seqtune.datasets.remote_path import AnyPath, path_of
 
 from .facts import REPORT, RunFacts, entry_of, place_of

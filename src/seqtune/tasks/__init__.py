@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.task import TaskSpec
 
 DEFAULT_TASK = "recommend"
 """Its pipelines have names without a prefix too."""

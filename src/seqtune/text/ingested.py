@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seqtune.contracts.checkpoint import read_manifest
-from seqtune.contracts.errors import ArtifactError, DataError
-from seqtune.contracts.task import Sources
+from seqtune.core.checkpoint import read_manifest
+from seqtune.core.errors import ArtifactError, DataError
+from seqtune.core.task import Sources
 
 from .split import RowsManifest
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seqtune.contracts.config import PositiveInt, Section
+from seqtune.core.config import PositiveInt, Section
 
 
 class TextIngestConfig(Section):

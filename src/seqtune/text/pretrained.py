@@ -15,8 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.checkpoint import file_hash
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.checkpoint import file_hash
+from seqtune.core.errors import ConfigurationError
 
 from .params import PretrainedConfig
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.task import Report, Sources
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.task import Report, Sources
 
 from .params import TextIngestConfig
 from .rows import Cleaner, RowErrors, id_of, not_text

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 
 Int64 = npt.NDArray[np.int64]
 

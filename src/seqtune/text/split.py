@@ -19,9 +19,9 @@ from uuid import uuid4
 import pyarrow as pa
 from pydantic import Field
 
-from seqtune.contracts.checkpoint import Manifest, read_manifest
-from seqtune.contracts.config import canonical_json
-from seqtune.contracts.errors import ArtifactError
+from seqtune.core.checkpoint import Manifest, read_manifest
+from seqtune.core.config import canonical_json
+from seqtune.core.errors import ArtifactError
 
 FORMAT_VERSION = 1
 MANIFEST = "split.json"

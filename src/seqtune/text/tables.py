@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TextIO, cast
 
-from seqtune.contracts.errors import DataError, did_you_mean
+from seqtune.core.errors import DataError, did_you_mean
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet"]
 ENDINGS: Mapping[str, str] = {

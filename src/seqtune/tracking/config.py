@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from seqtune.contracts.config import Section
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.config import Section
+from seqtune.core.errors import ConfigurationError
 
 SWITCH = "SEQTUNE_TRACKING"
 OFF = ("off", "false", "no", "0")

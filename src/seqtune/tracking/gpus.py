@@ -6,12 +6,12 @@ import threading
 import time
 from statistics import mean
 
-from seqtune.contracts.gpus import GpuUse, list_gpus, measure_gpus
+from seqtune.core.gpus import GpuUse, list_gpus, measure_gpus
 
 SECONDS_TO_ANSWER = 20
 
 
-class GpuWatch:
+class GpuMonitor:
     """A thread that asks the driver; nothing where there is no GPU."""
 
     def __init__(self, every_seconds: float) -> None:

@@ -13,12 +13,12 @@ from urllib.parse import urlparse
 
 from pydantic import ValidationError
 
-from seqtune.contracts.config import Section
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.config import Section
+from seqtune.core.errors import ConfigurationError
 
 from .database import require_writable, under
 from .mlflow_sink import PARENT, MlflowSink
-from .quiet import quiet_loggers, quietly
+from .silence_mlflow import quiet_loggers, quietly
 from .tracker import warn
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from html import escape
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from seqtune.contracts.secrets import mask, masked
+from seqtune.core.secrets import mask, masked
 
 from .records import EPOCH, End, Record
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.serving import ColumnKind, Served
+from seqtune.core.serving import ColumnKind, Served
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from seqtune.contracts.checkpoint import HISTORY, open_checkpoint
-from seqtune.contracts.resolve import flatten
-from seqtune.contracts.trials import Trial
+from seqtune.core.checkpoint import HISTORY, open_checkpoint
+from seqtune.core.resolve import flatten
+from seqtune.core.trials import Trial
 
 Kind = Literal["run", "stage", "training"]
 """run: the whole `kedro run`. stage: a part of it. training: a trial, or any other training."""

@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-from seqtune.contracts.errors import SeqtuneError
+from seqtune.core.errors import SeqtuneError
 
 FOLDER = "model"
 """Name of the artifact: a checkpoint or an ensemble."""

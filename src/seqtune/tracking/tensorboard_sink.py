@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqtune.contracts.secrets import masked
+from seqtune.core.secrets import masked
 
 from .records import EPOCH, End, Record
 

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from seqtune.contracts.secrets import mask
+from seqtune.core.secrets import mask
 
-from .quiet import quietly
 from .records import End, Record
+from .silence_mlflow import quietly
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from seqtune.contracts.secrets import mask, masked
+from seqtune.core.secrets import mask, masked
 
 from .records import EPOCH, End, Record
 

@@ -1,6 +1,6 @@
 """Training any LightningModule: one function, `fit`, for tuning and for the final model alike.
 
-`rehearse` takes a few steps of the very same training and leaves nothing behind.
+`profile_steps` takes a few steps of the very same training and leaves nothing behind.
 
 This room knows neither a task nor Optuna nor Kedro. What it is given: a `TaskSpec`, a resolved
 `RunConfig`, opened data, a folder, and a callable that hears of every epoch and may say stop.
@@ -8,21 +8,21 @@ This room knows neither a task nor Optuna nor Kedro. What it is given: a `TaskSp
 
 from __future__ import annotations
 
-from .capacity import memory_here_mib
+from .available_memory import available_memory_mib
 from .fit import FitResult, fit
 from .precision import describe_device
 from .recorder import Report
-from .rehearsal import Rehearsal, rehearse
-from .settle import epochs_for_full_data, settle
+from .resolve_auto import epochs_for_full_data, resolve_auto
+from .step_profiler import StepProfile, profile_steps
 
 __all__ = [
     "FitResult",
-    "Rehearsal",
     "Report",
+    "StepProfile",
+    "available_memory_mib",
     "describe_device",
     "epochs_for_full_data",
     "fit",
-    "memory_here_mib",
-    "rehearse",
-    "settle",
+    "profile_steps",
+    "resolve_auto",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from seqtune.contracts.checkpoint import (
+from seqtune.core.checkpoint import (
     ASSETS,
     HISTORY,
     MANIFEST,
@@ -13,14 +13,14 @@ from seqtune.contracts.checkpoint import (
     Weights,
     file_hash,
 )
-from seqtune.contracts.config import RunConfig, library_versions
-from seqtune.contracts.errors import ArtifactError
-from seqtune.contracts.files import atomic_write, sync, write_json
-from seqtune.contracts.task import TrainingData
+from seqtune.core.config import RunConfig, library_versions
+from seqtune.core.errors import ArtifactError
+from seqtune.core.files import atomic_write, sync, write_json
+from seqtune.core.task import TrainingData
 
-from .ledger import Ledger, Row
 from .recorder import write_weights
-from .states import State
+from .resume_checkpoints import ResumeState
+from .run_history import Row, RunHistory
 
 BEST = "best.safetensors"
 LAST = "last.safetensors"
@@ -28,7 +28,7 @@ FOLDER = "checkpoint"
 
 
 def write_checkpoint(
-    directory: Path, state: State, *, config: RunConfig, data: TrainingData
+    directory: Path, state: ResumeState, *, config: RunConfig, data: TrainingData
 ) -> Path:
     """Write `directory/checkpoint`; its manifest comes last."""
     ledger = state.ledger
@@ -61,7 +61,7 @@ def _write_assets(folder: Path, data: TrainingData, config: RunConfig) -> None:
 
 
 def _manifest(
-    folder: Path, ledger: Ledger, *, config: RunConfig, data: TrainingData
+    folder: Path, ledger: RunHistory, *, config: RunConfig, data: TrainingData
 ) -> CheckpointManifest:
     return CheckpointManifest(
         task=config.task,

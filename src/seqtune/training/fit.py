@@ -10,24 +10,24 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from seqtune.contracts.checkpoint import HISTORY, MANIFEST, open_checkpoint
-from seqtune.contracts.config import RunConfig
-from seqtune.contracts.errors import StorageError
-from seqtune.contracts.files import lock
-from seqtune.contracts.task import TaskSpec, TrainingData
-from seqtune.contracts.work import ALONE, RankPlace
+from seqtune.core.checkpoint import HISTORY, MANIFEST, open_checkpoint
+from seqtune.core.config import RunConfig
+from seqtune.core.errors import StorageError
+from seqtune.core.execution import ALONE, RankInfo
+from seqtune.core.files import lock
+from seqtune.core.task import TaskSpec, TrainingData
 
-from . import states
+from . import resume_checkpoints
 from .checkpoints import FOLDER, write_checkpoint
-from .company import by_first, gathered
-from .ledger import Ledger, Row
+from .distributed import broadcast_from_rank0, init_process_group
 from .precision import device_type
 from .progress import progress_callback
 from .recorder import Recorder, Report
-from .session import Session, loss_watch, refuse_what_has_no_effect
-from .settle import with_precision
+from .resolve_auto import with_precision
+from .resume_checkpoints import ResumeState
+from .run_history import Row, RunHistory
+from .session import Session, loss_monitor, refuse_what_has_no_effect
 from .signals import StopRequest
-from .states import State
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def fit(
     fingerprint: str,
     report: Report = no_report,
     progress: bool = True,
-    launched: RankPlace = ALONE,
+    launched: RankInfo = ALONE,
 ) -> FitResult:
     """Train into `directory`, going on with an unfinished run of the same fingerprint there.
 
@@ -78,24 +78,26 @@ def fit(
     start with `val` are kept, and `train_x` where there is a `val_x`. Raises InfeasibleError
     where memory does not suffice.
     """
-    with gathered(launched, device_type(config.training)), ExitStack() as held:
-        by_first(launched, partial(_enter, directory, held, launched))
+    with init_process_group(launched, device_type(config.training)), ExitStack() as held:
+        broadcast_from_rank0(launched, partial(_enter, directory, held, launched))
         config = with_precision(config)
         refuse_what_has_no_effect(config, data)
-        finished = by_first(launched, partial(_finished, directory, config, fingerprint))
+        finished = broadcast_from_rank0(
+            launched, partial(_finished, directory, config, fingerprint)
+        )
         if finished is not None:
             return finished
-        state = by_first(launched, partial(_unfinished, directory, config, fingerprint))
+        state = broadcast_from_rank0(launched, partial(_unfinished, directory, config, fingerprint))
         if state is None or not state.ledger.stopped:
-            ledger = Ledger.start(
+            ledger = RunHistory.start(
                 config.training, fingerprint=fingerprint, validated=data.has_validation
             )
             session = Session(spec, config, data, directory, launched)
             _train(session, ledger, state, report=report, progress=progress)
-        return by_first(launched, partial(_conclude, directory, config, data, state))
+        return broadcast_from_rank0(launched, partial(_conclude, directory, config, data, state))
 
 
-def _enter(directory: Path, held: ExitStack, place: RankPlace) -> None:
+def _enter(directory: Path, held: ExitStack, place: RankInfo) -> None:
     """Have the folder for oneself."""
     directory.mkdir(parents=True, exist_ok=True)
     patience = PREDECESSOR_SECONDS if place.world_size > 1 else 0.0
@@ -106,11 +108,16 @@ def _enter(directory: Path, held: ExitStack, place: RankPlace) -> None:
 
 
 def _train(
-    session: Session, ledger: Ledger, state: State | None, *, report: Report, progress: bool
+    session: Session,
+    ledger: RunHistory,
+    state: ResumeState | None,
+    *,
+    report: Report,
+    progress: bool,
 ) -> None:
     """Train to the end, which leaves a state whose ledger says why it ended."""
     training = session.config.training
-    losses, request = loss_watch(training), StopRequest(session.place.asked)
+    losses, request = loss_monitor(training), StopRequest(session.place.asked)
     recorder = Recorder(
         ledger,
         config=training,
@@ -131,13 +138,13 @@ def _finished(directory: Path, config: RunConfig, fingerprint: str) -> FitResult
     if open_checkpoint(folder).manifest.fingerprint != fingerprint:
         return None
     logger.info("%s was already trained to the end", folder)
-    states.clear(directory)
+    resume_checkpoints.clear(directory)
     return _result(directory, resumed_from="its end")
 
 
-def _unfinished(directory: Path, config: RunConfig, fingerprint: str) -> State | None:
+def _unfinished(directory: Path, config: RunConfig, fingerprint: str) -> ResumeState | None:
     """The state to go on from; anything else in the folder is cleared."""
-    state = states.newest(directory) if config.training.resume else None
+    state = resume_checkpoints.newest(directory) if config.training.resume else None
     if state is not None and state.ledger.fingerprint == fingerprint:
         logger.info("resuming at %s (%s)", state.where, state.path)
         return state
@@ -145,16 +152,16 @@ def _unfinished(directory: Path, config: RunConfig, fingerprint: str) -> State |
         logger.warning(
             "%s held an unfinished run of another configuration, which was removed", directory
         )
-    states.clear(directory)
+    resume_checkpoints.clear(directory)
     return None
 
 
 def _conclude(
-    directory: Path, config: RunConfig, data: TrainingData, state: State | None
+    directory: Path, config: RunConfig, data: TrainingData, state: ResumeState | None
 ) -> FitResult:
-    """The checkpoint, in the place of the states."""
-    write_checkpoint(directory, states.require(directory), config=config, data=data)
-    states.clear(directory)
+    """The checkpoint, in the place of the resume_checkpoints."""
+    write_checkpoint(directory, resume_checkpoints.require(directory), config=config, data=data)
+    resume_checkpoints.clear(directory)
     return _result(directory, resumed_from=state.where if state else None)
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from seqtune.contracts.config import TrainingConfig
-from seqtune.contracts.errors import InfeasibleError
-from seqtune.contracts.format import MIB
+from seqtune.core.config import TrainingConfig
+from seqtune.core.errors import InfeasibleError
+from seqtune.core.format import MIB
 
 from .precision import Device
 

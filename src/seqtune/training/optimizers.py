@@ -14,10 +14,10 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from typing_extensions import override
 
-from seqtune.contracts.config import TrainingConfig
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.config import TrainingConfig
+from seqtune.core.errors import ConfigurationError
 
-from .lazy import LazyAdam, clip_norm, has_sparse_gradients
+from .lazy_adam import LazyAdam, clip_norm, has_sparse_gradients
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 
-from seqtune.contracts.config import TrainingConfig
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.config import TrainingConfig
+from seqtune.core.errors import ConfigurationError
 
 Device = Literal["cpu", "cuda", "mps"]
 Chosen = Literal["fp32", "bf16", "fp16"]

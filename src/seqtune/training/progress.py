@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from typing_extensions import override
 
-from seqtune.contracts.format import format_duration
+from seqtune.core.format import format_duration
 
 from .recorder import Recorder
 
@@ -23,10 +23,10 @@ SECONDS_BETWEEN_UPDATES = 0.1
 
 def progress_callback(recorder: Recorder) -> Callback:
     """A bar where standard error is a terminal, else plain lines."""
-    return Bar(recorder) if sys.stderr.isatty() else Lines(recorder)
+    return TrainingBar(recorder) if sys.stderr.isatty() else TrainingLines(recorder)
 
 
-class Lines(Callback):
+class TrainingLines(Callback):
     """One log line an epoch."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -38,7 +38,7 @@ class Lines(Callback):
             logger.info("%s", epoch_line(self._recorder))
 
 
-class Bar(Callback):
+class TrainingBar(Callback):
     """One bar over all epochs and their batches."""
 
     def __init__(self, recorder: Recorder) -> None:

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 
 from .precision import Device
 

@@ -20,16 +20,16 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 from typing_extensions import override
 
-from seqtune.contracts import errors
-from seqtune.contracts.config import TrainingConfig
-from seqtune.contracts.errors import ConfigurationError, SeqtuneError, TrainingError
-from seqtune.contracts.files import write_json
-from seqtune.contracts.work import ALONE, RankPlace
+from seqtune.core import errors
+from seqtune.core.config import TrainingConfig
+from seqtune.core.errors import ConfigurationError, SeqtuneError, TrainingError
+from seqtune.core.execution import ALONE, RankInfo
+from seqtune.core.files import write_json
 
+from .fsdp import FSDP
 from .memory import out_of_memory_is_infeasible
 from .precision import Device, num_devices_here
-from .quiet import keep_quiet
-from .shards import FSDP
+from .silence_lightning import silence_warnings
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def num_ranks(config: TrainingConfig, device: Device) -> int:
     return config.devices
 
 
-def strategy_for(config: TrainingConfig, device: Device, place: RankPlace = ALONE) -> str:
+def strategy_for(config: TrainingConfig, device: Device, place: RankInfo = ALONE) -> str:
     """Lightning's name of the strategy; refuses those that would start the program again.
 
     `fsdp` is ours (`shards`): to Lightning it is DDP. Its own, and DeepSpeed, cut what is trained
@@ -74,7 +74,7 @@ def strategy_for(config: TrainingConfig, device: Device, place: RankPlace = ALON
     return config.strategy
 
 
-def _launched(config: TrainingConfig, place: RankPlace) -> str:
+def _launched(config: TrainingConfig, place: RankInfo) -> str:
     if config.strategy not in (*OURS, *LAUNCHED):
         raise ConfigurationError(
             f"training.strategy={config.strategy!r} is not supported for the {place.world_size} "
@@ -121,7 +121,7 @@ class Ranks(Callback):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Called where a rank begins, before Lightning has said anything."""
         self.__dict__.update(state)
-        keep_quiet()
+        silence_warnings()
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

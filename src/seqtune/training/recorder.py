@@ -1,4 +1,4 @@
-"""The callback that keeps a run's ledger, saves its states, and ends it."""
+"""The callback that keeps a run's ledger, saves its resume_checkpoints, and ends it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
 from typing_extensions import override
 
-from seqtune.contracts.config import TrainingConfig
-from seqtune.contracts.errors import Interrupted, TrainingError
-from seqtune.contracts.files import atomic_write
+from seqtune.core.config import TrainingConfig
+from seqtune.core.errors import Interrupted, TrainingError
+from seqtune.core.files import atomic_write
 
-from . import states
-from .ledger import Ledger, Row
-from .loss_watch import LossWatch
+from . import resume_checkpoints
+from .loss_monitor import LossMonitor
+from .run_history import Row, RunHistory
 from .signals import StopRequest
 
 logger = logging.getLogger(__name__)
@@ -42,11 +42,11 @@ class Recorder(Callback):
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: RunHistory,
         *,
         config: TrainingConfig,
         directory: Path,
-        losses: LossWatch,
+        losses: LossMonitor,
         report: Report,
         request: StopRequest,
     ) -> None:
@@ -68,7 +68,7 @@ class Recorder(Callback):
     @property
     @override
     def state_key(self) -> str:
-        return states.LEDGER
+        return resume_checkpoints.LEDGER
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Recorder(Callback):
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.ledger = Ledger.from_state(state_dict["ledger"])
+        self.ledger = RunHistory.from_state(state_dict["ledger"])
         self._epoch_seconds = state_dict["epoch_seconds"]
         self._kept_best = self.ledger.best_file
 
@@ -172,11 +172,13 @@ class Recorder(Callback):
     def _save(self, trainer: Trainer) -> None:
         self.losses.agree(trainer)
         self._tick()
-        trainer.save_checkpoint(states.partial_path(self._directory), weights_only=False)
+        trainer.save_checkpoint(
+            resume_checkpoints.partial_path(self._directory), weights_only=False
+        )
         if trainer.is_global_zero:
             batches = trainer.fit_loop.total_batch_idx + 1
             keep = {self.ledger.best_file, self._kept_best}
-            states.accept(self._directory, num_batches=batches, keep=keep)
+            resume_checkpoints.accept(self._directory, num_batches=batches, keep=keep)
         self._kept_best = self.ledger.best_file
         self._saved_at = time.monotonic()
 

@@ -9,22 +9,22 @@ from typing import Literal
 
 from lightning.pytorch import Callback, LightningModule
 
-from seqtune.contracts.config import RunConfig, TrainingConfig
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.task import TaskSpec, TrainingData
-from seqtune.contracts.work import ALONE, RankPlace
+from seqtune.core.config import RunConfig, TrainingConfig
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.execution import ALONE, RankInfo
+from seqtune.core.task import TaskSpec, TrainingData
 
-from .lazy import has_sparse_gradients
-from .loss_watch import LossWatch
+from .fsdp import prepare_shards
+from .lazy_adam import has_sparse_gradients
+from .loss_monitor import LossMonitor
 from .memory import out_of_memory_is_infeasible
 from .optimizers import ClipNorm, Schedule, StepCount, attach_optimizer
 from .precision import device_type
-from .quiet import quiet_lightning
 from .randomness import StepSeeds, cpu_threads, isolated
 from .ranks import Ranks, launch
-from .shards import prepare_shards
+from .resume_checkpoints import ResumeState
 from .signals import StopRequest
-from .states import State
+from .silence_lightning import silence_lightning
 from .trainer import build_trainer, start_at_epoch
 
 
@@ -36,15 +36,15 @@ class Session:
     config: RunConfig
     data: TrainingData
     directory: Path
-    place: RankPlace = ALONE
+    place: RankInfo = ALONE
 
     def run(
         self,
         listeners: Sequence[Callback],
         *,
-        losses: LossWatch,
+        losses: LossMonitor,
         request: StopRequest,
-        state: State | None = None,
+        state: ResumeState | None = None,
     ) -> None:
         """Train, from `state` on where there is one; `listeners` hear of it after our own."""
         with out_of_memory_is_infeasible(self.config.training):
@@ -53,9 +53,9 @@ class Session:
     def _run(
         self,
         listeners: Sequence[Callback],
-        losses: LossWatch,
+        losses: LossMonitor,
         request: StopRequest,
-        state: State | None,
+        state: ResumeState | None,
     ) -> None:
         training = self.config.training
         device = device_type(training)
@@ -64,7 +64,7 @@ class Session:
         with (
             isolated(self.config.seed, device=device),
             cpu_threads(self._num_threads),
-            quiet_lightning(),
+            silence_lightning(),
             request.listening(),
         ):
             trainer = build_trainer(
@@ -96,7 +96,7 @@ class Session:
         """Ranks share the cores of a machine as whoever started them has said."""
         return self.config.training.num_threads if self.place.world_size == 1 else "auto"
 
-    def _callbacks(self, schedule: Schedule, losses: LossWatch) -> list[Callback]:
+    def _callbacks(self, schedule: Schedule, losses: LossMonitor) -> list[Callback]:
         training = self.config.training
         callbacks: list[Callback] = [
             Ranks(self.directory, training),
@@ -109,9 +109,9 @@ class Session:
         return callbacks
 
 
-def loss_watch(config: TrainingConfig) -> LossWatch:
+def loss_monitor(config: TrainingConfig) -> LossMonitor:
     """What sums the losses of this configuration."""
-    return LossWatch(accumulate=config.accumulate_grad_batches, precision=config.precision)
+    return LossMonitor(accumulate=config.accumulate_grad_batches, precision=config.precision)
 
 
 def _refuse_lazy_ranks(module: LightningModule, world_size: int) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from multiprocessing.sharedctypes import RawValue
 from types import FrameType
 
-from seqtune.contracts.work import nobody_asked
+from seqtune.core.execution import no_stop_signal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -21,7 +21,7 @@ class StopRequest:
     `elsewhere` is asked as well: processes that somebody else started hear of a signal from there.
     """
 
-    def __init__(self, elsewhere: Callable[[], int] = nobody_asked) -> None:
+    def __init__(self, elsewhere: Callable[[], int] = no_stop_signal) -> None:
         self._number = RawValue("i", 0)
         self._launcher = os.getpid()
         self._elsewhere = elsewhere

@@ -11,11 +11,11 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 
-from seqtune.contracts.config import TrainingConfig
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.work import ALONE, RankPlace
+from seqtune.core.config import TrainingConfig
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.execution import ALONE, RankInfo
 
-from .company import Launched
+from .distributed import ExternalEnvironment
 from .precision import LIGHTNING_NAMES, Device
 from .ranks import strategy_for
 
@@ -27,7 +27,7 @@ def build_trainer(
     callbacks: list[Callback],
     directory: Path,
     validate: bool,
-    place: RankPlace = ALONE,
+    place: RankInfo = ALONE,
 ) -> Trainer:
     """A Trainer that trains, and leaves logging, saving and showing to our callbacks."""
     strategy = strategy_for(config, device, place)
@@ -61,7 +61,7 @@ def build_trainer(
 
 
 def _devices(
-    config: TrainingConfig, device: Device, place: RankPlace
+    config: TrainingConfig, device: Device, place: RankInfo
 ) -> int | list[int] | Literal["auto"]:
     """A rank that somebody else started has one, whatever the configuration says."""
     if place.world_size > 1:
@@ -69,9 +69,9 @@ def _devices(
     return 1 if device == "cpu" and config.devices == "auto" else config.devices
 
 
-def _environment(place: RankPlace) -> ClusterEnvironment:
+def _environment(place: RankInfo) -> ClusterEnvironment:
     if place.world_size > 1:
-        return Launched(place)
+        return ExternalEnvironment(place)
     return LightningEnvironment()  # a cluster's variables must not start ranks
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from seqtune.contracts.config import PositiveInt, Section
+from seqtune.core.config import PositiveInt, Section
 
 from .sampling.registry import PRUNERS, SAMPLERS
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from seqtune.contracts.errors import ConfigurationError, did_you_mean
-from seqtune.contracts.parameters import RUNTIME
-from seqtune.contracts.resolve import Layer, flatten, resolve, unflatten
+from seqtune.core.errors import ConfigurationError, did_you_mean
+from seqtune.core.parameters import RUNTIME
+from seqtune.core.resolve import Layer, flatten, resolve, unflatten
 
 from .budgets.plans import enabled_stages
 from .config import TuningConfig
-from .goals.forbidden import check_forbidden
-from .goals.objectives import check_objectives
+from .objectives.constraints import check_forbidden
+from .objectives.pareto import check_objectives
 from .spaces.space import Space, parse_space
 
 SPACES = "spaces"

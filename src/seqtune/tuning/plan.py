@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from seqtune.contracts.trials import Params
+from seqtune.core.trials import Params
 
 from .config import GuardConfig, PrunerConfig, SamplerConfig, StrategyConfig
-from .goals.scoring import Scoring
+from .objectives.scoring import Scoring
 from .spaces.space import Space
 
 ReportEpoch = Callable[[int, Mapping[str, float]], bool]

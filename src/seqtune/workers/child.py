@@ -25,18 +25,18 @@ from typing import Literal, NamedTuple
 
 from typing_extensions import override
 
-from seqtune.contracts.errors import Interrupted, SeqtuneError
-from seqtune.contracts.work import Place, Work
+from seqtune.core.errors import Interrupted, SeqtuneError
+from seqtune.core.execution import Work, WorkerInfo
 
 from .gpus import VARIABLE
-from .sealed import Sealed
+from .relocatable_pickle import RelocatablePickle
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED_EXIT_CODE = 128 + signal.SIGTERM
 FAILED_EXIT_CODE = 1
 
 
-class Ended(NamedTuple):
+class WorkResult(NamedTuple):
     """How the work ended: the last thing that a worker says."""
 
     how: Literal["done", "interrupted", "refused", "failed"]
@@ -50,7 +50,7 @@ class Ended(NamedTuple):
 class Assignment:
     """What a worker process is started with."""
 
-    work: Sealed
+    work: RelocatablePickle
     index: int
     num_workers: int
     gpu: str | None
@@ -86,7 +86,7 @@ def _prepare(assignment: Assignment) -> None:
     multiprocessing.set_start_method(None, force=True)
 
 
-def _attempt(assignment: Assignment, parent: Connection) -> Ended:
+def _attempt(assignment: Assignment, parent: Connection) -> WorkResult:
     try:
         if hasattr(signal, "pthread_sigmask"):  # blocked since the start
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -94,20 +94,20 @@ def _attempt(assignment: Assignment, parent: Connection) -> Ended:
         _log_to(parent, level=assignment.log_level)  # after imports that may configure logging
         work(_place(assignment))
     except Interrupted as error:
-        return Ended("interrupted", error)
+        return WorkResult("interrupted", error)
     except SeqtuneError as error:
-        return Ended("refused", error)
+        return WorkResult("refused", error)
     except Exception:  # noqa: BLE001 - reported to the parent, which raises it
-        return Ended("failed", traceback=traceback.format_exc())
+        return WorkResult("failed", traceback=traceback.format_exc())
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is left to do takes no time
-    return Ended("done")
+    return WorkResult("done")
 
 
-def _place(assignment: Assignment) -> Place:
+def _place(assignment: Assignment) -> WorkerInfo:
     device = "cpu" if assignment.gpu is None else f"gpu {assignment.gpu}"
     name = f"{platform.node()}/{os.getpid()}/{device}"
-    return Place(assignment.index, assignment.num_workers, name)
+    return WorkerInfo(assignment.index, assignment.num_workers, name)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
@@ -135,7 +135,7 @@ def kill_group(leader: int) -> None:
             return  # nothing is left (PermissionError: of zombies on macOS)
 
 
-class _ToParent(QueueHandler):
+class _ParentLogHandler(QueueHandler):
     """Log lines go through the parent's handlers: in one place, once, and not over its progress."""
 
     def __init__(self, parent: Connection) -> None:
@@ -158,7 +158,7 @@ def _log_to(parent: Connection, *, level: int) -> None:
     root, ours = logging.getLogger(), logging.getLogger("seqtune")
     for logger in (root, ours):
         logger.handlers.clear()
-    root.addHandler(_ToParent(parent))
+    root.addHandler(_ParentLogHandler(parent))
     root.setLevel(logging.WARNING)
     ours.setLevel(level)
     ours.propagate = True

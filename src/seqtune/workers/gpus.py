@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from seqtune.contracts.gpus import list_gpus
+from seqtune.core.gpus import list_gpus
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 

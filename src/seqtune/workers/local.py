@@ -26,19 +26,19 @@ from typing import TypeVar
 
 from typing_extensions import override
 
-from seqtune.contracts.work import Foreman, Process, Work
+from seqtune.core.execution import Process, StudyMonitor, Work
 
 from .child import STOP_SIGNALS, Assignment, kill_group, run
-from .crew import Crew, Hand, Yard
 from .gpus import gpu_of, visible_gpus
-from .sealed import seal
+from .pool import WorkerBackend, WorkerHandle, WorkerPool
+from .relocatable_pickle import seal
 
-HandT = TypeVar("HandT", bound="LocalHand")
+HandT = TypeVar("HandT", bound="LocalWorkerHandle")
 
 
 def run_local(
     work: Work,
-    foreman: Foreman,
+    foreman: StudyMonitor,
     *,
     num_workers: int,
     most: int | None = None,  # noqa: ARG001 - this machine does not grow
@@ -50,8 +50,8 @@ def run_local(
     `preload` names modules that are imported once for all workers, where the system can fork;
     they must not touch CUDA. `grace_seconds` is what workers get to end in good order.
     """
-    yard = _ThisMachine(work, num_workers, worker_context(preload))
-    Crew(yard, foreman, num_workers=num_workers, grace_seconds=grace_seconds).work()
+    yard = _LocalBackend(work, num_workers, worker_context(preload))
+    WorkerPool(yard, foreman, num_workers=num_workers, grace_seconds=grace_seconds).work()
 
 
 def worker_context(preload: Sequence[str]) -> BaseContext:
@@ -63,7 +63,7 @@ def worker_context(preload: Sequence[str]) -> BaseContext:
     return context
 
 
-def start_here(assignment: Assignment, context: BaseContext, hand: type[HandT]) -> HandT:
+def start_local_worker(assignment: Assignment, context: BaseContext, hand: type[HandT]) -> HandT:
     """A worker process of this machine, in the charge of such a hand."""
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(  # type: ignore[attr-defined]
@@ -75,7 +75,7 @@ def start_here(assignment: Assignment, context: BaseContext, hand: type[HandT]) 
     return hand(assignment.index, process, reader)
 
 
-class LocalHand(Hand):
+class LocalWorkerHandle(WorkerHandle):
     """A process of this machine."""
 
     def __init__(self, index: int, process: BaseProcess, messages: Connection) -> None:
@@ -145,7 +145,7 @@ class LocalHand(Hand):
         return f"its process was ended by signal {-code} ({name}){hint}"
 
 
-class _ThisMachine(Yard):
+class _LocalBackend(WorkerBackend):
     def __init__(self, work: Work, num_workers: int, context: BaseContext) -> None:
         self._work = seal(work)
         self._num_workers = num_workers
@@ -153,7 +153,7 @@ class _ThisMachine(Yard):
         self._gpus = visible_gpus()
 
     @override
-    def start(self, index: int) -> LocalHand:
+    def start(self, index: int) -> LocalWorkerHandle:
         assignment = Assignment(
             work=self._work,
             index=index,
@@ -163,11 +163,13 @@ class _ThisMachine(Yard):
             environment=dict(os.environ),
             log_level=logging.getLogger("seqtune").getEffectiveLevel(),
         )
-        return start_here(assignment, self._context, LocalHand)
+        return start_local_worker(assignment, self._context, LocalWorkerHandle)
 
     @override
-    def wait(self, hands: Sequence[Hand], seconds: float) -> None:
-        signs = [sign for hand in hands if isinstance(hand, LocalHand) for sign in hand.signs]
+    def wait(self, hands: Sequence[WorkerHandle], seconds: float) -> None:
+        signs = [
+            sign for hand in hands if isinstance(hand, LocalWorkerHandle) for sign in hand.signs
+        ]
         wait(signs, timeout=seconds)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqtune.contracts.task import Sources
+from seqtune.core.task import Sources
 from tiny_models import make_electra
 
 LABELS = ("food", "sport", "rude")

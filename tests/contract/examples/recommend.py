@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.task import Sources
+from seqtune.core.task import Sources
 
 BROKEN = r"interactions\.csv.*user"
 

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.task import Sources
+from seqtune.core.task import Sources
 from tiny_models import make_kobart
 
 THINGS = ["book", "ball", "soup", "car", "coat", "key", "우산", "사과"]

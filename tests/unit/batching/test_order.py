@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
 from seqtune.batching import TrainOrder
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 
 LENGTHS = np.random.default_rng(0).geometric(0.02, 1003).clip(1, 200)
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from kedro.io.core import DatasetError
 
 from seqtune.commands.run import dry_runs, explain, run
-from seqtune.contracts.errors import ConfigurationError, DataError, Interrupted, StorageError
+from seqtune.core.errors import ConfigurationError, DataError, Interrupted, StorageError
 
 
 def wrapped(cause: BaseException) -> DatasetError:

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from seqtune.commands.serving import HOST, address, serve
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 
 
 def test_taken_port_is_one_clear_error_that_names_another() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kedro.io.core import DatasetError
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 from seqtune.datasets import RawTables
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from seqtune import ensembling
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.errors import ConfigurationError, DataError
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.errors import ConfigurationError, DataError
 from seqtune.ensembling import METHODS, weigh
 from seqtune.ensembling.folds import Fold, cut_folds
 from seqtune.ensembling.weighing import _compare, _Finder

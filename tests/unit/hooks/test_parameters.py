@@ -9,9 +9,9 @@ import pytest
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 
-from seqtune.contracts.config import EnsembleConfig, VerifyConfig
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.parameters import TaskParameters
+from seqtune.core.config import EnsembleConfig, VerifyConfig
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.parameters import TaskParameters
 from seqtune.hooks import ParameterHooks
 from seqtune.tuning.parameters import TuningParameters
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.inference import LoadedCheckpoint, select_device
 
 

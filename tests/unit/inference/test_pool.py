@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
 from seqtune.inference import PredictionFiles, require_pool, require_weighable, sample_rows
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqtune.contracts.parameters import TaskParameters
-from seqtune.contracts.resolve import Layer, flatten
+from seqtune.core.parameters import TaskParameters
+from seqtune.core.resolve import Layer, flatten
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import (
     ARRAYS,

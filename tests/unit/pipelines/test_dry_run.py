@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.config import ClusterConfig, TrainingConfig
-from seqtune.contracts.parameters import TaskParameters
+from seqtune.core.config import ClusterConfig, TrainingConfig
+from seqtune.core.parameters import TaskParameters
 from seqtune.pipeline_registry import register_pipelines
 from seqtune.pipelines.dry_run.nodes import DryRunNodes
 from seqtune.pipelines.dry_run.report import Costs, Memory, describe, planned_search
 from seqtune.tasks.recommend import TASK
-from seqtune.training import Rehearsal
+from seqtune.training import StepProfile
 from seqtune.tuning.config import TuningConfig
 from seqtune.tuning.parameters import TuningParameters
 from seqtune.tuning.spaces.space import parse_space
 
 
-def rehearsal(**changes: Any) -> Rehearsal:
+def rehearsal(**changes: Any) -> StepProfile:
     values: dict[str, Any] = {
         "losses": (1.0,),
         "metrics": ("val_loss",),
@@ -33,7 +33,7 @@ def rehearsal(**changes: Any) -> Rehearsal:
         "num_batches": 9,
         "validation_seconds": 12.0,
     }
-    return Rehearsal(**{**values, **changes})
+    return StepProfile(**{**values, **changes})
 
 
 def costs(**training: Any) -> Costs:

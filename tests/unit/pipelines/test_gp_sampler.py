@@ -14,15 +14,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tuning"))
 
 from toy_studies import DEAD, toy_plan
 
-from seqtune.contracts.trials import Params
-from seqtune.contracts.work import Place
+from seqtune.core.execution import WorkerInfo
+from seqtune.core.trials import Params
 from seqtune.tuning.config import SamplerConfig
 from seqtune.tuning.plan import ReportEpoch
 from seqtune.tuning.sampling.samplers import build_sampler
 from seqtune.tuning.search.loop import SearchWork
 from seqtune.tuning.spaces.space import parse_space
 from seqtune.tuning.studies.records import WORKER, read_trials
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.stored_study import trial_in_storage
 from seqtune.tuning.studies.study import open_study, recover
 
@@ -38,7 +38,7 @@ class Killed(BaseException):
     """The process died."""
 
 
-def finished(ref: StorageRef, *, killed_at: tuple[int, ...] = ()) -> list[tuple[Params, object]]:
+def finished(ref: StorageUrl, *, killed_at: tuple[int, ...] = ()) -> list[tuple[Params, object]]:
     calls: list[str] = []
 
     def objective(params: Params, report: ReportEpoch, *, name: str) -> dict[str, float]:
@@ -53,7 +53,7 @@ def finished(ref: StorageRef, *, killed_at: tuple[int, ...] = ()) -> list[tuple[
     work = SearchWork(ref, study.study_name, PLAN, objective)
     for _ in range(len(killed_at) + 1):
         try:
-            work(Place(0, 1, "here"))
+            work(WorkerInfo(0, 1, "here"))
         except Killed:
             for trial in study.get_trials(states=(TrialState.RUNNING,)):
                 storage, trial_id = trial_in_storage(study, trial.number)
@@ -63,8 +63,8 @@ def finished(ref: StorageRef, *, killed_at: tuple[int, ...] = ()) -> list[tuple[
 
 
 def test_kills_leave_no_trace_in_what_a_gp_proposes(tmp_path: Path) -> None:
-    whole = finished(StorageRef(f"sqlite:///{tmp_path}/whole.db"))
-    again = finished(StorageRef(f"sqlite:///{tmp_path}/again.db"), killed_at=(2, 6))
+    whole = finished(StorageUrl(f"sqlite:///{tmp_path}/whole.db"))
+    again = finished(StorageUrl(f"sqlite:///{tmp_path}/again.db"), killed_at=(2, 6))
     assert len(whole) == 7
     assert again == whole
 

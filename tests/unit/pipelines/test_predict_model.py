@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.checkpoint import CheckpointManifest, Weights
-from seqtune.contracts.ensemble import EnsembleManifest
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.pipelines.predict.model import Chosen, choose_model
+from seqtune.core.checkpoint import CheckpointManifest, Weights
+from seqtune.core.ensemble import EnsembleManifest
+from seqtune.core.errors import ConfigurationError
+from seqtune.pipelines.predict.model import ChosenModel, choose_model
 from seqtune.tasks.recommend.params import PredictConfig
 
 
@@ -61,7 +61,7 @@ def ensemble(folder: Path, *, reference: str = "f", data_hash: str = "d") -> Pat
     return folder
 
 
-def choose(checkpoint: Path, ensemble: Path | None, **settings: Any) -> Chosen:
+def choose(checkpoint: Path, ensemble: Path | None, **settings: Any) -> ChosenModel:
     data: Any = Data()
     return choose_model(PredictConfig(**settings), checkpoint, ensemble, data, task="recommend")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
-from seqtune.contracts.parameters import TaskParameters
-from seqtune.contracts.resolve import Layer
+from seqtune.core.errors import ArtifactError, ConfigurationError
+from seqtune.core.parameters import TaskParameters
+from seqtune.core.resolve import Layer
 from seqtune.pipelines._best_config import (
     BestConfig,
     changes_since,
@@ -136,11 +136,11 @@ def test_the_layer_says_where_the_values_come_from() -> None:
 def test_a_task_settles_what_it_leaves_open_before_anything_is_compared() -> None:
     seen: list[Any] = []
 
-    def settle(resolved: Any, data: Any) -> Any:
+    def resolve_auto(resolved: Any, data: Any) -> Any:
         seen.append((resolved.config.training.precision, data))
         return resolved.replace("model.num_layers", 4, origin="what was there")
 
-    task = replace(TASK, settle=settle)
+    task = replace(TASK, resolve_auto=resolve_auto)
     resolved, _ = resolve_run(task, parameters(), DATA)
     assert resolved.table()["model.num_layers"] == {"value": 4, "origin": "what was there"}
     assert seen == [(resolved.config.training.precision, DATA)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtune.contracts.errors import StorageError
+from seqtune.core.errors import StorageError
 from seqtune.pipelines._scratch import scratch_folder
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from kedro.pipeline import Node, Pipeline
 
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.task import TaskSpec
 from seqtune.pipeline_registry import STAGES, TASKS, register_pipelines
 from seqtune.pipelines._template import CLUSTER, ENSEMBLE, SCRATCH, VERIFY, of_task
 

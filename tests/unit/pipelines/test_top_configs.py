@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.errors import ArtifactError
-from seqtune.contracts.trials import Trial
+from seqtune.core.errors import ArtifactError
+from seqtune.core.trials import Trial
 from seqtune.pipelines._best_config import read_top_configs
-from seqtune.pipelines.tune.choice import in_order
+from seqtune.pipelines.tune.best_config import in_order
 
 
 def trial(number: int, score: float, lr: float, study: str = "s") -> Trial:

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.config import fingerprint
-from seqtune.contracts.errors import ConfigurationError, Interrupted
-from seqtune.pipelines._resolution import what_is_trained
+from seqtune.core.config import fingerprint
+from seqtune.core.errors import ConfigurationError, Interrupted
+from seqtune.pipelines._resolution import training_fingerprint
 from seqtune.pipelines.tune.objective import TrainTrial
-from seqtune.pipelines.tune.trained import (
+from seqtune.pipelines.tune.shared_training import (
     KEPT,
     METRICS,
-    forget_trained,
+    remove_shared_trainings,
     stage_folder,
-    trained_once,
+    train_or_reuse,
 )
 from seqtune.pipelines.tune.unused_params import (
     refuse_params_without_effect,
@@ -28,7 +28,7 @@ from seqtune.pipelines.tune.unused_params import (
 )
 from seqtune.training import FitResult, fit
 from seqtune.tuning.config import Goal
-from seqtune.tuning.goals.scoring import Scoring
+from seqtune.tuning.objectives.scoring import Scoring
 from seqtune.tuning.spaces.space import parse_space
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -83,7 +83,7 @@ def test_what_training_never_reads_is_measured_on_weights_trained_once(trial: Tr
 
     trial({"training.lr": 0.01, "decoding.beams": 3}, go_on, name="c")
     assert num_epochs_trained(trial.split) == 4
-    forget_trained(trial.scratch, "medium")
+    remove_shared_trainings(trial.scratch, "medium")
     assert not folders(trial)
 
 
@@ -142,11 +142,11 @@ def test_one_that_failed_leaves_nothing(trial: TrainTrial) -> None:
 def test_a_training_is_named_after_what_it_reads(trial: TrainTrial) -> None:
     task, data = trial.task, trial.task.open_data(trial.split)
     config = DecoderConfig.model_validate({"decoding": {"beams": 5}, "seed": 3})
-    read, key = what_is_trained(task, config, data)
+    read, key = training_fingerprint(task, config, data)
     assert read == DecoderConfig(seed=3)
-    assert key == what_is_trained(task, DecoderConfig(seed=3), data)[1]
+    assert key == training_fingerprint(task, DecoderConfig(seed=3), data)[1]
     plain = replace(task, after_training=())
-    assert what_is_trained(plain, config, data)[0] == config
+    assert training_fingerprint(plain, config, data)[0] == config
 
 
 # ---- several workers -----------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_who_comes_second_waits_and_does_not_train(tmp_path: Path) -> None:
         return result(folder), {"val_loss": 0.5}
 
     def work() -> None:
-        with trained_once(tmp_path / "key", train) as found:
+        with train_or_reuse(tmp_path / "key", train) as found:
             checkpoints.append((found.checkpoint, found.metrics))
 
     workers = [threading.Thread(target=work) for _ in range(3)]
@@ -197,9 +197,9 @@ def test_the_newest_stay_and_so_does_what_is_in_use(tmp_path: Path) -> None:
     def train(folder: Path) -> tuple[FitResult, dict[str, float]]:
         return result(folder), {}
 
-    with trained_once(tmp_path / "in-use", train) as used:
+    with train_or_reuse(tmp_path / "in-use", train) as used:
         for number in range(KEPT + 1):
-            with trained_once(tmp_path / f"key-{number}", train):
+            with train_or_reuse(tmp_path / f"key-{number}", train):
                 pass
         assert used.checkpoint is not None
         assert used.checkpoint.is_dir()

@@ -7,21 +7,23 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.config import ValidateConfig
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.parameters import TaskParameters
-from seqtune.contracts.resolve import Resolved
+from seqtune.core.config import ValidateConfig
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.parameters import TaskParameters
+from seqtune.core.resolve import Resolved
 from seqtune.pipelines.validate import create_pipeline
 from seqtune.pipelines.validate.nodes import ValidateNodes
-from seqtune.pipelines.validate.runs import Done, Planned, plan_runs
+from seqtune.pipelines.validate.runs import FinishedRun, PlannedRun, plan_runs
 from seqtune.pipelines.validate.stability import spread, summarise
 from seqtune.tasks.recommend import TASK
 
 TWICE = ValidateConfig(runs=2)
 
 
-def done(kind: Any, number: int, score: float) -> Done:
-    return Done(Planned(kind, number, 42), score, 3, "finished", 1.5, {"val_ndcg@10": score})
+def done(kind: Any, number: int, score: float) -> FinishedRun:
+    return FinishedRun(
+        PlannedRun(kind, number, 42), score, 3, "finished", 1.5, {"val_ndcg@10": score}
+    )
 
 
 def test_the_spread_is_that_of_a_sample() -> None:

@@ -9,21 +9,21 @@ from typing import Any, get_args, get_origin
 
 import pytest
 
-from seqtune.contracts.config import RunConfig, VerifyConfig, fingerprint, library_versions
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.parameters import TaskParameters
-from seqtune.contracts.resolve import Layer, Resolved, flatten, resolve
-from seqtune.contracts.verification import Check, counted, failures
+from seqtune.core.config import RunConfig, VerifyConfig, fingerprint, library_versions
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.parameters import TaskParameters
+from seqtune.core.resolve import Layer, Resolved, flatten, resolve
+from seqtune.core.verification import Check, counted, failures
 from seqtune.pipelines._best_config import BestConfig
 from seqtune.pipelines._resolution import trial_values
 from seqtune.pipelines.verify_env import create_pipeline
 from seqtune.pipelines.verify_env.best import check_best
+from seqtune.pipelines.verify_env.comparison import RunSteps, StepResults, prove
+from seqtune.pipelines.verify_env.environment_checks import disk_space, held_out, imports, locked
 from seqtune.pipelines.verify_env.nodes import VerifyNodes, conclude
 from seqtune.pipelines.verify_env.paths import TrainingPath, TuningPath, reference
-from seqtune.pipelines.verify_env.proof import Rehearse, Rehearsed, prove
-from seqtune.pipelines.verify_env.surroundings import disk_space, held_out, imports, locked
 from seqtune.pipelines.verify_env.values import compare_values, table_of_both
-from seqtune.pipelines.verify_env.verify import Place, Sides, verify
+from seqtune.pipelines.verify_env.verify import ComparedPaths, VerifyPaths, verify
 from seqtune.reporting.page import verify_page
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.params import RecommendConfig
@@ -161,16 +161,16 @@ def test_a_split_without_validation_is_a_warning(split_folder: Path, full_split:
 
 def test_losses_that_differ_in_the_last_bit_are_no_proof() -> None:
     third = 0.1 + 0.2
-    found = prove(Rehearsed((1.0, third)), Rehearsed((1.0, 0.3)))
+    found = prove(StepResults((1.0, third)), StepResults((1.0, 0.3)))
     assert found.status == "fail"
     assert "from step 2 on" in found.message
     assert "1.0, 0.30000000000000004 against 1.0, 0.3" in found.message
-    assert prove(Rehearsed((1.0, third)), Rehearsed((1.0, third))).status == "ok"
-    assert "from step 2" in prove(Rehearsed((1.0, 2.0)), Rehearsed((1.0,))).message
+    assert prove(StepResults((1.0, third)), StepResults((1.0, third))).status == "ok"
+    assert "from step 2" in prove(StepResults((1.0, 2.0)), StepResults((1.0,))).message
 
 
 def test_a_side_that_cannot_run_is_named() -> None:
-    found = prove(Rehearsed((1.0,)), Rehearsed(error="it broke"))
+    found = prove(StepResults((1.0,)), StepResults(error="it broke"))
     assert (found.status, found.message) == ("fail", "training cannot take a step: it broke")
 
 
@@ -188,16 +188,16 @@ def checked(
     """`checked(change)`: the report where `change` was done to the training side."""
     data = TASK.open_data(split_folder)
     trial = reference(TASK, small_parameters, data, small_tuning.spaces["medium"])
-    rehearse = Rehearse(TASK, split_folder, tmp_path / "scratch", 2)
+    profile_steps = RunSteps(TASK, split_folder, tmp_path / "scratch", 2)
     (tmp_path / "scratch").mkdir()
-    place = Place(str(split_folder), tmp_path / "scratch", repository / "requirements.lock")
+    place = VerifyPaths(str(split_folder), tmp_path / "scratch", repository / "requirements.lock")
 
     def check(
         change: Callable[[Resolved[Any]], Resolved[Any]] = lambda same: same,
-        run: Callable[[RunConfig], Rehearsed] = rehearse,
+        run: Callable[[RunConfig], StepResults] = profile_steps,
     ) -> dict[str, Any]:
         path = TrainingPath(trial)
-        sides = Sides(trial, lambda: change(path()), rehearse, run)
+        sides = ComparedPaths(trial, lambda: change(path()), profile_steps, run)
         return verify(TASK, data, sides, place=place)
 
     return check

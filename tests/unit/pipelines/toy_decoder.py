@@ -14,10 +14,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 from toy_task import ToyData, toy_spec
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.config import OnlyIf, RunConfig, Section
-from seqtune.contracts.parameters import TaskParameters, parse_parameters
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.config import OnlyIf, RunConfig, Section
+from seqtune.core.parameters import TaskParameters, parse_parameters
+from seqtune.core.task import TaskSpec
 
 QUICK = {"epochs": 2, "batch_size": 8, "precision": "fp32", "accelerator": "cpu", "num_threads": 1}
 

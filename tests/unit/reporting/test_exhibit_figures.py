@@ -7,39 +7,37 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.metrics import (
-    BarsExhibit,
-    Line,
-    LinesExhibit,
-    MatrixExhibit,
-    TableExhibit,
-    as_exhibits,
+from seqtune.core.metrics import (
+    BarChart,
+    Curve,
+    LineChart,
+    MatrixChart,
+    ReportTable,
+    dump_report_items,
 )
 from seqtune.reporting.figures import Figure, draw_exhibit, exhibit_table
-from seqtune.reporting.figures._exhibits import MOST_PANELS, MOST_ROWS, OVERLAID, STANDING
+from seqtune.reporting.figures._report_items import MOST_PANELS, MOST_ROWS, OVERLAID, STANDING
 
 EVIL = '<script>alert("1")</script>'
 MISSING = "there is <nothing> yet"
 
 
-def lines(*names: str) -> LinesExhibit:
-    curves = tuple(Line(name=name, x=(0.0, 0.5, 1.0), y=(1.0, 0.8, 0.1)) for name in names)
-    marks = tuple(Line(name=name, x=(0.5,), y=(0.8,)) for name in names)
-    return LinesExhibit(
-        title=f"Curves {EVIL}", x="recall", y="precision", lines=curves, marks=marks
-    )
+def lines(*names: str) -> LineChart:
+    curves = tuple(Curve(name=name, x=(0.0, 0.5, 1.0), y=(1.0, 0.8, 0.1)) for name in names)
+    marks = tuple(Curve(name=name, x=(0.5,), y=(0.8,)) for name in names)
+    return LineChart(title=f"Curves {EVIL}", x="recall", y="precision", lines=curves, marks=marks)
 
 
-def matrix(*names: str) -> MatrixExhibit:
+def matrix(*names: str) -> MatrixChart:
     values = tuple(tuple(float(a == b) for b in names) for a in names)
-    return MatrixExhibit(
+    return MatrixChart(
         title="Who is taken for whom", x="said", y="true", rows=names, columns=names, values=values
     )
 
 
-def bars(*names: str, bottom: float = 0.0) -> BarsExhibit:
+def bars(*names: str, bottom: float = 0.0) -> BarChart:
     values = tuple(bottom + place for place in range(len(names)))
-    return BarsExhibit(
+    return BarChart(
         title="F1",
         x="label",
         y="F1",
@@ -63,7 +61,7 @@ def texts(value: Any) -> list[str]:
 
 def drawn(shown: Any) -> Figure:
     """As a report of metrics has it: through JSON."""
-    (said,) = json.loads(json.dumps(as_exhibits({"one": shown}))).values()
+    (said,) = json.loads(json.dumps(dump_report_items({"one": shown}))).values()
     return draw_exhibit(said, missing=MISSING)
 
 
@@ -128,7 +126,7 @@ def test_every_row_and_column_of_a_matrix_is_named(num: int) -> None:
 
 
 def test_an_empty_cell_stays_empty() -> None:
-    shown = MatrixExhibit(
+    shown = MatrixChart(
         title="t", x="x", y="y", rows=("a",), columns=("b", "c"), values=((None, 1200.0),)
     )
     (trace,) = drawn(shown).data
@@ -138,7 +136,7 @@ def test_an_empty_cell_stays_empty() -> None:
 
 
 def test_what_can_be_negative_is_shaded_from_the_middle() -> None:
-    shown = MatrixExhibit(
+    shown = MatrixChart(
         title="t", x="x", y="y", rows=("a",), columns=("b", "c"), values=((-0.5, 0.25),)
     )
     (trace,) = drawn(shown).data
@@ -174,9 +172,9 @@ def test_a_histogram_stands_however_many_bars_it_has() -> None:
     "shown",
     [
         None,
-        LinesExhibit(title="t", x="x", y="y", lines=()),
-        MatrixExhibit(title="t", x="x", y="y", rows=(), columns=(), values=()),
-        BarsExhibit(title="t", x="x", y="y", names=(), bars={}),
+        LineChart(title="t", x="x", y="y", lines=()),
+        MatrixChart(title="t", x="x", y="y", rows=(), columns=(), values=()),
+        BarChart(title="t", x="x", y="y", names=(), bars={}),
     ],
 )
 def test_an_empty_exhibit_says_what_is_missing(shown: Any) -> None:
@@ -187,10 +185,10 @@ def test_an_empty_exhibit_says_what_is_missing(shown: Any) -> None:
 
 
 def test_a_table_keeps_its_columns_rows_and_texts() -> None:
-    shown = TableExhibit(
+    shown = ReportTable(
         title="Classes", columns=("label", "F1"), rows=(("<b>", 0.5), ("other", None))
     )
-    (said,) = as_exhibits({"one": shown}).values()
+    (said,) = dump_report_items({"one": shown}).values()
 
     table = exhibit_table(said)
 

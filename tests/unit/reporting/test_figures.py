@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.trials import State, Trial
+from seqtune.core.trials import State, Trial
 from seqtune.reporting import figures
 
 KNOWN: dict[str, Any] = {"metric": "val_ndcg@10", "mode": "max"}

@@ -11,7 +11,7 @@ from test_page import EVIL, Structure, visible
 from text_facts import classify_facts, summarize_facts
 
 from seqtune.reporting.page import render
-from seqtune.run_report.answer import answer
+from seqtune.run_report.verdict import answer
 
 FACTS: dict[str, Callable[..., dict[str, Any]]] = {
     "classify": classify_facts,

@@ -7,12 +7,12 @@ from typing import Any
 
 from page_facts import found, full_facts
 
-from seqtune.contracts.metrics import (
-    Line,
-    LinesExhibit,
-    MatrixExhibit,
-    TableExhibit,
-    as_exhibits,
+from seqtune.core.metrics import (
+    Curve,
+    LineChart,
+    MatrixChart,
+    ReportTable,
+    dump_report_items,
 )
 from seqtune.reporting.figures import draw_exhibit
 
@@ -70,7 +70,7 @@ def summarize_facts(text: str = "plain") -> dict[str, Any]:
         "headline": [text],
         "protocol": text,
         "parts": {"valid": {"rows": 10, "verdict": text, "rouge": rouge}},
-        "exhibits": as_exhibits({"examples": TableExhibit(title=text, columns=(), rows=())}),
+        "exhibits": dump_report_items({"examples": ReportTable(title=text, columns=(), rows=())}),
     }
     columns = ["kind", "id", "dialogue", "summary", "rouge_sum"]
     return _facts(
@@ -105,7 +105,7 @@ def _facts(
     scale: str = "probabilities",
     **reports: Any,
 ) -> dict[str, Any]:
-    from seqtune.run_report.answer import answer
+    from seqtune.run_report.verdict import answer
 
     whole = full_facts()
     documents = {name: whole["documents"][name] for name in OF_EVERY_TASK}
@@ -140,14 +140,14 @@ def _facts(
 
 def _classify_metrics(text: str) -> dict[str, Any]:
     row = {"model": 0.71, "tfidf_tuned": 0.66}
-    line = Line(name=text, x=(0.0, 1.0), y=(1.0, 0.0))
-    exhibits = as_exhibits(
+    line = Curve(name=text, x=(0.0, 1.0), y=(1.0, 0.0))
+    exhibits = dump_report_items(
         {
-            "precision_recall": LinesExhibit(title=text, x="recall", y="precision", lines=(line,)),
-            "confusion": MatrixExhibit(
+            "precision_recall": LineChart(title=text, x="recall", y="precision", lines=(line,)),
+            "confusion": MatrixChart(
                 title=text, x="given", y="true", rows=(text,), columns=(text,), values=((0.5,),)
             ),
-            "classes": TableExhibit(title=f"Labels {text}", columns=(), rows=()),
+            "classes": ReportTable(title=f"Labels {text}", columns=(), rows=()),
         }
     )
     part = {

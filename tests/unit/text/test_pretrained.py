@@ -15,7 +15,7 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.text.pretrained import (
     empty_model,
     identity,

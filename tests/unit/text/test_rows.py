@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqtune.contracts.errors import ArtifactError, DataError
+from seqtune.core.errors import ArtifactError, DataError
 from seqtune.text.ingested import open_ingested, write_ingested
 from seqtune.text.rows import (
     Cleaner,

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from seqtune.contracts.errors import ArtifactError
+from seqtune.core.errors import ArtifactError
 from seqtune.text.split import (
     MADE,
     MANIFEST,

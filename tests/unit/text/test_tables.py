@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 from seqtune.text.tables import LONGEST_FIELD, Row, read_rows, require_columns
 
 

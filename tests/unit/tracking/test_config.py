@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.resolve import Layer, resolve
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.resolve import Layer, resolve
 from seqtune.tracking import TrackingConfig, choose, require_installed
 
 

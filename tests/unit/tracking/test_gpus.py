@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from seqtune.contracts.gpus import GpuUse
+from seqtune.core.gpus import GpuUse
 from seqtune.tracking import gpus
-from seqtune.tracking.gpus import GpuWatch
+from seqtune.tracking.gpus import GpuMonitor
 
 TWO_GPUS = (GpuUse("0", "GPU-aa", 75.0, 2048.0), GpuUse("2", "GPU-cc", 10.0, 100.0))
 
@@ -16,7 +16,7 @@ TWO_GPUS = (GpuUse("0", "GPU-aa", 75.0, 2048.0), GpuUse("2", "GPU-cc", 10.0, 100
 def test_watch_tells_its_news_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpus, "list_gpus", lambda: ("0", "2"))
     monkeypatch.setattr(gpus, "measure_gpus", lambda: list(TWO_GPUS))
-    watch = GpuWatch(every_seconds=60.0)
+    watch = GpuMonitor(every_seconds=60.0)
     watch.start()
     deadline = time.monotonic() + 10
     while not (news := watch.news()):
@@ -36,7 +36,7 @@ def test_watch_tells_its_news_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_gpu_nothing_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpus, "list_gpus", lambda: ())
-    watch = GpuWatch(every_seconds=0.01)
+    watch = GpuMonitor(every_seconds=0.01)
     watch.start()
     watch.stop()
 
@@ -44,7 +44,7 @@ def test_without_a_gpu_nothing_is_watched(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_trial_is_told_of_its_own_gpu_while_it_ran() -> None:
-    watch = GpuWatch(0.0)
+    watch = GpuMonitor(0.0)
     watch._samples = [
         (at, GpuUse(index, f"GPU-{index}", busy, used))
         for at, index, busy, used in [

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.tracking.mlflow_run import open_experiment, read_config, start_mlflow
-from seqtune.tracking.quiet import quietly, set_up_quietly
+from seqtune.tracking.silence_mlflow import quietly, set_up_quietly
 
 CONF: dict[str, Any] = {
     "server": {"mlflow_tracking_uri": "sqlite:///mlflow.db"},

@@ -19,7 +19,7 @@ from seqtune.tracking import Record, Tracker
 from seqtune.tracking.database import require_writable, under
 from seqtune.tracking.mlflow_run import PROCESS, end_stale_runs, own_process
 from seqtune.tracking.mlflow_sink import MlflowSink, legal
-from seqtune.tracking.quiet import quietly, set_up_quietly
+from seqtune.tracking.silence_mlflow import quietly, set_up_quietly
 
 STAGE = "recommend.tune.quick"
 TRIAL = Record(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from seqtune import Recommender
-from seqtune.tracking.quiet import quietly, set_up_quietly
+from seqtune.tracking.silence_mlflow import quietly, set_up_quietly
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tasks" / "recommend"))
 IDS = [10, 20, 30, 40, 50, 60]

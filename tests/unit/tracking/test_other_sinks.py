@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from seqtune.tracking import Record
-from seqtune.tracking.quiet import quietly
+from seqtune.tracking.silence_mlflow import quietly
 
 TRIAL = Record(
     "training",

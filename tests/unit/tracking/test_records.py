@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtune.contracts.trials import State, Trial
+from seqtune.core.trials import State, Trial
 from seqtune.tracking import rows_of_history, trial_record
 
 STARTED = datetime(2026, 3, 1, 12, tzinfo=UTC)

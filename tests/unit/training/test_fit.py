@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from toy_task import FEATURES, ToyData, ToyModule, toy_config, toy_spec
 
 import seqtune.training
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.errors import ConfigurationError, StorageError, TrainingError
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.errors import ConfigurationError, StorageError, TrainingError
 from seqtune.training import FitResult, fit
 
 
@@ -53,9 +53,9 @@ def test_public_surface() -> None:
         "describe_device",
         "epochs_for_full_data",
         "fit",
-        "memory_here_mib",
-        "rehearse",
-        "settle",
+        "available_memory_mib",
+        "profile_steps",
+        "resolve_auto",
     ]
 
 

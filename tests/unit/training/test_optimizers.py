@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqtune.contracts.config import RunConfig, TrainingConfig, has_effect
+from seqtune.core.config import RunConfig, TrainingConfig, has_effect
 from seqtune.training.optimizers import (
     Schedule,
     StepCount,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from toy_task import ToyData, toy_config, toy_spec
 
-from seqtune.contracts.errors import TrainingError
+from seqtune.core.errors import TrainingError
 from seqtune.training import fit, progress
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from toy_run import num_steps
 
-from seqtune.contracts.config import TrainingConfig
+from seqtune.core.config import TrainingConfig
 from seqtune.training.ranks import strategy_for
 
 RUN = Path(__file__).parent / "toy_run.py"

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 from toy_task import ToyData, toy_config, toy_spec
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.errors import ArtifactError, TrainingError
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.errors import ArtifactError, TrainingError
 from seqtune.training import FitResult, fit
 
 EVERY_STEP = 1e-9

@@ -18,14 +18,14 @@ from typing import Any
 
 from toy_task import ToyData, toy_config, toy_spec
 
-from seqtune.contracts.errors import SeqtuneError
-from seqtune.contracts.work import ALONE, RankPlace
+from seqtune.core.errors import SeqtuneError
+from seqtune.core.execution import ALONE, RankInfo
 from seqtune.training import fit
 from toy_processes import start as start_process
 from toy_processes import start_ranks
 
 
-def main(folder: Path, options: dict[str, Any], place: RankPlace = ALONE) -> None:
+def main(folder: Path, options: dict[str, Any], place: RankInfo = ALONE) -> None:
     """Train with `options` of the configuration; `toy` among them are those of the data."""
     data = ToyData(**{**options.pop("toy", {}), "events": folder.parent / "events"})
     rank = f"-{place.rank}" if place.rank else ""

@@ -14,9 +14,9 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch import nn
 
 from seqtune.batching import mean_over_ranks, place_among_ranks
-from seqtune.contracts.config import RunConfig, TrainingConfig
-from seqtune.contracts.seeds import derive_seed
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.config import RunConfig, TrainingConfig
+from seqtune.core.seeds import derive_seed
+from seqtune.core.task import TaskSpec
 
 FEATURES = 6
 

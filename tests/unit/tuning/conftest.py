@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from toy_servers import MariaDB, PostgreSQL, Server
 
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 
 
 @pytest.fixture(scope="session")
@@ -40,14 +40,14 @@ def _running(server: Server) -> Iterator[Server]:
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> StorageRef:
-    return StorageRef(f"sqlite:///{tmp_path / 'studies.db'}", grace_seconds=1)
+def sqlite(tmp_path: Path) -> StorageUrl:
+    return StorageUrl(f"sqlite:///{tmp_path / 'studies.db'}", grace_seconds=1)
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-def ref(request: pytest.FixtureRequest, tmp_path: Path) -> StorageRef:
+def ref(request: pytest.FixtureRequest, tmp_path: Path) -> StorageUrl:
     """An empty storage of each kind."""
     if request.param == "sqlite":
-        return StorageRef(f"sqlite:///{tmp_path / 'studies.db'}", grace_seconds=1)
+        return StorageUrl(f"sqlite:///{tmp_path / 'studies.db'}", grace_seconds=1)
     server: Server = request.getfixturevalue(request.param)
-    return StorageRef(server.new_database(), grace_seconds=1)
+    return StorageUrl(server.new_database(), grace_seconds=1)

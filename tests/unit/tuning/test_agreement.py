@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from seqtune.contracts.trials import State, Trial
-from seqtune.tuning.findings.agreement import (
+from seqtune.core.trials import State, Trial
+from seqtune.tuning.analysis.rank_correlation import (
     best_until,
     estimated_rank_correlation,
     rank_correlation,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.trials import Params, Trial
-from seqtune.tuning.findings.analysis import Analysis, analyse
-from seqtune.tuning.findings.importance import Importance
-from seqtune.tuning.findings.robust import robust_config
+from seqtune.core.trials import Params, Trial
+from seqtune.tuning.analysis.analyse import Analysis, analyse
+from seqtune.tuning.analysis.importance import Importance
+from seqtune.tuning.analysis.robust_config import robust_config
 from seqtune.tuning.spaces.space import Space, parse_space
 
 SPACE = parse_space(

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from seqtune.contracts.trials import Trial
-from seqtune.tuning.findings.importance import importance
+from seqtune.core.trials import Trial
+from seqtune.tuning.analysis.importance import importance
 from seqtune.tuning.spaces.space import parse_space
 
 SPACE = parse_space(
@@ -120,8 +120,8 @@ def test_optuna_stays_quiet_and_keeps_its_own_setting(caplog: pytest.LogCaptureF
 
 def test_importing_it_does_not_import_optuna() -> None:
     code = (
-        "import sys, seqtune.tuning.narrowing.narrow, seqtune.tuning.findings.analysis, "
-        "seqtune.tuning.findings.rerank; "
+        "import sys, seqtune.tuning.narrowing.narrow, seqtune.tuning.analysis.analyse, "
+        "seqtune.tuning.analysis.rerank; "
         "assert not {'optuna', 'numpy', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,16 +14,16 @@ from toy_scripts import (
 )
 from toy_studies import quadratic, toy_plan
 
-from seqtune.contracts.trials import Params
+from seqtune.core.trials import Params
 from seqtune.tuning.config import GapPenalty, Goal, PrunerConfig, SamplerConfig, StrategyConfig
-from seqtune.tuning.goals.scoring import Scoring
+from seqtune.tuning.objectives.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.stored_study import trial_in_storage
 from seqtune.tuning.studies.study import open_study
 
 
-def test_a_hopeless_trial_is_pruned_with_its_reason(sqlite: StorageRef) -> None:
+def test_a_hopeless_trial_is_pruned_with_its_reason(sqlite: StorageUrl) -> None:
     def hopeless(params: Params, report: ReportEpoch) -> Mapping[str, float]:
         for epoch in range(1, 11):
             if report(epoch, {"val_score": -9.0}):
@@ -48,7 +48,7 @@ def test_a_hopeless_trial_is_pruned_with_its_reason(sqlite: StorageRef) -> None:
     assert trials[2].score == -9.0
 
 
-def test_epochs_without_validation_and_repeated_ones_change_nothing(sqlite: StorageRef) -> None:
+def test_epochs_without_validation_and_repeated_ones_change_nothing(sqlite: StorageUrl) -> None:
     def stutter(params: Params, report: ReportEpoch) -> Mapping[str, float]:
         report(1, {"train_loss": 1.0})
         report(2, {"val_score": -1.0})
@@ -59,7 +59,7 @@ def test_epochs_without_validation_and_repeated_ones_change_nothing(sqlite: Stor
     assert trial.curve == {2: -1.0}
 
 
-def test_the_gap_penalty_is_taken_from_the_score(sqlite: StorageRef) -> None:
+def test_the_gap_penalty_is_taken_from_the_score(sqlite: StorageUrl) -> None:
     def overfitted(params: Params, report: ReportEpoch) -> Mapping[str, float]:
         metrics = {"val_score": 0.5, "train_score": 0.7}
         report(1, metrics)
@@ -72,7 +72,7 @@ def test_the_gap_penalty_is_taken_from_the_score(sqlite: StorageRef) -> None:
     assert trial.metrics["val_score"] == 0.5
 
 
-def test_several_goals_are_told_together_and_never_pruned(sqlite: StorageRef) -> None:
+def test_several_goals_are_told_together_and_never_pruned(sqlite: StorageUrl) -> None:
     goals = (Goal(metric="val_score", mode="max"), Goal(metric="ms", mode="min"))
     plan = toy_plan(
         total=4,
@@ -91,7 +91,7 @@ def test_several_goals_are_told_together_and_never_pruned(sqlite: StorageRef) ->
     assert sorted(study.trials[0].user_attrs["curve"]) == ["1", "2", "3"]
 
 
-def test_adaptive_ranges_move_within_one_study(sqlite: StorageRef) -> None:
+def test_adaptive_ranges_move_within_one_study(sqlite: StorageUrl) -> None:
     strategy = StrategyConfig(kind="adaptive", window=3, min_improvement=10.0, shrink=0.3)
     plan = toy_plan(total=9, strategy=strategy, sampler=SamplerConfig(kind="tpe"))
     _, trials = search(sqlite, plan)
@@ -101,7 +101,7 @@ def test_adaptive_ranges_move_within_one_study(sqlite: StorageRef) -> None:
     assert max(first) - min(first) > 2 * 0.3
 
 
-def test_a_kill_between_report_and_judgement_prunes_all_the_same(sqlite: StorageRef) -> None:
+def test_a_kill_between_report_and_judgement_prunes_all_the_same(sqlite: StorageUrl) -> None:
     pruner = PrunerConfig(kind="median", startup_trials=1, warmup_epochs=1, warmup_share=0.0)
     plan = toy_plan(total=2, epochs=5, pruner=pruner)
     seen: list[int] = []

@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtune.contracts.trials import Params, Trial
+from seqtune.core.trials import Params, Trial
+from seqtune.tuning.analysis.importance import Importance
 from seqtune.tuning.config import NarrowingConfig
-from seqtune.tuning.findings.importance import Importance
 from seqtune.tuning.narrowing.decisions import Decision, Narrowed
 from seqtune.tuning.narrowing.narrow import narrow
 from seqtune.tuning.spaces.space import Space, parse_space

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtune.contracts.errors import ConfigurationError, TrainingError, TuningError
-from seqtune.contracts.trials import Trial
+from seqtune.core.errors import ConfigurationError, TrainingError, TuningError
+from seqtune.core.trials import Trial
 from seqtune.tuning.config import ForbiddenConfig, GapPenalty, Goal, PickConfig, TuningConfig
-from seqtune.tuning.goals.forbidden import check_forbidden, forbidden_reason
-from seqtune.tuning.goals.objectives import check_objectives, pareto_front, pick
-from seqtune.tuning.goals.scoring import Score, Scoring, known_at_the_end
+from seqtune.tuning.objectives.constraints import check_forbidden, forbidden_reason
+from seqtune.tuning.objectives.pareto import check_objectives, pareto_front, pick
+from seqtune.tuning.objectives.scoring import Score, Scoring, known_at_the_end
 
 GAP = GapPenalty(enabled=True)
 QUALITY = Goal(metric="val_ndcg", mode="max")

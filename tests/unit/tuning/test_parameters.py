@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.resolve import Layer
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.resolve import Layer
 from seqtune.tuning.parameters import TuningParameters, parse_tuning, task_space
 
 KNOWN = {

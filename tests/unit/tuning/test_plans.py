@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.tuning.budgets.durations import parse_duration
 from seqtune.tuning.budgets.plans import (
     StageBudget,

@@ -6,12 +6,12 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from seqtune.contracts.trials import Trial
+from seqtune.core.trials import Trial
 from seqtune.tuning.search.progress import (
-    Bar,
-    Lines,
-    Silent,
-    Standing,
+    NoProgress,
+    SearchBar,
+    SearchLines,
+    SearchStatus,
     params_text,
     standing_text,
     trial_text,
@@ -21,7 +21,7 @@ from seqtune.tuning.studies.records import Counts
 
 BEST = Trial(number=3, state="complete", params={"training.lr": 0.00123456}, score=0.75)
 COUNTS = Counts(complete=2, pruned=1, infeasible=1, failed=4, running=2)
-STANDING = Standing(total=10, counts=COUNTS, best=BEST, seconds_left=65.0)
+STANDING = SearchStatus(total=10, counts=COUNTS, best=BEST, seconds_left=65.0)
 STANDING_TEXT = (
     "3 of 10 finished, best 0.75 in trial 3, 1 pruned, 1 infeasible, 4 failed, "
     "about 1 min 05 s left"
@@ -33,7 +33,7 @@ def test_the_standing_says_what_one_wants_to_know():
 
 
 def test_nothing_is_guessed_before_a_trial_has_finished():
-    standing = Standing(total=2, counts=Counts(), best=None, seconds_left=None)
+    standing = SearchStatus(total=2, counts=Counts(), best=None, seconds_left=None)
     assert standing_text(standing) == "0 of 2 finished"
 
 
@@ -58,7 +58,7 @@ def test_many_parameters_are_cut_short():
 
 def test_there_is_at_most_one_line_a_second(caplog):
     now = [0.0]
-    lines = Lines(clock=lambda: now[0])
+    lines = SearchLines(clock=lambda: now[0])
     other = Trial(number=4, state="pruned", params={"x": 1})
     with caplog.at_level(logging.INFO):
         lines.show(STANDING, [])
@@ -82,7 +82,7 @@ def test_there_is_at_most_one_line_a_second(caplog):
 
 def test_a_terminal_gets_one_bar():
     out = StringIO()
-    bar = Bar("toy-quick-1", console=Console(file=out, force_terminal=True, width=160))
+    bar = SearchBar("toy-quick-1", console=Console(file=out, force_terminal=True, width=160))
     bar.show(STANDING, [BEST])
     bar.close()
     bar.close()
@@ -92,5 +92,5 @@ def test_a_terminal_gets_one_bar():
 
 
 def test_the_view_fits_what_is_there():
-    assert isinstance(view_of("study"), Lines)
-    assert isinstance(view_of("study", enabled=False), Silent)
+    assert isinstance(view_of("study"), SearchLines)
+    assert isinstance(view_of("study", enabled=False), NoProgress)

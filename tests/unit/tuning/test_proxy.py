@@ -21,15 +21,15 @@ from pydantic import ValidationError
 from toy_servers import PASSWORD, Server, free_port
 from toy_studies import begin, finish, quadratic, toy_plan
 
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, StorageError
-from seqtune.contracts.work import Foreman, Place, Work
+from seqtune.core.errors import ArtifactError, ConfigurationError, StorageError
+from seqtune.core.execution import StudyMonitor, Work, WorkerInfo
 from seqtune.tuning.config import StorageConfig
 from seqtune.tuning.search.stage import run_study
-from seqtune.tuning.studies.faults import with_retries
 from seqtune.tuning.studies.heartbeat import beating
 from seqtune.tuning.studies.records import count, read_trials
-from seqtune.tuning.studies.ref import StorageRef
 from seqtune.tuning.studies.storage import quiet_optuna
+from seqtune.tuning.studies.storage_errors import with_retries
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.stored_study import StoredStudy
 from seqtune.tuning.studies.study import load_study, open_study, recover, study_name
 
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalW
 
 
 @pytest.fixture
-def proxied(ref: StorageRef) -> Iterator[StorageRef]:
+def proxied(ref: StorageUrl) -> Iterator[StorageUrl]:
     """An empty storage of each kind, with a proxy before it."""
     port = free_port()
     with command(ref.url, "--bind", f"127.0.0.1:{port}", "--connections", "2"), quiet_optuna():
@@ -51,21 +51,23 @@ def proxied(ref: StorageRef) -> Iterator[StorageRef]:
 
 
 @pytest.fixture
-def on_file(sqlite: StorageRef) -> StorageRef:
+def on_file(sqlite: StorageUrl) -> StorageUrl:
     """A file whose proxy does not listen yet."""
     return replace(sqlite, proxy=f"127.0.0.1:{free_port()}")
 
 
-def in_threads(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
+def in_threads(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
     with ThreadPoolExecutor(num_workers) as pool:
-        list(pool.map(work, [Place(one, num_workers, f"w{one}") for one in range(num_workers)]))
+        list(
+            pool.map(work, [WorkerInfo(one, num_workers, f"w{one}") for one in range(num_workers)])
+        )
     foreman.look()
 
 
 # ---- what is the same as without it -------------------------------------------------------------
 
 
-def test_workers_reach_the_total_and_the_parent_sees_all_of_it(proxied: StorageRef) -> None:
+def test_workers_reach_the_total_and_the_parent_sees_all_of_it(proxied: StorageUrl) -> None:
     plan = toy_plan(total=8, queue=({"x": 0.25},))
     result = run_study(
         plan, quadratic, ref=proxied, executor=in_threads, num_workers=2, progress=False
@@ -77,14 +79,14 @@ def test_workers_reach_the_total_and_the_parent_sees_all_of_it(proxied: StorageR
 
 
 def test_workers_are_not_told_the_password() -> None:
-    ref = StorageRef("postgresql://u:hunter2@db.example/d", proxy="gateway:13000")
+    ref = StorageUrl("postgresql://u:hunter2@db.example/d", proxy="gateway:13000")
     told = pickle.dumps(ref.for_workers())
     assert b"hunter2" not in told
     assert b"db.example" not in told
     assert ref.for_workers().place == "the proxy of the studies at gateway:13000"
 
 
-def test_a_trial_of_a_worker_behind_it_falls_silent_when_that_dies(proxied: StorageRef) -> None:
+def test_a_trial_of_a_worker_behind_it_falls_silent_when_that_dies(proxied: StorageUrl) -> None:
     parent = open_study(proxied, PLAN).study
     beats = replace(proxied.for_workers(), heartbeat_seconds=1)
     study = load_study(beats, parent.study_name)
@@ -97,7 +99,7 @@ def test_a_trial_of_a_worker_behind_it_falls_silent_when_that_dies(proxied: Stor
         assert parent.heartbeats.silent(parent.trials, grace_seconds=3) == {other.number}
 
 
-def test_an_ended_trial_is_not_ended_again_by_its_worker(proxied: StorageRef) -> None:
+def test_an_ended_trial_is_not_ended_again_by_its_worker(proxied: StorageUrl) -> None:
     parent = open_study(proxied, PLAN).study
     study = load_study(proxied.for_workers(), parent.study_name)
     trial = begin(study, PLAN)
@@ -106,7 +108,7 @@ def test_an_ended_trial_is_not_ended_again_by_its_worker(proxied: StorageRef) ->
         trial.report(0.5, 1)
 
 
-def test_an_unknown_study_is_named_with_those_that_exist(proxied: StorageRef) -> None:
+def test_an_unknown_study_is_named_with_those_that_exist(proxied: StorageUrl) -> None:
     open_study(proxied, PLAN)
     with pytest.raises(ArtifactError, match=rf"no study 'gone'; it has: {study_name(PLAN)}"):
         load_study(proxied.for_workers(), "gone")
@@ -115,7 +117,7 @@ def test_an_unknown_study_is_named_with_those_that_exist(proxied: StorageRef) ->
 # ---- away, refused, restarted -------------------------------------------------------------------
 
 
-def test_a_proxy_that_nobody_started_is_named_with_the_next_step(on_file: StorageRef) -> None:
+def test_a_proxy_that_nobody_started_is_named_with_the_next_step(on_file: StorageUrl) -> None:
     workers = on_file.for_workers()
     with pytest.raises(StorageError, match=r"at 127\.0\.0\.1:\d+ does not answer") as caught:
         with_retries(lambda: load_study(workers, "any"), workers, patience_seconds=1.0)
@@ -124,14 +126,14 @@ def test_a_proxy_that_nobody_started_is_named_with_the_next_step(on_file: Storag
 
 
 def test_a_search_whose_proxy_never_answers_ends_with_that(
-    on_file: StorageRef, monkeypatch: pytest.MonkeyPatch
+    on_file: StorageUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("seqtune.tuning.search.loop.FIRST_PATIENCE_SECONDS", 1.0)
     with pytest.raises(StorageError, match="does not answer"):
         run_study(PLAN, quadratic, ref=on_file, executor=in_threads, num_workers=1, progress=False)
 
 
-def test_another_service_than_a_proxy_is_told_apart(on_file: StorageRef) -> None:
+def test_another_service_than_a_proxy_is_told_apart(on_file: StorageUrl) -> None:
     import grpc
 
     server = grpc.server(ThreadPoolExecutor(1))
@@ -145,7 +147,7 @@ def test_another_service_than_a_proxy_is_told_apart(on_file: StorageRef) -> None
         server.stop(None).wait()
 
 
-def test_a_trial_goes_on_over_a_restart_of_the_proxy(on_file: StorageRef, caplog) -> None:
+def test_a_trial_goes_on_over_a_restart_of_the_proxy(on_file: StorageUrl, caplog) -> None:
     study_name = open_study(on_file, PLAN).study.study_name
     workers = on_file.for_workers()
     with command(on_file.url, "--bind", on_file.proxy):
@@ -164,7 +166,7 @@ def test_a_trial_goes_on_over_a_restart_of_the_proxy(on_file: StorageRef, caplog
 
 def test_a_database_away_behind_it_is_waited_for(postgresql: Server, caplog) -> None:
     address = f"127.0.0.1:{free_port()}"
-    ref = StorageRef(postgresql.new_database(), proxy=address)
+    ref = StorageUrl(postgresql.new_database(), proxy=address)
     study_name = open_study(ref, PLAN).study.study_name
     workers = ref.for_workers()
     with command(ref.url, "--bind", address):
@@ -180,7 +182,7 @@ def test_a_database_away_behind_it_is_waited_for(postgresql: Server, caplog) -> 
     assert PASSWORD not in caplog.text
 
 
-def test_a_trial_without_a_sign_of_life_is_recovered_by_the_parent(proxied: StorageRef) -> None:
+def test_a_trial_without_a_sign_of_life_is_recovered_by_the_parent(proxied: StorageUrl) -> None:
     parent = open_study(proxied, PLAN).study
     study = load_study(proxied.for_workers(), parent.study_name)
     begin(study, PLAN, {"host": "gone", "boot": "x", "pid": 1, "started": "1", "name": ""})
@@ -202,13 +204,13 @@ def test_an_address_is_host_and_port(address: str) -> None:
 
 def test_the_parent_needs_the_database_itself() -> None:
     with pytest.raises(ConfigurationError, match="studies cannot be kept in 'grpc'"):
-        open_study(StorageRef("grpc://127.0.0.1:13000"), PLAN)
+        open_study(StorageUrl("grpc://127.0.0.1:13000"), PLAN)
 
 
 def test_without_grpc_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "seqtune.tuning.studies.proxied")
+    monkeypatch.delitem(sys.modules, "seqtune.tuning.studies.proxy_client")
     monkeypatch.setitem(sys.modules, "grpc", None)
-    workers = StorageRef("sqlite:///any.db", proxy="127.0.0.1:1").for_workers()
+    workers = StorageUrl("sqlite:///any.db", proxy="127.0.0.1:1").for_workers()
     with pytest.raises(ConfigurationError, match=r"pip install 'seqtune\[cluster\]'"):
         with_retries(lambda: load_study(workers, "any"), workers)
 
@@ -216,7 +218,7 @@ def test_without_grpc_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
 # ---- the command --------------------------------------------------------------------------------
 
 
-def reached(ref: StorageRef, name: str) -> StoredStudy:
+def reached(ref: StorageUrl, name: str) -> StoredStudy:
     return with_retries(lambda: load_study(ref, name), ref, patience_seconds=60)
 
 
@@ -233,7 +235,7 @@ def command(url: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_the_command_serves_until_it_is_asked_to_end(on_file: StorageRef) -> None:
+def test_the_command_serves_until_it_is_asked_to_end(on_file: StorageUrl) -> None:
     name = open_study(on_file, PLAN).study.study_name
     with command(on_file.url, "--bind", on_file.proxy) as process:
         workers = on_file.for_workers()
@@ -247,7 +249,7 @@ def test_the_command_serves_until_it_is_asked_to_end(on_file: StorageRef) -> Non
     assert count(load_study(on_file, name)).complete == 1
 
 
-def test_listening_to_the_network_is_warned_of(sqlite: StorageRef) -> None:
+def test_listening_to_the_network_is_warned_of(sqlite: StorageUrl) -> None:
     with command(sqlite.url, "--bind", f"0.0.0.0:{free_port()}") as process:
         assert process.stderr is not None
         line = next(line for line in process.stderr if "WARNING" in line)
@@ -273,7 +275,7 @@ def test_the_command_says_what_is_wrong(
 
 
 def test_a_port_that_is_taken_is_named(
-    sqlite: StorageRef, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    sqlite: StorageUrl, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SEQTUNE_STUDY_URL", sqlite.url)
     with socket.socket() as taken:

@@ -8,7 +8,7 @@ import optuna
 import pytest
 from toy_studies import DEAD, ELSEWHERE, begin, finish, run_one, toy_plan
 
-from seqtune.contracts.trials import Trial
+from seqtune.core.trials import Trial
 from seqtune.tuning.studies.processes import is_alive, worker_identity, worker_name
 from seqtune.tuning.studies.records import (
     CURVE,
@@ -27,14 +27,14 @@ from seqtune.tuning.studies.records import (
     set_closing,
     to_trial,
 )
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.study import open_study
 
 PLAN = toy_plan()
 
 
 @pytest.fixture
-def study(sqlite: StorageRef) -> optuna.Study:
+def study(sqlite: StorageUrl) -> optuna.Study:
     return open_study(sqlite, PLAN).study
 
 

@@ -6,11 +6,11 @@ import pytest
 from toy_scripts import search
 from toy_studies import toy_plan
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.resolve import Layer, resolve
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.resolve import Layer, resolve
+from seqtune.tuning.analysis.importance import importance
 from seqtune.tuning.config import PrunerConfig, SamplerConfig, TuningConfig
-from seqtune.tuning.findings.importance import importance
-from seqtune.tuning.sampling.chosen import at_point
+from seqtune.tuning.sampling.chosen_sampler import at_point
 from seqtune.tuning.sampling.pruners import Case
 from seqtune.tuning.sampling.registry import (
     PRUNERS,
@@ -19,7 +19,7 @@ from seqtune.tuning.sampling.registry import (
     Sampler,
     SamplerContext,
 )
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRUNERS.entries, "toy", PruningRule(below_zero, "its score is below 0"))
 
 
-def test_a_toy_sampler_and_a_toy_pruner_search_a_quadratic(sqlite: StorageRef) -> None:
+def test_a_toy_sampler_and_a_toy_pruner_search_a_quadratic(sqlite: StorageUrl) -> None:
     plan = toy_plan(
         total=4,
         sampler=SamplerConfig(kind="toy"),

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from seqtune.contracts.errors import TuningError
-from seqtune.contracts.trials import Trial
-from seqtune.tuning.findings.rerank import (
+from seqtune.core.errors import TuningError
+from seqtune.core.trials import Trial
+from seqtune.tuning.analysis.rerank import (
     Reranked,
     candidates,
     fresh_seeds,

@@ -10,10 +10,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.trials import Params
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.trials import Params
 from seqtune.tuning.config import SamplerConfig
-from seqtune.tuning.sampling.mirror import known_trials, with_constraint
+from seqtune.tuning.sampling.in_memory_study import known_trials, with_constraint
 from seqtune.tuning.sampling.samplers import build_sampler, check_sampler, num_configurations
 from seqtune.tuning.sampling.samplers.cmaes import _coordinate, evolved
 from seqtune.tuning.sampling.samplers.grid import MAX_CELLS, grid, grid_cells, grid_values

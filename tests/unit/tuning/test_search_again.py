@@ -16,13 +16,13 @@ from toy_scripts import (
 )
 from toy_studies import toy_plan
 
-from seqtune.contracts.errors import (
+from seqtune.core.errors import (
     Interrupted,
 )
-from seqtune.contracts.trials import Value
+from seqtune.core.trials import Value
 from seqtune.tuning.config import SamplerConfig
 from seqtune.tuning.spaces.space import Parameter
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.stored_study import StoredStudy
 
 
@@ -33,7 +33,7 @@ from seqtune.tuning.studies.stored_study import StoredStudy
         *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("random", "sobol", "grid")),
     ],
 )
-def test_kills_and_stops_leave_no_trace_in_the_sequence(sqlite: StorageRef, kind: str) -> None:
+def test_kills_and_stops_leave_no_trace_in_the_sequence(sqlite: StorageUrl, kind: str) -> None:
     plan = toy_plan(
         CONDITIONAL,
         total=12,
@@ -46,7 +46,7 @@ def test_kills_and_stops_leave_no_trace_in_the_sequence(sqlite: StorageRef, kind
         8: raises(Killed()),
         13: raises(Killed()),
     }
-    again = StorageRef(sqlite.url.replace("studies.db", "again.db"), grace_seconds=1)
+    again = StorageUrl(sqlite.url.replace("studies.db", "again.db"), grace_seconds=1)
     trials = interrupted_search(again, plan, acts, stops=(Killed, Interrupted))
     assert states(trials).count("lost") == 4
     assert finished(trials) == whole
@@ -54,7 +54,7 @@ def test_kills_and_stops_leave_no_trace_in_the_sequence(sqlite: StorageRef, kind
 
 @pytest.mark.parametrize("kind", [pytest.param("tpe", marks=pytest.mark.slow), "nsga2"])
 def test_a_process_that_dies_between_two_values_leaves_no_trace_either(
-    sqlite: StorageRef, kind: str, monkeypatch: pytest.MonkeyPatch
+    sqlite: StorageUrl, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sampler = SamplerConfig(kind=kind, startup_trials=3)  # type: ignore[arg-type]
     plan = toy_plan(CONDITIONAL, total=8, sampler=sampler)
@@ -70,7 +70,7 @@ def test_a_process_that_dies_between_two_values_leaves_no_trace_either(
         return suggest(parameter, trial)
 
     monkeypatch.setattr(Parameter, "suggest", dies)
-    again = StorageRef(sqlite.url.replace("studies.db", "again.db"), grace_seconds=1)
+    again = StorageUrl(sqlite.url.replace("studies.db", "again.db"), grace_seconds=1)
     trials = interrupted_search(again, plan, {}, stops=(Killed,))
     assert states(trials).count("lost") == 2
     assert finished(trials) == whole

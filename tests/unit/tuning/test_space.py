@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.tuning.spaces.space import Parameter, Space, parse_space
 
 WRITTEN = """
@@ -400,7 +400,7 @@ def test_an_unknown_key_is_told_with_the_nearest() -> None:
 def test_reading_spaces_and_budgets_does_not_import_optuna() -> None:
     program = (
         "import sys, seqtune.tuning.spaces.space, seqtune.tuning.budgets.plans, "
-        "seqtune.tuning.goals.objectives; "
+        "seqtune.tuning.objectives.pareto; "
         "sys.exit(any(name in sys.modules for name in ('optuna', 'numpy', 'torch')))"
     )
 

@@ -11,36 +11,36 @@ from dataclasses import dataclass, replace
 import pytest
 from toy_studies import DEAD, ELSEWHERE, begin, quadratic, run_one, toy_plan
 
-from seqtune.contracts.errors import InfeasibleError, Interrupted, TuningError
-from seqtune.contracts.trials import Params
-from seqtune.contracts.work import Foreman, Place, Process, Work
+from seqtune.core.errors import InfeasibleError, Interrupted, TuningError
+from seqtune.core.execution import Process, StudyMonitor, Work, WorkerInfo
+from seqtune.core.trials import Params
 from seqtune.tuning.config import GuardConfig
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
-from seqtune.tuning.search.foreman import StudyForeman, exit_text
-from seqtune.tuning.search.progress import Silent
+from seqtune.tuning.search.monitor import SearchMonitor, exit_text
+from seqtune.tuning.search.progress import NoProgress
 from seqtune.tuning.search.stage import run_study
 from seqtune.tuning.studies.processes import worker_identity
 from seqtune.tuning.studies.records import closing_reason, count, mark_lost, read_trials
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.study import open_study, study_name
 
 PLAN = toy_plan()
 HERE = Process(os.getpid(), socket.gethostname())
 
 
-def in_process(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
+def in_process(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
     """An executor without processes: one place after another."""
     for index in range(num_workers):
         foreman.look()
-        work(Place(index, num_workers, f"place {index}"))
+        work(WorkerInfo(index, num_workers, f"place {index}"))
     foreman.look()
 
 
-def refuse(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
+def refuse(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
     raise AssertionError("no worker was to be started")
 
 
-def run(plan: StudyPlan, ref: StorageRef, objective=quadratic, executor=in_process, **settings):
+def run(plan: StudyPlan, ref: StorageUrl, objective=quadratic, executor=in_process, **settings):
     settings = {"num_workers": 2, "progress": False, **settings}
     return run_study(plan, objective, ref=ref, executor=executor, **settings)
 
@@ -48,7 +48,7 @@ def run(plan: StudyPlan, ref: StorageRef, objective=quadratic, executor=in_proce
 # ---- totals -------------------------------------------------------------------------------------
 
 
-def test_a_study_runs_to_its_total(ref: StorageRef):
+def test_a_study_runs_to_its_total(ref: StorageUrl):
     result = run(PLAN, ref)
 
     assert result.name == study_name(PLAN)
@@ -58,7 +58,7 @@ def test_a_study_runs_to_its_total(ref: StorageRef):
     assert result.seconds > 0
 
 
-def test_a_complete_study_starts_no_worker(sqlite: StorageRef, caplog):
+def test_a_complete_study_starts_no_worker(sqlite: StorageUrl, caplog):
     run(PLAN, sqlite)
     with caplog.at_level(logging.INFO):
         result = run(PLAN, sqlite, executor=refuse)
@@ -66,11 +66,11 @@ def test_a_complete_study_starts_no_worker(sqlite: StorageRef, caplog):
     assert f"study {study_name(PLAN)} is complete: 4 trials; nothing is run" in caplog.messages
 
 
-def test_a_larger_total_runs_only_what_is_missing(sqlite: StorageRef):
+def test_a_larger_total_runs_only_what_is_missing(sqlite: StorageUrl):
     run(PLAN, sqlite)
     workers = []
 
-    def noting(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
+    def noting(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
         workers.append(num_workers)
         in_process(work, foreman, num_workers=num_workers)
 
@@ -80,7 +80,7 @@ def test_a_larger_total_runs_only_what_is_missing(sqlite: StorageRef):
     assert workers == [2]
 
 
-def test_trials_of_an_earlier_kill_are_run_again(sqlite: StorageRef):
+def test_trials_of_an_earlier_kill_are_run_again(sqlite: StorageUrl):
     study = open_study(sqlite, PLAN).study
     run_one(study, PLAN)
     dead = begin(study, PLAN, DEAD)
@@ -94,7 +94,7 @@ def test_trials_of_an_earlier_kill_are_run_again(sqlite: StorageRef):
     assert sum(trial.is_finished for trial in result.trials) == 4
 
 
-def test_the_queue_runs_first_and_once(sqlite: StorageRef):
+def test_the_queue_runs_first_and_once(sqlite: StorageUrl):
     queue = (
         {"x": 0.5, "training.lr": 0.1, "model.size": "small"},
         {"x": -0.5, "training.lr": 0.2, "model.size": "large"},
@@ -108,7 +108,7 @@ def test_the_queue_runs_first_and_once(sqlite: StorageRef):
     assert [trial.origin for trial in result.trials].count("queued") == 2
 
 
-def test_a_warm_start_is_said_and_does_not_count(sqlite: StorageRef):
+def test_a_warm_start_is_said_and_does_not_count(sqlite: StorageUrl):
     first = run(toy_plan(stage="test", total=3), sqlite)
     result = run(toy_plan(warm_start=first.name), sqlite)
     assert f"learning from {first.name}: 3 trials" in result.notes
@@ -126,7 +126,7 @@ def refused(params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, f
     raise InfeasibleError("too large", constraint="memory", violation=2.0)
 
 
-def test_failures_in_a_row_stop_it_with_an_explanation(sqlite: StorageRef):
+def test_failures_in_a_row_stop_it_with_an_explanation(sqlite: StorageUrl):
     with pytest.raises(TuningError, match="3 trials failed in a row") as caught:
         run(PLAN, sqlite, failing, num_workers=1)
     message = str(caught.value)
@@ -138,13 +138,13 @@ def test_failures_in_a_row_stop_it_with_an_explanation(sqlite: StorageRef):
     assert run(PLAN, sqlite).num_new == 4  # mended, it goes on
 
 
-def test_refused_trials_in_a_row_stop_it_too(sqlite: StorageRef):
+def test_refused_trials_in_a_row_stop_it_too(sqlite: StorageUrl):
     with pytest.raises(TuningError, match="5 trials in a row could not be run here") as caught:
         run(PLAN, sqlite, refused, num_workers=1)
     assert "5 x too large" in str(caught.value)
 
 
-def test_the_time_is_up_before_the_total(sqlite: StorageRef):
+def test_the_time_is_up_before_the_total(sqlite: StorageUrl):
     plan = toy_plan(timeout_seconds=2.0, total=50)
     result = run(plan, sqlite, sleeping, executor=looking_often, num_workers=1)
 
@@ -164,7 +164,7 @@ def sleeping(params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, 
     return quadratic(params, report, name=name)
 
 
-def looking_often(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
+def looking_often(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
     """The foreman looks during trials, as from another process."""
     objective = work.objective
 
@@ -172,11 +172,11 @@ def looking_often(work: Work, foreman: Foreman, *, num_workers: int, **_: object
         foreman.look()
         return objective(params, report, name=name)
 
-    replace(work, objective=looking)(Place(0, num_workers, "here"))
+    replace(work, objective=looking)(WorkerInfo(0, num_workers, "here"))
 
 
-def test_an_interruption_keeps_what_is_finished(sqlite: StorageRef):
-    def interrupted(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
+def test_an_interruption_keeps_what_is_finished(sqlite: StorageUrl):
+    def interrupted(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
         calls = []
 
         def objective(params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, float]:
@@ -185,7 +185,7 @@ def test_an_interruption_keeps_what_is_finished(sqlite: StorageRef):
                 raise Interrupted("stopped", signal_number=15)
             return quadratic(params, report, name=name)
 
-        replace(work, objective=objective)(Place(0, 1, "here"))
+        replace(work, objective=objective)(WorkerInfo(0, 1, "here"))
 
     with pytest.raises(Interrupted):
         run(PLAN, sqlite, executor=interrupted)
@@ -194,8 +194,8 @@ def test_an_interruption_keeps_what_is_finished(sqlite: StorageRef):
     assert run(PLAN, sqlite).num_new == 3
 
 
-def test_workers_that_propose_nothing_end_it(sqlite: StorageRef):
-    def idle(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
+def test_workers_that_propose_nothing_end_it(sqlite: StorageUrl):
+    def idle(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
         return
 
     result = run(PLAN, sqlite, executor=idle)
@@ -214,12 +214,12 @@ class Clock:
         return self.now
 
 
-def foreman_of(ref: StorageRef, plan: StudyPlan, clock: Clock) -> StudyForeman:
+def foreman_of(ref: StorageUrl, plan: StudyPlan, clock: Clock) -> SearchMonitor:
     study = open_study(ref, plan).study
-    return StudyForeman(study, plan, ref=ref, num_workers=1, view=Silent(), clock=clock)
+    return SearchMonitor(study, plan, ref=ref, num_workers=1, view=NoProgress(), clock=clock)
 
 
-def test_a_trial_that_hangs_is_killed_and_fails(sqlite: StorageRef):
+def test_a_trial_that_hangs_is_killed_and_fails(sqlite: StorageUrl):
     clock = Clock()
     plan = toy_plan(guards=GuardConfig(trial_timeout_minutes=2.0))
     foreman = foreman_of(sqlite, plan, clock)
@@ -237,7 +237,7 @@ def test_a_trial_that_hangs_is_killed_and_fails(sqlite: StorageRef):
     assert [(trial.state, trial.reason) for trial in read_trials(study)] == [("failed", reason)]
 
 
-def test_the_trial_of_a_worker_that_died_waits_again_at_once(sqlite: StorageRef):
+def test_the_trial_of_a_worker_that_died_waits_again_at_once(sqlite: StorageUrl):
     foreman = foreman_of(sqlite, PLAN, Clock())
     study = open_study(sqlite, PLAN).study
     mine, other = begin(study, PLAN, {**worker_identity(), "pid": 4242}), begin(study, PLAN)
@@ -250,7 +250,7 @@ def test_the_trial_of_a_worker_that_died_waits_again_at_once(sqlite: StorageRef)
     assert waiting.params == lost.params
 
 
-def test_a_process_of_the_same_number_on_another_machine_keeps_its_trial(sqlite: StorageRef):
+def test_a_process_of_the_same_number_on_another_machine_keeps_its_trial(sqlite: StorageUrl):
     foreman = foreman_of(sqlite, PLAN, Clock())
     study = open_study(sqlite, PLAN).study
     begin(study, PLAN, ELSEWHERE), begin(study, PLAN)
@@ -260,7 +260,7 @@ def test_a_process_of_the_same_number_on_another_machine_keeps_its_trial(sqlite:
     assert [trial.state for trial in read_trials(study)] == ["lost", "running", "waiting"]
 
 
-def test_a_trial_of_another_machine_that_hangs_is_killed_too(sqlite: StorageRef):
+def test_a_trial_of_another_machine_that_hangs_is_killed_too(sqlite: StorageUrl):
     clock = Clock()
     plan = toy_plan(guards=GuardConfig(trial_timeout_minutes=2.0))
     foreman = foreman_of(sqlite, plan, clock)
@@ -270,7 +270,7 @@ def test_a_trial_of_another_machine_that_hangs_is_killed_too(sqlite: StorageRef)
     assert list(foreman.look().kill) == [Process(os.getpid(), "another-machine")]
 
 
-def test_workers_that_die_one_after_another_stop_it(sqlite: StorageRef):
+def test_workers_that_die_one_after_another_stop_it(sqlite: StorageUrl):
     foreman = foreman_of(sqlite, PLAN, Clock())
     for _ in range(4):
         foreman.lost(HERE, 1, reason="")
@@ -279,7 +279,7 @@ def test_workers_that_die_one_after_another_stop_it(sqlite: StorageRef):
     assert closing_reason(open_study(sqlite, PLAN).study)
 
 
-def test_history_is_no_reason_to_stop(sqlite: StorageRef):
+def test_history_is_no_reason_to_stop(sqlite: StorageUrl):
     with pytest.raises(TuningError):
         run(PLAN, sqlite, failing, num_workers=1)
     foreman = foreman_of(sqlite, PLAN, Clock())
@@ -287,7 +287,7 @@ def test_history_is_no_reason_to_stop(sqlite: StorageRef):
     assert foreman.failure is None
 
 
-def test_trials_of_another_machine_are_recovered_while_workers_run(sqlite: StorageRef):
+def test_trials_of_another_machine_are_recovered_while_workers_run(sqlite: StorageUrl):
     clock = Clock()
     foreman = foreman_of(sqlite, PLAN, clock)
     study = open_study(sqlite, PLAN).study
@@ -314,10 +314,10 @@ def test_exit_codes_in_words(code, text):
 # ---- real processes -----------------------------------------------------------------------------
 
 
-def spawned(work: Work, foreman: Foreman, *, num_workers: int, **_: object) -> None:
+def spawned(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
     """The least that an executor with processes must do."""
     context = multiprocessing.get_context("spawn")
-    places = [Place(index, num_workers, f"worker {index}") for index in range(num_workers)]
+    places = [WorkerInfo(index, num_workers, f"worker {index}") for index in range(num_workers)]
     processes = {place: context.Process(target=work, args=(place,)) for place in places}
     for process in processes.values():
         process.start()
@@ -352,7 +352,7 @@ def dying_once(params: Params, report: ReportEpoch, *, name: str) -> Mapping[str
 
 
 def test_two_processes_reach_exactly_the_total_though_one_is_killed(
-    sqlite: StorageRef, tmp_path, monkeypatch
+    sqlite: StorageUrl, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("SEQTUNE_TEST_MARKER", str(tmp_path / "died"))
     monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))  # noqa: PTH120
@@ -370,7 +370,7 @@ def test_two_processes_reach_exactly_the_total_though_one_is_killed(
     assert not [state for state in states if state in ("running", "waiting", "failed")]
 
 
-def test_a_lost_trial_beyond_the_total_is_left_waiting(sqlite: StorageRef):
+def test_a_lost_trial_beyond_the_total_is_left_waiting(sqlite: StorageUrl):
     study = open_study(sqlite, PLAN).study
     trial = begin(study, PLAN)
     for _ in range(4):

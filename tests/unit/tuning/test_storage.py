@@ -17,13 +17,13 @@ from sqlalchemy import event, make_url, text
 from toy_servers import PASSWORD, Server, free_port
 from toy_studies import begin, finish, run_one, toy_plan
 
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, StorageError
+from seqtune.core.errors import ArtifactError, ConfigurationError, StorageError
 from seqtune.tuning.studies.copies import backup, snapshot
-from seqtune.tuning.studies.faults import FIRST_PATIENCE_SECONDS, explained, with_retries
 from seqtune.tuning.studies.heartbeat import BEAT, HeartbeatMonitor, beating
 from seqtune.tuning.studies.records import count, read_trials
-from seqtune.tuning.studies.ref import StorageRef
 from seqtune.tuning.studies.storage import open_storage
+from seqtune.tuning.studies.storage_errors import FIRST_PATIENCE_SECONDS, explained, with_retries
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.stored_study import StoredStudy
 from seqtune.tuning.studies.study import load_study, open_study, study_name
 
@@ -36,7 +36,7 @@ SECRET = "hush"  # noqa: S105
 
 
 def test_a_url_is_shown_nowhere():
-    ref = StorageRef(f"mysql://somebody:{SECRET}@db.example:3307/studies")
+    ref = StorageUrl(f"mysql://somebody:{SECRET}@db.example:3307/studies")
     assert SECRET not in repr(ref)
     assert ref.place == "the MySQL server at db.example:3307, database studies"
     assert pickle.loads(pickle.dumps(ref)) == ref
@@ -52,7 +52,7 @@ def test_a_url_is_shown_nowhere():
     ],
 )
 def test_a_url_without_a_driver_gets_ours(url, driver):
-    assert StorageRef(url).parsed().drivername == driver
+    assert StorageUrl(url).parsed().drivername == driver
 
 
 @pytest.mark.parametrize(
@@ -67,20 +67,20 @@ def test_a_url_without_a_driver_gets_ours(url, driver):
 )
 def test_a_wrong_url_is_refused_without_being_repeated(url, message):
     with pytest.raises(ConfigurationError, match=message) as caught:
-        open_storage(StorageRef(url))
+        open_storage(StorageUrl(url))
     assert "ush" not in str(caught.value).replace("such", "")
 
 
 def test_a_missing_driver_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymysql", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'seqtune\[cluster\]'"):
-        open_storage(StorageRef(f"mysql://u:{SECRET}@127.0.0.1/d"))
+        open_storage(StorageUrl(f"mysql://u:{SECRET}@127.0.0.1/d"))
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
 def test_a_server_that_is_not_there_is_named_without_its_password(scheme):
     pytest.importorskip({"postgresql": "psycopg", "mysql": "pymysql"}[scheme])
-    ref = StorageRef(f"{scheme}://u:{SECRET}@127.0.0.1:{free_port()}/d")
+    ref = StorageUrl(f"{scheme}://u:{SECRET}@127.0.0.1:{free_port()}/d")
     with pytest.raises(StorageError, match=r"server at 127\.0\.0\.1:\d+, database d") as caught:
         open_storage(ref)
     assert SECRET not in str(caught.value)
@@ -94,7 +94,7 @@ def test_what_is_wrong_in_a_url_is_said_within_seconds(request, kind: str, part:
     url = make_url(server.new_database())
     wrong = {"host": "no-such-host.invalid", "port": free_port(), "password": "guess-123"}
     url = url.set(**{part: wrong.get(part, "no_such_database")})
-    ref = StorageRef(url.render_as_string(hide_password=False))
+    ref = StorageUrl(url.render_as_string(hide_password=False))
 
     began = time.monotonic()
     with pytest.raises(StorageError, match="does not answer: ") as caught:
@@ -114,9 +114,9 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up(scheme: str):
         mute.bind(("127.0.0.1", 0))
         mute.listen()
         address = f"127.0.0.1:{mute.getsockname()[1]}"
-        ref = StorageRef(f"{scheme}://u:{SECRET}@{address}/d")
+        ref = StorageUrl(f"{scheme}://u:{SECRET}@{address}/d")
         if scheme == "proxy":
-            ref = StorageRef("sqlite:///any.db", proxy=address).for_workers()
+            ref = StorageUrl("sqlite:///any.db", proxy=address).for_workers()
         began = time.monotonic()
         with pytest.raises(StorageError, match="does not answer"):
             with_retries(
@@ -128,7 +128,7 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up(scheme: str):
 # ---- the same on every storage ------------------------------------------------------------------
 
 
-def test_what_one_connection_writes_another_reads(ref: StorageRef):
+def test_what_one_connection_writes_another_reads(ref: StorageUrl):
     study = open_study(ref, PLAN).study
     run_one(study, PLAN, 0.5)
 
@@ -137,7 +137,7 @@ def test_what_one_connection_writes_another_reads(ref: StorageRef):
     assert (trial.state, trial.score, trial.curve) == ("complete", 0.5, {1: 0.5, 2: 0.5})
 
 
-def test_a_queued_trial_is_taken_once(ref: StorageRef):
+def test_a_queued_trial_is_taken_once(ref: StorageUrl):
     study = open_study(ref, PLAN).study
     for number in range(12):
         study.enqueue_trial({"x": number / 100})
@@ -148,7 +148,7 @@ def test_a_queued_trial_is_taken_once(ref: StorageRef):
     assert sorted(taken) == [number / 100 for number in range(12)]
 
 
-def _take_three(ref: StorageRef, name: str) -> None:
+def _take_three(ref: StorageUrl, name: str) -> None:
     study = load_study(ref, name)
     for _ in range(3):
         finish(study, begin(study, PLAN))
@@ -156,7 +156,7 @@ def _take_three(ref: StorageRef, name: str) -> None:
 
 # our own filter for it is taken back by whichever thread is done first: in processes it holds
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_two_who_make_the_same_study_get_the_same_one(ref: StorageRef):
+def test_two_who_make_the_same_study_get_the_same_one(ref: StorageUrl):
     barrier = threading.Barrier(3)
 
     def make(_: int) -> str:
@@ -170,10 +170,10 @@ def test_two_who_make_the_same_study_get_the_same_one(ref: StorageRef):
     ]
 
 
-def test_a_trial_without_a_heartbeat_falls_silent(ref: StorageRef):
+def test_a_trial_without_a_heartbeat_falls_silent(ref: StorageUrl):
     study = open_study(ref, PLAN).study
     trial, other = begin(study, PLAN), begin(study, PLAN)
-    beats = StorageRef(ref.url, heartbeat_seconds=1)
+    beats = StorageUrl(ref.url, heartbeat_seconds=1)
     with beating(study, trial, ref=beats):
         with beating(study, other, ref=beats):
             pass
@@ -183,13 +183,13 @@ def test_a_trial_without_a_heartbeat_falls_silent(ref: StorageRef):
 
 
 @pytest.mark.parametrize(("offset", "silent"), [(-250.0, set()), (250.0, set()), (-400.0, {0})])
-def test_clocks_of_two_machines_may_differ(sqlite: StorageRef, offset: float, silent: set[int]):
+def test_clocks_of_two_machines_may_differ(sqlite: StorageUrl, offset: float, silent: set[int]):
     study = open_study(sqlite, PLAN).study
     begin(study, PLAN).set_user_attr(BEAT, time.time() + offset)
     assert HeartbeatMonitor().silent(study.trials, grace_seconds=60) == silent
 
 
-def test_a_snapshot_holds_the_named_studies_whole(ref: StorageRef, tmp_path: Path):
+def test_a_snapshot_holds_the_named_studies_whole(ref: StorageUrl, tmp_path: Path):
     first = open_study(ref, PLAN).study
     for value in (0.1, 0.9):
         run_one(first, PLAN, value)
@@ -210,7 +210,7 @@ def test_a_snapshot_holds_the_named_studies_whole(ref: StorageRef, tmp_path: Pat
     assert not (tmp_path / "other.db").exists()
 
 
-def test_a_large_study_is_copied_in_seconds(sqlite: StorageRef, tmp_path: Path):
+def test_a_large_study_is_copied_in_seconds(sqlite: StorageUrl, tmp_path: Path):
     study = open_study(sqlite, PLAN).study
     run_one(study, PLAN)
     with sqlite3.connect(sqlite.file) as database:
@@ -233,7 +233,7 @@ def test_a_large_study_is_copied_in_seconds(sqlite: StorageRef, tmp_path: Path):
 
 
 def test_a_worker_at_rest_holds_one_connection(postgresql: Server):
-    ref = StorageRef(postgresql.new_database(), heartbeat_seconds=1)
+    ref = StorageUrl(postgresql.new_database(), heartbeat_seconds=1)
     study = open_study(ref, PLAN).study
     worker = load_study(ref, study.study_name)
     trial = begin(worker, PLAN)
@@ -246,13 +246,13 @@ def test_a_worker_at_rest_holds_one_connection(postgresql: Server):
 
 def test_one_connection_too_many_is_said_and_waited_for(postgresql: Server):
     """One is held at rest, and a second for a moment while a storage is opened."""
-    ref = StorageRef(postgresql.new_database())
+    ref = StorageUrl(postgresql.new_database())
     study = open_study(ref, PLAN).study
     execute(study, f"CREATE ROLE few LOGIN CONNECTION LIMIT 2 PASSWORD '{PASSWORD}'")
     execute(study, "GRANT ALL ON ALL TABLES IN SCHEMA public TO few")
     execute(study, "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO few")
     limited = make_url(ref.url).set(username="few").render_as_string(hide_password=False)
-    few = StorageRef(limited)
+    few = StorageUrl(limited)
     first = load_study(few, study.study_name)
 
     with pytest.raises(StorageError, match=r"too many connections .* room for one more"):
@@ -273,7 +273,7 @@ def execute(study: StoredStudy, statement: str) -> list[Any]:
 
 
 def test_a_search_goes_on_when_its_server_is_back(postgresql: Server, caplog):
-    ref = StorageRef(postgresql.new_database())
+    ref = StorageUrl(postgresql.new_database())
     study = open_study(ref, PLAN).study
     run_one(study, PLAN, 0.1)
     postgresql.stop()
@@ -299,7 +299,7 @@ def _start_after(server: Server, seconds: float) -> None:
 def test_a_connection_lost_between_two_queries_is_a_server_away(request, kind: str):
     """Optuna tries another query on the same connection, and another error comes of that."""
     server: Server = request.getfixturevalue(kind)
-    ref = StorageRef(server.new_database())
+    ref = StorageUrl(server.new_database())
     other, study = open_study(ref, PLAN).study, open_study(ref, PLAN).study
     run_one(study, PLAN)
     cut: list[bool] = []
@@ -328,14 +328,14 @@ def test_patience_with_a_server_ends():
     pytest.importorskip("psycopg")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))  # bound and not listening: refused
-        ref = StorageRef(f"postgresql://u:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/d")
+        ref = StorageUrl(f"postgresql://u:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/d")
         began = time.monotonic()
         with pytest.raises(StorageError, match="does not answer"):
             with_retries(lambda: open_storage(ref), ref, patience_seconds=1.0)
         assert time.monotonic() - began < 10
 
 
-def test_an_error_of_another_kind_is_not_tried_again(sqlite: StorageRef):
+def test_an_error_of_another_kind_is_not_tried_again(sqlite: StorageUrl):
     calls = []
 
     def action() -> None:
@@ -350,7 +350,7 @@ def test_an_error_of_another_kind_is_not_tried_again(sqlite: StorageRef):
 # ---- backups ------------------------------------------------------------------------------------
 
 
-def test_a_backup_is_a_study_file_from_before(sqlite: StorageRef):
+def test_a_backup_is_a_study_file_from_before(sqlite: StorageUrl):
     study = open_study(sqlite, PLAN).study
     run_one(study, PLAN, 0.1)
     copy = backup(sqlite, keep=5)
@@ -362,7 +362,7 @@ def test_a_backup_is_a_study_file_from_before(sqlite: StorageRef):
     assert [trial.value for trial in old.trials] == [0.1]
 
 
-def test_what_has_not_changed_is_not_copied_again(sqlite: StorageRef):
+def test_what_has_not_changed_is_not_copied_again(sqlite: StorageUrl):
     study = open_study(sqlite, PLAN).study
     run_one(study, PLAN)
     assert backup(sqlite, keep=5) is not None
@@ -373,7 +373,7 @@ def test_what_has_not_changed_is_not_copied_again(sqlite: StorageRef):
     assert backup(sqlite, keep=5) is not None
 
 
-def test_only_the_newest_backups_stay(sqlite: StorageRef):
+def test_only_the_newest_backups_stay(sqlite: StorageUrl):
     study = open_study(sqlite, PLAN).study
     made = []
     for _ in range(4):
@@ -382,8 +382,8 @@ def test_only_the_newest_backups_stay(sqlite: StorageRef):
     assert sorted((sqlite.file.parent / "backups").iterdir()) == made[-2:]
 
 
-def test_there_is_nothing_to_back_up_without_a_file(sqlite: StorageRef):
+def test_there_is_nothing_to_back_up_without_a_file(sqlite: StorageUrl):
     assert backup(sqlite, keep=5) is None
-    assert backup(StorageRef(f"postgresql://u:{SECRET}@h/d"), keep=5) is None
+    assert backup(StorageUrl(f"postgresql://u:{SECRET}@h/d"), keep=5) is None
     open_study(sqlite, PLAN)
     assert backup(sqlite, keep=0) is None

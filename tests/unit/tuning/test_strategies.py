@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from toy_studies import toy_plan
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.trials import Trial
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.trials import Trial
 from seqtune.tuning.config import GroupConfig, StrategyConfig
 from seqtune.tuning.plan import StudyPlan
 from seqtune.tuning.sampling.strategies import (

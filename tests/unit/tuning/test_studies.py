@@ -11,13 +11,13 @@ import optuna
 import pytest
 from toy_studies import DEAD, ELSEWHERE, SPACE, begin, run_one, toy_plan
 
-from seqtune.contracts.errors import ArtifactError, TuningError
+from seqtune.core.errors import ArtifactError, TuningError
 from seqtune.tuning.studies.heartbeat import BEAT, beating
-from seqtune.tuning.studies.importing import read_foreign, warm_start
 from seqtune.tuning.studies.records import count, mark_failed, num_finished, read_trials, to_trial
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.stored_study import StoredStudy, trial_in_storage
 from seqtune.tuning.studies.study import load_study, names, open_study, recover, study_name
+from seqtune.tuning.studies.warm_start import read_foreign, warm_start
 
 PLAN = toy_plan()
 WIDER = {**SPACE, "training": {"lr": {**SPACE["training"]["lr"], "high": 2.0}}}
@@ -50,13 +50,13 @@ def test_budget_queue_and_seed_do_not_make_another_study():
     assert study_name(plan) == study_name(PLAN)
 
 
-def test_a_new_study_says_so(ref: StorageRef):
+def test_a_new_study_says_so(ref: StorageUrl):
     opened = open_study(ref, PLAN)
     assert opened.is_new
     assert opened.notes == (f"new study {study_name(PLAN)}: 4 trials to run",)
 
 
-def test_taking_a_study_up_is_said_aloud(ref: StorageRef):
+def test_taking_a_study_up_is_said_aloud(ref: StorageUrl):
     study = open_study(ref, PLAN).study
     run_one(study, PLAN)
     mark_failed(study, begin(study, PLAN), "NaN")
@@ -69,7 +69,7 @@ def test_taking_a_study_up_is_said_aloud(ref: StorageRef):
     )
 
 
-def test_a_changed_space_begins_another_study_and_says_what_changed(sqlite: StorageRef):
+def test_a_changed_space_begins_another_study_and_says_what_changed(sqlite: StorageUrl):
     old = open_study(sqlite, PLAN).study
     run_one(old, PLAN)
     changed = toy_plan(WIDER, environment={"data": "xyz", "versions": {"seqtune": "0.0"}})
@@ -86,7 +86,7 @@ def test_a_changed_space_begins_another_study_and_says_what_changed(sqlite: Stor
     assert count(load_study(sqlite, study_name(PLAN))).complete == 1
 
 
-def test_reordered_choices_and_other_kinds_crash_nothing(sqlite: StorageRef):
+def test_reordered_choices_and_other_kinds_crash_nothing(sqlite: StorageUrl):
     run_one(open_study(sqlite, PLAN).study, PLAN)
     for parameter in (
         {"type": "categorical", "choices": ["small", "large", "huge"]},
@@ -97,25 +97,25 @@ def test_reordered_choices_and_other_kinds_crash_nothing(sqlite: StorageRef):
     assert len(names(sqlite)) == 3
 
 
-def test_many_differences_are_cut_short(sqlite: StorageRef):
+def test_many_differences_are_cut_short(sqlite: StorageUrl):
     open_study(sqlite, PLAN)
     opened = open_study(sqlite, toy_plan({"y": {"type": "float", "low": 0.0, "high": 1.0}}))
     assert len(opened.notes) == 1 + 6
     assert opened.notes[-1].startswith("  and ")
 
 
-def test_another_stage_is_no_older_study(sqlite: StorageRef):
+def test_another_stage_is_no_older_study(sqlite: StorageUrl):
     open_study(sqlite, toy_plan(stage="test"))
     assert "because" not in open_study(sqlite, PLAN).notes[0]
 
 
-def test_a_study_whose_maker_died_at_once_is_made_good(sqlite: StorageRef):
+def test_a_study_whose_maker_died_at_once_is_made_good(sqlite: StorageUrl):
     optuna.create_study(study_name=study_name(PLAN), storage=sqlite.url, direction="maximize")
     opened = open_study(sqlite, PLAN)
     assert opened.study.user_attrs["identity"]["epochs"] == 3
 
 
-def test_an_unknown_study_is_named_with_those_that_exist(sqlite: StorageRef):
+def test_an_unknown_study_is_named_with_those_that_exist(sqlite: StorageUrl):
     open_study(sqlite, PLAN)
     with pytest.raises(ArtifactError, match=rf"no study 'gone'; it has: {study_name(PLAN)}"):
         load_study(sqlite, "gone")
@@ -124,7 +124,7 @@ def test_an_unknown_study_is_named_with_those_that_exist(sqlite: StorageRef):
 # ---- after a kill -------------------------------------------------------------------------------
 
 
-def test_trials_of_dead_processes_wait_again_and_finished_ones_stay(ref: StorageRef):
+def test_trials_of_dead_processes_wait_again_and_finished_ones_stay(ref: StorageUrl):
     study = open_study(ref, PLAN).study
     run_one(study, PLAN)
     dead, alive = begin(study, PLAN, DEAD), begin(study, PLAN)
@@ -138,14 +138,14 @@ def test_trials_of_dead_processes_wait_again_and_finished_ones_stay(ref: Storage
     assert recover(study, max_retries=3, grace_seconds=60) == 0
 
 
-def test_what_was_killed_for_a_reason_has_failed_whoever_finds_it(sqlite: StorageRef):
+def test_what_was_killed_for_a_reason_has_failed_whoever_finds_it(sqlite: StorageUrl):
     study = open_study(sqlite, PLAN).study
     begin(study, PLAN, DEAD)
     recover(study, max_retries=3, grace_seconds=60, condemned={0: "took too long"})
     assert [(one.state, one.reason) for one in read_trials(study)] == [("failed", "took too long")]
 
 
-def test_a_trial_of_another_machine_is_lost_when_it_falls_silent(sqlite: StorageRef):
+def test_a_trial_of_another_machine_is_lost_when_it_falls_silent(sqlite: StorageUrl):
     study = open_study(sqlite, PLAN).study
     silent, beats = begin(study, PLAN, ELSEWHERE), begin(study, PLAN, ELSEWHERE)
     for trial in (silent, beats):
@@ -160,7 +160,7 @@ def test_a_trial_of_another_machine_is_lost_when_it_falls_silent(sqlite: Storage
     assert read_trials(study)[0].reason.startswith("no sign of life from another-machine:")
 
 
-def test_a_trial_that_nobody_signed_is_lost_after_the_grace(sqlite: StorageRef):
+def test_a_trial_that_nobody_signed_is_lost_after_the_grace(sqlite: StorageUrl):
     study = open_study(sqlite, PLAN).study
     study.ask()
     assert recover(study, max_retries=3, grace_seconds=60) == 0
@@ -168,7 +168,7 @@ def test_a_trial_that_nobody_signed_is_lost_after_the_grace(sqlite: StorageRef):
     assert recover(study, max_retries=3, grace_seconds=60) == 1
 
 
-def test_a_lost_trial_that_was_never_queued_again_is_queued(sqlite: StorageRef, monkeypatch):
+def test_a_lost_trial_that_was_never_queued_again_is_queued(sqlite: StorageUrl, monkeypatch):
     study = open_study(sqlite, PLAN).study
     begin(study, PLAN, DEAD)
 
@@ -188,7 +188,7 @@ def test_a_lost_trial_that_was_never_queued_again_is_queued(sqlite: StorageRef, 
     assert recover(study, max_retries=3, grace_seconds=60) == 0
 
 
-def _set_back(ref: StorageRef, statement: str, value: object) -> None:
+def _set_back(ref: StorageUrl, statement: str, value: object) -> None:
     database = sqlite3.connect(ref.file)
     with database:
         database.execute(statement, (value,))
@@ -212,7 +212,7 @@ def foreign(file: Path, plan=PLAN, *, name: str = "theirs", values=(0.1, 0.9)) -
     return file
 
 
-def warmed(ref: StorageRef, source: Path | str, plan=PLAN) -> tuple[str, StoredStudy]:
+def warmed(ref: StorageUrl, source: Path | str, plan=PLAN) -> tuple[str, StoredStudy]:
     """What a warm start from there says, and the study that it went into."""
     plan = replace(plan, warm_start=str(source))
     study = open_study(ref, plan).study
@@ -300,7 +300,7 @@ def test_a_file_of_several_studies_does_not_say_which_is_meant(tmp_path):
         read_foreign(file)
 
 
-def test_a_finished_study_warms_another_one_up(ref: StorageRef):
+def test_a_finished_study_warms_another_one_up(ref: StorageUrl):
     first = open_study(ref, toy_plan(stage="test")).study
     run_one(first, PLAN, 0.8)
 
@@ -312,7 +312,7 @@ def test_a_finished_study_warms_another_one_up(ref: StorageRef):
     assert warm_start(study, PLAN, ref) == ""
 
 
-def test_a_warm_start_that_does_not_fit_stops(sqlite: StorageRef):
+def test_a_warm_start_that_does_not_fit_stops(sqlite: StorageUrl):
     other = toy_plan({"y": SPACE["x"]})
     first = open_study(sqlite, other).study
     run_one(first, other)
@@ -320,7 +320,7 @@ def test_a_warm_start_that_does_not_fit_stops(sqlite: StorageRef):
         warmed(sqlite, first.study_name)
 
 
-def test_fixed_values_fit_where_they_are_equal(sqlite: StorageRef, tmp_path: Path):
+def test_fixed_values_fit_where_they_are_equal(sqlite: StorageUrl, tmp_path: Path):
     file = foreign(tmp_path / "theirs.db", values=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6))
     theirs = read_foreign(file)
     small = [trial for trial in theirs.trials if trial.params["model.size"] == "small"]

@@ -9,19 +9,19 @@ from typing import Any
 import optuna
 from toy_studies import DEAD, SPACE, quadratic
 
-from seqtune.contracts.trials import Params, Trial
-from seqtune.contracts.work import Place
+from seqtune.core.execution import WorkerInfo
+from seqtune.core.trials import Params, Trial
 from seqtune.tuning.plan import Objective, ReportEpoch, StudyPlan
 from seqtune.tuning.search.loop import SearchWork
 from seqtune.tuning.studies.records import (
     WORKER,
     read_trials,
 )
-from seqtune.tuning.studies.ref import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.stored_study import StoredStudy, trial_in_storage
 from seqtune.tuning.studies.study import open_study, recover
 
-PLACE = Place(0, 1, "here")
+PLACE = WorkerInfo(0, 1, "here")
 Act = Callable[[Params, ReportEpoch], Mapping[str, float]]
 
 
@@ -52,7 +52,7 @@ def raises(error: BaseException) -> Act:
 
 
 def search(
-    ref: StorageRef, plan: StudyPlan, objective: Objective = quadratic
+    ref: StorageUrl, plan: StudyPlan, objective: Objective = quadratic
 ) -> tuple[StoredStudy, list[Trial]]:
     """One worker until it leaves."""
     study = open_study(ref, plan).study
@@ -83,7 +83,7 @@ def finished(trials: list[Trial]) -> list[tuple[Params, float | None]]:
 
 
 def interrupted_search(
-    ref: StorageRef, plan: StudyPlan, acts: Mapping[int, Act], *, stops: tuple[Any, ...]
+    ref: StorageUrl, plan: StudyPlan, acts: Mapping[int, Act], *, stops: tuple[Any, ...]
 ) -> list[Trial]:
     """One worker after another, each ended by the next of the acts that raise a stop."""
     objective = Scripted(acts, rest=brief)

@@ -8,9 +8,9 @@ from typing import Any
 
 import optuna
 
-from seqtune.contracts.trials import Params
+from seqtune.core.trials import Params
 from seqtune.tuning.config import GuardConfig, PrunerConfig, SamplerConfig
-from seqtune.tuning.goals.scoring import Scoring
+from seqtune.tuning.objectives.scoring import Scoring
 from seqtune.tuning.plan import ReportEpoch, StudyPlan
 from seqtune.tuning.spaces.space import parse_space
 from seqtune.tuning.studies.processes import worker_identity

@@ -18,8 +18,8 @@ import pytest
 import toy_works
 from toy_works import Toy, Watcher, is_alive, wait_until
 
-from seqtune.contracts.errors import ConfigurationError, SeqtuneError, TuningError
-from seqtune.contracts.work import Executor, Process, Verdict
+from seqtune.core.errors import ConfigurationError, SeqtuneError, TuningError
+from seqtune.core.execution import Executor, MonitorDecision, Process
 from seqtune.workers.local import run_local
 
 
@@ -61,9 +61,11 @@ def test_workers_that_die_at_once_end_the_search_with_an_explanation(tmp_path: P
 
 
 def test_the_foreman_has_a_worker_killed_and_replaced(tmp_path: Path) -> None:
-    def decide() -> Verdict:
+    def decide() -> MonitorDecision:
         started = traces(tmp_path, "started")
-        return Verdict(kill={here(started[0]): "took too long"} if len(started) == 1 else {})
+        return MonitorDecision(
+            kill={here(started[0]): "took too long"} if len(started) == 1 else {}
+        )
 
     foreman = Watcher(decide)
     run_local(Toy(tmp_path, toy_works.hang_once), foreman, num_workers=1)
@@ -72,25 +74,27 @@ def test_the_foreman_has_a_worker_killed_and_replaced(tmp_path: Path) -> None:
 
 
 def test_the_foreman_can_end_all_in_good_order(tmp_path: Path) -> None:
-    foreman = Watcher(lambda: Verdict(stop="enough" if traces(tmp_path, "started") else ""))
+    foreman = Watcher(lambda: MonitorDecision(stop="enough" if traces(tmp_path, "started") else ""))
     run_local(Toy(tmp_path, toy_works.wait_for_ever), foreman, num_workers=1)
     assert len(traces(tmp_path, "interrupted")) == 1
     assert foreman.losses == []
 
 
 def test_a_worker_that_will_not_end_is_killed_after_the_grace(tmp_path: Path) -> None:
-    foreman = Watcher(lambda: Verdict(stop="now" if (tmp_path / "ignoring").exists() else ""))
+    foreman = Watcher(
+        lambda: MonitorDecision(stop="now" if (tmp_path / "ignoring").exists() else "")
+    )
     work = Toy(tmp_path, toy_works.ignore_requests)
     run_local(work, foreman, num_workers=1, grace_seconds=0.3)
     assert not is_alive(traces(tmp_path, "started")[0])
 
 
 def test_a_worker_asked_to_stop_by_somebody_else_is_replaced_and_not_lost(tmp_path: Path) -> None:
-    def decide() -> Verdict:
+    def decide() -> MonitorDecision:
         started = traces(tmp_path, "started")
         if len(started) == 1:
             os.kill(started[0], signal.SIGTERM)
-        return Verdict()
+        return MonitorDecision()
 
     foreman = Watcher(decide)
     run_local(Toy(tmp_path, toy_works.hang_once), foreman, num_workers=1)
@@ -217,10 +221,10 @@ def test_nothing_goes_on_when_the_parent_is_killed(tmp_path: Path, act: str) -> 
 
 
 def test_what_a_killed_worker_has_started_ends_with_it(tmp_path: Path) -> None:
-    def decide() -> Verdict:
+    def decide() -> MonitorDecision:
         if (tmp_path / "child").exists() and not foreman.losses:
-            return Verdict(kill={here(traces(tmp_path, "started")[0]): "too long"})
-        return Verdict(stop="done" if foreman.losses else "")
+            return MonitorDecision(kill={here(traces(tmp_path, "started")[0]): "too long"})
+        return MonitorDecision(stop="done" if foreman.losses else "")
 
     foreman = Watcher(decide)
     run_local(Toy(tmp_path, toy_works.have_child), foreman, num_workers=1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 
 Act = Callable[[Path, int], None]
 

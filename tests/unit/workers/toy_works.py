@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from seqtune.contracts.errors import ConfigurationError, InfeasibleError, Interrupted
-from seqtune.contracts.work import Place, Process, Verdict
+from seqtune.core.errors import ConfigurationError, InfeasibleError, Interrupted
+from seqtune.core.execution import MonitorDecision, Process, WorkerInfo
 from seqtune.workers.local import run_local
 
-Act = Callable[[Path, Place], None]
+Act = Callable[[Path, WorkerInfo], None]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Toy:
     folder: Path
     act: Act
 
-    def __call__(self, place: Place) -> None:
+    def __call__(self, place: WorkerInfo) -> None:
         (self.folder / f"started-{place.index}-{os.getpid()}").write_text(place.name)
         try:
             self.act(self.folder, place)
@@ -38,36 +38,36 @@ class Toy:
         (self.folder / f"done-{place.index}-{os.getpid()}").touch()
 
 
-def nothing(folder: Path, place: Place) -> None:
+def nothing(folder: Path, place: WorkerInfo) -> None:
     """Ends at once."""
 
 
-def wait_for_ever(folder: Path, place: Place) -> None:
+def wait_for_ever(folder: Path, place: WorkerInfo) -> None:
     time.sleep(600)
 
 
-def ignore_requests(folder: Path, place: Place) -> None:
+def ignore_requests(folder: Path, place: WorkerInfo) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     (folder / "ignoring").touch()
     time.sleep(600)
 
 
-def die_once(folder: Path, place: Place) -> None:
+def die_once(folder: Path, place: WorkerInfo) -> None:
     """The first worker of index 0 is killed, as if memory had run out."""
     if place.index == 0 and len(list(folder.glob("started-0-*"))) == 1:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die(folder: Path, place: Place) -> None:
+def die(folder: Path, place: WorkerInfo) -> None:
     os._exit(7)
 
 
-def hang_once(folder: Path, place: Place) -> None:
+def hang_once(folder: Path, place: WorkerInfo) -> None:
     if len(list(folder.glob("started-*"))) == 1:
         time.sleep(600)
 
 
-def refuse(folder: Path, place: Place) -> None:
+def refuse(folder: Path, place: WorkerInfo) -> None:
     """Worker 0 refuses while worker 1 works."""
     if place.index == 1:
         time.sleep(600)
@@ -75,32 +75,32 @@ def refuse(folder: Path, place: Place) -> None:
     raise ConfigurationError(["lr=2 is too high", "epochs=0 is too few"])
 
 
-def refuse_with_details(folder: Path, place: Place) -> None:
+def refuse_with_details(folder: Path, place: WorkerInfo) -> None:
     raise InfeasibleError("too large", constraint="memory")
 
 
-def fail(folder: Path, place: Place) -> None:
+def fail(folder: Path, place: WorkerInfo) -> None:
     {}["missing"]
 
 
-def talk(folder: Path, place: Place) -> None:
+def talk(folder: Path, place: WorkerInfo) -> None:
     logging.getLogger("seqtune.toy").info("at %s%%", 50)
     logging.getLogger("seqtune.toy").debug("not wanted")
     logging.getLogger("other").info("not ours")
     logging.getLogger("other").warning("of others")
 
 
-def tell_environment(folder: Path, place: Place) -> None:
+def tell_environment(folder: Path, place: WorkerInfo) -> None:
     names = ("CUDA_VISIBLE_DEVICES", "SEQTUNE_TOY")
     text = "|".join(os.environ.get(name, "unset") for name in names)
     (folder / f"environment-{place.index}").write_text(f"{text}|{os.getpid()}")
 
 
-def tell_modules(folder: Path, place: Place) -> None:
+def tell_modules(folder: Path, place: WorkerInfo) -> None:
     (folder / f"preloaded-{'colorsys' in sys.modules}").touch()
 
 
-def have_child(folder: Path, place: Place) -> None:
+def have_child(folder: Path, place: WorkerInfo) -> None:
     """Starts a process of its own, like a loader."""
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     (folder / "child.tmp").write_text(str(child.pid))
@@ -108,7 +108,7 @@ def have_child(folder: Path, place: Place) -> None:
     time.sleep(600)
 
 
-def fork_loader(folder: Path, place: Place) -> None:
+def fork_loader(folder: Path, place: WorkerInfo) -> None:
     import multiprocessing
 
     with warnings.catch_warnings():
@@ -125,11 +125,11 @@ def fork_loader(folder: Path, place: Place) -> None:
 class Watcher:
     """A foreman that remembers, and does as told."""
 
-    decide: Callable[[], Verdict] = Verdict
+    decide: Callable[[], MonitorDecision] = MonitorDecision
     losses: list[tuple[Process, int, str]] = field(default_factory=list)
     num_looks: int = 0
 
-    def look(self) -> Verdict:
+    def look(self) -> MonitorDecision:
         self.num_looks += 1
         return self.decide()
 

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqtune.contracts.task import Report, TaskSpec
+from seqtune.core.task import Report, TaskSpec
 
-from .._processes import Engine
+from .._execution import ExecutionBackend
 from .._scratch import storage_errors
 
 if TYPE_CHECKING:
-    from seqtune.contracts.config import ClusterConfig
-    from seqtune.contracts.parameters import TaskParameters
+    from seqtune.core.config import ClusterConfig
+    from seqtune.core.parameters import TaskParameters
     from seqtune.tuning.parameters import TuningParameters
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class DryRunNodes:
         cluster: ClusterConfig,
     ) -> Report:
         """Everything up to the first steps of training; then what all of them would take."""
-        from seqtune.training import memory_here_mib, rehearse
+        from seqtune.training import available_memory_mib, profile_steps
 
         from .._resolution import resolve_run
         from .report import Costs, Memory, describe, planned_search
@@ -48,14 +48,16 @@ class DryRunNodes:
         audits = dict(self.task.audit(config, data)) if self.task.audit else {}
         estimate = self.task.estimate_memory(config, data)
         with storage_errors(scratch):
-            rehearsal = rehearse(self.task, config, data, num_steps=NUM_STEPS, directory=scratch)
+            rehearsal = profile_steps(
+                self.task, config, data, num_steps=NUM_STEPS, directory=scratch
+            )
         costs = Costs.of(rehearsal, config.training)
         memory = Memory(
             estimate_mib=estimate,
             measured_mib=rehearsal.peak_memory_mib,
-            here_mib=memory_here_mib(config.training),
+            here_mib=available_memory_mib(config.training),
         )
-        engine = Engine(cluster, reads=(split,), scratch=scratch)
+        engine = ExecutionBackend(cluster, reads=(split,), scratch=scratch)
         workers = engine.num_workers(tuning.config.workers)
         report: Report = describe(self.task.name, costs, memory, audits) | {
             "preset": preset,

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.config import TrainingConfig
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.format import format_duration
-from seqtune.contracts.task import Report
+from seqtune.core.config import TrainingConfig
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.format import format_duration
+from seqtune.core.task import Report
 from seqtune.tuning.budgets.plans import plan_stages
 from seqtune.tuning.parameters import TuningParameters
 
 if TYPE_CHECKING:
-    from seqtune.training import Rehearsal
+    from seqtune.training import StepProfile
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Costs:
     validations: int
 
     @classmethod
-    def of(cls, rehearsal: Rehearsal, training: TrainingConfig) -> Costs:
+    def of(cls, rehearsal: StepProfile, training: TrainingConfig) -> Costs:
         batches = rehearsal.num_batches
         return cls(
             step_seconds=rehearsal.step_seconds,

@@ -8,14 +8,14 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from seqtune.contracts.ensemble import MANIFEST, MEMBERS, EnsembleManifest
+from seqtune.core.ensemble import MANIFEST, MEMBERS, EnsembleManifest
 
 
 def write_ensemble(
     folder: Path, manifest: EnsembleManifest, checkpoints: Mapping[str, Path]
 ) -> Path:
     """Fill a new folder; the manifest comes last. `checkpoints` are folders by member."""
-    from seqtune.contracts.files import write_json
+    from seqtune.core.files import write_json
 
     (folder / MEMBERS).mkdir(parents=True)
     for member in manifest.used:

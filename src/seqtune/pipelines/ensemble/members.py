@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seqtune.contracts.checkpoint import MANIFEST, Checkpoint, open_checkpoint
-from seqtune.contracts.config import RunConfig
-from seqtune.contracts.errors import ArtifactError
-from seqtune.contracts.task import TaskSpec, TrainingData
+from seqtune.core.checkpoint import MANIFEST, Checkpoint, open_checkpoint
+from seqtune.core.config import RunConfig
+from seqtune.core.errors import ArtifactError
+from seqtune.core.task import TaskSpec, TrainingData
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ TRAINED = "trained"
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedMember:
     """One member: how to train it, or where it is."""
 
     name: str
@@ -37,19 +37,19 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemberPlan:
     """Who is in the ensemble, and why these."""
 
-    members: tuple[Planned, ...]
+    members: tuple[PlannedMember, ...]
     """The trained checkpoint first."""
     kind: str
     """trials, seeds or checkpoints."""
     why: str
 
 
-def distinct(members: Iterable[Planned]) -> list[Planned]:
+def distinct(members: Iterable[PlannedMember]) -> list[PlannedMember]:
     """One of each fingerprint, the first; it takes over the words of where the other comes from."""
-    kept: dict[str, Planned] = {}
+    kept: dict[str, PlannedMember] = {}
     for member in members:
         first = kept.setdefault(member.fingerprint, member)
         if first is not member:

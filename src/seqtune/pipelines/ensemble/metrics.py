@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.ensemble import Ensemble
-from seqtune.contracts.task import OURS, Report
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.ensemble import Ensemble
+from seqtune.core.task import OURS, Report
 
-from .results import Scored
+from .test_ledger import ScoredEnsemble
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ VALIDATION = "val_"
 REOPEN = "--params ensemble.reopen_test=true"
 
 
-def describe(scored: Scored, ensemble: Ensemble, single: Report | None) -> Report:
+def describe(scored: ScoredEnsemble, ensemble: Ensemble, single: Report | None) -> Report:
     """The report of the catalog: `metrics` of an ensemble, and what stands beside it.
 
     `single` is the metrics report of the catalog.
@@ -91,7 +91,7 @@ def _compared(compared: Mapping[str, Any], metric: str) -> list[str]:
     ]
 
 
-def _openings(scored: Scored) -> list[str]:
+def _openings(scored: ScoredEnsemble) -> list[str]:
     lines = []
     if (first := scored.refused) is not None:
         lines.append(

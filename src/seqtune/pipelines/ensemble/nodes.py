@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.task import Report, TaskSpec
+from seqtune.core.task import Report, TaskSpec
 
-from .._processes import Engine
+from .._execution import ExecutionBackend
 from .._scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from seqtune.contracts.config import ClusterConfig, EnsembleConfig, VerifyConfig
-    from seqtune.contracts.parameters import TaskParameters
+    from seqtune.core.config import ClusterConfig, EnsembleConfig, VerifyConfig
+    from seqtune.core.parameters import TaskParameters
     from seqtune.tuning.parameters import TuningParameters
 
-    from .members import Plan, Planned
+    from .members import MemberPlan, PlannedMember
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +34,17 @@ class EnsembleNodes:
         split: Path,
         checkpoint: Path,
         top_configs: list[dict[str, Any]] | None,
-    ) -> Plan:
+    ) -> MemberPlan:
         """The trained checkpoint, then the best trials, other seeds, or those that were named."""
-        from seqtune.contracts.checkpoint import open_checkpoint
+        from seqtune.core.checkpoint import open_checkpoint
 
         from .._best_config import read_top_configs
-        from .choice import Chooser
+        from .member_selection import MemberSelector
         from .weighing import refuse_unknown
 
         data = self.task.open_data(split)
         refuse_unknown(self.task, settings, data)
-        plan = Chooser(
+        plan = MemberSelector(
             task=self.task,
             parameters=parameters,
             settings=settings,
@@ -58,20 +58,20 @@ class EnsembleNodes:
 
     def train(
         self,
-        plan: Plan,
+        plan: MemberPlan,
         tuning: TuningParameters,
         split: Path,
         checkpoint: Path,
         scratch: Path,
         store: Path,
         cluster: ClusterConfig,
-    ) -> tuple[Planned, ...]:
+    ) -> tuple[PlannedMember, ...]:
         """Train the members that nobody has trained yet, several at once."""
         from .training import train_missing
 
         threads = [m.config.training.num_threads for m in plan.members if m.config]
         most = max((number for number in threads if number != "auto"), default=1)
-        engine = Engine(cluster, reads=(split,), scratch=scratch).that_keeps_results()
+        engine = ExecutionBackend(cluster, reads=(split,), scratch=scratch).that_keeps_results()
         return train_missing(
             plan,
             self.task,
@@ -86,8 +86,8 @@ class EnsembleNodes:
 
     def weigh(
         self,
-        plan: Plan,
-        members: tuple[Planned, ...],
+        plan: MemberPlan,
+        members: tuple[PlannedMember, ...],
         settings: EnsembleConfig,
         split: Path,
         scratch: Path,
@@ -108,14 +108,14 @@ class EnsembleNodes:
         metrics: Report | None,
     ) -> Report:
         """Score it on what was held out: on test once, whatever is run again."""
-        from seqtune.contracts.ensemble import open_ensemble
+        from seqtune.core.ensemble import open_ensemble
 
         from .metrics import describe
-        from .results import TestResults
+        from .test_ledger import TestLedger
 
         data = self.task.open_data(split)
         opened = open_ensemble(ensemble)
-        known = TestResults(results, once=self.task.test_once, reopen=settings.reopen_test)
+        known = TestLedger(results, once=self.task.test_once, reopen=settings.reopen_test)
         scored = known.score(
             ensemble=opened.manifest.fingerprint,
             test=data.test_hash,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.task import TaskSpec
 
-from .._exhibits import exhibit_nodes
+from .._report_items import exhibit_nodes
 from .._template import CLUSTER, ENSEMBLE, SCRATCH, VERIFY, of_task
 from .nodes import EnsembleNodes
 

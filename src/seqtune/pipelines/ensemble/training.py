@@ -10,13 +10,13 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.errors import Interrupted, SeqtuneError, TrainingError
-from seqtune.contracts.files import publish
-from seqtune.contracts.task import TaskSpec, TrainingData
-from seqtune.contracts.work import Executor, Place, Process, Verdict
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.errors import Interrupted, SeqtuneError, TrainingError
+from seqtune.core.execution import Executor, MonitorDecision, Process, WorkerInfo
+from seqtune.core.files import publish
+from seqtune.core.task import TaskSpec, TrainingData
 
-from .members import Plan, Planned, stored, trained_versions
+from .members import MemberPlan, PlannedMember, stored, trained_versions
 
 logger = logging.getLogger(__name__)
 
@@ -32,21 +32,23 @@ class TrainMembers:
     split: Path
     scratch: Path
     store: Path
-    members: tuple[Planned, ...]
+    members: tuple[PlannedMember, ...]
     places: tuple[str, ...]
     """How each is called for people: member 2 of 5."""
 
-    def __call__(self, place: Place) -> None:
+    def __call__(self, place: WorkerInfo) -> None:
         data = self.task.open_data(self.split)
         mine = slice(place.index, None, place.num_workers)
         for member, called in zip(self.members[mine], self.places[mine], strict=True):
             if stored(self.store, member.fingerprint) is None:  # not by who died in this place
                 self._train(member, data, called=called, progress=place.num_workers == 1)
 
-    def folder(self, member: Planned) -> Path:
+    def folder(self, member: PlannedMember) -> Path:
         return self.scratch / "members" / member.fingerprint
 
-    def _train(self, member: Planned, data: TrainingData, *, called: str, progress: bool) -> None:
+    def _train(
+        self, member: PlannedMember, data: TrainingData, *, called: str, progress: bool
+    ) -> None:
         from seqtune.training import fit
 
         if member.config is None:
@@ -75,7 +77,7 @@ class TrainMembers:
 
 
 @dataclass
-class Watch:
+class MemberMonitor:
     """A foreman that lets a worker die a few times, not for ever."""
 
     work: TrainMembers
@@ -83,8 +85,8 @@ class Watch:
     deaths: Counter[str] = field(default_factory=Counter)
     hopeless: str = ""
 
-    def look(self) -> Verdict:
-        return Verdict(stop=self.hopeless)
+    def look(self) -> MonitorDecision:
+        return MonitorDecision(stop=self.hopeless)
 
     def lost(self, process: Process, _exit_code: int, *, reason: str) -> None:
         whose = self._of(process)
@@ -111,7 +113,7 @@ def marker_of(process: Process) -> str:
 
 
 def train_missing(
-    plan: Plan,
+    plan: MemberPlan,
     task: TaskSpec,
     *,
     split: Path,
@@ -121,7 +123,7 @@ def train_missing(
     executor: Executor,
     num_workers: int,
     max_retries: int,
-) -> tuple[Planned, ...]:
+) -> tuple[PlannedMember, ...]:
     """Every member with a checkpoint; only what nobody has trained before is trained."""
     before = trained_versions(trained, [member.fingerprint for member in plan.members])
     found = [replace(member, checkpoint=_find(member, before, store)) for member in plan.members]
@@ -148,15 +150,15 @@ def describe_score(checkpoint: Path) -> str:
     return "nothing held out" if score is None else f"{manifest.monitor} {score:.4f}"
 
 
-def _find(member: Planned, before: dict[str, Path], store: Path) -> Path | None:
+def _find(member: PlannedMember, before: dict[str, Path], store: Path) -> Path | None:
     return member.checkpoint or before.get(member.fingerprint) or stored(store, member.fingerprint)
 
 
 def _run(work: TrainMembers, executor: Executor, *, num_workers: int, max_retries: int) -> None:
     if num_workers == 1:  # in this process, which need not start another that imports torch
-        work(Place(0, 1, "here"))
+        work(WorkerInfo(0, 1, "here"))
     else:
-        watch = Watch(work, max_retries)
+        watch = MemberMonitor(work, max_retries)
         executor(work, watch, num_workers=num_workers)
         if watch.hopeless:
             raise TrainingError(watch.hopeless)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.checkpoint import Checkpoint, open_checkpoint
-from seqtune.contracts.config import EnsembleConfig, library_versions
-from seqtune.contracts.ensemble import EnsembleManifest, Member, ensemble_fingerprint
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.task import Report, TaskSpec, TrainingData
+from seqtune.core.checkpoint import Checkpoint, open_checkpoint
+from seqtune.core.config import EnsembleConfig, library_versions
+from seqtune.core.ensemble import EnsembleManifest, Member, ensemble_fingerprint
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.task import Report, TaskSpec, TrainingData
 
 from .folder import write_ensemble
-from .members import Plan, Planned
+from .members import MemberPlan, PlannedMember
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ NOTHING_HELD_OUT = (
 
 
 @dataclass(frozen=True)
-class Weighed:
+class WeighedEnsemble:
     """What decides who counts how much."""
 
     weights: Sequence[float]
@@ -42,8 +42,8 @@ class Weighed:
 
 def make_ensemble(
     task: TaskSpec,
-    plan: Plan,
-    members: Sequence[Planned],
+    plan: MemberPlan,
+    members: Sequence[PlannedMember],
     data: TrainingData,
     settings: EnsembleConfig,
     *,
@@ -105,7 +105,7 @@ def _weigh(
     settings: EnsembleConfig,
     *,
     seed: int,
-) -> Weighed:
+) -> WeighedEnsemble:
     if not data.has_validation:
         return _uniform(task, settings, num_members=len(paths))
     import numpy as np
@@ -114,7 +114,7 @@ def _weigh(
 
     pool = task.open_pool(paths, data, settings, seed=seed)
     found = weigh(pool, settings, seed=seed)
-    return Weighed(
+    return WeighedEnsemble(
         weights=found.weights,
         scale=found.scale,
         method=found.method,
@@ -125,11 +125,11 @@ def _weigh(
     )
 
 
-def _uniform(task: TaskSpec, settings: EnsembleConfig, *, num_members: int) -> Weighed:
+def _uniform(task: TaskSpec, settings: EnsembleConfig, *, num_members: int) -> WeighedEnsemble:
     """Where there is nothing to find weights on."""
     scale = settings.scale if settings.scale != AUTO else (*task.scales, AUTO)[0]
     logger.warning("%s, on the scale %s", NOTHING_HELD_OUT, scale)
-    return Weighed(
+    return WeighedEnsemble(
         weights=[1 / num_members] * num_members,
         scale=scale,
         method=UNIFORM,
@@ -139,9 +139,9 @@ def _uniform(task: TaskSpec, settings: EnsembleConfig, *, num_members: int) -> W
     )
 
 
-def _without_twins(members: Sequence[Planned]) -> list[Planned]:
+def _without_twins(members: Sequence[PlannedMember]) -> list[PlannedMember]:
     """Members whose weights differ: two configurations may well have trained the same model."""
-    kept: dict[str, Planned] = {}
+    kept: dict[str, PlannedMember] = {}
     for member in members:
         sha = open_checkpoint(_path(member)).manifest.best.sha256
         first = kept.setdefault(sha, member)
@@ -150,7 +150,7 @@ def _without_twins(members: Sequence[Planned]) -> list[Planned]:
     return list(kept.values())
 
 
-def _member(member: Planned, checkpoint: Checkpoint, *, weight: float) -> Member:
+def _member(member: PlannedMember, checkpoint: Checkpoint, *, weight: float) -> Member:
     score = checkpoint.manifest.score
     return Member(
         name=member.name,
@@ -162,7 +162,7 @@ def _member(member: Planned, checkpoint: Checkpoint, *, weight: float) -> Member
     )
 
 
-def _report(manifest: EnsembleManifest, plan: Plan, weighed: Weighed) -> Report:
+def _report(manifest: EnsembleManifest, plan: MemberPlan, weighed: WeighedEnsemble) -> Report:
     heaviest = sorted(manifest.used, key=lambda member: -member.weight)
     return {
         "headline": [
@@ -190,7 +190,7 @@ TOLD = ("method", "scale", "weights", "reason")
 """What the report says in its own words."""
 
 
-def _path(member: Planned) -> Path:
+def _path(member: PlannedMember) -> Path:
     if member.checkpoint is None:
         raise ConfigurationError(f"{member.origin} was never trained")
     return member.checkpoint

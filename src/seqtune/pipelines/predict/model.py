@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.config import Section
-from seqtune.contracts.ensemble import open_ensemble
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.task import TrainingData
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.config import Section
+from seqtune.core.ensemble import open_ensemble
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.task import TrainingData
 
 AUTO, CHECKPOINT, ENSEMBLE = "auto", "checkpoint", "ensemble"
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenModel:
     """The folder that is predicted with."""
 
     kind: str
@@ -30,12 +30,12 @@ def choose_model(
     data: TrainingData,
     *,
     task: str,
-) -> Chosen:
+) -> ChosenModel:
     """By `<task>.predict.model`; auto: the ensemble of this checkpoint on these data, if any."""
     wanted: str = getattr(settings, "model", CHECKPOINT)
     asked = f"{task}.predict.model={wanted}"
     if wanted == CHECKPOINT:
-        return Chosen(CHECKPOINT, checkpoint, asked)
+        return ChosenModel(CHECKPOINT, checkpoint, asked)
     if wanted == ENSEMBLE:
         if ensemble is None:
             raise ConfigurationError(
@@ -43,10 +43,12 @@ def choose_model(
                 f"{task}.ensemble, or kedro run --pipelines ensemble for the default task), or "
                 "choose auto or checkpoint"
             )
-        return Chosen(ENSEMBLE, ensemble, asked)
+        return ChosenModel(ENSEMBLE, ensemble, asked)
     if unfit := _why_not(settings, checkpoint, ensemble, data):
-        return Chosen(CHECKPOINT, checkpoint, f"{asked}: {unfit}")
-    return Chosen(ENSEMBLE, ensemble or checkpoint, f"{asked}: it was made beside this checkpoint")
+        return ChosenModel(CHECKPOINT, checkpoint, f"{asked}: {unfit}")
+    return ChosenModel(
+        ENSEMBLE, ensemble or checkpoint, f"{asked}: it was made beside this checkpoint"
+    )
 
 
 def _why_not(settings: Section, checkpoint: Path, ensemble: Path | None, data: TrainingData) -> str:

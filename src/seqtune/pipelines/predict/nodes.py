@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqtune.contracts.task import Report, TaskSpec
+from seqtune.core.task import Report, TaskSpec
 
-from .._processes import Engine
+from .._execution import ExecutionBackend
 from .._scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from seqtune.contracts.config import ClusterConfig
-    from seqtune.contracts.parameters import TaskParameters
+    from seqtune.core.config import ClusterConfig
+    from seqtune.core.parameters import TaskParameters
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class PredictNodes:
         told = f"predicted with the {chosen.kind} ({chosen.why})"
         logger.info("%s", told)
         with scratch_folder(scratch, "predict") as out:
-            engine = Engine(cluster, reads=(chosen.path, split, out), scratch=scratch)
+            engine = ExecutionBackend(cluster, reads=(chosen.path, split, out), scratch=scratch)
             report = self.task.predict(
                 chosen.path, data, settings, new_rows=new_rows, out=out, spread=engine.spread()
             )

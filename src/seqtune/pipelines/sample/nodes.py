@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.seeds import derive_seed
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.seeds import derive_seed
+from seqtune.core.task import TaskSpec
 
 from .._scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from seqtune.contracts.sample import SampleParameters
+    from seqtune.core.sample import SampleParameters
 
 
 @dataclass(frozen=True)

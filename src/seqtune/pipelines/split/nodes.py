@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqtune.contracts.task import Report, TaskSpec
+from seqtune.core.task import Report, TaskSpec
 
 from .._scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from seqtune.contracts.parameters import TaskParameters
+    from seqtune.core.parameters import TaskParameters
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.task import Report, TaskSpec
-from seqtune.contracts.work import ALONE, RankPlace
+from seqtune.core.execution import ALONE, RankInfo
+from seqtune.core.task import Report, TaskSpec
 
-from .._processes import Engine
+from .._execution import ExecutionBackend
 
 if TYPE_CHECKING:
-    from seqtune.contracts.config import ClusterConfig, RunConfig, VerifyConfig
-    from seqtune.contracts.parameters import TaskParameters
-    from seqtune.contracts.resolve import Resolved
+    from seqtune.core.config import ClusterConfig, RunConfig, VerifyConfig
+    from seqtune.core.parameters import TaskParameters
+    from seqtune.core.resolve import Resolved
 
 VALID = "valid"
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FitTogether:
+class DistributedFit:
     """One training, by whichever processes call this at the same time; picklable."""
 
     task: TaskSpec
@@ -32,7 +32,7 @@ class FitTogether:
     directory: Path
     fingerprint: str
 
-    def __call__(self, place: RankPlace) -> None:
+    def __call__(self, place: RankInfo) -> None:
         from seqtune.training import fit
 
         fit(
@@ -59,7 +59,7 @@ class TrainNodes:
         verified: Report,
     ) -> tuple[Resolved[Any], dict[str, Any]]:
         """Settle every value of the configuration, once, and write down where each came from."""
-        from seqtune.contracts.parameters import IGNORE
+        from seqtune.core.parameters import IGNORE
         from seqtune.training import epochs_for_full_data
 
         from .._best_config import read_best_config, require_agreement
@@ -85,14 +85,14 @@ class TrainNodes:
     ) -> Path:
         """Train, in this process or shared among several; the folder of the run becomes the
         checkpoint."""
-        from seqtune.contracts.config import fingerprint
+        from seqtune.core.config import fingerprint
         from seqtune.training.checkpoints import FOLDER
 
         data = self.task.open_data(split)
         run = fingerprint(resolved.config, data_hash=data.content_hash)
         folder = scratch / f"train-{run}"
-        training = FitTogether(self.task, resolved.config, split, folder, run)
-        engine = Engine(cluster, reads=(split,), scratch=scratch)
+        training = DistributedFit(self.task, resolved.config, split, folder, run)
+        engine = ExecutionBackend(cluster, reads=(split,), scratch=scratch)
         if engine.shares_trainings:
             engine.run_ranks(training)
         else:

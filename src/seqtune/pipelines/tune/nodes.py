@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.task import Report, TaskSpec
+from seqtune.core.task import Report, TaskSpec
 
 from .._scratch import scratch_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from seqtune.contracts.config import ClusterConfig
-    from seqtune.contracts.parameters import TaskParameters
+    from seqtune.core.config import ClusterConfig
+    from seqtune.core.parameters import TaskParameters
     from seqtune.tuning.parameters import TuningParameters
 
-    from .stages import Search
+    from .search import Search
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TuneNodes:
         _verified: Report,
     ) -> Search:
         """What every stage of the search works with; made once verify_env has passed."""
-        from .stages import Search
+        from .search import Search
 
         return Search(self.task, parameters, tuning, split, storage, scratch, cluster)
 
@@ -103,7 +103,7 @@ class TuneNodes:
         report: Report,
     ) -> Report:
         """What the quick stage found out about the space."""
-        from .findings import analyse_stage
+        from .analysis import analyse_stage
 
         space = tuning.spaces["quick"]
         return analyse_stage(parameters, tuning, space, trials, report, top=5)
@@ -117,7 +117,7 @@ class TuneNodes:
         narrowed: dict[str, Any],
     ) -> Report:
         """What the medium stage found out about the narrowed space."""
-        from .findings import analyse_stage, narrowed_space
+        from .analysis import analyse_stage, narrowed_space
 
         space, _queue = narrowed_space(parameters, narrowed)
         return analyse_stage(parameters, tuning, space, trials, report, top=10)
@@ -130,7 +130,7 @@ class TuneNodes:
         report: Report,
     ) -> tuple[dict[str, Any], Report, Any]:
         """The space of the medium stage, with a reason for every decision."""
-        from .findings import narrow_space
+        from .analysis import narrow_space
 
         return narrow_space(parameters, tuning, trials, report)
 
@@ -138,7 +138,7 @@ class TuneNodes:
         self, tuning: TuningParameters, trials: pd.DataFrame, analysis: Report
     ) -> tuple[Any, ...]:
         """The figures of the quick stage."""
-        from .findings import draw_stage
+        from .analysis import draw_stage
 
         return draw_stage(tuning, trials, analysis, stage="quick")
 
@@ -146,7 +146,7 @@ class TuneNodes:
         self, tuning: TuningParameters, trials: pd.DataFrame, analysis: Report
     ) -> tuple[Any, ...]:
         """The figures of the medium stage."""
-        from .findings import draw_stage
+        from .analysis import draw_stage
 
         return draw_stage(tuning, trials, analysis, stage="medium")
 
@@ -154,6 +154,6 @@ class TuneNodes:
         self, parameters: TaskParameters, tuning: TuningParameters, reranked: Report
     ) -> Any:
         """Scores with one seed beside means over fresh seeds."""
-        from .findings import draw_rerank
+        from .analysis import draw_rerank
 
         return draw_rerank(parameters, tuning, reranked)

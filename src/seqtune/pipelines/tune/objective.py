@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.config import RunConfig, fingerprint
-from seqtune.contracts.errors import ConfigurationError, InfeasibleError, Interrupted
-from seqtune.contracts.parameters import TaskParameters
-from seqtune.contracts.resolve import Resolved, flatten
-from seqtune.contracts.task import TaskSpec, TrainingData
-from seqtune.contracts.trials import Params
+from seqtune.core.config import RunConfig, fingerprint
+from seqtune.core.errors import ConfigurationError, InfeasibleError, Interrupted
+from seqtune.core.parameters import TaskParameters
+from seqtune.core.resolve import Resolved, flatten
+from seqtune.core.task import TaskSpec, TrainingData
+from seqtune.core.trials import Params
 from seqtune.tuning.config import ForbiddenConfig
-from seqtune.tuning.goals.forbidden import forbidden_reason
+from seqtune.tuning.objectives.constraints import forbidden_reason
 from seqtune.tuning.plan import ReportEpoch
 
-from .._resolution import resolve_trial, what_is_trained
-from .trained import Trained, stage_folder, trained_once
+from .._resolution import resolve_trial, training_fingerprint
+from .shared_training import SharedTraining, stage_folder, train_or_reuse
 
 if TYPE_CHECKING:
     from seqtune.training import FitResult
@@ -63,11 +63,11 @@ class TrainTrial:
 
     def trained(
         self, config: RunConfig, data: TrainingData, report: ReportEpoch, *, name: str
-    ) -> AbstractContextManager[Trained]:
+    ) -> AbstractContextManager[SharedTraining]:
         """The weights of this configuration, trained now or by a trial that is like it in all that
         training reads."""
-        read, key = what_is_trained(self.task, config, data)
-        return trained_once(
+        read, key = training_fingerprint(self.task, config, data)
+        return train_or_reuse(
             stage_folder(self.scratch, self.stage) / key,
             lambda folder: self._fit(read, data, report, name=name, folder=folder),
         )
@@ -137,11 +137,11 @@ class TrainTrial:
         measured = {"estimated_memory_mib": estimate}
         if not self.dry_run:
             return measured
-        from seqtune.training import rehearse
+        from seqtune.training import profile_steps
 
         folder = self.scratch / "tune" / f"{name}-dry-run"
         try:
-            dry = rehearse(self.task, config, data, num_steps=1, directory=folder)
+            dry = profile_steps(self.task, config, data, num_steps=1, directory=folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         known = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.task import TaskSpec
 
 from .._template import CLUSTER, SCRATCH, of_task
 from .nodes import TuneNodes

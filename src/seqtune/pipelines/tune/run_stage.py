@@ -7,24 +7,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.errors import ConfigurationError, TuningError
-from seqtune.contracts.format import format_duration, format_value
-from seqtune.contracts.resolve import flatten
-from seqtune.contracts.task import Report
-from seqtune.contracts.trials import Params, Trial, ranked
+from seqtune.core.errors import ConfigurationError, TuningError
+from seqtune.core.format import format_duration, format_value
+from seqtune.core.resolve import flatten
+from seqtune.core.task import Report
+from seqtune.core.trials import Params, Trial, ranked
+from seqtune.tuning.analysis.rerank import candidates, fresh_seeds, judge, judge_seeds, rerank_queue
 from seqtune.tuning.budgets.plans import StageBudget
-from seqtune.tuning.findings.rerank import candidates, fresh_seeds, judge, judge_seeds, rerank_queue
-from seqtune.tuning.goals.objectives import pick
+from seqtune.tuning.objectives.pareto import pick
 from seqtune.tuning.sampling.strategies import adaptive_decisions
 from seqtune.tuning.search.stage import StudyResult
 from seqtune.tuning.spaces.space import Space
 from seqtune.tuning.studies.copies import snapshot
 
-from .choice import MAX_TOP, describe_best, describe_robust, in_order
-from .findings import narrowed_space
-from .grouped import run_groups
-from .listed import run_list
-from .stages import Search, without_given
+from .analysis import narrowed_space
+from .best_config import MAX_TOP, describe_best, describe_robust, in_order
+from .fixed_configs import run_fixed_configs
+from .grouped_search import run_groups
+from .search import Search, without_fixed_params
 from .tables import plain, read_trials_table, trials_table
 from .unused_params import refuse_params_without_effect, refuse_unmeasured_params
 
@@ -50,7 +50,7 @@ def run_test(search: Search) -> tuple[pd.DataFrame, Report]:
     if not ranked(result.trials, mode=search.scoring.first.mode):
         reasons = "; ".join(sorted({t.reason for t in result.trials if t.reason})) or "no reason"
         raise TuningError(f"no trial of the test stage came to its end: {reasons}")
-    search.forget_trained("test")
+    search.remove_shared_trainings("test")
     return trials_table(result.trials), _report(search, budget, result)
 
 
@@ -63,9 +63,9 @@ def run_quick(
         return trials_table([]), _snapshot(search, [], out), _off("quick")
     budgets = search.budgets(read_trials_table(tests))
     budget, space = budgets["quick"], search.space("quick")
-    queue = queued_by_hand(search, space)
+    queue = queued_by_user(search, space)
     result = search.run(search.plan(budget, space, queue=queue), search.objective(budget))
-    search.forget_trained("quick")
+    search.remove_shared_trainings("quick")
     report = {**_report(search, budget, result), "epochs": _epochs(budgets)}
     return trials_table(result.trials), _snapshot(search, [result.name], out), report
 
@@ -79,13 +79,13 @@ def run_medium(
     budgets = search.budgets(read_trials_table(tests))
     budget = budgets["medium"]
     space, queue = narrowed_space(search.parameters, narrowed)
-    space = without_given(space, search.parameters)
+    space = without_fixed_params(space, search.parameters)
     if search.tuning.config.strategy.kind == "grouped":
         results = run_groups(search, budget, space, queue=queue)
     else:
         plan = search.plan(budget, space, queue=queue)
         results = [search.run(plan, search.objective(budget))]
-    search.forget_trained("medium")
+    search.remove_shared_trainings("medium")
     report = {
         **_report(search, budget, *results),
         "epochs": _epochs(budgets),
@@ -109,8 +109,8 @@ def run_rerank(
     seeds = fresh_seeds(search.tuning.config.seed, num=config.seeds)
     runs = rerank_queue(best, seeds)
     epochs = search.budgets(read_trials_table(tests))[stage].epochs
-    reruns, result = run_list(search, runs, stage=f"{stage}.rerank", epochs=epochs)
-    search.forget_trained(f"{stage}.rerank")
+    reruns, result = run_fixed_configs(search, runs, stage=f"{stage}.rerank", epochs=epochs)
+    search.remove_shared_trainings(f"{stage}.rerank")
     judged = judge(best, reruns, mode=scoring.first.mode)
     lines = [f"rerank: {judged.reason}", _how_many("rerank", result)]
     report: Report = plain(
@@ -158,15 +158,15 @@ def run_seed(
     params = {key: value for key, value in flatten(best["values"]) if key in best["searched"]}
     seeds = fresh_seeds(search.tuning.config.seed, num=budget.trials, below=SEEDS_OF_STAGE)
     runs: list[Params] = [{**params, "seed": seed} for seed in seeds]
-    trials, result = run_list(search, runs, stage="seed", epochs=budget.epochs)
-    search.forget_trained("seed")
+    trials, result = run_fixed_configs(search, runs, stage="seed", epochs=budget.epochs)
+    search.remove_shared_trainings("seed")
     judged = judge_seeds(trials, mode=search.scoring.first.mode)
     lines = [f"seed: {judged.verdict}", _how_many("seed", result)]
     report: Report = plain({"enabled": True, "headline": lines, **judged.as_dict()})
     return trials_table(trials), report
 
 
-def queued_by_hand(search: Search, space: Space) -> list[Params]:
+def queued_by_user(search: Search, space: Space) -> list[Params]:
     """Known good configurations from `tuning.queue`, checked against the space."""
     return [
         space.checked(values, root=f"tuning.queue[{index}]")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.trials import Trial
+from seqtune.core.trials import Trial
 
 if TYPE_CHECKING:
     import pandas as pd

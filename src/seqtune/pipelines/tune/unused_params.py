@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seqtune.contracts.config import has_effect
-from seqtune.contracts.errors import ConfigurationError, InfeasibleError
-from seqtune.contracts.seeds import derive_seed
-from seqtune.contracts.task import TaskSpec
-from seqtune.contracts.trials import Params
-from seqtune.tuning.goals.scoring import BY_EPOCH, Scoring
+from seqtune.core.config import has_effect
+from seqtune.core.errors import ConfigurationError, InfeasibleError
+from seqtune.core.seeds import derive_seed
+from seqtune.core.task import TaskSpec
+from seqtune.core.trials import Params
+from seqtune.tuning.objectives.scoring import BY_EPOCH, Scoring
 from seqtune.tuning.spaces.space import Space
 
 from .objective import TrainTrial

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.task import Report, TaskSpec, TrainingData
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.task import Report, TaskSpec, TrainingData
 
 from .._scratch import storage_errors
 
 if TYPE_CHECKING:
-    from seqtune.contracts.config import RunConfig, TrainingConfig, ValidateConfig
-    from seqtune.contracts.resolve import Resolved
+    from seqtune.core.config import RunConfig, TrainingConfig, ValidateConfig
+    from seqtune.core.resolve import Resolved
 
-    from .runs import Done, Planned
+    from .runs import FinishedRun, PlannedRun
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class ValidateNodes:
         self, resolved: Resolved[Any], split: Path, scratch: Path, settings: ValidateConfig
     ) -> Report:
         """Train the final configuration N times: mean, spread, and whether that is stable."""
-        from seqtune.contracts.config import fingerprint
+        from seqtune.core.config import fingerprint
 
         from .runs import plan_runs
         from .stability import summarise
@@ -54,16 +54,16 @@ class ValidateNodes:
         return report
 
     def _run(
-        self, run: Planned, config: RunConfig, data: TrainingData, folder: Path, *, of: int
-    ) -> Done:
+        self, run: PlannedRun, config: RunConfig, data: TrainingData, folder: Path, *, of: int
+    ) -> FinishedRun:
         """One training, from where it stopped; what was finished before is only read."""
-        from .runs import Done, read_done, write_done
+        from .runs import FinishedRun, read_done, write_done
 
         known = read_done(folder, run) if config.training.resume else None
         if known is not None:
             logger.info("%s: %.4f, from before", run.name, known.score)
             return known
-        from seqtune.contracts.config import fingerprint
+        from seqtune.core.config import fingerprint
         from seqtune.training import fit
 
         logger.info("%s, one of %d trainings, seed %d", run.name, of, run.seed)
@@ -75,7 +75,7 @@ class ValidateNodes:
             directory=folder / run.name,
             fingerprint=fingerprint(own, data_hash=data.content_hash),
         )
-        done = Done(
+        done = FinishedRun(
             run=run,
             score=_score(result.best_metrics, config.training),
             best_epoch=result.best_epoch,

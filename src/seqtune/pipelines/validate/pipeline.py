@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.task import TaskSpec
 
 from .._template import SCRATCH, VALIDATE, of_task
 from .nodes import ValidateNodes

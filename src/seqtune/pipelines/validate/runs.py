@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from seqtune.contracts.config import RunConfig, ValidateConfig
-from seqtune.contracts.files import atomic_write
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.config import RunConfig, ValidateConfig
+from seqtune.core.files import atomic_write
+from seqtune.core.seeds import derive_seed
 
 Kind = Literal["same", "different"]
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """One training to do."""
 
     kind: Kind
@@ -30,10 +30,10 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Done:
+class FinishedRun:
     """One training that was done."""
 
-    run: Planned
+    run: PlannedRun
     score: float
     best_epoch: int
     stopped: str
@@ -41,27 +41,27 @@ class Done:
     metrics: Mapping[str, float]
 
 
-def plan_runs(config: RunConfig, settings: ValidateConfig) -> list[Planned]:
+def plan_runs(config: RunConfig, settings: ValidateConfig) -> list[PlannedRun]:
     """With the seed of the configuration, with seeds derived from it, or both."""
     numbers = range(1, settings.runs + 1)
     runs = []
     if settings.seeds in ("same", "both"):
-        runs += [Planned("same", number, config.seed) for number in numbers]
+        runs += [PlannedRun("same", number, config.seed) for number in numbers]
     if settings.seeds in ("different", "both"):
-        runs += [Planned("different", number, _seed(config, number)) for number in numbers]
+        runs += [PlannedRun("different", number, _seed(config, number)) for number in numbers]
     return runs
 
 
-def read_done(folder: Path, run: Planned) -> Done | None:
+def read_done(folder: Path, run: PlannedRun) -> FinishedRun | None:
     """What an earlier session found; None where it did not get that far."""
     path = folder / f"{run.name}.json"
     if not path.is_file():
         return None
     values = json.loads(path.read_text(encoding="utf-8"))
-    return Done(**{**values, "run": Planned(**values["run"])})
+    return FinishedRun(**{**values, "run": PlannedRun(**values["run"])})
 
 
-def write_done(folder: Path, done: Done) -> None:
+def write_done(folder: Path, done: FinishedRun) -> None:
     with atomic_write(folder / f"{done.run.name}.json") as partial:
         partial.write_text(json.dumps(asdict(done)), encoding="utf-8")
 

@@ -7,13 +7,15 @@ from dataclasses import asdict
 from statistics import mean, stdev
 from typing import Any
 
-from seqtune.contracts.config import ValidateConfig
-from seqtune.contracts.task import Report
+from seqtune.core.config import ValidateConfig
+from seqtune.core.task import Report
 
-from .runs import Done
+from .runs import FinishedRun
 
 
-def summarise(done: Sequence[Done], settings: ValidateConfig, *, metric: str, task: str) -> Report:
+def summarise(
+    done: Sequence[FinishedRun], settings: ValidateConfig, *, metric: str, task: str
+) -> Report:
     """Numbers for each kind of seeds, and a verdict over all of them."""
     kinds = list(dict.fromkeys(one.run.kind for one in done))
     groups = {kind: spread([one.score for one in done if one.run.kind == kind]) for kind in kinds}
@@ -53,6 +55,6 @@ def _line(metric: str, kind: str, group: dict[str, Any], *, max_std: float) -> s
     )
 
 
-def _row(done: Done) -> dict[str, Any]:
+def _row(done: FinishedRun) -> dict[str, Any]:
     values = asdict(done)
     return {**values.pop("run"), **values}

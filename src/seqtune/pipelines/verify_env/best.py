@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqtune.contracts.resolve import Resolved
-from seqtune.contracts.task import TrainingData
-from seqtune.contracts.verification import Check
+from seqtune.core.resolve import Resolved
+from seqtune.core.task import TrainingData
+from seqtune.core.verification import Check
 
 from .._best_config import BestConfig, changes_since
 

@@ -10,15 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.task import Report, TaskSpec, TrainingData
-from seqtune.contracts.verification import Check, failures
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.task import Report, TaskSpec, TrainingData
+from seqtune.core.verification import Check, failures
 
 from .._scratch import storage_errors
 
 if TYPE_CHECKING:
-    from seqtune.contracts.config import VerifyConfig
-    from seqtune.contracts.parameters import TaskParameters
+    from seqtune.core.config import VerifyConfig
+    from seqtune.core.parameters import TaskParameters
     from seqtune.tuning.parameters import TuningParameters
 
 logger = logging.getLogger(__name__)
@@ -45,21 +45,21 @@ class VerifyNodes:
         """Compare tuning with training, statically and by running both; stop if they differ."""
         from seqtune.reporting.page import verify_page
 
+        from .comparison import RunSteps, in_worker
         from .paths import TrainingPath, reference
-        from .proof import Rehearse, in_worker
-        from .verify import Place, Sides, verify
+        from .verify import ComparedPaths, VerifyPaths, verify
 
         data = self.task.open_data(split)
         trial = reference(self.task, parameters, data, tuning.spaces[REFERENCE_STAGE])
-        rehearse = Rehearse(self.task, split, scratch, settings.num_steps)
-        sides = Sides(
+        profile_steps = RunSteps(self.task, split, scratch, settings.num_steps)
+        sides = ComparedPaths(
             tuning=trial,
             training=TrainingPath(trial),
-            rehearse_tuning=partial(in_worker, rehearse),
-            rehearse_training=rehearse,
+            rehearse_tuning=partial(in_worker, profile_steps),
+            rehearse_training=profile_steps,
         )
         best = self._best(parameters, data, found)
-        place = Place(split=str(split), scratch=scratch, lock=self.lock)
+        place = VerifyPaths(split=str(split), scratch=scratch, lock=self.lock)
         report = verify(self.task, data, sides, place=place, best=best)
         page = verify_page(report)
         conclude(report, page, scratch=scratch, stop=settings.on_mismatch == "stop")
@@ -69,7 +69,7 @@ class VerifyNodes:
         self, parameters: TaskParameters, data: TrainingData, found: dict[str, Any] | None
     ) -> Sequence[Check]:
         """Nothing where there is no best configuration, or it is not asked for."""
-        from seqtune.contracts.parameters import IGNORE
+        from seqtune.core.parameters import IGNORE
 
         from .._best_config import read_best_config
         from .._resolution import resolve_run

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.parameters import TaskParameters
-from seqtune.contracts.resolve import Layer, Resolved
-from seqtune.contracts.seeds import derive_seed
-from seqtune.contracts.task import TaskSpec, TrainingData
-from seqtune.contracts.trials import Params
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.parameters import TaskParameters
+from seqtune.core.resolve import Layer, Resolved
+from seqtune.core.seeds import derive_seed
+from seqtune.core.task import TaskSpec, TrainingData
+from seqtune.core.trials import Params
 from seqtune.tuning.spaces.space import Space
 
 from .._resolution import resolve_run, resolve_trial, trial_values

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqtune.contracts.compare import Difference, Table, differences, explain, shown
-from seqtune.contracts.resolve import DEFAULT
-from seqtune.contracts.verification import Check
+from seqtune.core.differences import Difference, Table, differences, explain, shown
+from seqtune.core.resolve import DEFAULT
+from seqtune.core.verification import Check
 
 SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "seed": ("seed",),

@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from seqtune.contracts.config import RunConfig, fingerprint, library_versions
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.resolve import DEFAULT, Resolved
-from seqtune.contracts.task import Report, TaskSpec, TrainingData
-from seqtune.contracts.verification import Check, counted
+from seqtune.core.config import RunConfig, fingerprint, library_versions
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.resolve import DEFAULT, Resolved
+from seqtune.core.task import Report, TaskSpec, TrainingData
+from seqtune.core.verification import Check, counted
 
-from . import surroundings
-from .proof import Rehearsed, prove
+from . import environment_checks
+from .comparison import StepResults, prove
 from .values import compare_values, table_of_both
 
-RehearseSide = Callable[[RunConfig], Rehearsed]
+RehearseSide = Callable[[RunConfig], StepResults]
 
 
 class ResolvePath(Protocol):
@@ -27,7 +27,7 @@ class ResolvePath(Protocol):
 
 
 @dataclass(frozen=True)
-class Sides:
+class ComparedPaths:
     """Tuning and training: how each resolves its configuration, and how each runs."""
 
     tuning: ResolvePath
@@ -37,7 +37,7 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class Place:
+class VerifyPaths:
     """Where it is checked."""
 
     split: str
@@ -58,13 +58,13 @@ class Findings:
 def verify(
     task: TaskSpec,
     data: TrainingData,
-    sides: Sides,
+    sides: ComparedPaths,
     *,
-    place: Place,
+    place: VerifyPaths,
     best: Sequence[Check] = (),
 ) -> Report:
     """Everything that is found out about the two sides; nothing is raised for what is found."""
-    findings = Findings([surroundings.imports(), surroundings.locked(place.lock)])
+    findings = Findings([environment_checks.imports(), environment_checks.locked(place.lock)])
     _resolve(findings, sides)
     if findings.tuning is not None and findings.training is not None:
         _compare(findings, findings.tuning, findings.training, task=task.name)
@@ -74,7 +74,7 @@ def verify(
     return _report(findings, data, task=task.name)
 
 
-def _resolve(findings: Findings, sides: Sides) -> None:
+def _resolve(findings: Findings, sides: ComparedPaths) -> None:
     try:
         findings.tuning, findings.training = sides.tuning(), sides.training()
     except ConfigurationError as error:
@@ -85,24 +85,26 @@ def _compare(
     findings: Findings, tuning: Resolved[Any], training: Resolved[Any], *, task: str
 ) -> None:
     origin = training.origins.get("training.precision", DEFAULT)
-    findings.checks.append(surroundings.device(training.config.training, origin=origin))
+    findings.checks.append(environment_checks.device(training.config.training, origin=origin))
     findings.checks += compare_values(tuning.table(), training.table(), task=task)
 
 
 def _check_split(
-    findings: Findings, data: TrainingData, training: Resolved[Any], place: Place
+    findings: Findings, data: TrainingData, training: Resolved[Any], place: VerifyPaths
 ) -> None:
     split = getattr(training.config, "split", None)
     is_full = bool(getattr(split, "use_full_data", False))
-    findings.checks.append(surroundings.held_out(data, name=place.split, use_full_data=is_full))
+    findings.checks.append(
+        environment_checks.held_out(data, name=place.split, use_full_data=is_full)
+    )
 
 
 def _prove(
     findings: Findings,
-    sides: Sides,
+    sides: ComparedPaths,
     tuning: Resolved[Any],
     training: Resolved[Any],
-    place: Place,
+    place: VerifyPaths,
 ) -> None:
     ran = {
         "tuning": sides.rehearse_tuning(tuning.config),
@@ -111,7 +113,7 @@ def _prove(
     size = max(side.model_mib for side in ran.values())
     findings.checks += [
         prove(ran["tuning"], ran["training"]),
-        surroundings.disk_space(place.scratch, model_mib=size),
+        environment_checks.disk_space(place.scratch, model_mib=size),
     ]
     findings.proof = {name: asdict(side) for name, side in ran.items()}
 

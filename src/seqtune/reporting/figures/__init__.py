@@ -7,10 +7,10 @@ from plotly.graph_objects import Figure
 
 from ._data import activity, lengths, popularity
 from ._decisions import narrowing, rerank
-from ._exhibits import draw_exhibit, exhibit_table
 from ._goals import pareto_front
 from ._parameters import importances, parallel_coordinates, slices
 from ._reasons import agreement, attention, effects, nearest
+from ._report_items import draw_exhibit, exhibit_table
 from ._search import history, intermediate_values, timeline
 
 __all__ = [

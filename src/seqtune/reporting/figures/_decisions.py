@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from seqtune.contracts.format import format_value
+from seqtune.core.format import format_value
 
 from ._style import BLUE, CLEAR, FAINT, GREY, ORANGE, TEXT, figure, nothing, short
 

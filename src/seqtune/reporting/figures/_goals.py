@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from seqtune.contracts.trials import Trial
+from seqtune.core.trials import Trial
 
 from ._style import BLUE, CLEAR, FAINT, GREY, ORANGE, figure, hover, nothing
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from seqtune.contracts.format import format_value
-from seqtune.contracts.trials import Trial, Value
+from seqtune.core.format import format_value
+from seqtune.core.trials import Trial, Value
 
 from ._style import (
     BLUE,

@@ -9,8 +9,8 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from seqtune.contracts.format import format_duration
-from seqtune.contracts.trials import State, Trial, ranked
+from seqtune.core.format import format_duration
+from seqtune.core.trials import State, Trial, ranked
 
 from ._style import GREY, ORANGE, STATE_COLOURS, add_trials, figure, hover, nothing, scored
 

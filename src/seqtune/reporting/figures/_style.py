@@ -10,8 +10,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from seqtune.contracts.format import format_value, shorten
-from seqtune.contracts.trials import State, Trial
+from seqtune.core.format import format_value, shorten
+from seqtune.core.trials import State, Trial
 
 BLUE, ORANGE, GREEN, RED, PURPLE = "#2F8FCB", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 GREY = "#8C939D"

@@ -15,18 +15,18 @@ MAX_POINTS = 400
 
 
 @dataclass(frozen=True)
-class Line:
+class PlotLine:
     name: str
     points: str
     """Of an SVG polyline."""
 
 
 @dataclass(frozen=True)
-class Curve:
+class CurvePlot:
     """One pair of axes with its lines."""
 
     metric: str
-    lines: tuple[Line, ...]
+    lines: tuple[PlotLine, ...]
     y_ticks: tuple[tuple[float, str], ...]
     x_ticks: tuple[tuple[float, str], ...]
     mark: tuple[float, float] | None
@@ -39,7 +39,7 @@ class Curve:
     bottom: int = HEIGHT - BOTTOM
 
 
-def curves(history: Any, *, monitor: str, best_epoch: Any) -> list[Curve]:
+def curves(history: Any, *, monitor: str, best_epoch: Any) -> list[CurvePlot]:
     """Loss, and the monitored metric on what was learned from and on what was held out."""
     rows = [
         row for row in history or () if isinstance(row, Mapping) and is_number(row.get("epoch"))
@@ -54,7 +54,7 @@ def curves(history: Any, *, monitor: str, best_epoch: Any) -> list[Curve]:
 
 def _curve(
     rows: Sequence[Mapping[str, Any]], metric: str, names: Sequence[str], monitor: str, best: Any
-) -> Curve | None:
+) -> CurvePlot | None:
     series = {
         name: [(row["epoch"], row[name]) for row in rows if is_number(row.get(name))]
         for name in names
@@ -73,7 +73,7 @@ def _curve(
         return round(across, 1), round(down, 1)
 
     lines = tuple(
-        Line(name, " ".join("{},{}".format(*at(*point)) for point in points))
+        PlotLine(name, " ".join("{},{}".format(*at(*point)) for point in points))
         for name, points in series.items()
     )
     marked = dict(series.get(monitor, ())).get(best)
@@ -81,7 +81,7 @@ def _curve(
     y_ticks = tuple(
         (at(first, y)[1], _label(y, step)) for i in range(num + 1) for y in [low + i * step]
     )
-    return Curve(
+    return CurvePlot(
         metric=metric,
         lines=lines,
         y_ticks=y_ticks,

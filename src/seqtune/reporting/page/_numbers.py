@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Undefined
 from markupsafe import Markup
 
-from seqtune.contracts.format import format_duration, format_size, format_value
+from seqtune.core.format import format_duration, format_size, format_value
 
 from ._words import say
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from seqtune.contracts.format import format_value
+from seqtune.core.format import format_value
 
 from ._numbers import is_number
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqtune.contracts.task import Lazy, TaskSpec
+from seqtune.core.task import Lazy, TaskSpec
 
 _HERE = __name__
 
@@ -24,7 +24,7 @@ TASK = TaskSpec(
     open_pool=Lazy(f"{_HERE}.pool:open_pool"),
     predict=Lazy(f"{_HERE}.predict:predict"),
     scales=("probabilities", "logits"),
-    settle=Lazy(f"{_HERE}.model:settle"),
+    resolve_auto=Lazy(f"{_HERE}.model:resolve_auto"),
     audit=Lazy(f"{_HERE}.data:truncation"),
     test_once=True,
     figures=("precision_recall", "thresholds", "confusion", "co_occurrence"),

@@ -11,7 +11,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 
 from .data import Targets
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 from seqtune.text.split import Part
 
 from .data import ClassifyData

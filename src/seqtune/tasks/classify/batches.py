@@ -19,7 +19,7 @@ from seqtune.text.tokens import Tokens
 from .data import Targets
 
 
-class Batch(NamedTuple):
+class TextBatch(NamedTuple):
     """Texts and what is known of them."""
 
     rows: Tensor  # int64 [B], numbers among the rows that its loader goes over
@@ -28,7 +28,7 @@ class Batch(NamedTuple):
     targets: Tensor  # fp32 [B, L]
 
 
-class TextBatches(Dataset[Batch]):
+class TextBatches(Dataset[TextBatch]):
     """Texts of a part with their labels; all, or the rows `chosen`."""
 
     def __init__(
@@ -52,10 +52,10 @@ class TextBatches(Dataset[Batch]):
         """Tokens of each text [R]."""
         return self._tokens.lengths[self._chosen]
 
-    def __getitem__(self, rows: Rows) -> Batch:
+    def __getitem__(self, rows: Rows) -> TextBatch:
         texts = self._chosen[rows]
         ids, real = self._tokens.padded(texts, pad=self._pad)
-        return Batch(
+        return TextBatch(
             rows=torch.from_numpy(rows),
             ids=torch.from_numpy(ids),
             real=torch.from_numpy(real),

@@ -7,11 +7,11 @@ import numpy.typing as npt
 from lightning.pytorch import LightningDataModule
 
 from seqtune.batching import Loader, eval_loader, train_loader
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 from seqtune.text.pretrained import load_config
 from seqtune.text.split import Part
 
-from .batches import Batch, TextBatches
+from .batches import TextBatch, TextBatches
 from .data import ClassifyData, model_folder
 from .params import ClassifyConfig, ModelConfig
 
@@ -24,12 +24,12 @@ class ClassifyLoaders(LightningDataModule):
         self._config = config
         self._data = data
 
-    def train_dataloader(self) -> Loader[Batch]:
+    def train_dataloader(self) -> Loader[TextBatch]:
         batches = part_batches(self._data, "train", self._config.model)
         training = self._config.training
         return train_loader(batches, batches.lengths, training, seed=self._config.seed)
 
-    def val_dataloader(self) -> list[Loader[Batch]]:
+    def val_dataloader(self) -> list[Loader[TextBatch]]:
         """What was held out, then (for the gap between the two) a sample of the fit part."""
         if not self._data.has_validation:
             return []

@@ -12,14 +12,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from seqtune.contracts.checkpoint import Which
-from seqtune.contracts.errors import ArtifactError
+from seqtune.core.checkpoint import Which
+from seqtune.core.errors import ArtifactError
 from seqtune.inference import ModelEnsemble, load_members
 from seqtune.text.split import Part
 
 from .data import ClassifyData
 from .params import ClassifyConfig
-from .scales import PROBABILITIES, SCALES, combined, on_scale
+from .score_normalization import PROBABILITIES, SCALES, combined, on_scale
 from .scorer import Classifier, ClassifierInfo, describe, load_classifier, require_labels
 from .thresholds import HALF, Floats
 

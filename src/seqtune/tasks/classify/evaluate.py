@@ -12,22 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from seqtune.contracts.metrics import (
+from seqtune.core.metrics import (
     EXHIBITS,
     HEADLINE,
     PARTS,
     compare_with_baselines,
     wanted_parts,
 )
-from seqtune.contracts.task import OURS, Report
+from seqtune.core.task import OURS, Report
 from seqtune.text.split import Part
 
 from .baselines import Baseline, open_baselines
 from .data import ClassifyData, Targets
 from .decisions import HELD_OUT, Decisions, Scores
 from .ensemble import open_model
-from .exhibits import PartResults, exhibits
 from .metrics import MACRO_F1, by_label, decided_metrics, lrap
+from .report_items import PartResults, exhibits
 from .thresholds import FOLDS, HALF, Floats
 
 TUNED, AT_HALF, RANKING, LABELS = "tuned", "at_half", "ranking", "f1_by_label"

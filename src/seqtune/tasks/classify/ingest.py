@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from seqtune.contracts.errors import DataError
-from seqtune.contracts.task import Report, Sources
+from seqtune.core.errors import DataError
+from seqtune.core.task import Report, Sources
 from seqtune.text.ingested import ROLE, require_source, write_ingested
 from seqtune.text.reading import drop_warnings, reading_report, require_distinct
 from seqtune.text.rows import RowErrors, check_ids, special_tokens, special_warning, spread

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqtune.contracts.format import MIB
+from seqtune.core.format import MIB
 from seqtune.inference import select_device
 from seqtune.text.split import Part
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .scales import probabilities_of
+from .score_normalization import probabilities_of
 from .thresholds import HALF, AnyArray, Bools, Floats, best_thresholds
 
 Counts = npt.NDArray[np.int64]

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.resolve import Resolved
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.resolve import Resolved
 from seqtune.text.pretrained import (
     empty_model,
     identity,
@@ -97,7 +97,7 @@ def outline(folder: Path) -> Any:
         return empty_encoder(folder)
 
 
-def settle(resolved: Resolved[ClassifyConfig], _data: Any) -> Resolved[ClassifyConfig]:
+def resolve_auto(resolved: Resolved[ClassifyConfig], _data: Any) -> Resolved[ClassifyConfig]:
     """Pin the model's revision; refuse settings that it cannot be built with."""
     model = resolved.config.model
     folder = model_folder(model)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from seqtune.batching import mean_over_ranks
 
-from .batches import Batch
+from .batches import TextBatch
 from .data import ClassifyData
 from .model import TextClassifier, build_classifier
 from .params import ClassifyConfig
@@ -39,7 +39,7 @@ class ClassifyModule(LightningModule):
         self.register_buffer("pos_weight", pos_weight, persistent=False)
         self._scored: dict[int, list[tuple[Tensor, Tensor]]] = {}
 
-    def training_step(self, batch: Batch, _batch_idx: int) -> Tensor:
+    def training_step(self, batch: TextBatch, _batch_idx: int) -> Tensor:
         """Mean loss of one batch."""
         loss = self.loss(self.model(batch.ids, batch.real), batch.targets)
         return mean_over_ranks(loss, len(batch.targets))
@@ -52,7 +52,9 @@ class ClassifyModule(LightningModule):
     def on_validation_epoch_start(self) -> None:
         self._scored = {}
 
-    def validation_step(self, batch: Batch, _batch_idx: int = 0, dataloader_idx: int = 0) -> None:
+    def validation_step(
+        self, batch: TextBatch, _batch_idx: int = 0, dataloader_idx: int = 0
+    ) -> None:
         """Score one batch; a rank with fewer texts than others gets an empty one."""
         scored = self._scored.setdefault(dataloader_idx, [])
         if len(batch.rows):

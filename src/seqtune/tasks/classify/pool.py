@@ -1,4 +1,4 @@
-"""Members' probabilities of the valid part under any weighting: see `Pool` in contracts.
+"""Members' probabilities of the valid part under any weighting: see `Pool` in core.ensemble.
 
 A weighting scores the macro F1 with the best threshold of each label, found together with it.
 Shapes: M members, N rows, L labels, R some of the rows.
@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import require_weights
-from seqtune.contracts.format import MIB
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.ensemble import require_weights
+from seqtune.core.format import MIB
 from seqtune.inference import require_pool, require_weighable, sample_rows
 
 from .data import ClassifyData, Targets
 from .ensemble import THRESHOLDS, open_members
 from .metrics import by_label
-from .scales import SCALES, combined, on_scale
+from .score_normalization import SCALES, combined, on_scale
 from .scorer import require_labels
 from .thresholds import Floats, Ranked, best_of, rank
 

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from seqtune.batching import NO_CHUNKS, kept
-from seqtune.contracts.errors import DataError
-from seqtune.contracts.task import Report
-from seqtune.contracts.work import Spread, one_after_another
+from seqtune.core.errors import DataError
+from seqtune.core.execution import ParallelMap, map_serially
+from seqtune.core.task import Report
 from seqtune.inference import PredictionFiles
 from seqtune.text.split import Part
 
@@ -44,7 +44,7 @@ def predict(
     *,
     new_rows: tuple[Path, ...],
     out: Path,
-    spread: Spread = one_after_another,
+    spread: ParallelMap = map_serially,
 ) -> Report:
     """Labels of valid and test, or of the files of new rows, by a checkpoint or an ensemble."""
     info = describe_model(checkpoint, settings.weights)
@@ -64,7 +64,7 @@ def predict(
         found = spread(work, len(work))
         probabilities |= assemble(info, data, windows, found)
         thresholds, found_by = choose_thresholds(decisions, settings)
-        writer = stack.enter_context(Writer(out, data.labels, thresholds))
+        writer = stack.enter_context(LabelWriter(out, data.labels, thresholds))
         for part in parts:
             writer.add(data.table(part), probabilities[part], part=part)
         for chunk, answer in zip(texts, found, strict=True):
@@ -103,7 +103,7 @@ def held_out(data: ClassifyData) -> list[Part]:
     return found
 
 
-class Writer(PredictionFiles):
+class LabelWriter(PredictionFiles):
     """Writes decisions to Parquet and to a CSV for submission, and counts."""
 
     def __init__(self, out: Path, labels: Sequence[str], thresholds: Floats) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 from seqtune.text.reading import RowReader
 from seqtune.text.rows import says_something
 from seqtune.text.tables import Row, require_columns
@@ -40,7 +40,7 @@ class Labelled:
 
 
 @dataclass
-class Reader(RowReader[IngestConfig]):
+class TextReader(RowReader[IngestConfig]):
     """Reads texts that may have labels."""
 
     texts = "texts"
@@ -55,7 +55,7 @@ class Reader(RowReader[IngestConfig]):
 
 
 @dataclass
-class LabelReader(Reader):
+class LabelReader(TextReader):
     """Reads texts with their labels."""
 
     labels: tuple[str, ...] = ()
@@ -125,7 +125,7 @@ class LabelReader(Reader):
 
 
 @dataclass
-class NewTexts(Reader):
+class NewTexts(TextReader):
     """Reads files of texts in chunks, and counts what is odd about them."""
 
     num_rows: int = 0

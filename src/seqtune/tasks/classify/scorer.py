@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 
 from seqtune.batching import EvalOrder, Rows
-from seqtune.contracts.checkpoint import Which
-from seqtune.contracts.errors import ArtifactError
+from seqtune.core.checkpoint import Which
+from seqtune.core.errors import ArtifactError
 from seqtune.inference import (
     CheckpointInfo,
     LoadedCheckpoint,
@@ -56,23 +56,23 @@ class Classifier(ClassifierInfo, LoadedCheckpoint[ClassifyConfig]):
         with TemporaryDirectory(prefix="seqtune-") as folder:
             limit = self.config.model.max_length
             write_texts(Path(folder), texts, self.tokenizer, limit=limit)
-            return Batches.of(self, Tokens.open(Path(folder)), size=batch_size).logits()
+            return ScoringBatches.of(self, Tokens.open(Path(folder)), size=batch_size).logits()
 
     def logits_of(self, data: ClassifyData, part: Part) -> Logits:
         """Logits of a part of a split, whose tokens are cached [N, L]."""
         return self.batches_of(data, part).logits()
 
-    def batches_of(self, data: ClassifyData, part: Part) -> Batches:
+    def batches_of(self, data: ClassifyData, part: Part) -> ScoringBatches:
         """Such a part, to be scored a few batches at a time."""
         require_labels(self, data, who="checkpoint")
         model = self.config.model
         tokens = data.tokens_by(
             lambda: self.tokenizer, part, str(model.revision), limit=model.max_length
         )
-        return Batches.of(self, tokens, size=self.config.evaluation.batch_size)
+        return ScoringBatches.of(self, tokens, size=self.config.evaluation.batch_size)
 
 
-class Scored(NamedTuple):
+class ScoredTexts(NamedTuple):
     """Some texts of many."""
 
     rows: Rows  # [N]
@@ -80,7 +80,7 @@ class Scored(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Batches:
+class ScoringBatches:
     """Texts in the batches that a classifier scores them in."""
 
     classifier: Classifier
@@ -89,7 +89,7 @@ class Batches:
     """Of each batch."""
 
     @classmethod
-    def of(cls, classifier: Classifier, tokens: Tokens, *, size: int) -> Batches:
+    def of(cls, classifier: Classifier, tokens: Tokens, *, size: int) -> ScoringBatches:
         return cls(classifier, tokens, EvalOrder(tokens.lengths, batch_size=size).batches())
 
     def logits(self) -> Logits:
@@ -99,10 +99,10 @@ class Batches:
             found[rows] = self._scored(rows)
         return found
 
-    def some(self, first: int, count: int) -> Scored:
+    def some(self, first: int, count: int) -> ScoredTexts:
         """The texts of some batches."""
         batches = self.rows[first : first + count]
-        return Scored(np.concatenate(batches), np.concatenate([*map(self._scored, batches)]))
+        return ScoredTexts(np.concatenate(batches), np.concatenate([*map(self._scored, batches)]))
 
     def _scored(self, rows: Rows) -> Logits:
         model, device = self.classifier.model, self.classifier.device

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from seqtune.contracts.errors import ConfigurationError, DataError
-from seqtune.contracts.serving import Answers, Column, ColumnKind, Rows, Served
+from seqtune.core.errors import ConfigurationError, DataError
+from seqtune.core.serving import Answers, Column, ColumnKind, Rows, Served
 from seqtune.text.rows import Cleaner
 
 from .ensemble import LoadedClassifiers, open_model

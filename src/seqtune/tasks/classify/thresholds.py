@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -21,7 +21,7 @@ from seqtune.text.split import Part
 from .data import TEXT, ClassifyData
 from .ensemble import ClassifierEnsemble, open_model
 from .params import PredictConfig
-from .scorer import Batches, Logits
+from .scorer import Logits, ScoringBatches
 from .thresholds import Floats
 
 
@@ -58,7 +58,7 @@ class LogitParts:
         opened = open_model(self.checkpoint, self.settings.weights)
 
         @cache
-        def batches(part: Part, model: str) -> Batches:
+        def batches(part: Part, model: str) -> ScoringBatches:
             return opened.members[model].batches_of(self.data, part)
 
         def score(number: int) -> WindowLogits:

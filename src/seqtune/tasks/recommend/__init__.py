@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqtune.contracts.task import Lazy, TaskSpec
+from seqtune.core.task import Lazy, TaskSpec
 
 _HERE = __name__
 

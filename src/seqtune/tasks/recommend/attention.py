@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .dropout import Coin, where_kept
+from .dropout import BitmaskGenerator, where_kept
 from .losses.cross_entropy import LOG2_E
 
 _ELEMENTS_OF_A_PIECE = 1 << 19
@@ -29,7 +29,7 @@ def attend_in_pieces(
     packed: Tensor,
     query: Tensor | None,
     visible: Tensor | None,
-    coin: Coin | None,
+    coin: BitmaskGenerator | None,
     *,
     bias: Tensor | None = None,
 ) -> Tensor:
@@ -52,7 +52,7 @@ class _Attention(torch.autograd.Function):
         packed: Tensor,
         query: Tensor | None,
         visible: Tensor | None,
-        coin: Coin | None,
+        coin: BitmaskGenerator | None,
         bias: Tensor | None,
     ) -> Tensor:
         queries, keys, values = _apart(packed, query)

@@ -33,8 +33,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from seqtune.contracts.checkpoint import Manifest, read_manifest
-from seqtune.contracts.errors import ArtifactError
+from seqtune.core.checkpoint import Manifest, read_manifest
+from seqtune.core.errors import ArtifactError
 
 FORMAT_VERSION = 1
 MANIFEST = "split.json"

@@ -7,7 +7,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from seqtune.batching import EvalOrder, Loader, TrainOrder, place_among_ranks
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 
 from .batches import (
     EvalBatch,

@@ -21,7 +21,7 @@ _NUMBERS_PER_WORD = 4
 _BITS_OF_ELEMENT = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-class Coin:
+class BitmaskGenerator:
     """Decides element by element what is kept; seeded from torch's global generator."""
 
     def __init__(self, dropped_levels: int) -> None:
@@ -37,7 +37,7 @@ class Coin:
         return numbers.ge_(self._threshold).neg_().view(shape)
 
 
-class CheapDropout(nn.Module):
+class FastDropout(nn.Module):
     """Sets elements to zero with probability `rate`; nothing in evaluation."""
 
     def __init__(self, rate: float) -> None:
@@ -50,9 +50,9 @@ class CheapDropout(nn.Module):
         """What the CPU applies for `rate`."""
         return self._dropped_levels / _LEVELS
 
-    def coin(self) -> Coin | None:
+    def coin(self) -> BitmaskGenerator | None:
         """What decides in this step on the CPU; None where nothing is dropped."""
-        return Coin(self._dropped_levels) if self.training and self.rate > 0.0 else None
+        return BitmaskGenerator(self._dropped_levels) if self.training and self.rate > 0.0 else None
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu":

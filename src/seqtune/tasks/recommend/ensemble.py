@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seqtune.contracts.checkpoint import Which
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
+from seqtune.core.checkpoint import Which
+from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.inference import CheckpointInfo, ModelEnsemble, load_members
 
 from .loading import LoadedModel, describe, load_model
 from .params import RecommendConfig
-from .scales import SCALES, add_on_scale, exact_type, settle_ties
+from .score_normalization import SCALES, add_on_scale, exact_type, settle_ties
 
 EnsembleInfo = ModelEnsemble[CheckpointInfo[RecommendConfig], RecommendConfig]
 """Manifests and configurations; models stay on disk."""

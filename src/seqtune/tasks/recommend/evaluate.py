@@ -11,16 +11,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seqtune.contracts.ensemble import is_ensemble
-from seqtune.contracts.metrics import compare_with_baselines, wanted_parts
-from seqtune.contracts.seeds import derive_seed
-from seqtune.contracts.task import OURS, Report
+from seqtune.core.ensemble import is_ensemble
+from seqtune.core.metrics import compare_with_baselines, wanted_parts
+from seqtune.core.seeds import derive_seed
+from seqtune.core.task import OURS, Report
 
+from .baselines import FLOORS, Baselines
 from .batches import EvalBatch, Part, eval_batches
 from .data import SplitData
 from .ensemble import Scorer, open_model
-from .floors import FLOORS, Floors
-from .lists import top_k
+from .metric_accumulator import (
+    DEFINITIONS,
+    FULL,
+    LIST_LENGTH,
+    MetricAccumulator,
+    popularity_percentiles,
+)
 from .metrics import (
     METRICS,
     Negatives,
@@ -31,7 +37,7 @@ from .metrics import (
     sampled_ranks,
 )
 from .params import RecommendConfig
-from .tally import DEFINITIONS, FULL, LIST_LENGTH, Tally, popularity_percentiles
+from .topk import top_k
 
 UNIFORM = "sampled_uniform"
 BY_POPULARITY = "sampled_popularity"
@@ -45,7 +51,7 @@ def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None
     loaded = open_model(checkpoint)
     loaded.require_assets(data.assets_hash, what=str(data.path))
     loaded.warn_of_other_split(data, rows="items")
-    floors = Floors.of(data, device=loaded.device)
+    floors = Baselines.of(data, device=loaded.device)
     exist: dict[Part, bool] = {"valid": data.has_validation, "test": data.has_test}
     wanted = wanted_parts([part for part in exist if exist[part]], parts)
     found = {part: _part(loaded, data, floors, part) for part in exist if part in wanted}
@@ -56,11 +62,14 @@ def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None
     }
 
 
-def _part(loaded: Scorer, data: SplitData, floors: Floors, part: Part) -> Report:
+def _part(loaded: Scorer, data: SplitData, floors: Baselines, part: Part) -> Report:
     """All metrics of the model and the floors over the users of one part."""
     config = loaded.config
     percentiles = popularity_percentiles(data.train_counts)
-    tallies = {name: Tally(config, percentiles, device=loaded.device) for name in (OURS, *FLOORS)}
+    tallies = {
+        name: MetricAccumulator(config, percentiles, device=loaded.device)
+        for name in (OURS, *FLOORS)
+    }
     for number, batch in enumerate(_batches(loaded, data, part)):
         draws = _draws(config, floors, batch, part=part, number=number)
         for name, tally in tallies.items():
@@ -79,14 +88,14 @@ def _batches(loaded: Scorer, data: SplitData, part: Part) -> Iterator[EvalBatch]
         yield EvalBatch(*(tensor.to(loaded.device) for tensor in batch))
 
 
-def _scores(name: str, loaded: Scorer, floors: Floors, batch: EvalBatch) -> Tensor:
+def _scores(name: str, loaded: Scorer, floors: Baselines, batch: EvalBatch) -> Tensor:
     if name == OURS:
         return loaded.scores(batch.inputs)
     return floors.scores(name, batch.inputs[:, -2].long())  # the last column is [MASK]
 
 
 def _draws(
-    config: RecommendConfig, floors: Floors, batch: EvalBatch, *, part: Part, number: int
+    config: RecommendConfig, floors: Baselines, batch: EvalBatch, *, part: Part, number: int
 ) -> dict[str, Negatives]:
     """Negatives of the sampled rankings of a batch: the same for the model and the floors."""
     num_negatives = config.evaluation.num_sampled_negatives
@@ -109,7 +118,7 @@ def _draws(
 
 
 def _add(
-    tally: Tally,
+    tally: MetricAccumulator,
     scores: Tensor,  # [B, V]
     batch: EvalBatch,
     draws: dict[str, Negatives],
@@ -125,7 +134,7 @@ def _add(
     tally.add_lists(top_k(scores, LIST_LENGTH, exclude=seen).items)
 
 
-def _findings(tallies: dict[str, Tally], part: Part, *, who: str) -> Report:
+def _findings(tallies: dict[str, MetricAccumulator], part: Part, *, who: str) -> Report:
     """The tallies side by side: metric by metric, the model first."""
     tables = {name: tally.metrics() for name, tally in tallies.items()}
     full, sampled, lists = (

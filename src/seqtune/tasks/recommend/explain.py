@@ -54,7 +54,7 @@ class Nearest:
 
 
 @dataclass(frozen=True)
-class Without:
+class LeaveOneOut:
     """A recommended item, had one item of the history never been there."""
 
     item: ItemId
@@ -74,7 +74,7 @@ class Reason:
     score: float
     rank: int
     """Among all items that are not in the history, from 1."""
-    without: tuple[Without, ...]
+    without: tuple[LeaveOneOut, ...]
     """One for each of `Explanation.history`, in that order."""
 
 
@@ -105,7 +105,7 @@ class Explanation:
         return tuple(np.asarray(self.attention).mean(axis=(0, 1)).tolist())
 
 
-class Measured(NamedTuple):
+class LeaveOneOutScores(NamedTuple):
     """K items after a history; row 0 with all of it, row 1 + n without its nth item."""
 
     scores: Floats  # [1 + N, K]
@@ -132,7 +132,7 @@ def mask_attention(loaded: LoadedModel, history: Int32) -> Floats | None:
     return None if weights is None else weights.cpu().numpy()
 
 
-def leave_one_out(loaded: LoadedModel, history: Int32, targets: Int64) -> Measured:
+def leave_one_out(loaded: LoadedModel, history: Int32, targets: Int64) -> LeaveOneOutScores:
     """Targets [K] after a history, and after the same without each item that the model sees.
 
     Where the history is longer than what the model sees, an older item moves up for the one that
@@ -145,7 +145,7 @@ def leave_one_out(loaded: LoadedModel, history: Int32, targets: Int64) -> Measur
     is_rival[torch.from_numpy(history.astype(np.int64)) - 1] = False
     columns = torch.from_numpy(targets) - 1  # [K]
     shape = (1 + num_seen, len(targets))
-    found = Measured(
+    found = LeaveOneOutScores(
         np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.int64)
     )
     for batch in _batches(loaded, np.concatenate([history, *shorter]), offsets):
@@ -190,10 +190,12 @@ def explain(
     )
 
 
-def _reason(item: ItemId, place: int, measured: Measured, names: tuple[ItemId, ...]) -> Reason:
+def _reason(
+    item: ItemId, place: int, measured: LeaveOneOutScores, names: tuple[ItemId, ...]
+) -> Reason:
     scores, logs, ranks = (column[:, place].tolist() for column in measured)
     rows = enumerate(names, start=1)
-    without = (Without(name, scores[n], ranks[n], effect=logs[0] - logs[n]) for n, name in rows)
+    without = (LeaveOneOut(name, scores[n], ranks[n], effect=logs[0] - logs[n]) for n, name in rows)
     return Reason(item, scores[0], ranks[0], tuple(without))
 
 

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import attend_in_pieces
-from .dropout import CheapDropout
+from .dropout import FastDropout
 
 
-class Wanted(NamedTuple):
+class QueryPositions(NamedTuple):
     """Positions that are asked for."""
 
     positions: Tensor  # int64 [M], ascending, into [B * T]
@@ -29,7 +29,7 @@ class Wanted(NamedTuple):
     num_queries: int  # Q
 
     @classmethod
-    def of(cls, positions: Tensor, *, batch: int, time: int) -> Wanted:
+    def of(cls, positions: Tensor, *, batch: int, time: int) -> QueryPositions:
         rows = positions // time
         counts = torch.bincount(rows, minlength=batch)  # [B]
         num_queries = int(counts.max()) or 1
@@ -76,9 +76,9 @@ class SelfAttention(nn.Module):
         self.distances = nn.Parameter(torch.zeros(heads, distances)) if distances else None
         self.inputs = nn.Linear(hidden, 3 * hidden)
         self.output = nn.Linear(hidden, hidden)
-        self.dropout = CheapDropout(dropout)
+        self.dropout = FastDropout(dropout)
 
-    def forward(self, x: Tensor, visible: Tensor | None, wanted: Wanted | None) -> Tensor:
+    def forward(self, x: Tensor, visible: Tensor | None, wanted: QueryPositions | None) -> Tensor:
         """x [B, T, D], visible bool [B, 1, Q, T] (B and Q may be 1) or None for all
         -> [B * T, D] or [M, D]."""
         batch, hidden = len(x), x.shape[-1]
@@ -173,9 +173,11 @@ class Block(nn.Module):
         self.widen = nn.Linear(hidden, 4 * hidden)
         self.narrow = nn.Linear(4 * hidden, hidden)
         self.norm_feed_forward = nn.LayerNorm(hidden)
-        self.dropout = CheapDropout(dropout)
+        self.dropout = FastDropout(dropout)
 
-    def forward(self, x: Tensor, visible: Tensor | None, wanted: Wanted | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, visible: Tensor | None, wanted: QueryPositions | None = None
+    ) -> Tensor:
         """x [B, T, D] -> [B * T, D], or [M, D] where only some positions are wanted."""
         attended = self.attention(x, visible, wanted)
         x = x.flatten(0, 1)

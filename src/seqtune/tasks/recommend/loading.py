@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqtune.contracts.checkpoint import Checkpoint, Which
+from seqtune.core.checkpoint import Checkpoint, Which
 from seqtune.inference import (
     CheckpointInfo,
     LoadedCheckpoint,

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from seqtune.contracts.format import MIB
+from seqtune.core.format import MIB
 
 from .batches import users_at_once
 from .data import SplitData

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtune.contracts.errors import TrainingError
+from seqtune.core.errors import TrainingError
 
 
 class Metric(NamedTuple):

@@ -15,12 +15,12 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from seqtune.batching import mean_over_ranks
-from seqtune.contracts.errors import ConfigurationError, did_you_mean
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.errors import ConfigurationError, did_you_mean
+from seqtune.core.seeds import derive_seed
 
 from .batches import EvalBatch
 from .data import SplitData
-from .losses.sampled_softmax import Drawn, draw_items
+from .losses.sampled_softmax import SampledItems, draw_items
 from .metrics import (
     METRICS,
     mean_metrics,
@@ -68,7 +68,7 @@ class RecommendModule(LightningModule):
             items, self._generator("mask", batch_idx, self.global_rank)
         )
 
-    def negatives(self, batch_idx: int) -> Drawn | None:
+    def negatives(self, batch_idx: int) -> SampledItems | None:
         """The items that stand for the catalogue in this step, the same in every rank; None for all
         of them."""
         if not self.config.model.num_negatives:

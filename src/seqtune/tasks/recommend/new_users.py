@@ -16,8 +16,8 @@ from pathlib import Path
 import duckdb
 
 from seqtune.batching import kept
-from seqtune.contracts.errors import DataError
-from seqtune.contracts.task import Report
+from seqtune.core.errors import DataError
+from seqtune.core.task import Report
 
 from .data import ITEMS_TABLE
 from .ingest.checks import count_rows, example_rows

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from seqtune.contracts.columns import ITEM, TIME, USER, USER_ID, VALUE
-from seqtune.contracts.errors import DataError
+from seqtune.core.columns import ITEM, TIME, USER, USER_ID, VALUE
+from seqtune.core.errors import DataError
 
 from .data import USERS_TABLE, Int64, SplitData
 from .ingest.manifest import INTERACTIONS, read_manifest, side_file

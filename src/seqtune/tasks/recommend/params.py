@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from seqtune.contracts.config import (
+from seqtune.core.config import (
     UNUSED_IN_TRAINING,
     PositiveInt,
     RunConfig,
@@ -15,8 +15,8 @@ from seqtune.contracts.config import (
     TrainingConfig,
     require_train_share,
 )
-from seqtune.contracts.errors import did_you_mean
-from seqtune.contracts.parameters import ParameterParser
+from seqtune.core.errors import did_you_mean
+from seqtune.core.parameters import ParameterParser
 
 from .models.config import AnyModelConfig
 from .models.transformer_config import TransformerConfig

@@ -1,4 +1,4 @@
-"""What members say about the valid part, kept small and still exact: see `Pool` in contracts.
+"""What members say about the valid part, kept small and still exact: see `Pool` in core.ensemble.
 
 Only the items are kept that members disagree about (`disputes.py`), with every member's score of
 them on every scale; those that stand before the target in all members are counted. Of the items in
@@ -20,19 +20,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import require_weights
-from seqtune.contracts.format import MIB
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.ensemble import require_weights
+from seqtune.core.format import MIB
 from seqtune.inference import require_pool, require_weighable, sample_rows
 
 from .batches import evaluation
+from .contested_items import ContestedItems, ContestSettings, Floats, find_contested_items
 from .data import Int64, SplitData
-from .disputes import Disputes, Floats, Looked, find_disputes
 from .ensemble import open_members
 from .loading import LoadedModel
 from .metrics import METRICS, parse_metric, ranking_metrics
 from .params import RecommendConfig
-from .scales import GRID, RANKS, SCALES
+from .score_normalization import GRID, RANKS, SCALES
 
 Bools = npt.NDArray[np.bool_]
 DEFAULT_METRIC = ("ndcg", 10)
@@ -155,13 +155,15 @@ def open_pool(
     metric, gains = _metric(config)
     valid = evaluation(data, "valid", max_len=max(model.max_len for model in models))
     rows = sample_rows(len(valid.histories), settings.max_rows, seed=seed)
-    looked = Looked(settings.candidates, config.evaluation.exclude_seen, depth=len(gains) - 1)
+    looked = ContestSettings(
+        settings.candidates, config.evaluation.exclude_seen, depth=len(gains) - 1
+    )
     made_of = {
         "users": len(rows),
         "users_of_valid": len(valid.histories),
         "candidates": settings.candidates,
     }
-    pieces = list(find_disputes(models, valid, rows, looked))
+    pieces = list(find_contested_items(models, valid, rows, looked))
     return _joined(pieces, gains, metric=f"valid {metric}", made_of=made_of)
 
 
@@ -184,7 +186,7 @@ def _metric(config: RecommendConfig) -> tuple[str, Floats]:
 
 
 def _joined(
-    pieces: Sequence[Disputes], gains: Floats, *, metric: str, made_of: Mapping[str, Any]
+    pieces: Sequence[ContestedItems], gains: Floats, *, metric: str, made_of: Mapping[str, Any]
 ) -> RecommendPool:
     """Users in the order of the pool; items in dispute in any."""
     order = np.argsort(np.concatenate([piece.rows for piece in pieces]))

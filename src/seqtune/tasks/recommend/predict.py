@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from seqtune.contracts.columns import (
+from seqtune.core.columns import (
     ITEM,
     RANK,
     SCORE,
@@ -27,15 +27,15 @@ from seqtune.contracts.columns import (
     SOURCE_POPULAR,
     USER,
 )
-from seqtune.contracts.task import Report
-from seqtune.contracts.work import Spread, one_after_another
+from seqtune.core.execution import ParallelMap, map_serially
+from seqtune.core.task import Report
 from seqtune.inference import PredictionFiles
 
 from .data import SplitData
 from .ensemble import EnsembleInfo, describe_model, open_model
 from .new_users import open_new_users
 from .params import PredictConfig
-from .sequences import Recommendations, Wanted, recommend
+from .sequences import ListRequest, Recommendations, recommend
 from .users import KnownUsers, Users
 from .vocabulary import item_ids
 
@@ -54,7 +54,7 @@ def predict(
     *,
     new_rows: tuple[Path, ...],
     out: Path,
-    spread: Spread = one_after_another,
+    spread: ParallelMap = map_serially,
 ) -> Report:
     """Recommend to all users of the split, or to those of the files of new rows instead.
 
@@ -71,8 +71,8 @@ def predict(
                 new_rows, told.config.ingest, data.path, scratch=out, size=size
             )
             users, found = stack.enter_context(reading)
-        writer = stack.enter_context(Writer(out, item_ids(data.path), top_k=settings.top_k))
-        lists = spread(Lists(checkpoint, data, settings, users), users.num_chunks)
+        writer = stack.enter_context(ListWriter(out, item_ids(data.path), top_k=settings.top_k))
+        lists = spread(RecommendChunk(checkpoint, data, settings, users), users.num_chunks)
         _write_all(users, lists, writer)
     return {
         "headline": _headline(settings, writer.counts),
@@ -84,7 +84,7 @@ def predict(
 
 
 @dataclass(frozen=True)
-class Lists:
+class RecommendChunk:
     """Makes the lists of a chunk of users, in any process."""
 
     checkpoint: Path
@@ -94,7 +94,7 @@ class Lists:
 
     def __call__(self) -> Callable[[int], Recommendations]:
         loaded, settings = open_model(self.checkpoint, self.settings.weights), self.settings
-        wanted = Wanted(
+        wanted = ListRequest(
             top_k=settings.top_k,
             exclude_seen=settings.exclude_seen,
             batch_size=settings.batch_size,
@@ -107,7 +107,7 @@ class Lists:
         return make
 
 
-def _write_all(users: Users, lists: Iterable[Recommendations], writer: Writer) -> None:
+def _write_all(users: Users, lists: Iterable[Recommendations], writer: ListWriter) -> None:
     """Chunk by chunk; now and then it says how far it is."""
     start = said = time.monotonic()
     for user_ids, found in zip(users.ids(), lists, strict=True):
@@ -117,7 +117,7 @@ def _write_all(users: Users, lists: Iterable[Recommendations], writer: Writer) -
             logger.info("%d users so far, %.0f a second", num_users, num_users / (now - start))
 
 
-class Writer(PredictionFiles):
+class ListWriter(PredictionFiles):
     """Writes lists to Parquet and to a CSV for submission, and counts."""
 
     def __init__(self, out: Path, ids: pa.Array, *, top_k: int) -> None:

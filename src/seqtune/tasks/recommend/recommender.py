@@ -21,16 +21,16 @@ from typing import NamedTuple, Self, TypeVar, overload
 
 import numpy as np
 
-from seqtune.contracts import checkpoint, ensemble
-from seqtune.contracts.checkpoint import Which
-from seqtune.contracts.columns import SOURCE_MODEL, SOURCE_POPULAR
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.core import checkpoint, ensemble
+from seqtune.core.checkpoint import Which
+from seqtune.core.columns import SOURCE_MODEL, SOURCE_POPULAR
+from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
 
 from .data import Int64
 from .ensemble import Scorer, open_model
 from .explain import Explanation, Nearest, Neighbour, explain, nearest_items
 from .loading import LoadedModel
-from .sequences import Bools, Sequences, Wanted, recommend
+from .sequences import Bools, ListRequest, Sequences, recommend
 from .vocabulary import item_ids
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Recommender:
         skipped and reported once in the log. A history without a known item gets popular items,
         marked by their source.
         """
-        wanted = Wanted(
+        wanted = ListRequest(
             top_k=_at_least_1(k),
             exclude_seen=exclude_seen,
             batch_size=batch_size,
@@ -129,7 +129,7 @@ class Recommender:
         lists = self._lists(list(histories.values()), wanted)
         return dict(zip(histories, lists, strict=True))
 
-    def _lists(self, histories: Sequence[History], wanted: Wanted) -> list[list[Recommended]]:
+    def _lists(self, histories: Sequence[History], wanted: ListRequest) -> list[list[Recommended]]:
         sequences = self._sequences(histories)
         found = recommend(self.loaded, self.train_counts, sequences, wanted)
         rows = zip(found.items.tolist(), found.scores.tolist(), found.is_popular, strict=True)

@@ -16,7 +16,7 @@ import torch
 from .batches import sequence_batches, users_at_once
 from .data import Int32, Int64
 from .ensemble import Scorer
-from .lists import Lists, most_popular, top_k
+from .topk import TopK, most_popular, top_k
 
 Bools = npt.NDArray[np.bool_]
 
@@ -37,7 +37,7 @@ class Recommendations(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ListRequest:
     """What a list is made of."""
 
     top_k: int
@@ -48,7 +48,7 @@ class Wanted:
 
 
 def recommend(
-    loaded: Scorer, train_counts: Int64, sequences: Sequences, wanted: Wanted
+    loaded: Scorer, train_counts: Int64, sequences: Sequences, wanted: ListRequest
 ) -> Recommendations:
     """The model's best items for each history, and the most popular where there is none."""
     lengths = np.diff(sequences.offsets)
@@ -68,8 +68,8 @@ def recommend(
 
 
 def _by_model(
-    loaded: Scorer, sequences: Sequences, wanted: Wanted
-) -> Iterator[tuple[Int64, Lists]]:
+    loaded: Scorer, sequences: Sequences, wanted: ListRequest
+) -> Iterator[tuple[Int64, TopK]]:
     """Positions of the users of a batch, and their lists."""
     allowed = None
     if wanted.allowed is not None:

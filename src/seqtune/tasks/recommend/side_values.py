@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from seqtune.contracts.columns import ITEM, VALUE
+from seqtune.core.columns import ITEM, VALUE
 
 from .ingest.engine import connect
 from .params import SideKind

@@ -31,10 +31,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seqtune.contracts.columns import ITEM, ITEM_ID, TIME, USER
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.resolve import require_made_with
-from seqtune.contracts.task import Report
+from seqtune.core.columns import ITEM, ITEM_ID, TIME, USER
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.resolve import require_made_with
+from seqtune.core.task import Report
 
 from .data import (
     ARRAYS,
@@ -65,7 +65,7 @@ class Cuts:
 
 
 @dataclass(frozen=True)
-class Before:
+class HistoryLengths:
     """How many interactions of each user lie before a period begins."""
 
     valid: Int64  # [U]
@@ -181,7 +181,7 @@ def shown_time(kind: TimeKind, time: int) -> str | int | float:
     return time / 1e6 if kind == "fraction" else time
 
 
-def measure(file: Path, num_users: int, cuts: Cuts | None) -> tuple[Int64, Before | None]:
+def measure(file: Path, num_users: int, cuts: Cuts | None) -> tuple[Int64, HistoryLengths | None]:
     """Length of every user's sequence, and where the periods begin in it.  [U] each."""
     lengths = np.zeros(num_users, dtype=np.int64)
     valid, test = np.zeros_like(lengths), np.zeros_like(lengths)
@@ -190,7 +190,7 @@ def measure(file: Path, num_users: int, cuts: Cuts | None) -> tuple[Int64, Befor
         if cuts:
             _count_users(rows[USER], rows[TIME] < cuts.valid, valid)
             _count_users(rows[USER], None if cuts.test is None else rows[TIME] < cuts.test, test)
-    return lengths, Before(valid=valid, test=test) if cuts else None
+    return lengths, HistoryLengths(valid=valid, test=test) if cuts else None
 
 
 def _count_users(user: npt.NDArray[Any], which: npt.NDArray[Any] | None, counts: Int64) -> None:
@@ -200,7 +200,7 @@ def _count_users(user: npt.NDArray[Any], which: npt.NDArray[Any] | None, counts:
     counts[first : first + len(found)] += found
 
 
-def hold_out(lengths: Int64, before: Before | None, config: SplitConfig) -> Targets:
+def hold_out(lengths: Int64, before: HistoryLengths | None, config: SplitConfig) -> Targets:
     """Which position of each sequence is a target, and where training ends."""
     none = np.full(len(lengths), -1, dtype=np.int64)
     if config.use_full_data:

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seqtune.batching import Chunks
-from seqtune.contracts.columns import USER, USER_ID
-from seqtune.contracts.errors import ArtifactError
+from seqtune.core.columns import USER, USER_ID
+from seqtune.core.errors import ArtifactError
 
 from .data import USERS_TABLE, SplitData
 from .sequences import Sequences

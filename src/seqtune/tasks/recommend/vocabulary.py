@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seqtune.contracts.columns import ITEM, ITEM_ID
-from seqtune.contracts.errors import ArtifactError
+from seqtune.core.columns import ITEM, ITEM_ID
+from seqtune.core.errors import ArtifactError
 
 from .data import ITEMS_TABLE
 

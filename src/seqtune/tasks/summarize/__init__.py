@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqtune.contracts.task import Lazy, TaskSpec
+from seqtune.core.task import Lazy, TaskSpec
 
 _HERE = __name__
 
@@ -24,7 +24,7 @@ TASK = TaskSpec(
     open_pool=Lazy(f"{_HERE}.pool:open_pool"),
     predict=Lazy(f"{_HERE}.predict:predict"),
     scales=("minimum_bayes_risk",),
-    settle=Lazy(f"{_HERE}.settle:settle"),
+    resolve_auto=Lazy(f"{_HERE}.resolve_auto:resolve_auto"),
     audit=Lazy(f"{_HERE}.encoding:truncation"),
     measure=Lazy(f"{_HERE}.decoding_metrics:measure"),
     after_training=("generation",),

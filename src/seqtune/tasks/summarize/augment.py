@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.seeds import derive_seed
 from seqtune.text.pretrained import identity, load_config, load_model, load_tokenizer, locate
 from seqtune.text.rows import plain, says_something
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 from seqtune.text.split import Part, TextSplit
 
 from .params import PreprocessConfig, SummarizeConfig

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from seqtune.batching import is_cut
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 
 from .params import GenerationConfig
 
@@ -30,7 +30,7 @@ CAUSAL = "causal"
 
 
 @dataclass(frozen=True)
-class Batch:
+class DecoderBatch:
     """Inputs of some rows, padded to the longest of them."""
 
     rows: Int64
@@ -41,7 +41,7 @@ class Batch:
 
 def make_batches(
     inputs: Sequence[Sequence[int]], *, pad: int, size: int, kind: str, device: Any
-) -> list[Batch]:
+) -> list[DecoderBatch]:
     """Batches by length, longest first, so that out-of-memory errors appear immediately."""
     order = np.argsort([-len(one) for one in inputs], kind="stable").astype(np.int64)
     return [
@@ -51,7 +51,7 @@ def make_batches(
 
 
 @torch.no_grad()
-def encode(model: Any, batch: Batch) -> Tensor:
+def encode(model: Any, batch: DecoderBatch) -> Tensor:
     """Encoder outputs of a batch [B, T, hidden]."""
     encoder = model.get_encoder()
     hidden: Tensor = encoder(batch.ids, attention_mask=batch.mask, return_dict=True)[0]
@@ -74,7 +74,7 @@ class Decoder:
         return cls(model, tokenizer, kind, end, pad_of(tokenizer))
 
     @torch.no_grad()
-    def tokens(self, batch: Batch, settings: GenerationConfig, *, seed: int) -> Tensor:
+    def tokens(self, batch: DecoderBatch, settings: GenerationConfig, *, seed: int) -> Tensor:
         """Tokens written [B, W], with neither prompt nor start token."""
         given, said = self._model_inputs(batch, settings), self._generation_config(settings)
         with _without_own_defaults(self.model), _seeded(settings, seed, batch.ids.device):
@@ -96,10 +96,10 @@ class Decoder:
         has_ended = (tokens == self.end).any(dim=1)
         return np.asarray(~has_ended)
 
-    def _prompt_length(self, batch: Batch) -> int:
+    def _prompt_length(self, batch: DecoderBatch) -> int:
         return batch.ids.shape[1] if self.kind == CAUSAL else 1
 
-    def _model_inputs(self, batch: Batch, settings: GenerationConfig) -> dict[str, Any]:
+    def _model_inputs(self, batch: DecoderBatch, settings: GenerationConfig) -> dict[str, Any]:
         from transformers.modeling_outputs import BaseModelOutput
 
         given: dict[str, Any] = {"attention_mask": batch.mask}
@@ -164,7 +164,7 @@ def write(
     seed: int = 0,
 ) -> list[str]:
     """A summary of each input [B]."""
-    batch = Batch(np.arange(len(ids)), ids, mask)
+    batch = DecoderBatch(np.arange(len(ids)), ids, mask)
     decoder = Decoder.of(model, tokenizer, kind)
     return decoder.texts(decoder.tokens(batch, settings, seed=seed))
 
@@ -172,7 +172,7 @@ def write(
 def write_all(
     model: Any,
     tokenizer: Any,
-    batches: Sequence[Batch],
+    batches: Sequence[DecoderBatch],
     settings: GenerationConfig,
     *,
     kind: str,
@@ -206,7 +206,7 @@ def pad_of(tokenizer: Any) -> int:
 
 def _padded(
     inputs: Sequence[Sequence[int]], rows: Int64, *, pad: int, left: bool, device: Any
-) -> Batch:
+) -> DecoderBatch:
     longest = max(1, *(len(inputs[row]) for row in rows), 1)
     ids = torch.full((len(rows), longest), pad)
     mask = torch.zeros((len(rows), longest), dtype=torch.long)
@@ -214,7 +214,7 @@ def _padded(
         own = torch.tensor(inputs[row], dtype=torch.long)
         within = slice(longest - len(own), None) if left else slice(0, len(own))
         ids[place, within], mask[place, within] = own, 1
-    return Batch(rows, ids.to(device), mask.to(device))
+    return DecoderBatch(rows, ids.to(device), mask.to(device))
 
 
 @dataclass(frozen=True)

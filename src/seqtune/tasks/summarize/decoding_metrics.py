@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.errors import DataError
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.errors import DataError
 
 from .data import SummarizeData
-from .decoder import CAUSAL, Batch, encode
+from .decoder import CAUSAL, DecoderBatch, encode
 from .params import EvaluationConfig, SummarizeConfig
 from .rouge import named, rouge
 from .scorer import Summarizer, load_summarizer
@@ -45,7 +45,7 @@ class _DecodingSample:
     """A checkpoint with the inputs of the sample, encoded where it has an encoder."""
 
     summarizer: Summarizer
-    batches: list[Batch]
+    batches: list[DecoderBatch]
     references: list[list[str]]
 
 
@@ -82,7 +82,7 @@ def _made(
     )
 
 
-def _encoded(summarizer: Summarizer, batches: list[Batch]) -> list[Batch]:
+def _encoded(summarizer: Summarizer, batches: list[DecoderBatch]) -> list[DecoderBatch]:
     """Batches with encoder outputs, up to MOST_ENCODED bytes."""
     if summarizer.kind == CAUSAL:
         return batches

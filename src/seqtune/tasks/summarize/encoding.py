@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.errors import InfeasibleError
+from seqtune.core.errors import InfeasibleError
 from seqtune.text.pretrained import identity, load_config
 from seqtune.text.split import Part
 from seqtune.text.tokens import Tokens, audit, cut_ids, encoder_of, num_closing, write_tokens

@@ -13,8 +13,8 @@ from typing import Self
 
 import numpy as np
 
-from seqtune.contracts.checkpoint import Which
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.checkpoint import Which
+from seqtune.core.errors import ConfigurationError
 from seqtune.inference import CheckpointInfo, ModelEnsemble, load_members, select_device
 
 from .decoder import GeneratedTexts

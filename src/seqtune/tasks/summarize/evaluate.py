@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.metrics import (
+from seqtune.core.metrics import (
     EXHIBITS,
     HEADLINE,
-    as_exhibits,
     compare_with_baselines,
+    dump_report_items,
     wanted_parts,
 )
-from seqtune.contracts.task import OURS, Report
+from seqtune.core.task import OURS, Report
 from seqtune.text.split import Part
 
 from .baselines import baseline_summaries
 from .data import SummarizeData
 from .decoder import GeneratedTexts
 from .ensemble import SummarizerEnsemble, open_model
-from .exhibits import PartScores, exhibits
 from .params import EvaluationConfig, SummarizeConfig
+from .report_items import PartScores, exhibits
 from .rouge import METRICS, ROUGE_SUM, named, rouge
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def evaluate(
         HEADLINE: [line for one in found.values() for line in (one["verdict"], *one["notes"])],
         **_facts(loaded, data),
         "parts": found,
-        EXHIBITS: as_exhibits(exhibits(shown[0], loaded.config, who=who)) if shown else {},
+        EXHIBITS: dump_report_items(exhibits(shown[0], loaded.config, who=who)) if shown else {},
     }
 
 

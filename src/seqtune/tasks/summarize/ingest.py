@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from seqtune.contracts.errors import DataError
-from seqtune.contracts.task import Report, Sources
+from seqtune.core.errors import DataError
+from seqtune.core.task import Report, Sources
 from seqtune.text.ingested import ROLE, require_source, write_ingested
 from seqtune.text.reading import drop_warnings, reading_report, require_distinct
 from seqtune.text.rows import RowErrors, check_ids, special_tokens, special_warning, spread
 
 from .data import DIALOGUE, ID, ROW, SUMMARIES, TOPIC
 from .params import IngestConfig, SummarizeConfig
-from .reading import COLUMNS_KEY, POOL, PREFIXES, ROLES, TEST, VALID, Dialogue, Reader
+from .reading import COLUMNS_KEY, POOL, PREFIXES, ROLES, TEST, VALID, Dialogue, DialogueReader
 
 DROPPED = {
     "empty": "rows without a dialogue or a summary were left out (on_empty=drop)",
@@ -39,7 +39,7 @@ def ingest(sources: Sources, config: SummarizeConfig, *, out: Path) -> Report:
         key=COLUMNS_KEY,
         rule="dialogue, summary, id and topic are columns of their own",
     )
-    reader = Reader(settings)
+    reader = DialogueReader(settings)
     read = [one for role in ROLES for one in reader.read(role, sources.get(role, ()))]
     kept, repeats = sift(read, settings, reader.faults)
     kept.sort(key=lambda one: list(PREFIXES).index(one.role))
@@ -102,7 +102,7 @@ def _table(kept: Sequence[Dialogue]) -> pa.Table:
 
 def _report(
     sources: Sources,
-    reader: Reader,
+    reader: DialogueReader,
     kept: Sequence[Dialogue],
     repeats: dict[str, int],
     *,
@@ -139,7 +139,7 @@ def _report(
     return report
 
 
-def _missing(reader: Reader) -> list[str]:
+def _missing(reader: DialogueReader) -> list[str]:
     """What files lack, and what is done instead."""
     columns = reader.config.columns
     instead = {columns.id: "their rows are numbered", columns.topic: "their topics are left open"}

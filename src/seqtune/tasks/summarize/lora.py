@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import nn
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 
 from .params import LoraConfig, ModelConfig
 

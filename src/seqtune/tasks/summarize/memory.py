@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from seqtune.contracts.format import MIB
+from seqtune.core.format import MIB
 from seqtune.inference import select_device
 from seqtune.text.pretrained import empty_model, load_config
 
@@ -50,7 +50,7 @@ class Sizes(NamedTuple):
     """Parameters of adapters of rank 1."""
 
 
-class Batch(NamedTuple):
+class BatchShape(NamedTuple):
     """The largest batch there is."""
 
     rows: int
@@ -88,7 +88,7 @@ def _weights(config: SummarizeConfig, sizes: Sizes) -> float:
     return base + (4.0 + STATE_BYTES[training.optimizer]) * trained
 
 
-def _training(config: SummarizeConfig, sizes: Sizes, batch: Batch, kind: Kind) -> float:
+def _training(config: SummarizeConfig, sizes: Sizes, batch: BatchShape, kind: Kind) -> float:
     """Bytes of what a step keeps for the way back, and of its logits."""
     length = batch.inputs + batch.targets if kind == "causal" else batch.targets
     decoded = _kept(config, sizes, batch.rows, length, layers=sizes.decoder_layers)
@@ -119,10 +119,10 @@ def _kept(config: SummarizeConfig, sizes: Sizes, rows: int, time: int, *, layers
     return inside * layers
 
 
-def _largest(config: SummarizeConfig, data: SummarizeData) -> Batch:
+def _largest(config: SummarizeConfig, data: SummarizeData) -> BatchShape:
     of = pairs(config, data, "train")
     rows = min(config.training.batch_size, len(of.inputs))
-    return Batch(
+    return BatchShape(
         rows, int(of.inputs.lengths.max(initial=1)), int(of.targets.lengths.max(initial=1))
     )
 

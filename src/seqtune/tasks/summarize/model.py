@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.errors import ArtifactError, ConfigurationError
+from seqtune.core.seeds import derive_seed
 from seqtune.inference import HALF, select_device
 from seqtune.text.pretrained import (
     empty_model,

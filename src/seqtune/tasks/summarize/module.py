@@ -17,7 +17,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from seqtune.batching import is_cut, mean_over_ranks
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.text.pretrained import load_config
 from seqtune.text.split import Part
 

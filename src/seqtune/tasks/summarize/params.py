@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from seqtune.contracts.config import (
+from seqtune.core.config import (
     UNUSED_IN_TRAINING,
     EarlyStopping,
     LearningRate,
@@ -19,7 +19,7 @@ from seqtune.contracts.config import (
     TrainingConfig,
     require_train_share,
 )
-from seqtune.contracts.parameters import ParameterParser
+from seqtune.core.parameters import ParameterParser
 from seqtune.text.params import PretrainedConfig, TextIngestConfig
 
 Tokens = Annotated[int, Field(ge=1, le=131_072)]

@@ -1,4 +1,4 @@
-"""The score of members' summaries of valid under any weighting: see `Pool` in contracts.
+"""The score of members' summaries of valid under any weighting: see `Pool` in core.ensemble.
 
 Each member summarises each row once; agreement among them and with the references is all that
 minimum Bayes risk needs.
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import require_weights
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.ensemble import require_weights
 from seqtune.inference import CheckpointInfo, require_pool, require_weighable, sample_rows
 
 from .data import SummarizeData

@@ -17,10 +17,10 @@ from typing import Protocol
 import pyarrow as pa
 
 from seqtune.batching import kept
-from seqtune.contracts.checkpoint import Which
-from seqtune.contracts.errors import DataError
-from seqtune.contracts.task import Report
-from seqtune.contracts.work import Spread, one_after_another
+from seqtune.core.checkpoint import Which
+from seqtune.core.errors import DataError
+from seqtune.core.execution import ParallelMap, map_serially
+from seqtune.core.task import Report
 from seqtune.inference import PredictionFiles, select_device
 from seqtune.text.split import Part
 
@@ -38,7 +38,7 @@ CHUNK_BATCHES = 16
 SCHEMA = pa.schema([(ID, pa.string()), (PART, pa.string()), (SUMMARY, pa.string())])
 
 
-class Rows(Protocol):
+class DialogueTables(Protocol):
     """Tables of ids and dialogues, by number; picklable."""
 
     def __len__(self) -> int: ...
@@ -66,7 +66,7 @@ class Request:
     """What is to be summarised."""
 
     part: str
-    rows: Rows
+    rows: DialogueTables
     num_rows: int
     found: Report
 
@@ -78,7 +78,7 @@ class SummaryParts:
     checkpoint: Path
     which: Which
     accelerator: str
-    rows: Rows
+    rows: DialogueTables
     batch_size: int
 
     def __call__(self) -> Callable[[int], GeneratedTexts]:
@@ -99,7 +99,7 @@ def predict(
     *,
     new_rows: tuple[Path, ...],
     out: Path,
-    spread: Spread = one_after_another,
+    spread: ParallelMap = map_serially,
 ) -> Report:
     """Summarise test (valid if there is none), or the files of new rows, with a checkpoint or an
     ensemble.
@@ -113,7 +113,7 @@ def predict(
             if new_rows
             else _held_out(data, size)
         )
-        writer = stack.enter_context(Writer(out, info.config.ingest.columns))
+        writer = stack.enter_context(SummaryWriter(out, info.config.ingest.columns))
         for number, written in enumerate(_written(info, request, settings, spread)):
             writer.add(request.rows[number][ID].to_pylist(), request.part, written)
     counts = {"rows": writer.num_rows, "empty_summaries": writer.num_empty, "cut": writer.num_cut}
@@ -148,7 +148,7 @@ def _held_out(data: SummarizeData, size: int) -> Request:
 
 
 def _written(
-    info: SummarizerEnsemble, request: Request, settings: PredictConfig, spread: Spread
+    info: SummarizerEnsemble, request: Request, settings: PredictConfig, spread: ParallelMap
 ) -> Iterator[GeneratedTexts]:
     """The summaries of all chunks; those of an ensemble when its last member is done."""
 
@@ -164,7 +164,7 @@ def _written(
     return info.choose_each([list(by(member.path)) for member in info.members.values()])
 
 
-class Writer(PredictionFiles):
+class SummaryWriter(PredictionFiles):
     """Writes summaries, under the user's names in the submission, and counts."""
 
     def __init__(self, out: Path, columns: ColumnNames) -> None:

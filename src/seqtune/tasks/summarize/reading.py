@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from seqtune.contracts.errors import DataError
-from seqtune.contracts.task import Report
+from seqtune.core.errors import DataError
+from seqtune.core.task import Report
 from seqtune.text.reading import RowReader
 from seqtune.text.rows import Cleaner, check_ids, not_text, says_something
 from seqtune.text.tables import Row, require_columns
@@ -41,7 +41,7 @@ class Dialogue:
 
 
 @dataclass
-class Reader(RowReader[IngestConfig]):
+class DialogueReader(RowReader[IngestConfig]):
     """Reads dialogues with their summaries."""
 
     texts = "dialogues"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.checkpoint import NEXT_STEP, Which
-from seqtune.contracts.errors import ArtifactError
+from seqtune.core.checkpoint import NEXT_STEP, Which
+from seqtune.core.errors import ArtifactError
 from seqtune.inference import (
     CheckpointInfo,
     LoadedCheckpoint,
@@ -19,7 +19,7 @@ from seqtune.inference import (
     select_device,
 )
 
-from .decoder import Batch, GeneratedTexts, make_batches, pad_of, write_all
+from .decoder import DecoderBatch, GeneratedTexts, make_batches, pad_of, write_all
 from .encoding import encoder
 from .lora import quiet_quantisation
 from .model import Kind, restored_model
@@ -43,7 +43,7 @@ class Summarizer(LoadedCheckpoint[SummarizeConfig]):
         """Tokens of dialogues: preprocessed, in their prompt, cut to `max_input_length`."""
         return encoder(self.config, self.tokenizer, self.kind).fitting(dialogues)
 
-    def batches(self, dialogues: Sequence[str], *, size: int) -> list[Batch]:
+    def batches(self, dialogues: Sequence[str], *, size: int) -> list[DecoderBatch]:
         """The same, padded to batches of like lengths."""
         return make_batches(
             self.inputs(dialogues),
@@ -54,7 +54,7 @@ class Summarizer(LoadedCheckpoint[SummarizeConfig]):
         )
 
     def write(
-        self, batches: Sequence[Batch], settings: GenerationConfig, *, seed: int
+        self, batches: Sequence[DecoderBatch], settings: GenerationConfig, *, seed: int
     ) -> GeneratedTexts:
         """A summary of each input, in the form of the data."""
         with self.autocast(), quiet_quantisation():

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.errors import DataError
-from seqtune.contracts.serving import Answers, Column, Rows, Served
+from seqtune.core.errors import DataError
+from seqtune.core.serving import Answers, Column, Rows, Served
 from seqtune.text.rows import Cleaner
 
 from .ensemble import SummarizerEnsemble, open_model

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from seqtune.contracts.resolve import require_made_with
-from seqtune.contracts.seeds import derive_seed
-from seqtune.contracts.task import Report
+from seqtune.core.resolve import require_made_with
+from seqtune.core.seeds import derive_seed
+from seqtune.core.task import Report
 from seqtune.text.ingested import ROLE, Ingested, open_ingested
 from seqtune.text.rows import groups_of, part_sizes, plain, require_parts
 from seqtune.text.split import Part, write_split

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 
 UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 EXAMPLES = "90m, 6h or 1d12h"

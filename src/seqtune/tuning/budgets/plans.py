@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seqtune.contracts.errors import ConfigurationError, did_you_mean
-from seqtune.contracts.format import format_duration
+from seqtune.core.errors import ConfigurationError, did_you_mean
+from seqtune.core.format import format_duration
 
 from ..config import STAGES, PrunerKind, SamplerKind, StageConfig, TuningConfig
-from ..goals.scoring import known_at_the_end
+from ..objectives.scoring import known_at_the_end
 from ..spaces.space import Space
 from .durations import EXAMPLES, looks_like_duration, parse_duration
-from .sizes import BUDGETS, DEFAULT_SIZES, Planned, Size
-from .timed import TimedStage, plan_duration
+from .sizes import BUDGETS, DEFAULT_SIZES, Size, SizedStage
+from .time_budget import TimedStage, plan_duration
 
 SEARCHING = ("quick", "medium")
 MAX_GP_PARAMETERS = 20
@@ -146,12 +146,12 @@ def _require_something_searched(stages: tuple[str, ...], spaces: Mapping[str, Sp
         raise ConfigurationError(faults)
 
 
-def _by_name(config: TuningConfig, stage: str) -> Planned:
+def _by_name(config: TuningConfig, stage: str) -> SizedStage:
     written = _written(config, stage)
     size = BUDGETS.get(config.budget, {}).get(stage, DEFAULT_SIZES[stage])
     trials = _given_trials(config, stage)
     timeout = written.timeout_minutes
-    return Planned(
+    return SizedStage(
         Size(trials or size.trials, written.epochs or size.epochs),
         None if timeout is None else timeout * 60,
         f"budget {config.budget}",
@@ -165,7 +165,7 @@ def _by_duration(
     num_workers: int,
     *,
     root: str,
-) -> dict[str, Planned]:
+) -> dict[str, SizedStage]:
     test = {"test": _by_name(config, "test")} if "test" in stages else {}
     if seconds_per_epoch is None:
         if not test:
@@ -209,7 +209,7 @@ def _given_trials(config: TuningConfig, stage: str) -> int | None:
     return _written(config, stage).trials
 
 
-def _settled(config: TuningConfig, stage: str, planned: Planned, *, space: Space) -> StageBudget:
+def _settled(config: TuningConfig, stage: str, planned: SizedStage, *, space: Space) -> StageBudget:
     sampler = settle_sampler(
         _written(config, stage).sampler or config.sampler.kind,
         stage=stage,
@@ -232,7 +232,7 @@ def _settled(config: TuningConfig, stage: str, planned: Planned, *, space: Space
     )
 
 
-def _reason(config: TuningConfig, stage: str, planned: Planned) -> str:
+def _reason(config: TuningConfig, stage: str, planned: SizedStage) -> str:
     written = _written(config, stage)
     given = [name for name in ("trials", "epochs") if getattr(written, name) is not None]
     if stage == "medium" and config.strategy.kind == "grouped":

@@ -14,7 +14,7 @@ class Size(NamedTuple):
         return f"{self.trials} trials x {self.epochs} epochs"
 
 
-class Planned(NamedTuple):
+class SizedStage(NamedTuple):
     """The size of a stage, its wall clock, and where both come from."""
 
     size: Size

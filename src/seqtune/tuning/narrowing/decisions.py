@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from seqtune.contracts.trials import Params
+from seqtune.core.trials import Params
 
 from ..spaces.space import Parameter, Space
 

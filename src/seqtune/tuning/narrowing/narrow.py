@@ -24,15 +24,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from seqtune.contracts.trials import Trial, Value, ranked
+from seqtune.core.trials import Trial, Value, ranked
 
+from ..analysis.importance import Importance
+from ..analysis.param_stats import Mode, band, bounds, counts, finished, top_trials
 from ..config import NarrowingConfig
-from ..findings.importance import Importance
-from ..findings.spread import Mode, band, bounds, counts, finished, top_trials
 from ..spaces.space import Parameter, Space
-from .carried import carried_over
 from .decisions import Decision, Narrowed, extent
 from .policies import POLICIES, Evidence, Proposal
+from .warm_start_queue import carried_over
 
 
 def narrow(

@@ -7,11 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from seqtune.contracts.trials import Trial, Value
+from seqtune.core.trials import Trial, Value
 
+from ..analysis.importance import MIN_TRIALS
+from ..analysis.param_stats import (
+    Interval,
+    band,
+    bounds,
+    counts,
+    from_scale,
+    nearest,
+    round_out,
+    to_scale,
+)
 from ..config import NarrowingConfig
-from ..findings.importance import MIN_TRIALS
-from ..findings.spread import Band, band, bounds, counts, from_scale, nearest, round_out, to_scale
 from ..spaces.space import Parameter
 from .decisions import Action
 
@@ -254,14 +263,14 @@ def _ranged(frame: Parameter, low: float, high: float) -> Parameter:
     return replace(frame, low=low, high=high)
 
 
-def _band(evidence: Evidence) -> Band:
+def _band(evidence: Evidence) -> Interval:
     found = band(evidence.top, evidence.frame)
     if found is None:
         raise ValueError(f"no top trial has {evidence.frame.key}")
     return found
 
 
-def _band_text(seen: Band) -> str:
+def _band_text(seen: Interval) -> str:
     return f"the top {len(seen.values)} trials lie in [{seen.low:.4g}, {seen.high:.4g}]"
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-from seqtune.contracts.errors import ConfigurationError, did_you_mean
-from seqtune.contracts.trials import Params, Trial, ranked
+from seqtune.core.errors import ConfigurationError, did_you_mean
+from seqtune.core.trials import Params, Trial, ranked
 
+from ..analysis.param_stats import Mode, bounds, from_scale, round_out, to_scale
 from ..config import GroupConfig, StrategyConfig
-from ..findings.spread import Mode, bounds, from_scale, round_out, to_scale
 from ..plan import StudyPlan
 from ..spaces.space import Parameter, Space
 

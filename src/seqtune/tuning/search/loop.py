@@ -16,21 +16,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from seqtune.contracts.errors import (
+from seqtune.core.errors import (
     ConfigurationError,
     InfeasibleError,
     Interrupted,
     StorageError,
     TrainingError,
 )
-from seqtune.contracts.trials import Params
-from seqtune.contracts.work import Place
+from seqtune.core.execution import WorkerInfo
+from seqtune.core.trials import Params
 
 from ..plan import Objective, StudyPlan
 from ..sampling.samplers import build_sampler, check_sampler, num_configurations
 from ..sampling.strategies import adaptive_space
 from ..spaces.space import Space
-from ..studies.faults import FIRST_PATIENCE_SECONDS, PATIENCE_SECONDS, explained, with_retries
 from ..studies.heartbeat import beating
 from ..studies.processes import worker_identity
 from ..studies.records import (
@@ -44,12 +43,18 @@ from ..studies.records import (
     state_of,
     to_trial,
 )
-from ..studies.ref import StorageRef
 from ..studies.storage import quiet_optuna
+from ..studies.storage_errors import (
+    FIRST_PATIENCE_SECONDS,
+    PATIENCE_SECONDS,
+    explained,
+    with_retries,
+)
+from ..studies.storage_url import StorageUrl
 from ..studies.study import load_study
-from .listener import EpochListener, mode_of
-from .outcomes import describe, tell
-from .turns import is_drawn, own_trials, position, too_many, turn_of
+from .record_result import describe, record_result
+from .report_callback import ReportCallback, mode_of
+from .trial_rank import is_drawn, own_trials, position, too_many, trial_rank
 
 if TYPE_CHECKING:
     import optuna
@@ -67,14 +72,14 @@ OUT_OF_MEMORY = "out of memory"
 class SearchWork:
     """Run trials until the plan's total is finished, or nobody should begin another one."""
 
-    ref: StorageRef
+    ref: StorageUrl
     study_name: str
     plan: StudyPlan
     objective: Objective
     since: float = field(default_factory=time.time)
     """Failures in a row count from then: a search that is started again gets its chance."""
 
-    def __call__(self, place: Place) -> None:
+    def __call__(self, place: WorkerInfo) -> None:
         num_goals = len(self.plan.scoring.all_goals)
         check_sampler(self.plan.sampler, self.plan.space, num_goals=num_goals)
         study = with_retries(
@@ -123,7 +128,7 @@ class SearchWork:
         return number is not None and sum(is_drawn(trial) for trial in trials) >= number
 
     def _ask(
-        self, study: optuna.Study, place: Place
+        self, study: optuna.Study, place: WorkerInfo
     ) -> tuple[optuna.Trial, FrozenTrial, Space] | None:
         """A trial that this worker now owns, with its sampler; None: it was one too many."""
         trial = with_retries(study.ask, self.ref)
@@ -134,7 +139,7 @@ class SearchWork:
             with_retries(lambda: self._give_back(trial), self.ref)
             return None
         space = self._space(trials)
-        turn = turn_of(trial, trials)
+        turn = trial_rank(trial, trials)
         study.sampler = build_sampler(
             self.plan.sampler,
             seed=self.plan.seed,
@@ -165,12 +170,12 @@ class SearchWork:
     def _try(self, trial: optuna.Trial, frozen: FrozenTrial, space: Space) -> None:
         """Run it, and write down what became of it."""
         try:
-            self._attempt(trial, EpochListener(trial, frozen, plan=self.plan, ref=self.ref), space)
+            self._attempt(trial, ReportCallback(trial, frozen, plan=self.plan, ref=self.ref), space)
         except (Interrupted, KeyboardInterrupt, SystemExit, StorageError) as error:
             self._lose(trial, error)
             raise
 
-    def _attempt(self, trial: optuna.Trial, listener: EpochListener, space: Space) -> None:
+    def _attempt(self, trial: optuna.Trial, listener: ReportCallback, space: Space) -> None:
         try:
             with beating(trial.study, trial, ref=self.ref):
                 metrics = self._measured(trial, listener, space)
@@ -186,14 +191,14 @@ class SearchWork:
             self._judge(trial, listener, metrics)
 
     def _measured(
-        self, trial: optuna.Trial, listener: EpochListener, space: Space
+        self, trial: optuna.Trial, listener: ReportCallback, space: Space
     ) -> Mapping[str, float]:
         params = with_retries(lambda: _suggested(trial, space), self.ref)
         name = f"{self.study_name}-{root_number(trial):04d}"
         return self.objective({**self.plan.fixed, **params}, listener, name=name)
 
     def _judge(
-        self, trial: optuna.Trial, listener: EpochListener, metrics: Mapping[str, float]
+        self, trial: optuna.Trial, listener: ReportCallback, metrics: Mapping[str, float]
     ) -> None:
         """Complete or pruned; failed where no score can be told.
 
@@ -211,7 +216,7 @@ class SearchWork:
         except ConfigurationError as error:
             self._fail(trial, str(error))
             raise
-        end = partial(tell, trial, metrics, score, pruned=listener.pruned)
+        end = partial(record_result, trial, metrics, score, pruned=listener.pruned)
         if not with_retries(end, self.ref):
             logger.warning("trial %d was ended by somebody else and is dropped", trial.number)
 

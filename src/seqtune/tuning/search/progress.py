@@ -12,8 +12,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from seqtune.contracts.format import format_duration, format_value
-from seqtune.contracts.trials import Params, Trial
+from seqtune.core.format import format_duration, format_value
+from seqtune.core.trials import Params, Trial
 
 from ..studies.records import Counts
 
@@ -24,7 +24,7 @@ SHOWN_PARAMS = 6
 
 
 @dataclass(frozen=True)
-class Standing:
+class SearchStatus:
     """How a study stands at one moment."""
 
     total: int
@@ -34,43 +34,43 @@ class Standing:
     """None until a trial has finished."""
 
 
-class View(Protocol):
+class ProgressView(Protocol):
     """Shows how a study stands."""
 
-    def show(self, standing: Standing, ended: Sequence[Trial]) -> None:
+    def show(self, standing: SearchStatus, ended: Sequence[Trial]) -> None:
         """`ended`: trials that ended since it was last called."""
 
     def close(self) -> None:
         """Show what is still to be shown; nothing comes after it."""
 
 
-def view_of(name: str, *, enabled: bool = True) -> View:
+def view_of(name: str, *, enabled: bool = True) -> ProgressView:
     """A bar where standard error is a terminal, plain lines elsewhere, or nothing."""
     if not enabled:
-        return Silent()
-    return Bar(name) if sys.stderr.isatty() else Lines()
+        return NoProgress()
+    return SearchBar(name) if sys.stderr.isatty() else SearchLines()
 
 
-class Silent:
+class NoProgress:
     """Shows nothing."""
 
-    def show(self, standing: Standing, ended: Sequence[Trial]) -> None:
+    def show(self, standing: SearchStatus, ended: Sequence[Trial]) -> None:
         del standing, ended
 
     def close(self) -> None:
         """Nothing is left to show."""
 
 
-class Lines:
+class SearchLines:
     """A log line when a trial has ended; those that end within a second share one."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._next = -float("inf")
         self._waiting: list[Trial] = []
-        self._standing: Standing | None = None
+        self._standing: SearchStatus | None = None
 
-    def show(self, standing: Standing, ended: Sequence[Trial]) -> None:
+    def show(self, standing: SearchStatus, ended: Sequence[Trial]) -> None:
         self._standing = standing
         self._waiting += ended
         if self._clock() >= self._next:
@@ -89,7 +89,7 @@ class Lines:
         self._next = self._clock() + SECONDS_BETWEEN_LINES
 
 
-class Bar:
+class SearchBar:
     """One bar over the finished trials, with what else there is to know beside it."""
 
     def __init__(self, name: str, console: Console | None = None) -> None:
@@ -104,7 +104,7 @@ class Bar:
         )
         self._task = self._progress.add_task(name, total=1, standing="")
 
-    def show(self, standing: Standing, ended: Sequence[Trial]) -> None:
+    def show(self, standing: SearchStatus, ended: Sequence[Trial]) -> None:
         del ended
         self._progress.update(
             self._task,
@@ -138,7 +138,7 @@ def params_text(params: Params) -> str:
     return ", ".join([*shown, *(["..."] if len(params) > SHOWN_PARAMS else [])]) or "no parameters"
 
 
-def standing_text(standing: Standing, *, with_total: bool = True) -> str:
+def standing_text(standing: SearchStatus, *, with_total: bool = True) -> str:
     """Best value, counts and the time left."""
     counts = standing.counts
     parts = []

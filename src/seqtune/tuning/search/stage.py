@@ -6,14 +6,12 @@ import logging
 import time
 from dataclasses import dataclass
 
-from seqtune.contracts.format import format_duration
-from seqtune.contracts.trials import Trial
-from seqtune.contracts.work import Executor
+from seqtune.core.execution import Executor
+from seqtune.core.format import format_duration
+from seqtune.core.trials import Trial
 
 from ..plan import Objective, StudyPlan
 from ..sampling.samplers import check_sampler
-from ..studies.faults import explained, with_retries
-from ..studies.importing import warm_start
 from ..studies.records import (
     ORIGIN,
     QUEUED,
@@ -23,12 +21,14 @@ from ..studies.records import (
     read_trials,
     set_closing,
 )
-from ..studies.ref import StorageRef
 from ..studies.storage import quiet_optuna
+from ..studies.storage_errors import explained, with_retries
+from ..studies.storage_url import StorageUrl
 from ..studies.stored_study import StoredStudy
 from ..studies.study import open_study, recover
-from .foreman import StudyForeman
+from ..studies.warm_start import warm_start
 from .loop import SearchWork
+from .monitor import SearchMonitor
 from .progress import view_of
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def run_study(
     plan: StudyPlan,
     objective: Objective,
     *,
-    ref: StorageRef,
+    ref: StorageUrl,
     executor: Executor,
     num_workers: int,
     progress: bool = True,
@@ -95,7 +95,7 @@ class _Session:
 
     study: StoredStudy
     plan: StudyPlan
-    ref: StorageRef
+    ref: StorageUrl
     num_workers: int
 
     @property
@@ -131,7 +131,7 @@ class _Session:
 
     def run(self, work: SearchWork, executor: Executor, *, progress: bool) -> str:
         """Workers until the total is reached; returns why it ended before."""
-        foreman = StudyForeman(
+        foreman = SearchMonitor(
             self.study,
             self.plan,
             ref=self.ref,
@@ -162,7 +162,7 @@ class _Session:
             )
         return left
 
-    def _rounds(self, work: SearchWork, foreman: StudyForeman, executor: Executor) -> None:
+    def _rounds(self, work: SearchWork, foreman: SearchMonitor, executor: Executor) -> None:
         """Again while it helps: the last workers may have left a lost trial behind."""
         foreman.look()
         while not foreman.stopped:
@@ -179,7 +179,7 @@ class _Session:
     def _closing(self) -> str:
         return with_retries(lambda: closing_reason(self.study), self.ref)
 
-    def _stopped_by(self, foreman: StudyForeman) -> str:
+    def _stopped_by(self, foreman: SearchMonitor) -> str:
         finished = self.num_finished()
         if finished >= self.plan.total:
             return ""

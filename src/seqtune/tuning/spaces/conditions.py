@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seqtune.contracts.errors import did_you_mean
+from seqtune.core.errors import did_you_mean
 
 from .parameter import Parameter
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
-from seqtune.contracts.trials import Params, Value
+from seqtune.core.trials import Params, Value
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from seqtune.contracts.errors import ConfigurationError, did_you_mean
-from seqtune.contracts.resolve import flatten
+from seqtune.core.errors import ConfigurationError, did_you_mean
+from seqtune.core.resolve import flatten
 
 from .conditions import condition_faults, nesting_faults
 from .parameter import Parameter, exact, in_order, sorted_choices

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.errors import ConfigurationError, did_you_mean
-from seqtune.contracts.resolve import flatten, unflatten
-from seqtune.contracts.trials import Params, Value
+from seqtune.core.errors import ConfigurationError, did_you_mean
+from seqtune.core.resolve import flatten, unflatten
+from seqtune.core.trials import Params, Value
 
 from .parameter import Parameter, in_order
 from .parsing import parse_parameters

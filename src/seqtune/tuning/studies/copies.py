@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.errors import ArtifactError
-from seqtune.contracts.files import atomic_write
+from seqtune.core.errors import ArtifactError
+from seqtune.core.files import atomic_write
 
-from .faults import check_file, explained
-from .ref import StorageRef, backups_of
 from .storage import as_template, open_storage, quiet_optuna
+from .storage_errors import check_file, explained
+from .storage_url import StorageUrl, backups_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 5000
 
 
-def backup(ref: StorageRef, *, keep: int) -> Path | None:
+def backup(ref: StorageUrl, *, keep: int) -> Path | None:
     """Copy the study file beside it, as it is; the newest `keep` copies stay.
 
     None where there is nothing to copy: a server, no file yet, or no change since the newest copy.
@@ -68,7 +68,7 @@ def _copy(file: Path, changed: int) -> Path:
     return target
 
 
-def snapshot(ref: StorageRef, study_names: Sequence[str], out: Path) -> Path:
+def snapshot(ref: StorageUrl, study_names: Sequence[str], out: Path) -> Path:
     """These studies, whole, in one SQLite file that Optuna and its dashboard can open."""
     from optuna.storages import RDBStorage
 

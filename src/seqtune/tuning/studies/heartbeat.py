@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .ref import StorageRef
+from .storage_url import StorageUrl
 
 if TYPE_CHECKING:
     import optuna
@@ -28,7 +28,7 @@ CLOCK_SKEW_SECONDS = 300
 
 @contextmanager
 def beating(
-    study: optuna.Study, trial: optuna.Trial | FrozenTrial, *, ref: StorageRef
+    study: optuna.Study, trial: optuna.Trial | FrozenTrial, *, ref: StorageUrl
 ) -> Iterator[None]:
     """Renew the sign of life now and then, so that other machines see that it is under way."""
     from .stored_study import trial_in_storage
@@ -45,7 +45,7 @@ def beating(
         thread.join()
 
 
-def _beat_until(stop: threading.Event, ref: StorageRef, storage: Any, trial_id: int) -> None:
+def _beat_until(stop: threading.Event, ref: StorageUrl, storage: Any, trial_id: int) -> None:
     while not stop.wait(ref.heartbeat_seconds):
         _beat(storage, trial_id)
     storage.remove_session()

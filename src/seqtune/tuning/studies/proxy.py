@@ -20,10 +20,10 @@ from ipaddress import ip_address
 from optuna.storages import BaseStorage, RDBStorage, get_storage, run_grpc_proxy_server
 from optuna.trial import TrialState
 
-from seqtune.contracts.errors import ConfigurationError, SeqtuneError
+from seqtune.core.errors import ConfigurationError, SeqtuneError
 
-from .ref import StorageRef
 from .storage import open_storage, quiet_optuna
+from .storage_url import StorageUrl
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ URL = "SEQTUNE_STUDY_URL"
 NUM_THREADS = 8
 
 
-def serve(ref: StorageRef, bind: str, *, num_threads: int = NUM_THREADS) -> None:
+def serve(ref: StorageUrl, bind: str, *, num_threads: int = NUM_THREADS) -> None:
     """Answer at host:port until an exception, such as KeyboardInterrupt, ends it."""
     storage = _cached(open_storage(ref, num_threads=num_threads))
     host, _, port = bind.rpartition(":")
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.bind,
         )
     try:
-        serve(StorageRef(_url()), options.bind, num_threads=options.connections)
+        serve(StorageUrl(_url()), options.bind, num_threads=options.connections)
     except SeqtuneError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.trials import FINISHED, State, Trial
-from seqtune.contracts.work import Process
+from seqtune.core.execution import Process
+from seqtune.core.trials import FINISHED, State, Trial
 
 from .processes import worker_name
 

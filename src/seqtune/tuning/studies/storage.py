@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.errors import ArtifactError
+from seqtune.core.errors import ArtifactError
 
-from .faults import LOCK_SECONDS, check_header, explained
-from .ref import PROXY_SCHEME, StorageRef
+from .storage_errors import LOCK_SECONDS, check_header, explained
+from .storage_url import PROXY_SCHEME, StorageUrl
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
-    from sqlalchemy import Engine, Pool
+    from sqlalchemy import ExecutionBackend, Pool
 
 CONNECT_SECONDS = 10
 ATTEMPTS = 3
@@ -35,17 +35,17 @@ VANISHED: dict[str, dict[str, int]] = {
 """A server whose machine vanished never says so; by these it is away after a minute, not hours."""
 
 
-def reach(ref: StorageRef) -> BaseStorage:
+def reach(ref: StorageUrl) -> BaseStorage:
     """The studies as a worker reaches them: the database, or a proxy before it."""
     if not ref.is_proxied:
         return open_storage(ref)
     with explained(ref), quiet_optuna():
-        from .proxied import open_proxied
+        from .proxy_client import open_proxied
 
         return open_proxied(ref.url.removeprefix(PROXY_SCHEME))
 
 
-def open_storage(ref: StorageRef, *, num_threads: int = 1) -> RDBStorage:
+def open_storage(ref: StorageUrl, *, num_threads: int = 1) -> RDBStorage:
     """A connection to the studies; tables are made where there are none yet.
 
     It holds one connection for each of `num_threads`, and one more while a heartbeat falls into a
@@ -61,7 +61,7 @@ def open_storage(ref: StorageRef, *, num_threads: int = 1) -> RDBStorage:
     return storage
 
 
-def _connect(ref: StorageRef, num_threads: int) -> RDBStorage:
+def _connect(ref: StorageUrl, num_threads: int) -> RDBStorage:
     from sqlalchemy.exc import DBAPIError
 
     began = time.monotonic()
@@ -77,7 +77,7 @@ def _connect(ref: StorageRef, num_threads: int) -> RDBStorage:
     raise AssertionError("unreachable")
 
 
-def _connect_once(ref: StorageRef, num_threads: int) -> RDBStorage:
+def _connect_once(ref: StorageUrl, num_threads: int) -> RDBStorage:
     from optuna.storages import RDBStorage
 
     parsed = ref.parsed()
@@ -128,14 +128,14 @@ def _close(pools: list[Pool]) -> None:
         pool.dispose()
 
 
-def _of_another_version(ref: StorageRef) -> ArtifactError:
+def _of_another_version(ref: StorageUrl) -> ArtifactError:
     return ArtifactError(
         f"the studies in {ref.place} were written by another version of Optuna. Keep a copy, then "
         "run: optuna storage upgrade --storage <URL>"
     )
 
 
-def _tame_sqlite(engine: Engine) -> None:
+def _tame_sqlite(engine: ExecutionBackend) -> None:
     """Several processes on one file: readers beside a writer, and writers in line.
 
     Without BEGIN IMMEDIATE two workers read the same queued trial before either takes it.

@@ -10,13 +10,12 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from seqtune.contracts.config import canonical_json
-from seqtune.contracts.errors import ArtifactError
-from seqtune.contracts.format import shorten
-from seqtune.contracts.resolve import flatten
+from seqtune.core.config import canonical_json
+from seqtune.core.errors import ArtifactError
+from seqtune.core.format import shorten
+from seqtune.core.resolve import flatten
 
 from ..plan import StudyPlan
-from .faults import check_file, explained
 from .processes import is_alive, worker_name
 from .records import (
     AGAIN,
@@ -32,8 +31,9 @@ from .records import (
     queue_again,
     state_of,
 )
-from .ref import StorageRef
 from .storage import open_storage, quiet_optuna, reach
+from .storage_errors import check_file, explained
+from .storage_url import StorageUrl
 from .stored_study import StoredStudy
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def study_name(plan: StudyPlan) -> str:
     return f"{plan.task}-{plan.stage}-{digest}"
 
 
-def open_study(ref: StorageRef, plan: StudyPlan) -> OpenedStudy:
+def open_study(ref: StorageUrl, plan: StudyPlan) -> OpenedStudy:
     """The study of this plan, made where there is none yet.
 
     Called in the parent before any worker starts. One that differs in anything that counts is
@@ -77,7 +77,7 @@ def open_study(ref: StorageRef, plan: StudyPlan) -> OpenedStudy:
     return OpenedStudy(study, is_new, notes)
 
 
-def load_study(ref: StorageRef, name: str) -> StoredStudy:
+def load_study(ref: StorageUrl, name: str) -> StoredStudy:
     """A study that exists, through a connection of its own: what each worker calls."""
     storage = reach(ref)
     try:
@@ -88,7 +88,7 @@ def load_study(ref: StorageRef, name: str) -> StoredStudy:
         raise ArtifactError(f"{ref.place} holds no study {name!r}; it has: {known}") from None
 
 
-def names(ref: StorageRef) -> list[str]:
+def names(ref: StorageUrl) -> list[str]:
     """Names of all studies there."""
     storage = reach(ref)
     with explained(ref):

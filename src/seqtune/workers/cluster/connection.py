@@ -23,13 +23,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.config import ClusterConfig
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.config import ClusterConfig
+from seqtune.core.errors import ConfigurationError
 
 from ..child import STOP_SIGNALS
 from ..gpus import visible_gpus
-from .carried import Carried
-from .probe import Answer, Question, ask_nodes, join, nodes_alive, versions_here
+from .file_shipping import ShippedFiles
+from .probe import ProbeAnswer, ProbeRequest, ask_nodes, join, nodes_alive, versions_here
 
 CONNECT_SECONDS = 3.0
 LAST_WORD_SECONDS = 1.0
@@ -107,7 +107,7 @@ class Connection:
         left = f"{free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free"
         return f"its {len(have)} nodes have {'; '.join(have)} ({left})"
 
-    def admit(self, carried: Carried | None) -> None:
+    def admit(self, carried: ShippedFiles | None) -> None:
         """Find those nodes fit that were not asked about these folders yet; refuse one that is
         not."""
         known = self.fit.setdefault(_seen_folder(carried), set())
@@ -123,7 +123,9 @@ _connections: dict[str, Connection] = {}
 
 
 @contextmanager
-def connected(config: ClusterConfig, *, carried: Carried | None = None) -> Iterator[Connection]:
+def connected(
+    config: ClusterConfig, *, carried: ShippedFiles | None = None
+) -> Iterator[Connection]:
     """Ray, ready to be used, on nodes that see what is carried there."""
     address = find_head(config)
     connection = _connections.get(address) or _join(config, address, carried)
@@ -141,7 +143,7 @@ def disconnect() -> None:
     _connections.clear()
 
 
-def _join(config: ClusterConfig, address: str, carried: Carried | None) -> Connection:
+def _join(config: ClusterConfig, address: str, carried: ShippedFiles | None) -> Connection:
     """Ray connected, after it was tried elsewhere; signals are handled as before."""
     disconnect()
     fit = _examined(config, address, carried, set(), ask=partial(_in_a_process, config=config))
@@ -186,15 +188,15 @@ def _noted_head() -> str:
 def _examined(
     config: ClusterConfig,
     address: str,
-    carried: Carried | None,
+    carried: ShippedFiles | None,
     known: set[str],
     *,
-    ask: Callable[[Question], Answer],
+    ask: Callable[[ProbeRequest], ProbeAnswer],
 ) -> set[str]:
     """Ids of the nodes that are not known yet; refuses one that is not fit."""
     with _token(carried) as token:
         until = time.time() + config.wait_seconds - LAST_WORD_SECONDS
-        question = Question(address=address, token=token, known=sorted(known), until=until)
+        question = ProbeRequest(address=address, token=token, known=sorted(known), until=until)
         answer = ask(question)
     faults = [*_silences(answer, config), *_differences(answer), *_blindness(answer, carried)]
     if faults:
@@ -202,7 +204,7 @@ def _examined(
     return {node["id"] for node in answer["nodes"]}
 
 
-def _in_a_process(question: Question, *, config: ClusterConfig) -> Answer:
+def _in_a_process(question: ProbeRequest, *, config: ClusterConfig) -> ProbeAnswer:
     """The answer of a process that can be killed if it hangs."""
     try:
         asked = subprocess.run(
@@ -221,10 +223,10 @@ def _in_a_process(question: Question, *, config: ClusterConfig) -> Answer:
             f"{question['address']}), with the same authentication (RAY_AUTH_MODE). {NEXT}"
         ) from None
     try:
-        answer: Answer = json.loads(asked.stdout.strip().splitlines()[-1])
+        answer: ProbeAnswer = json.loads(asked.stdout.strip().splitlines()[-1])
     except (IndexError, json.JSONDecodeError):
         said = asked.stderr.strip().splitlines()
-        answer = Answer(nodes=[], silent=[], error=said[-1] if said else "it said nothing")
+        answer = ProbeAnswer(nodes=[], silent=[], error=said[-1] if said else "it said nothing")
     if answer["error"]:
         raise ConfigurationError(_explained(answer["error"], question["address"]))
     return answer
@@ -240,7 +242,7 @@ def _explained(error: str, address: str) -> str:
     return f"the cluster at {address} cannot be joined ({error}). {NEXT}"
 
 
-def _silences(answer: Answer, config: ClusterConfig) -> list[str]:
+def _silences(answer: ProbeAnswer, config: ClusterConfig) -> list[str]:
     return [
         f"node {node} of the cluster did not answer within {config.wait_seconds:g} s "
         "(cluster.wait_seconds); see `ray status`, and take it out or start it again"
@@ -248,7 +250,7 @@ def _silences(answer: Answer, config: ClusterConfig) -> list[str]:
     ]
 
 
-def _differences(answer: Answer) -> list[str]:
+def _differences(answer: ProbeAnswer) -> list[str]:
     """Versions that are not ours: what is found there would not be reproduced here."""
     ours = versions_here()
     return [
@@ -260,7 +262,7 @@ def _differences(answer: Answer) -> list[str]:
     ]
 
 
-def _blindness(answer: Answer, carried: Carried | None) -> list[str]:
+def _blindness(answer: ProbeAnswer, carried: ShippedFiles | None) -> list[str]:
     return [
         f"node {node['host']} does not see {carried.scratch}: with cluster.data=shared the folder "
         "of all data (`data` in conf/<environment>/globals.yml) must be the same shared storage on "
@@ -270,13 +272,13 @@ def _blindness(answer: Answer, carried: Carried | None) -> list[str]:
     ]
 
 
-def _seen_folder(carried: Carried | None) -> Path | None:
+def _seen_folder(carried: ShippedFiles | None) -> Path | None:
     """The folder that every node must see; None where there is none."""
     return None if carried is None or carried.copy else carried.scratch
 
 
 @contextmanager
-def _token(carried: Carried | None) -> Iterator[str]:
+def _token(carried: ShippedFiles | None) -> Iterator[str]:
     """A file that only who shares the scratch folder with us can see."""
     folder = _seen_folder(carried)
     if folder is None:

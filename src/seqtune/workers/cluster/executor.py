@@ -14,13 +14,13 @@ from typing import Any
 
 from typing_extensions import override
 
-from seqtune.contracts.work import Foreman, Process, Work
+from seqtune.core.execution import Process, StudyMonitor, Work
 
-from ..crew import Crew, Hand, Yard
-from .carried import Carried, Packed
+from ..pool import WorkerBackend, WorkerHandle, WorkerPool
 from .connection import Connection
-from .supervisor import News, Order, Supervisor, worth_sending
-from .told import as_ours
+from .file_shipping import ShippedFiles, ShippedPayload
+from .ray_errors import unwrap_ray_error
+from .supervisor import Command, Event, Supervisor, worth_sending
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +32,11 @@ SECONDS_BETWEEN_COUNTS = 5.0
 
 def run_on_cluster(
     work: Work,
-    foreman: Foreman,
+    foreman: StudyMonitor,
     *,
     num_workers: int,
     connection: Connection,
-    carried: Carried,
+    carried: ShippedFiles,
     most: int | None = None,
     preload: Sequence[str] = (),
     grace_seconds: float = 30.0,
@@ -55,17 +55,17 @@ def run_on_cluster(
         most=most or num_workers,
         preload=preload,
     )
-    Crew(yard, foreman, num_workers=num_workers, grace_seconds=grace_seconds).work()
+    WorkerPool(yard, foreman, num_workers=num_workers, grace_seconds=grace_seconds).work()
 
 
-class _RemoteHand(Hand):
+class _RemoteWorkerHandle(WorkerHandle):
     """A worker behind its actor."""
 
-    def __init__(self, index: int, actor: Any, packed: Packed, order: Order) -> None:
+    def __init__(self, index: int, actor: Any, packed: ShippedPayload, order: Command) -> None:
         super().__init__(index)
         self._actor, self._packed, self._order = actor, packed, order
         self._process: Process | None = None
-        self._last: News | None = None
+        self._last: Event | None = None
         self.is_placed = False
         """Whether a node has room for it."""
         self.asked = actor.is_there.remote()
@@ -98,10 +98,10 @@ class _RemoteHand(Hand):
             return
         except ray.exceptions.RayError as error:
             self.asked = None
-            raise as_ours(error) from None
+            raise unwrap_ray_error(error) from None
         self._take(answer)
 
-    def _take(self, answer: bool | Process | News) -> None:
+    def _take(self, answer: bool | Process | Event) -> None:
         """An answer, and the next question: where it is, then who, then again and again how."""
         if isinstance(answer, bool):
             self.is_placed = True
@@ -143,12 +143,12 @@ class _RemoteHand(Hand):
         return self._last.death if self._last and self._last.death else NODE_LOST
 
 
-class _Cluster(Yard):
+class _Cluster(WorkerBackend):
     def __init__(
         self,
         work: Work,
         connection: Connection,
-        carried: Carried,
+        carried: ShippedFiles,
         *,
         num_workers: int,
         most: int,
@@ -170,28 +170,30 @@ class _Cluster(Yard):
         self._counted_at = time.monotonic()
 
     @override
-    def start(self, index: int) -> Hand:
-        order = Order(
+    def start(self, index: int) -> WorkerHandle:
+        order = Command(
             index=index,
             num_workers=self._num_workers,
             environment=worth_sending(),
             log_level=logging.getLogger("seqtune").getEffectiveLevel(),
             preload=self._preload,
         )
-        return _RemoteHand(index, self._actors.remote(), self._packed, order)
+        return _RemoteWorkerHandle(index, self._actors.remote(), self._packed, order)
 
     @override
-    def wait(self, hands: Sequence[Hand], seconds: float) -> None:
+    def wait(self, hands: Sequence[WorkerHandle], seconds: float) -> None:
         import ray
 
-        asked = [hand.asked for hand in hands if isinstance(hand, _RemoteHand) and hand.asked]
+        asked = [
+            hand.asked for hand in hands if isinstance(hand, _RemoteWorkerHandle) and hand.asked
+        ]
         if asked:
             ray.wait(asked, timeout=seconds)
         else:
             time.sleep(min(seconds, 0.1))
 
     @override
-    def room_for(self, hands: Sequence[Hand], num_workers: int) -> int:
+    def room_for(self, hands: Sequence[WorkerHandle], num_workers: int) -> int:
         self._require_room(hands)
         now = time.monotonic()
         if now - self._counted_at < SECONDS_BETWEEN_COUNTS:
@@ -200,10 +202,10 @@ class _Cluster(Yard):
         self._connection.admit(self._carried)
         return max(num_workers, min(self._most, self._connection.num_places()))
 
-    def _require_room(self, hands: Sequence[Hand]) -> None:
+    def _require_room(self, hands: Sequence[WorkerHandle]) -> None:
         """Somebody must be at work, or have been not long ago."""
         now = time.monotonic()
-        if any(isinstance(hand, _RemoteHand) and hand.is_placed for hand in hands):
+        if any(isinstance(hand, _RemoteWorkerHandle) and hand.is_placed for hand in hands):
             self._placed_at = self._waiting_since = now
             return
         patience = self._connection.config.wait_seconds

@@ -3,7 +3,7 @@
 Connecting to a head that is not there, is another program, or has lost its node can take minutes
 and cannot be interrupted. Therefore it is tried in a process of its own, which can be killed.
 
-Reads a `Question` as JSON from its input and writes an `Answer` to its output.
+Reads a `ProbeRequest` as JSON from its input and writes an `ProbeAnswer` to its output.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMPARED = ("seqtune", "torch", "lightning", "numpy", "optuna")
 """What must be the same everywhere; Python and Ray itself are compared by Ray."""
 
 
-class Question(TypedDict):
+class ProbeRequest(TypedDict):
     address: str
     token: str
     """A file that every node should see; empty: none."""
@@ -45,7 +45,7 @@ class Node(TypedDict):
     sees_token: bool
 
 
-class Answer(TypedDict):
+class ProbeAnswer(TypedDict):
     nodes: list[Node]
     silent: list[str]
     """Addresses of nodes that did not answer in time."""
@@ -53,12 +53,12 @@ class Answer(TypedDict):
 
 
 def main() -> None:
-    question: Question = json.load(sys.stdin)
+    question: ProbeRequest = json.load(sys.stdin)
     try:
         join(question["address"])
         answer = ask_nodes(question)
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent explains it
-        answer = Answer(nodes=[], silent=[], error=f"{type(error).__name__}: {error}")
+        answer = ProbeAnswer(nodes=[], silent=[], error=f"{type(error).__name__}: {error}")
     json.dump(answer, sys.stdout)
 
 
@@ -104,7 +104,7 @@ def nodes_alive() -> list[dict[str, Any]]:
     return [node for node in nodes if node["Alive"]]
 
 
-def ask_nodes(question: Question) -> Answer:
+def ask_nodes(question: ProbeRequest) -> ProbeAnswer:
     """What every node says that was not asked before; this process must have joined."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -116,7 +116,7 @@ def ask_nodes(question: Question) -> Answer:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             asked[ask.options(scheduling_strategy=there).remote(question["token"])] = node
     if not asked:
-        return Answer(nodes=[], silent=[], error="")
+        return ProbeAnswer(nodes=[], silent=[], error="")
     left = max(0.0, question["until"] - time.time())
     done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=left)
     nodes: list[Node] = []
@@ -130,7 +130,7 @@ def ask_nodes(question: Question) -> Answer:
         for node in asked.values()
         if node["NodeID"] in there_still - heard
     ]
-    return Answer(nodes=nodes, silent=silent, error="")
+    return ProbeAnswer(nodes=nodes, silent=silent, error="")
 
 
 def _tell(token: str) -> Node:

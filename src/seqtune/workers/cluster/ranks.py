@@ -2,7 +2,7 @@
 
 Ray Train starts the processes together, connects them, and starts all of them again where one is
 lost: the work then goes on from the state that it has saved in the shared folder. To the crew
-(`workers.crew`) all of them together are one hand: signals, log lines and errors are those of any
+(`workers.pool`) all of them together are one hand: signals, log lines and errors are those of any
 other work.
 """
 
@@ -26,20 +26,20 @@ from typing import Any
 
 from typing_extensions import override
 
-from seqtune.contracts.errors import (
+from seqtune.core.errors import (
     ConfigurationError,
     Interrupted,
     SeqtuneError,
     TrainingError,
 )
-from seqtune.contracts.work import Process, RankPlace, RankWork, Verdict
+from seqtune.core.execution import MonitorDecision, Process, RankInfo, RankWork
 
-from ..child import Ended
-from ..crew import Crew, Hand, Yard
-from .carried import Carried, Packed
+from ..child import WorkResult
+from ..pool import WorkerBackend, WorkerHandle, WorkerPool
 from .connection import Connection
+from .file_shipping import ShippedFiles, ShippedPayload
+from .ray_errors import unwrap_ray_error
 from .supervisor import worth_sending
-from .told import as_ours
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def run_ranks(
     *,
     num_ranks: int,
     connection: Connection,
-    carried: Carried,
+    carried: ShippedFiles,
     directory: Path,
     retries: int = 3,
     grace_seconds: float = 30.0,
@@ -79,7 +79,7 @@ def run_ranks(
     )
     try:
         with _quiet():
-            Crew(yard, _Nobody(), num_workers=1, grace_seconds=grace_seconds).work()
+            WorkerPool(yard, _NoMonitor(), num_workers=1, grace_seconds=grace_seconds).work()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -113,28 +113,28 @@ def _resources(connection: Connection) -> dict[str, float]:
     return {**needed, "GPU": max(gpus, 1.0)} if gpus else needed
 
 
-class _Nobody:
+class _NoMonitor:
     """A foreman with nothing to look after: Ray Train sees to lost ranks."""
 
-    def look(self) -> Verdict:
-        return Verdict()
+    def look(self) -> MonitorDecision:
+        return MonitorDecision()
 
     def lost(self, process: Process, exit_code: int, *, reason: str) -> None:
         """There is no process of its own."""
 
 
-class Post:
+class MailboxActor:
     """An actor beside the driver: what ranks say to it, and whether it wants an end."""
 
     def __init__(self) -> None:
-        self._words: list[logging.LogRecord | Ended] = []
+        self._words: list[logging.LogRecord | WorkResult] = []
         self._asked = 0
         self._is_over = False
 
     def say(self, word: logging.LogRecord) -> None:
         self._words.append(word)
 
-    def end(self, ended: Ended) -> None:
+    def end(self, ended: WorkResult) -> None:
         """The training is over, and not because a rank was lost; the first to say so is right."""
         if not self._is_over:
             self._words.append(ended)
@@ -143,7 +143,7 @@ class Post:
     def is_over(self) -> bool:
         return self._is_over
 
-    def hear(self) -> list[logging.LogRecord | Ended]:
+    def hear(self) -> list[logging.LogRecord | WorkResult]:
         words, self._words = self._words, []
         return words
 
@@ -155,10 +155,10 @@ class Post:
         return self._asked
 
 
-class _RayTrain(Yard):
+class _RayTrain(WorkerBackend):
     def __init__(
         self,
-        packed: Packed,
+        packed: ShippedPayload,
         connection: Connection,
         *,
         num_ranks: int,
@@ -172,19 +172,19 @@ class _RayTrain(Yard):
         self._retries = retries
 
     @override
-    def start(self, index: int) -> Hand:
+    def start(self, index: int) -> WorkerHandle:
         post = _post_here()
         level = logging.getLogger("seqtune").getEffectiveLevel()
-        trainer = self._trainer(_Order(self._packed, post, level))
+        trainer = self._trainer(_RankCommand(self._packed, post, level))
         return _Training(index, trainer, post)
 
     @override
-    def wait(self, hands: Sequence[Hand], seconds: float) -> None:
+    def wait(self, hands: Sequence[WorkerHandle], seconds: float) -> None:
         for hand in hands:
             if isinstance(hand, _Training):
                 hand.thread.join(seconds)
 
-    def _trainer(self, order: _Order) -> Any:
+    def _trainer(self, order: _RankCommand) -> Any:
         from ray import train
         from ray.train.torch import TorchTrainer
 
@@ -216,11 +216,11 @@ def _post_here() -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actors: Any = ray.remote(Post)
+    actors: Any = ray.remote(MailboxActor)
     return actors.options(num_cpus=0, scheduling_strategy=here).remote()
 
 
-class _Training(Hand):
+class _Training(WorkerHandle):
     """All ranks together."""
 
     def __init__(self, index: int, trainer: Any, post: Any) -> None:
@@ -265,8 +265,8 @@ class _Training(Hand):
             self.ended = _verdict(self._failure)
 
     @override
-    def hear(self, message: Ended | logging.LogRecord) -> None:
-        if isinstance(message, Ended):
+    def hear(self, message: WorkResult | logging.LogRecord) -> None:
+        if isinstance(message, WorkResult):
             self.ended = message
         elif (target := logging.getLogger(message.name)).isEnabledFor(message.levelno):
             target.handle(message)
@@ -291,22 +291,22 @@ class _Training(Hand):
         return self.killed_for or str(self._failure)
 
 
-def _verdict(failure: Exception | None) -> Ended:
+def _verdict(failure: Exception | None) -> WorkResult:
     """What the end of Ray Train means, where no rank has said why it ended."""
     if failure is None:
-        return Ended("done")
-    ours = as_ours(failure)
+        return WorkResult("done")
+    ours = unwrap_ray_error(failure)
     if isinstance(ours, SeqtuneError):
-        return Ended("refused", ours)
+        return WorkResult("refused", ours)
     if (loss := _loss(failure)) is None:
-        return Ended("failed", traceback="".join(traceback.format_exception(failure)))
+        return WorkResult("failed", traceback="".join(traceback.format_exception(failure)))
     error = TrainingError(
         "processes of the training were lost, or found no room, more often than it is started "
         f"again ({loss}). The system kills them where memory runs out: take a smaller "
         "training.batch_size, or fewer workers on a node. What was trained is kept, and the same "
         "command goes on from there"
     )
-    return Ended("refused", error)
+    return WorkResult("refused", error)
 
 
 def _loss(failure: Exception) -> str | None:
@@ -321,10 +321,10 @@ def _loss(failure: Exception) -> str | None:
 
 
 @dataclass(frozen=True)
-class _Order:
+class _RankCommand:
     """What every rank is started with."""
 
-    packed: Packed
+    packed: ShippedPayload
     post: Any
     log_level: int
 
@@ -336,10 +336,10 @@ def _rank(config: dict[str, Any]) -> None:
     """
     import ray
 
-    order: _Order = config["order"]
+    order: _RankCommand = config["order"]
     if ray.get(order.post.is_over.remote()):
         return
-    watch = _Watch(order.post)
+    watch = _MailboxReader(order.post)
     place = _place(watch)
     with _lines_to_post(order, speaks=place.rank == 0):
         ended = _attempt(order.packed, place)
@@ -351,12 +351,12 @@ def _rank(config: dict[str, Any]) -> None:
     ray.get(order.post.asked.remote())  # whatever was said before has arrived
 
 
-def _place(watch: _Watch) -> RankPlace:
+def _place(watch: _MailboxReader) -> RankInfo:
     import ray.train
     import ray.train.torch
 
     context = ray.train.get_context()
-    return RankPlace(
+    return RankInfo(
         rank=context.get_world_rank(),
         world_size=context.get_world_size(),
         gpu=ray.train.torch.get_device().index or 0,
@@ -364,22 +364,22 @@ def _place(watch: _Watch) -> RankPlace:
     )
 
 
-def _attempt(packed: Packed, place: RankPlace) -> Ended | None:
+def _attempt(packed: ShippedPayload, place: RankInfo) -> WorkResult | None:
     try:
         work: RankWork = packed.open()
         work(place)
     except Interrupted as error:
-        return Ended("interrupted", error)
+        return WorkResult("interrupted", error)
     except SeqtuneError as error:
-        return Ended("refused", error)
+        return WorkResult("refused", error)
     except RuntimeError:
         raise  # another rank was lost, as torch says it
     except Exception:  # noqa: BLE001 - reported to the driver, which raises it
-        return Ended("failed", traceback=traceback.format_exc())
+        return WorkResult("failed", traceback=traceback.format_exc())
     return None
 
 
-class _Watch:
+class _MailboxReader:
     """Asks the post whether somebody wants an end; ends the process where it is gone."""
 
     def __init__(self, post: Any) -> None:
@@ -401,7 +401,7 @@ class _Watch:
                 os._exit(1)
 
 
-class _ToPost(QueueHandler):
+class _MailboxLogHandler(QueueHandler):
     def __init__(self, post: Any) -> None:
         super().__init__(post)
         self._post = post
@@ -412,10 +412,10 @@ class _ToPost(QueueHandler):
 
 
 @contextmanager
-def _lines_to_post(order: _Order, *, speaks: bool) -> Iterator[None]:
+def _lines_to_post(order: _RankCommand, *, speaks: bool) -> Iterator[None]:
     """Our log lines go to the driver, if this rank speaks for all."""
     ours = logging.getLogger("seqtune")
-    handler = _ToPost(order.post) if speaks else logging.NullHandler()
+    handler = _MailboxLogHandler(order.post) if speaks else logging.NullHandler()
     ours.addHandler(handler)
     ours.setLevel(order.log_level)
     ours.propagate = False

@@ -17,18 +17,18 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
-from seqtune.contracts.work import Process
+from seqtune.core.execution import Process
 
-from ..child import Assignment, Ended
+from ..child import Assignment, WorkResult
 from ..gpus import visible_gpus
-from ..local import LocalHand, start_here, worker_context
-from .carried import Packed
+from ..local import LocalWorkerHandle, start_local_worker, worker_context
+from .file_shipping import ShippedPayload
 
 LISTEN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Order:
+class Command:
     """What a supervisor is to start."""
 
     index: int
@@ -39,24 +39,24 @@ class Order:
     preload: tuple[str, ...]
 
 
-class News(NamedTuple):
+class Event(NamedTuple):
     """What became of a worker since it was last asked about."""
 
-    words: Sequence[Ended | logging.LogRecord]
+    words: Sequence[WorkResult | logging.LogRecord]
     is_alive: bool
     exit_code: int
     death: str
     """How it ended, if it did."""
 
 
-class _Passing(LocalHand):
+class _Passing(LocalWorkerHandle):
     """Keeps what a worker says, to be said elsewhere."""
 
-    words: list[Ended | logging.LogRecord]
+    words: list[WorkResult | logging.LogRecord]
 
     @override
-    def hear(self, message: Ended | logging.LogRecord) -> None:
-        if isinstance(message, Ended):
+    def hear(self, message: WorkResult | logging.LogRecord) -> None:
+        if isinstance(message, WorkResult):
             self.ended = message
         self.words.append(message)
 
@@ -71,11 +71,11 @@ class Supervisor:
         """Answers once a node has room for it."""
         return True
 
-    def start(self, packed: Packed, order: Order) -> Process:
+    def start(self, packed: ShippedPayload, order: Command) -> Process:
         """Bring the folders here, and start the worker."""
         gpus = visible_gpus()
         assignment = Assignment(
-            work=packed.settle(),
+            work=packed.resolve_auto(),
             index=order.index,
             num_workers=order.num_workers,
             gpu=",".join(gpus) or None,
@@ -83,11 +83,11 @@ class Supervisor:
             environment=order.environment,
             log_level=order.log_level,
         )
-        self._hand = start_here(assignment, worker_context(order.preload), _Passing)
+        self._hand = start_local_worker(assignment, worker_context(order.preload), _Passing)
         self._hand.words = []
         return self._hand.process
 
-    def listen(self) -> News:
+    def listen(self) -> Event:
         """What is new; waits a little for something."""
         hand = self._started
         wait(hand.signs, timeout=LISTEN_SECONDS)
@@ -95,8 +95,8 @@ class Supervisor:
         hand.listen()
         words, hand.words = hand.words, []
         if is_alive:
-            return News(words, is_alive=True, exit_code=0, death="")
-        return News(words, is_alive=False, exit_code=hand.exit_code, death=hand.describe_death())
+            return Event(words, is_alive=True, exit_code=0, death="")
+        return Event(words, is_alive=False, exit_code=hand.exit_code, death=hand.describe_death())
 
     def ask_to_end(self) -> None:
         if self._hand is not None:

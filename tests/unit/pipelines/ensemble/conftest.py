@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.config import EnsembleConfig, VerifyConfig
-from seqtune.contracts.parameters import TaskParameters
-from seqtune.contracts.task import TrainingData
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.config import EnsembleConfig, VerifyConfig
+from seqtune.core.parameters import TaskParameters
+from seqtune.core.task import TrainingData
 from seqtune.pipelines._best_config import BestConfig
-from seqtune.pipelines.ensemble.choice import Chooser
+from seqtune.pipelines.ensemble.member_selection import MemberSelector
 from seqtune.tasks.recommend import TASK
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from toy_members import described, write_checkpoint
 
-Choose = Callable[..., Chooser]
+Choose = Callable[..., MemberSelector]
 WriteCheckpoint = Callable[..., Path]
 
 
@@ -69,8 +69,8 @@ def choose(
         trained: Path = trained,
         verify: VerifyConfig | None = None,
         **settings: Any,
-    ) -> Chooser:
-        return Chooser(
+    ) -> MemberSelector:
+        return MemberSelector(
             task=TASK,
             parameters=parameters,
             settings=EnsembleConfig(**settings),

@@ -12,27 +12,27 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.errors import TrainingError
-from seqtune.contracts.work import Foreman, Place, Process, Work
-from seqtune.pipelines.ensemble.choice import Chooser
-from seqtune.pipelines.ensemble.members import Plan, Planned
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.errors import TrainingError
+from seqtune.core.execution import Process, StudyMonitor, Work, WorkerInfo
+from seqtune.pipelines.ensemble.member_selection import MemberSelector
+from seqtune.pipelines.ensemble.members import MemberPlan, PlannedMember
 from seqtune.pipelines.ensemble.training import (
     MARKER,
+    MemberMonitor,
     TrainMembers,
-    Watch,
     marker_of,
     train_missing,
 )
 from seqtune.tasks.recommend import TASK
 
-Train = Callable[..., tuple[Planned, ...]]
+Train = Callable[..., tuple[PlannedMember, ...]]
 
 
-def one_after_another(work: Work, foreman: Foreman, *, num_workers: int) -> None:
+def map_serially(work: Work, foreman: StudyMonitor, *, num_workers: int) -> None:
     """An Executor whose workers take turns in this process."""
     for index in range(num_workers):
-        work(Place(index, num_workers, "here"))
+        work(WorkerInfo(index, num_workers, "here"))
 
 
 @pytest.fixture
@@ -46,9 +46,11 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def train(split_folder: Path, trained: Path, places: tuple[Path, Path]) -> Train:
-    def call(plan: Plan, *, num_workers: int = 2, **changed: Any) -> tuple[Planned, ...]:
+    def call(
+        plan: MemberPlan, *, num_workers: int = 2, **changed: Any
+    ) -> tuple[PlannedMember, ...]:
         scratch, store = places
-        options = {"executor": one_after_another, "max_retries": 3, "trained": trained, **changed}
+        options = {"executor": map_serially, "max_retries": 3, "trained": trained, **changed}
         return train_missing(
             plan,
             TASK,
@@ -63,14 +65,14 @@ def train(split_folder: Path, trained: Path, places: tuple[Path, Path]) -> Train
 
 
 @pytest.fixture
-def plan(choose: Callable[..., Chooser]) -> Plan:
+def plan(choose: Callable[..., MemberSelector]) -> MemberPlan:
     """The trained checkpoint and two trials."""
     return choose(top=3).choose()
 
 
 def test_what_is_missing_is_trained_and_what_is_there_is_not(
     train: Train,
-    plan: Plan,
+    plan: MemberPlan,
     trained: Path,
     places: tuple[Path, Path],
     caplog: pytest.LogCaptureFixture,
@@ -101,7 +103,7 @@ def test_what_is_missing_is_trained_and_what_is_there_is_not(
 
 
 def test_a_version_of_the_checkpoint_is_a_member_that_was_trained_before(
-    train: Train, plan: Plan, places: tuple[Path, Path], versions: Path
+    train: Train, plan: MemberPlan, places: tuple[Path, Path], versions: Path
 ) -> None:
     _, store = places
     train(plan)
@@ -117,7 +119,7 @@ def test_a_version_of_the_checkpoint_is_a_member_that_was_trained_before(
 
 
 def test_a_damaged_member_is_trained_again(
-    train: Train, plan: Plan, places: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+    train: Train, plan: MemberPlan, places: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     _, store = places
     train(plan)
@@ -131,7 +133,7 @@ def test_a_damaged_member_is_trained_again(
 
 
 def test_a_member_is_the_same_whoever_trains_it(
-    train: Train, plan: Plan, places: tuple[Path, Path]
+    train: Train, plan: MemberPlan, places: tuple[Path, Path]
 ) -> None:
     _, store = places
 
@@ -149,7 +151,7 @@ def test_a_member_is_the_same_whoever_trains_it(
 
 def test_what_was_trained_before_a_kill_is_gone_on_with(
     train: Train,
-    plan: Plan,
+    plan: MemberPlan,
     places: tuple[Path, Path],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -178,7 +180,7 @@ def test_what_was_trained_before_a_kill_is_gone_on_with(
 
 
 def test_a_member_that_fails_stops_the_stage_with_its_name(
-    train: Train, plan: Plan, places: tuple[Path, Path]
+    train: Train, plan: MemberPlan, places: tuple[Path, Path]
 ) -> None:
     config = plan.members[1].config
     assert config is not None
@@ -186,19 +188,19 @@ def test_a_member_that_fails_stops_the_stage_with_its_name(
     wrong = replace(plan.members[1], config=config.model_copy(update={"training": training}))
     message = r"member 2 of 2 \(trial 2 of recommend-medium-1\) failed: .*val_nothing"
     with pytest.raises(TrainingError, match=message):
-        train(Plan((plan.members[0], wrong), "trials", ""))
+        train(MemberPlan((plan.members[0], wrong), "trials", ""))
     assert list(places[1].iterdir()) == []
 
 
 def test_a_worker_may_die_a_few_times_but_not_for_ever(
-    plan: Plan, split_folder: Path, places: tuple[Path, Path]
+    plan: MemberPlan, split_folder: Path, places: tuple[Path, Path]
 ) -> None:
     scratch, store = places
     work = TrainMembers(TASK, split_folder, scratch, store, plan.members[1:], ("one", "two"))
     folder = work.folder(plan.members[2])
     folder.mkdir(parents=True)
     (folder / MARKER).write_text(marker_of(Process(4711, "far-away")))
-    watch = Watch(work, max_retries=1)
+    watch = MemberMonitor(work, max_retries=1)
 
     watch.lost(Process(4711, "far-away"), -9, reason="its process was ended by signal 9")
     assert not watch.look().stop
@@ -208,8 +210,10 @@ def test_a_worker_may_die_a_few_times_but_not_for_ever(
     assert watch.look().stop.startswith("two (trial 3 of recommend-medium-1): its process died 2")
 
 
-def test_a_stage_whose_workers_keep_dying_ends_with_the_reason(train: Train, plan: Plan) -> None:
-    def dying(work: Work, foreman: Foreman, *, num_workers: int) -> None:
+def test_a_stage_whose_workers_keep_dying_ends_with_the_reason(
+    train: Train, plan: MemberPlan
+) -> None:
+    def dying(work: Work, foreman: StudyMonitor, *, num_workers: int) -> None:
         while not foreman.look().stop:
             foreman.lost(Process(os.getpid(), "here"), -9, reason="killed")
 
@@ -218,7 +222,7 @@ def test_a_stage_whose_workers_keep_dying_ends_with_the_reason(train: Train, pla
 
 
 def test_nobody_is_trained_where_the_checkpoint_is_alone(
-    train: Train, choose: Callable[..., Chooser], trained: Path
+    train: Train, choose: Callable[..., MemberSelector], trained: Path
 ) -> None:
     (member,) = train(choose(top=1).choose(), executor=None)
     assert member.checkpoint == trained

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.ensemble import Ensemble, ensemble_fingerprint, open_ensemble
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.task import Report, TrainingData
-from seqtune.pipelines.ensemble.members import Plan, Planned
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.ensemble import Ensemble, ensemble_fingerprint, open_ensemble
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.task import Report, TrainingData
+from seqtune.pipelines.ensemble.members import MemberPlan, PlannedMember
 from seqtune.pipelines.ensemble.metrics import describe
-from seqtune.pipelines.ensemble.results import Scored
+from seqtune.pipelines.ensemble.test_ledger import ScoredEnsemble
 from seqtune.pipelines.ensemble.weighing import make_ensemble, refuse_unknown
 from seqtune.tasks.recommend import TASK
 
 NewCheckpoint = Callable[..., Path]
-PLAN = Plan((), "trials", "the best of all")
+PLAN = MemberPlan((), "trials", "the best of all")
 
 
 @dataclass
@@ -54,10 +54,10 @@ def toy_task(*shares: float) -> Any:
 
 
 @pytest.fixture
-def members(new_checkpoint: NewCheckpoint, tmp_path: Path) -> list[Planned]:
+def members(new_checkpoint: NewCheckpoint, tmp_path: Path) -> list[PlannedMember]:
     """Three members whose weights differ."""
     return [
-        Planned(
+        PlannedMember(
             name=name,
             origin=f"trial {number}",
             fingerprint=name,
@@ -70,7 +70,7 @@ def members(new_checkpoint: NewCheckpoint, tmp_path: Path) -> list[Planned]:
 
 
 @pytest.fixture
-def made(members: list[Planned], data: TrainingData, tmp_path: Path) -> tuple[Path, Report]:
+def made(members: list[PlannedMember], data: TrainingData, tmp_path: Path) -> tuple[Path, Report]:
     """An ensemble of which one half is the first member and one half the third."""
     settings = EnsembleConfig(weights="greedy")
     return make_ensemble(
@@ -105,7 +105,7 @@ def test_what_else_decides_is_in_the_manifest_and_in_its_fingerprint(
 
 
 def test_members_take_no_second_room_on_the_disk(
-    ensemble: Ensemble, members: list[Planned]
+    ensemble: Ensemble, members: list[PlannedMember]
 ) -> None:
     assert members[0].checkpoint is not None
     original = members[0].checkpoint / "best.safetensors"
@@ -124,7 +124,7 @@ def test_the_report_says_who_counts_how_much_and_why(made: tuple[Path, Report]) 
 
 
 def test_the_fingerprint_goes_by_the_shares(
-    members: list[Planned], data: TrainingData, tmp_path: Path, ensemble: Ensemble
+    members: list[PlannedMember], data: TrainingData, tmp_path: Path, ensemble: Ensemble
 ) -> None:
     prints = {ensemble.manifest.fingerprint}
     for number, shares in enumerate([(0.5, 0.0, 0.5), (1.0, 0.0, 0.0)]):
@@ -141,7 +141,7 @@ def test_the_fingerprint_goes_by_the_shares(
 
 
 def test_one_member_alone_is_an_ensemble_too(
-    members: list[Planned], data: TrainingData, tmp_path: Path
+    members: list[PlannedMember], data: TrainingData, tmp_path: Path
 ) -> None:
     path, _ = make_ensemble(
         toy_task(1.0), PLAN, members[:1], data, EnsembleConfig(), out=tmp_path / "out"
@@ -152,7 +152,7 @@ def test_one_member_alone_is_an_ensemble_too(
 
 
 def test_the_same_model_twice_counts_once(
-    members: list[Planned], new_checkpoint: NewCheckpoint, data: TrainingData, tmp_path: Path
+    members: list[PlannedMember], new_checkpoint: NewCheckpoint, data: TrainingData, tmp_path: Path
 ) -> None:
     twin = new_checkpoint(tmp_path / "twin", seed=9, weights=b"trained")
     both = [members[0], replace(members[1], checkpoint=twin)]
@@ -164,7 +164,7 @@ def test_the_same_model_twice_counts_once(
 
 
 def test_with_nothing_held_out_all_count_the_same_and_that_is_said(
-    members: list[Planned], full_split: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    members: list[PlannedMember], full_split: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = TASK.open_data(full_split)
     known = [replace(member, known_score=0.7) for member in members]
@@ -189,7 +189,7 @@ def test_what_nobody_could_be_weighed_by_is_refused_before_anything_is_trained(
 
 
 def test_the_task_names_the_scales_that_it_has() -> None:
-    from seqtune.tasks.recommend.scales import SCALES
+    from seqtune.tasks.recommend.score_normalization import SCALES
 
     assert TASK.scales == SCALES
 
@@ -206,7 +206,7 @@ def metrics(value: float, **changed: Any) -> Report:
 
 def test_the_ensemble_stands_beside_the_single_checkpoint(ensemble: Ensemble) -> None:
     ours = metrics(0.1234, headline=["test: fine"])
-    report = describe(Scored(ours, from_store=False, openings=1), ensemble, metrics(0.12))
+    report = describe(ScoredEnsemble(ours, from_store=False, openings=1), ensemble, metrics(0.12))
     assert report["headline"] == [
         "valid ndcg@5: ensemble 0.1234, single checkpoint 0.1200 (+0.0034)",
         "test ndcg@5: ensemble 0.1234, single checkpoint 0.1200 (+0.0034)",
@@ -229,7 +229,7 @@ def test_the_ensemble_stands_beside_the_single_checkpoint(ensemble: Ensemble) ->
 def test_what_cannot_be_compared_is_not(
     ensemble: Ensemble, single: Report | None, why: str
 ) -> None:
-    report = describe(Scored(metrics(0.6), from_store=False, openings=1), ensemble, single)
+    report = describe(ScoredEnsemble(metrics(0.6), from_store=False, openings=1), ensemble, single)
     (line,) = report["headline"]
     assert line.startswith("not set beside the single checkpoint: ")
     assert why in line
@@ -237,7 +237,9 @@ def test_what_cannot_be_compared_is_not(
 
 
 def test_a_second_ensemble_on_the_same_test_is_warned_of(ensemble: Ensemble) -> None:
-    scored = Scored(metrics(0.6), from_store=True, openings=2, when="2026-01-01T00:00:00+00:00")
+    scored = ScoredEnsemble(
+        metrics(0.6), from_store=True, openings=2, when="2026-01-01T00:00:00+00:00"
+    )
     lines = describe(scored, ensemble, None)["headline"]
     assert "test was scored before (2026-01-01T00:00:00+00:00): that result is read" in lines[1]
     assert "2 different ensembles were scored on this test set" in lines[2]

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.checkpoint import ASSETS, CheckpointManifest, Weights, file_hash
-from seqtune.contracts.config import RunConfig, fingerprint, library_versions
-from seqtune.contracts.parameters import TaskParameters
-from seqtune.contracts.task import TrainingData
+from seqtune.core.checkpoint import ASSETS, CheckpointManifest, Weights, file_hash
+from seqtune.core.config import RunConfig, fingerprint, library_versions
+from seqtune.core.parameters import TaskParameters
+from seqtune.core.task import TrainingData
 from seqtune.pipelines._best_config import BestConfig
 from seqtune.pipelines._resolution import resolve_trial, trial_values
 from seqtune.tasks.recommend import TASK

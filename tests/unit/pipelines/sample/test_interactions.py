@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtune.contracts.checkpoint import file_hash
-from seqtune.contracts.sample import SampleParameters
+from seqtune.core.checkpoint import file_hash
+from seqtune.core.sample import SampleParameters
 from seqtune.pipelines.sample.nodes import SampleNodes
 from seqtune.tasks import recommend
 

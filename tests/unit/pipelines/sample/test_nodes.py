@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.sample import SampleParameters
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.sample import SampleParameters
+from seqtune.core.task import TaskSpec
 from seqtune.pipelines.sample import create_pipeline
 from seqtune.pipelines.sample.nodes import SampleNodes
 from seqtune.tasks import find_tasks

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtune.contracts.checkpoint import file_hash
-from seqtune.contracts.sample import SampleParameters
+from seqtune.core.checkpoint import file_hash
+from seqtune.core.sample import SampleParameters
 from seqtune.pipelines.sample.nodes import SampleNodes
 from seqtune.tasks import classify, summarize
 from seqtune.text.pretrained import (

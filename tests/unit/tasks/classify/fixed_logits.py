@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import ensemble_folders
-from seqtune.contracts.checkpoint import (
+from seqtune.core.checkpoint import (
     CheckpointManifest,
     Weights,
     file_hash,

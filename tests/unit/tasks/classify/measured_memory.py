@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from examples import OTHERS, make_model, make_split, tiny_config
 
 from seqtune.tasks.classify import TASK
-from seqtune.training import rehearse
+from seqtune.training import profile_steps
 
 
 def main(options: dict[str, Any], folder: Path) -> tuple[float, float | None]:
@@ -32,7 +32,7 @@ def main(options: dict[str, Any], folder: Path) -> tuple[float, float | None]:
         evaluation={"batch_size": batch, "train_metric_rows": 0},
     )
     estimate = TASK.estimate_memory(config, data)  # also makes the tokens
-    return estimate, rehearse(TASK, config, data, directory=folder).peak_memory_mib
+    return estimate, profile_steps(TASK, config, data, directory=folder).peak_memory_mib
 
 
 if __name__ == "__main__":

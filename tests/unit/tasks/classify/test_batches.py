@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from seqtune.tasks.classify.batches import Batch
+from seqtune.tasks.classify.batches import TextBatch
 from seqtune.tasks.classify.datamodule import build_data, training_sample
 
 from .examples import generated, make_model, make_split, tiny_config
 
 
-def share_of_real(batches: list[Batch]) -> float:
+def share_of_real(batches: list[TextBatch]) -> float:
     return float(sum(b.real.sum() for b in batches) / sum(b.real.numel() for b in batches))
 
 

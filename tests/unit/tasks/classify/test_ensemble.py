@@ -5,13 +5,13 @@ import shutil
 import numpy as np
 import pytest
 
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.tasks.classify import TASK, ensemble
 from seqtune.tasks.classify.ensemble import open_model
 from seqtune.tasks.classify.evaluate import evaluate
 from seqtune.tasks.classify.pool import open_pool
-from seqtune.tasks.classify.scales import combined, on_scale, probabilities_of
+from seqtune.tasks.classify.score_normalization import combined, on_scale, probabilities_of
 from seqtune.tasks.classify.scorer import load_classifier
 
 from .examples import LABELS, generated, make_model, make_split, tiny_config

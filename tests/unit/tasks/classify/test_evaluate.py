@@ -6,14 +6,14 @@ import logging
 import numpy as np
 import pytest
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.errors import ArtifactError
-from seqtune.contracts.metrics import exhibit
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.errors import ArtifactError
+from seqtune.core.metrics import exhibit
 from seqtune.pipelines.ensemble.metrics import value
 from seqtune.tasks.classify import TASK, ensemble
 from seqtune.tasks.classify.evaluate import evaluate
 from seqtune.tasks.classify.metrics import decided_metrics, validation_metrics
-from seqtune.tasks.classify.scales import probabilities_of
+from seqtune.tasks.classify.score_normalization import probabilities_of
 from seqtune.tasks.classify.thresholds import best_thresholds, cross_fitted
 
 from .examples import LABELS, generated, make_split

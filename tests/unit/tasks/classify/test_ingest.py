@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seqtune.contracts.errors import ConfigurationError, DataError
-from seqtune.contracts.task import Report
+from seqtune.core.errors import ConfigurationError, DataError
+from seqtune.core.task import Report
 from seqtune.tasks.classify.ingest import ingest
 from seqtune.tasks.classify.params import ClassifyConfig
 from seqtune.text.ingested import Ingested, open_ingested

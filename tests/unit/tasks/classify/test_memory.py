@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.format import MIB
+from seqtune.core.format import MIB
 from seqtune.tasks.classify.data import ClassifyData
 from seqtune.tasks.classify.memory import estimate_memory
 from seqtune.tasks.classify.module import build_module

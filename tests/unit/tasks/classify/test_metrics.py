@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from seqtune.contracts.errors import TrainingError
+from seqtune.core.errors import TrainingError
 from seqtune.tasks.classify.metrics import by_label, decided_metrics, lrap, validation_metrics
-from seqtune.tasks.classify.scales import probabilities_of
+from seqtune.tasks.classify.score_normalization import probabilities_of
 
 PROBABILITIES = np.array([[0.9, 0.2, 0.6], [0.4, 0.8, 0.1], [0.7, 0.6, 0.3], [0.2, 0.1, 0.4]])
 TARGETS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]])

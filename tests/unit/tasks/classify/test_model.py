@@ -10,15 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.resolve import Resolved
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.resolve import Resolved
 from seqtune.tasks.classify.model import (
     TextClassifier,
     build_classifier,
     empty_encoder,
     num_positions,
     outline,
-    settle,
+    resolve_auto,
 )
 from seqtune.tasks.classify.params import ClassifyConfig, ModelConfig
 from seqtune.text.pretrained import identity, load_model, load_tokenizer
@@ -160,10 +160,10 @@ def resolved(folder: Path, **model: Any) -> Resolved[ClassifyConfig]:
 
 def test_settling_writes_down_the_content_of_the_model(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "m")
-    settled = settle(resolved(folder), None)
+    settled = resolve_auto(resolved(folder), None)
     assert settled.config.model.revision == identity(folder)
     assert settled.origins["model.revision"] == f"content of {folder} now"
-    assert settle(settled, None) == settled
+    assert resolve_auto(settled, None) == settled
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("electra", 512), ("bert", 512), ("roberta", 512)])
@@ -171,10 +171,10 @@ def test_texts_longer_than_the_positions_are_refused(tmp_path: Path, kind: str, 
     """RoBERTa has 514 in its configuration, two of which no token can have."""
     folder = make_model(tmp_path / "m", kind)
     assert num_positions(outline(folder)) == limit
-    settle(resolved(folder, max_length=limit), None)
+    resolve_auto(resolved(folder, max_length=limit), None)
     message = rf"classify\.model\.max_length={limit + 1}, .* {limit} tokens; choose at most {limit}"
     with pytest.raises(ConfigurationError, match=message):
-        settle(resolved(folder, max_length=limit + 1), None)
+        resolve_auto(resolved(folder, max_length=limit + 1), None)
 
 
 def test_the_longest_text_allowed_does_go_through_roberta(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_the_longest_text_allowed_does_go_through_roberta(tmp_path: Path) -> Non
 def test_what_is_no_encoder_is_refused(tmp_path: Path, kind: str) -> None:
     folder = make_model(tmp_path / "m", kind)
     with pytest.raises(ConfigurationError, match="no bidirectional encoder; choose one like BERT"):
-        settle(resolved(folder), None)
+        resolve_auto(resolved(folder), None)
 
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     described = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**described, "vocab_size": 20}))
     with pytest.raises(ConfigurationError, match="they do not belong together"):
-        settle(resolved(folder), None)
+        resolve_auto(resolved(folder), None)
 
 
 def test_an_encoder_that_cannot_compute_layers_again_is_named(tmp_path: Path) -> None:
@@ -206,6 +206,6 @@ def test_an_encoder_that_cannot_compute_layers_again_is_named(tmp_path: Path) ->
     vocabulary = len(load_tokenizer(folder))
     albert = AlbertModel(AlbertConfig(vocab_size=vocabulary, intermediate_size=32, **sizes))
     albert.save_pretrained(folder)
-    settle(resolved(folder, gradient_checkpointing=False), None)
+    resolve_auto(resolved(folder, gradient_checkpointing=False), None)
     with pytest.raises(ConfigurationError, match="no effect on AlbertModel"):
-        settle(resolved(folder, gradient_checkpointing=True), None)
+        resolve_auto(resolved(folder, gradient_checkpointing=True), None)

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
 from seqtune.ensembling import weigh
 from seqtune.tasks.classify import TASK, ensemble
 from seqtune.tasks.classify.evaluate import evaluate
 from seqtune.tasks.classify.metrics import by_label, decided_metrics
 from seqtune.tasks.classify.pool import open_pool
-from seqtune.tasks.classify.scales import SCALES, probabilities_of
+from seqtune.tasks.classify.score_normalization import SCALES, probabilities_of
 from seqtune.tasks.classify.thresholds import best_thresholds
 
 from .examples import LABELS, generated, make_split

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seqtune.contracts.errors import ArtifactError, DataError
+from seqtune.core.errors import ArtifactError, DataError
 from seqtune.tasks.classify import ensemble
 from seqtune.tasks.classify import predict as predict_module
 from seqtune.tasks.classify.decisions import HELD_OUT

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from seqtune.contracts.checkpoint import file_hash
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
-from seqtune.contracts.resolve import Resolved
+from seqtune.core.checkpoint import file_hash
+from seqtune.core.errors import ArtifactError, ConfigurationError
+from seqtune.core.resolve import Resolved
 from seqtune.tasks.classify.data import ClassifyData
-from seqtune.tasks.classify.model import settle
+from seqtune.tasks.classify.model import resolve_auto
 from seqtune.tasks.classify.scorer import load_classifier
 
 from .examples import LABELS, generated, make_split
@@ -52,7 +52,7 @@ def test_a_part_is_scored_by_the_tokens_that_training_made(
     small_checkpoint: Path, small_data: ClassifyData
 ) -> None:
     classifier = load_classifier(small_checkpoint)
-    settled = settle(Resolved(classifier.config, {}), small_data).config
+    settled = resolve_auto(Resolved(classifier.config, {}), small_data).config
     tokens = small_data.tokens("test", settled.model)
     made = sorted(path.name for path in (small_data.path / "made").iterdir())
     object.__setattr__(classifier, "config", settled)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from seqtune.contracts.errors import ConfigurationError, DataError
-from seqtune.contracts.serving import Column
-from seqtune.tasks.classify.scales import probabilities_of
+from seqtune.core.errors import ConfigurationError, DataError
+from seqtune.core.serving import Column
+from seqtune.tasks.classify.score_normalization import probabilities_of
 from seqtune.tasks.classify.scorer import load_classifier
 from seqtune.tasks.classify.serving import open_served
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
-from seqtune.contracts.task import Report
+from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.core.task import Report
 from seqtune.tasks.classify.data import ClassifyData
 from seqtune.tasks.classify.ingest import ingest
 from seqtune.tasks.classify.params import ClassifyConfig

@@ -12,16 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from seqtune.contracts.errors import TrainingError
-from seqtune.contracts.task import TaskSpec
+from seqtune.core.errors import TrainingError
+from seqtune.core.task import TaskSpec
 from seqtune.tasks.classify import TASK
-from seqtune.tasks.classify.batches import Batch
+from seqtune.tasks.classify.batches import TextBatch
 from seqtune.tasks.classify.data import ClassifyData
 from seqtune.tasks.classify.metrics import validation_metrics
 from seqtune.tasks.classify.module import ClassifyModule, build_module, pos_weights
 from seqtune.tasks.classify.params import ClassifyConfig
 from seqtune.tasks.classify.scorer import load_classifier
-from seqtune.training import FitResult, fit, rehearse
+from seqtune.training import FitResult, fit, profile_steps
 
 from .examples import generated, make_model, make_split, tiny_config
 
@@ -74,7 +74,7 @@ class Watched(ClassifyModule):
 
     seen: list[bool]
 
-    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+    def training_step(self, batch: TextBatch, batch_idx: int) -> torch.Tensor:
         with torch.random.fork_rng(devices=[]):
             passes = [self.model.encoder(batch.ids).last_hidden_state for _ in range(2)]
         self.seen += [part.training for part in self.modules()]
@@ -105,7 +105,7 @@ class Poisoned(ClassifyModule):
 
     at: tuple[int, int]
 
-    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+    def training_step(self, batch: TextBatch, batch_idx: int) -> torch.Tensor:
         loss = super().training_step(batch, batch_idx)
         return loss * float("nan") if (self.current_epoch, batch_idx) == self.at else loss
 
@@ -193,7 +193,7 @@ def test_gradient_checkpointing_takes_the_very_same_steps(
     tmp_path: Path, folder: Path, data: ClassifyData
 ) -> None:
     losses = [
-        rehearse(
+        profile_steps(
             TASK,
             tiny_config(folder, model={"gradient_checkpointing": again}),
             data,

@@ -11,8 +11,8 @@ import pytest
 from split_folders import write_split
 from torch import distributed
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.work import ALONE, RankPlace
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.execution import ALONE, RankInfo
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.params import RecommendConfig
@@ -54,7 +54,7 @@ def configuration(case: str, **training: Any) -> RecommendConfig:
 
 
 def train(
-    case: str, data: SplitData, folder: Path, place: RankPlace = ALONE, **training: Any
+    case: str, data: SplitData, folder: Path, place: RankInfo = ALONE, **training: Any
 ) -> Rows:
     """History without what only says how long."""
     result = fit(
@@ -78,7 +78,7 @@ def train_as_two(folder: Path, split: Path) -> dict[str, Rows]:
     return found
 
 
-def train_all(folder: Path, split: Path, place: RankPlace) -> None:
+def train_all(folder: Path, split: Path, place: RankInfo) -> None:
     """What a rank does; connected before, as Ray Train does it."""
     distributed.init_process_group("gloo", rank=place.rank, world_size=place.world_size)
     data = SplitData.open(split)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 import ensemble_folders
-from seqtune.contracts.checkpoint import (
+from seqtune.core.checkpoint import (
     CheckpointManifest,
     Weights,
     file_hash,

@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.parameters import TaskParameters
-from seqtune.contracts.resolve import Layer, flatten, unflatten
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.parameters import TaskParameters
+from seqtune.core.resolve import Layer, flatten, unflatten
 from seqtune.pipelines.tune.objective import TrainTrial
 from seqtune.tasks.recommend import TASK, models
 from seqtune.tasks.recommend.data import SplitData

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from seqtune.tasks.recommend import attention
 from seqtune.tasks.recommend.attention import attend_in_pieces
-from seqtune.tasks.recommend.dropout import CheapDropout, Coin
+from seqtune.tasks.recommend.dropout import BitmaskGenerator, FastDropout
 from seqtune.tasks.recommend.layers import by_distance, causal_mask
 
 BATCH, TIME, HEADS, EACH = 5, 70, 2, 4
@@ -148,12 +148,12 @@ def test_large_scores_do_not_overflow() -> None:
 @pytest.mark.parametrize("visible", [None, masks()["padding"]])
 def test_dropout_is_on_the_weights(visible: Tensor | None) -> None:
     packed = projected(3).requires_grad_()
-    dropout = CheapDropout(0.4)
+    dropout = FastDropout(0.4)
     torch.manual_seed(3)
     ours = attend_in_pieces(packed, None, visible, dropout.coin())
     torch.manual_seed(3)
     coin = dropout.coin()
-    assert isinstance(coin, Coin)
+    assert isinstance(coin, BitmaskGenerator)
     of_a_head = torch.Size([BATCH, TIME, TIME])  # one piece is one head here
     kept = torch.stack([coin.kept(of_a_head) != 0 for _ in range(HEADS)], dim=1)
     assert kept.float().mean() == pytest.approx(0.6, abs=0.01)
@@ -163,7 +163,7 @@ def test_dropout_is_on_the_weights(visible: Tensor | None) -> None:
 
 def test_the_seed_repeats_it_bit_for_bit() -> None:
     packed = projected(3, dtype=torch.bfloat16)
-    dropout, results = CheapDropout(0.2), []
+    dropout, results = FastDropout(0.2), []
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
         results.append(attend_in_pieces(packed, None, None, dropout.coin()))

@@ -12,14 +12,14 @@ import torch
 from scipy.stats import rankdata
 
 from seqtune import Recommender
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, TrainingError
+from seqtune.core.errors import ArtifactError, ConfigurationError, TrainingError
 from seqtune.tasks.recommend.batches import eval_batches
 from seqtune.tasks.recommend.ensemble import member_scores, open_members, open_model
 from seqtune.tasks.recommend.evaluate import evaluate
 from seqtune.tasks.recommend.loading import LoadedModel
 from seqtune.tasks.recommend.params import PredictConfig
 from seqtune.tasks.recommend.predict import predict
-from seqtune.tasks.recommend.scales import SCALES, on_scale
+from seqtune.tasks.recommend.score_normalization import SCALES, on_scale
 
 from .split_folders import (
     favouring,
@@ -203,7 +203,7 @@ def test_what_is_in_between_takes_a_few_users_at_a_time(tmp_path, data, monkeypa
         heights.append(len(scores))
         return real(scores, scale)
 
-    monkeypatch.setattr("seqtune.tasks.recommend.scales.on_scale", noted)
+    monkeypatch.setattr("seqtune.tasks.recommend.score_normalization.on_scale", noted)
     mixed = open_model(
         write_ensemble(tmp_path / "m", dict.fromkeys(checkpoints(tmp_path, data), 1 / 3))
     )

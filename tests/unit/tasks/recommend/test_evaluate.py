@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from seqtune.contracts.checkpoint import open_checkpoint
-from seqtune.contracts.errors import ArtifactError
+from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.errors import ArtifactError
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.evaluate import evaluate
 from seqtune.tasks.recommend.loading import load_model

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional
 
 from seqtune import Recommender
-from seqtune.contracts.checkpoint import file_hash
-from seqtune.contracts.ensemble import EnsembleManifest, Member
-from seqtune.contracts.errors import ConfigurationError, DataError
+from seqtune.core.checkpoint import file_hash
+from seqtune.core.ensemble import EnsembleManifest, Member
+from seqtune.core.errors import ConfigurationError, DataError
 from seqtune.tasks.recommend.data import Side
 from seqtune.tasks.recommend.explain import mask_attention
 from seqtune.tasks.recommend.models import build_model

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
 from seqtune.tasks.recommend.ingest import ingest, read_manifest
 from seqtune.tasks.recommend.params import RecommendConfig
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 from seqtune.tasks.recommend.ingest import ingest
 from seqtune.tasks.recommend.ingest.engine import disk_errors
 from seqtune.tasks.recommend.ingest.ordering import parquet_writer

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtune.tasks.recommend.ingest.ordering import Piece, Rules, cut_users, sort_users
+from seqtune.tasks.recommend.ingest.ordering import OrderingRules, Piece, cut_users, sort_users
 
 Row = tuple[int, int, int]
 """user, item, time; the position in a list is the row of the file."""
@@ -23,7 +23,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def sort(connection: duckdb.DuckDBPyConnection, rows: list[Row], rules: Rules) -> Piece:
+def sort(connection: duckdb.DuckDBPyConnection, rows: list[Row], rules: OrderingRules) -> Piece:
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     numbered = pa.table(
         {
@@ -55,7 +55,7 @@ wide = st.tuples(
 def test_like_a_stable_sort(
     connection: duckdb.DuckDBPyConnection, drop: bool, rows: list[Row]
 ) -> None:
-    rules = Rules(min_interactions=1, find_duplicates=True, drop_duplicates=drop)
+    rules = OrderingRules(min_interactions=1, find_duplicates=True, drop_duplicates=drop)
     found = sort(connection, rows, rules)
     columns = (np.repeat(found.users, found.lengths), found.items, found.times)
     expected = plain(rows, drop=drop)
@@ -65,7 +65,7 @@ def test_like_a_stable_sort(
 
 def test_short_users_are_left_out(connection: duckdb.DuckDBPyConnection) -> None:
     rows = [(10, 1, 0), (10, 2, 1), (12, 3, 2), (13, 4, 3), (13, 5, 4), (14, 5, 5), (14, 5, 5)]
-    rules = Rules(min_interactions=2, find_duplicates=True, drop_duplicates=True)
+    rules = OrderingRules(min_interactions=2, find_duplicates=True, drop_duplicates=True)
     piece = sort(connection, rows, rules)
     assert piece.users.tolist() == [10, 13]
     assert piece.lengths.tolist() == [2, 2]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seqtune.contracts.errors import DataError, InfeasibleError
+from seqtune.core.errors import DataError, InfeasibleError
 from seqtune.tasks.recommend.ingest import ingest
 from seqtune.tasks.recommend.ingest.partitions import partitions_of
 from seqtune.tasks.recommend.params import RecommendConfig

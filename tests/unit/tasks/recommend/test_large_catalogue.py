@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import ITEMS_TABLE, SplitData
 from seqtune.tasks.recommend.datamodule import RecommendData
@@ -143,7 +143,7 @@ def test_broken_off_at_a_step_it_ends_as_if_nothing_had_happened(
     lazy: bool,
     cut_at: tuple[int, int],
 ) -> None:
-    monkeypatch.setattr("seqtune.training.lazy.DECAY_EVERY", 3)
+    monkeypatch.setattr("seqtune.training.lazy_adam.DECAY_EVERY", 3)
     often: dict[str, Any] = {
         "batch_size": 2,
         "save_state_every_minutes": 1e-9,

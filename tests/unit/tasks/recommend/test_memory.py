@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.format import MIB
+from seqtune.core.format import MIB
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.memory import STATE_BYTES, estimate_memory, outline
@@ -28,14 +28,14 @@ import numpy as np
 from conftest import write_split
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.params import RecommendConfig
-from seqtune.training import rehearse
+from seqtune.training import profile_steps
 
 options, folder = json.loads(sys.argv[2]), Path(sys.argv[3])
 items, config = options["items"], RecommendConfig.model_validate(options["config"])
 random = np.random.default_rng(1)
 rows = random.integers(1, items + 1, (2 * config.training.batch_size, config.model.max_len + 2))
 data = write_split(folder / "split", rows.tolist(), num_items=items)
-found = rehearse(TASK, config, data, directory=folder)
+found = profile_steps(TASK, config, data, directory=folder)
 print(json.dumps([TASK.estimate_memory(config, data), found.peak_memory_mib]))
 """
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqtune.contracts.errors import TrainingError
+from seqtune.core.errors import TrainingError
 from seqtune.tasks.recommend.metrics import (
     draw_negatives,
     mean_metrics,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqtune.tasks.recommend.data import SplitData
-from seqtune.tasks.recommend.dropout import CheapDropout
+from seqtune.tasks.recommend.dropout import FastDropout
 from seqtune.tasks.recommend.losses import cross_entropy as loss
 from seqtune.tasks.recommend.losses.cross_entropy import item_cross_entropy
 from seqtune.tasks.recommend.models import build_model, load_model
@@ -216,7 +216,7 @@ def test_attention_in_pieces_is_that_of_sdpa(dtype: torch.dtype) -> None:
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         expected = model.eval().next_item_scores(items)
         for block in model.train().blocks:
-            block.attention.dropout = CheapDropout(1e-9)
+            block.attention.dropout = FastDropout(1e-9)
         tolerance = 1e-5 if dtype == torch.float32 else 0.15
         torch.testing.assert_close(
             model.next_item_scores(items), expected, atol=tolerance, rtol=0.1 * (tolerance > 0.1)
@@ -285,7 +285,7 @@ class TestCheapDropout:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
     @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
     def test_expectation_and_share(self, dtype: torch.dtype, rate: float) -> None:
-        dropout = CheapDropout(rate)
+        dropout = FastDropout(rate)
         torch.manual_seed(0)
         out = dropout(torch.ones(1_000_001, dtype=dtype)).double()
         assert (out == 0).double().mean() == pytest.approx(rate, abs=0.002)
@@ -296,25 +296,25 @@ class TestCheapDropout:
 
     def test_neighbours_are_independent(self) -> None:
         torch.manual_seed(0)
-        zero = (CheapDropout(0.3)(torch.ones(400_000)) == 0).double()
+        zero = (FastDropout(0.3)(torch.ones(400_000)) == 0).double()
         for distance in (1, 2, 3, 4, 8, 64):
             both = (zero[distance:] * zero[:-distance]).mean()
             assert both == pytest.approx(0.09, abs=0.003)
 
     def test_gradient_passes_where_the_value_passed(self) -> None:
         x = torch.randn(64, 33, requires_grad=True)
-        out = CheapDropout(0.4)(x)
+        out = FastDropout(0.4)(x)
         out.backward(torch.full_like(out, 2.0))
         assert x.grad is not None
         torch.testing.assert_close(x.grad, 2.0 * out.detach() / x.detach())
 
     def test_nothing_in_evaluation_and_nothing_at_rate_zero(self) -> None:
         x = torch.randn(10)
-        assert CheapDropout(0.5).eval()(x) is x
-        assert CheapDropout(0.0).train()(x) is x
+        assert FastDropout(0.5).eval()(x) is x
+        assert FastDropout(0.0).train()(x) is x
 
     def test_the_global_seed_repeats_it_and_successive_calls_differ(self) -> None:
-        dropout, x = CheapDropout(0.5), torch.ones(1000)
+        dropout, x = FastDropout(0.5), torch.ones(1000)
         torch.manual_seed(3)
         first, second = dropout(x), dropout(x)
         torch.manual_seed(3)
@@ -323,7 +323,7 @@ class TestCheapDropout:
 
     def test_not_contiguous_input(self) -> None:
         x = torch.arange(1.0, 13.0).view(3, 4).t()
-        out = CheapDropout(0.5)(x)
+        out = FastDropout(0.5)(x)
         assert out.shape == x.shape
         assert bool(((out == 0) | (out == 2 * x)).all())
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.tasks.recommend.batches import eval_batches
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.datamodule import RecommendData

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 from seqtune.tasks.recommend import overview
 from seqtune.tasks.recommend.ingest.manifest import InteractionsManifest
 

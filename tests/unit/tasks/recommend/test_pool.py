@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
 from seqtune.ensembling import weigh
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.evaluate import evaluate
 from seqtune.tasks.recommend.loading import LoadedModel
 from seqtune.tasks.recommend.pool import open_pool
-from seqtune.tasks.recommend.scales import SCALES
+from seqtune.tasks.recommend.score_normalization import SCALES
 
 from .split_folders import random_model, tiny_config, write_checkpoint, write_ensemble, write_split
 

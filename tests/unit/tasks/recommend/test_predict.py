@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seqtune.contracts.errors import ArtifactError, DataError
+from seqtune.core.errors import ArtifactError, DataError
 from seqtune.tasks.recommend import predict as predict_module
 from seqtune.tasks.recommend.params import PredictConfig
 from seqtune.tasks.recommend.predict import predict

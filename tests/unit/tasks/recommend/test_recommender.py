@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from seqtune import Recommender
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
 from seqtune.tasks.recommend.recommender import Recommended
 
 from .split_folders import favouring, random_model, tiny_config, write_checkpoint, write_split

@@ -12,8 +12,8 @@ from torch.nn import functional
 from seqtune.tasks.recommend.losses import cross_entropy
 from seqtune.tasks.recommend.losses.cross_entropy import item_cross_entropy
 from seqtune.tasks.recommend.losses.sampled_softmax import (
-    Drawn,
-    Rows,
+    OutputRows,
+    SampledItems,
     draw_items,
     sampled_cross_entropy,
 )
@@ -33,13 +33,15 @@ def leaves(*, positions: int = 9, dtype: torch.dtype = torch.float32) -> list[Te
     return [tensor.to(dtype if n == 0 else None).requires_grad_() for n, tensor in enumerate(made)]
 
 
-def sampled(hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor, drawn: Drawn) -> Tensor:
-    right, others = (Rows(weight[c], bias[c]) for c in (columns, drawn.columns))
+def sampled(
+    hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor, drawn: SampledItems
+) -> Tensor:
+    right, others = (OutputRows(weight[c], bias[c]) for c in (columns, drawn.columns))
     return sampled_cross_entropy(hidden, right, others, columns=columns, drawn=drawn)
 
 
 def spelled_out(
-    hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor, drawn: Drawn
+    hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor, drawn: SampledItems
 ) -> Tensor:
     logits = hidden @ weight.t() + bias
     others = logits[:, drawn.columns] + drawn.shifts

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from seqtune import Recommender
-from seqtune.contracts.errors import DataError
-from seqtune.contracts.serving import Column
+from seqtune.core.errors import DataError
+from seqtune.core.serving import Column
 from seqtune.tasks.recommend.serving import open_served
 
 from .split_folders import random_model, tiny_config, write_checkpoint, write_split

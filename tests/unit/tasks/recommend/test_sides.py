@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.resolve import Layer, resolve
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.resolve import Layer, resolve
 from seqtune.tasks.recommend.data import Side
 from seqtune.tasks.recommend.models import build_model, load_model
 from seqtune.tasks.recommend.params import RecommendConfig, side_names

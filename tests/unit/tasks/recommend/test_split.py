@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.ingest import ingest
 from seqtune.tasks.recommend.params import RecommendConfig

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import ensemble_folders
-from seqtune.contracts.checkpoint import CheckpointManifest, Weights, file_hash
+from seqtune.core.checkpoint import CheckpointManifest, Weights, file_hash
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.datamodule import build_data
 from seqtune.tasks.summarize.module import SummarizeModule, build_module

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts.errors import Interrupted
-from seqtune.contracts.work import ALONE, RankPlace
+from seqtune.core.errors import Interrupted
+from seqtune.core.execution import ALONE, RankInfo
 from seqtune.tasks.summarize import TASK
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.module import SummarizeModule, build_module
@@ -25,7 +25,7 @@ def train(
     config: SummarizeConfig,
     split: Path,
     folder: Path,
-    place: RankPlace = ALONE,
+    place: RankInfo = ALONE,
     *,
     stop_after: int = 0,
 ) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def train_together(
 
 
 def _rank(
-    config: SummarizeConfig, split: Path, folder: Path, stop_after: int, place: RankPlace
+    config: SummarizeConfig, split: Path, folder: Path, stop_after: int, place: RankInfo
 ) -> None:
     said = train(config, split, folder, place, stop_after=stop_after)
     _told(folder, place.rank).write_text(json.dumps(said))

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.task import Report
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.task import Report
 from seqtune.tasks.summarize import augment as rewriting
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.ingest import ingest

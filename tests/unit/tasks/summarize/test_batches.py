@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqtune.contracts.errors import InfeasibleError
+from seqtune.core.errors import InfeasibleError
 from seqtune.tasks.summarize import encoding
 from seqtune.tasks.summarize.batches import IGNORED, TrainBatches, WriteBatches
 from seqtune.tasks.summarize.data import SummarizeData

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 from seqtune.tasks.summarize import decoding_metrics as measuring
 from seqtune.tasks.summarize.datamodule import build_data
 from seqtune.tasks.summarize.decoding_metrics import DECODING_SECONDS, measure

@@ -5,7 +5,7 @@ import weakref
 import numpy as np
 import pytest
 
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
+from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.tasks.summarize import ensemble as ensemble_module
 from seqtune.tasks.summarize.ensemble import open_model
 from seqtune.tasks.summarize.evaluate import evaluate

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from seqtune.contracts.errors import ArtifactError
-from seqtune.contracts.metrics import exhibit
+from seqtune.core.errors import ArtifactError
+from seqtune.core.metrics import exhibit
 from seqtune.pipelines.ensemble.metrics import value
 from seqtune.tasks.summarize.baselines import baseline_summaries, lead_3
 from seqtune.tasks.summarize.evaluate import evaluate

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.resolve import Resolved
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.resolve import Resolved
 from seqtune.tasks.summarize import TASK
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.datamodule import build_data
@@ -27,9 +27,9 @@ from seqtune.tasks.summarize.model import (
 )
 from seqtune.tasks.summarize.module import SummarizeModule, build_module
 from seqtune.tasks.summarize.params import PredictConfig
+from seqtune.tasks.summarize.resolve_auto import resolve_auto
 from seqtune.tasks.summarize.rouge import rouge
 from seqtune.tasks.summarize.scorer import load_summarizer
-from seqtune.tasks.summarize.settle import settle
 from seqtune.text.pretrained import load_model
 
 from .checkpoint_folders import write_checkpoint, write_ensemble
@@ -172,7 +172,7 @@ def test_a_missing_library_is_said_before_anything_is_built(
     with pytest.raises(
         ConfigurationError, match=rf"summarize\.model\.{key} needs {library}.*pip install {library}"
     ):
-        settle(Resolved(config, {}), split)
+        resolve_auto(Resolved(config, {}), split)
 
 
 def test_it_is_measured_weighed_and_predicts(

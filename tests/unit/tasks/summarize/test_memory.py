@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from seqtune.contracts.format import MIB
+from seqtune.core.format import MIB
 from seqtune.tasks.summarize.data import SummarizeData
-from seqtune.tasks.summarize.memory import FIXED_MIB, Batch, Sizes, _training, _weights
+from seqtune.tasks.summarize.memory import FIXED_MIB, BatchShape, Sizes, _training, _weights
 from seqtune.tasks.summarize.memory import estimate_memory as estimate
 from seqtune.tasks.summarize.model import build_model
 
@@ -56,7 +56,7 @@ def test_weights_of_a_model_of_three_billion() -> None:
 
 
 def test_logits_and_checkpointing_count() -> None:
-    batch = Batch(8, 1024, 200)
+    batch = BatchShape(8, 1024, 200)
 
     def step_gib(**model: Any) -> float:
         config = config_of(Path("any"), model=model, training={"precision": "bf16"})

@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import AutoConfig
 
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
-from seqtune.contracts.resolve import Resolved
+from seqtune.core.errors import ArtifactError, ConfigurationError
+from seqtune.core.resolve import Resolved
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.decoder import Decoder, make_batches, pad_of
 from seqtune.tasks.summarize.model import (
@@ -25,7 +25,7 @@ from seqtune.tasks.summarize.model import (
     write_model_assets,
 )
 from seqtune.tasks.summarize.params import GenerationConfig, SummarizeConfig
-from seqtune.tasks.summarize.settle import settle
+from seqtune.tasks.summarize.resolve_auto import resolve_auto
 from seqtune.text.pretrained import identity, load_model, load_tokenizer
 from tiny_models import make_kobart
 
@@ -53,7 +53,7 @@ def split(folder: Path) -> SummarizeData:
 
 
 def settled(config: SummarizeConfig, split: SummarizeData) -> Resolved[SummarizeConfig]:
-    return settle(Resolved(config, {}), split)
+    return resolve_auto(Resolved(config, {}), split)
 
 
 def test_new_tokens_begin_as_the_mean_of_their_pieces(kobart: Path, split: SummarizeData) -> None:

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch.nn import functional
 
-from seqtune.contracts.errors import ArtifactError
+from seqtune.core.errors import ArtifactError
 from seqtune.tasks.summarize import TASK
 from seqtune.tasks.summarize.batches import IGNORED
 from seqtune.tasks.summarize.data import SummarizeData

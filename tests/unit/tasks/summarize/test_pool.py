@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from seqtune.contracts.config import EnsembleConfig
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.core.config import EnsembleConfig
+from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
 from seqtune.ensembling import weigh
 from seqtune.tasks.summarize import TASK
 from seqtune.tasks.summarize.evaluate import evaluate

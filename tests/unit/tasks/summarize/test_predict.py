@@ -8,7 +8,7 @@ import pickle
 import pyarrow.parquet as pq
 import pytest
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 from seqtune.tasks.summarize import predict as predict_module
 from seqtune.tasks.summarize import scorer
 from seqtune.tasks.summarize.ensemble import open_model

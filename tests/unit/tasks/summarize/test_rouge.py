@@ -7,7 +7,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.tasks.summarize import rouge as rouge_module
 from seqtune.tasks.summarize.rouge import named, rouge
 

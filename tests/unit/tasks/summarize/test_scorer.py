@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqtune.contracts.errors import ArtifactError, ConfigurationError
+from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.tasks.summarize import TASK
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.encoding import pairs

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 from seqtune.tasks.summarize.serving import open_served
 
 from .checkpoint_folders import write_ensemble

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from seqtune.contracts.errors import ConfigurationError
+from seqtune.core.errors import ConfigurationError
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.module import build_module
 from seqtune.tasks.summarize.params import SummarizeConfig
-from seqtune.training.shards import prepare_shards
+from seqtune.training.fsdp import prepare_shards
 
 from .examples import config_of, make_model, rows, write_split
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqtune.contracts.errors import ArtifactError, ConfigurationError, DataError
-from seqtune.contracts.task import Report
+from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.core.task import Report
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.ingest import ROLES, ingest
 from seqtune.tasks.summarize.params import SummarizeConfig

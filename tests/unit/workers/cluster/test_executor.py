@@ -13,11 +13,11 @@ import pytest
 import toy_works
 from toy_works import Toy, Watcher, is_alive, wait_until
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.work import Process, Verdict
-from seqtune.workers.cluster.carried import Carried
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.execution import MonitorDecision, Process
 from seqtune.workers.cluster.connection import connected
 from seqtune.workers.cluster.executor import run_on_cluster
+from seqtune.workers.cluster.file_shipping import ShippedFiles
 from toy_cluster import ToyCluster
 
 
@@ -33,7 +33,7 @@ def run(
     **config: Any,
 ) -> Watcher:
     foreman = foreman or Watcher()
-    carried = Carried(reads=(), scratch=folder, copy=copy)
+    carried = ShippedFiles(reads=(), scratch=folder, copy=copy)
     with connected(cluster.config(**config), carried=carried) as connection:
         run_on_cluster(
             Toy(folder, act),
@@ -85,7 +85,7 @@ def test_errors_and_log_lines_are_those_of_one_machine(
 
 @pytest.mark.slow
 def test_the_foreman_ends_all_in_good_order(cluster: ToyCluster, tmp_path: Path) -> None:
-    foreman = Watcher(lambda: Verdict(stop="enough" if traces(tmp_path, "started") else ""))
+    foreman = Watcher(lambda: MonitorDecision(stop="enough" if traces(tmp_path, "started") else ""))
     run(cluster, tmp_path, toy_works.wait_for_ever, foreman)
     assert len(traces(tmp_path, "interrupted")) == 1
     assert foreman.losses == []
@@ -99,7 +99,7 @@ def test_a_lost_node_is_a_lost_worker_and_a_new_one_is_taken_into_use(
     victim = cluster.nodes[0]
     events: list[str] = []
 
-    def decide() -> Verdict:
+    def decide() -> MonitorDecision:
         started = traces(tmp_path, "started")
         if not events and len(started) == 6:
             cluster.kill_node(victim)
@@ -108,8 +108,8 @@ def test_a_lost_node_is_a_lost_worker_and_a_new_one_is_taken_into_use(
             cluster.mend()
             events.append("mended")
         elif len(started) == 8:
-            return Verdict(stop="seen")
-        return Verdict()
+            return MonitorDecision(stop="seen")
+        return MonitorDecision()
 
     foreman = Watcher(decide)
     run(cluster, tmp_path, toy_works.wait_for_ever, foreman, num_workers=6)
@@ -123,11 +123,11 @@ def test_a_lost_node_is_a_lost_worker_and_a_new_one_is_taken_into_use(
 def test_an_elastic_crew_grows_with_the_cluster(cluster: ToyCluster, tmp_path: Path) -> None:
     extra: list[Any] = []
 
-    def decide() -> Verdict:
+    def decide() -> MonitorDecision:
         started = traces(tmp_path, "started")
         if not extra and len(started) == 6:
             extra.append(cluster.add_node())
-        return Verdict(stop="seen" if len(started) == 8 else "")
+        return MonitorDecision(stop="seen" if len(started) == 8 else "")
 
     run(cluster, tmp_path, toy_works.wait_for_ever, Watcher(decide), num_workers=6, most=8)
     cluster.kill_node(extra[0])
@@ -142,7 +142,7 @@ def test_copies_are_made_once_a_node_and_scratch_is_the_nodes_own(
     reads = tmp_path / "split"
     (reads / "below").mkdir(parents=True)
     (reads / "below" / "items").write_bytes(os.urandom(1000))
-    carried = Carried(reads=(reads,), scratch=tmp_path / "scratch", copy=True)
+    carried = ShippedFiles(reads=(reads,), scratch=tmp_path / "scratch", copy=True)
     with connected(cluster.config(data="copy"), carried=carried):
         packed = carried.pack({"file": reads / "below" / "items", "mine": carried.scratch / "x"})
         there = packed.open()

@@ -14,15 +14,15 @@ import pytest
 import toy_ranks
 from toy_ranks import MOST_SECONDS, Act, Toy, names, wait_for
 
-from seqtune.contracts.errors import ConfigurationError, Interrupted, SeqtuneError
-from seqtune.workers.cluster.carried import Carried
+from seqtune.core.errors import ConfigurationError, Interrupted, SeqtuneError
 from seqtune.workers.cluster.connection import connected
+from seqtune.workers.cluster.file_shipping import ShippedFiles
 from seqtune.workers.cluster.ranks import run_ranks
 from toy_cluster import ToyCluster
 
 
 def run(cluster: ToyCluster, folder: Path, act: Act, *, copy: bool = False, **options: Any) -> None:
-    carried = Carried(reads=(), scratch=folder, copy=copy)
+    carried = ShippedFiles(reads=(), scratch=folder, copy=copy)
     with connected(cluster.config(**options.pop("config", {})), carried=carried) as connection:
         run_ranks(
             Toy(folder, act),

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import duckdb
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 
 from ..params import IngestConfig
 from .engine import fill
 from .loading import TIME_RAW, Loaded
-from .times import Clock
+from .times import TimeParser
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Dropped:
 
 
 def check_rows(
-    connection: duckdb.DuckDBPyConnection, loaded: Loaded, clock: Clock, config: IngestConfig
+    connection: duckdb.DuckDBPyConnection, loaded: Loaded, clock: TimeParser, config: IngestConfig
 ) -> Dropped:
     """Create the view `good(user_key, item_key, time, row)` of the rows that can be used."""
     is_null = any_null(loaded)
@@ -106,7 +106,7 @@ def _time_fault(
     condition: str,
     num_bad: int,
     *,
-    clock: Clock,
+    clock: TimeParser,
     config: IngestConfig,
 ) -> DataError:
     rows = example_rows(connection, loaded, condition, limit=config.max_examples)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 
 from .encodings import bad_offset, wrong_encoding
 from .engine import gist

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, cast
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 
 ENCODINGS = ("utf-8", "utf-16", "cp949", "latin-1")
 GZIP_MAGIC = b"\x1f\x8b"

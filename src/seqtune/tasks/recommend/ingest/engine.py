@@ -11,7 +11,7 @@ from string import Template
 
 import duckdb
 
-from seqtune.contracts.errors import InfeasibleError
+from seqtune.core.errors import InfeasibleError
 
 MEMORY_LIMIT = "1800MiB"
 """What DuckDB may hold before it spills to disk; numpy's share comes on top (see ordering)."""

@@ -10,7 +10,7 @@ from typing import Literal
 
 import duckdb
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 
 from ..params import IngestConfig
 from .checks import count_rows, example_rows

@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 
 from ..params import IngestConfig
 from .diagnosis import line_numbers, why_unreadable

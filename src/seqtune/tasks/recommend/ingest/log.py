@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from seqtune.contracts.errors import DataError
+from seqtune.core.errors import DataError
 
 from ..params import IngestConfig
 from .checks import Dropped, check_rows
@@ -16,7 +16,7 @@ from .ids import Ids, number_ids
 from .loading import TEXT, TIME_RAW, Loaded, load
 from .numerals import find_number_types
 from .sources import examine, same_columns
-from .times import Clock, detect_clock
+from .times import TimeParser, detect_clock
 
 _SETTINGS = "recommend.ingest.columns"
 
@@ -26,7 +26,7 @@ class Log:
     """The interactions as the table `numbered(user, item, time, row)`."""
 
     loaded: Loaded
-    clock: Clock
+    clock: TimeParser
     dropped: Dropped
     users: Ids
     items: Ids

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from seqtune.contracts import checkpoint
+from seqtune.core import checkpoint
 
 from .ids import IdType
 from .times import TimeKind

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seqtune.contracts.columns import ITEM, TIME, USER
+from seqtune.core.columns import ITEM, TIME, USER
 
 from .engine import disk_errors, fill
 
@@ -39,7 +39,7 @@ SCHEMA = pa.schema([(USER, pa.int32()), (ITEM, pa.int32()), (TIME, pa.int64())])
 
 
 @dataclass(frozen=True)
-class Rules:
+class OrderingRules:
     """What is left out."""
 
     min_interactions: int
@@ -69,7 +69,7 @@ def cut_users(num_rows: Int64, *, piece_rows: int) -> list[UserRange]:
 
 
 def sort_pieces(
-    connection: duckdb.DuckDBPyConnection, ranges: Sequence[UserRange], rules: Rules
+    connection: duckdb.DuckDBPyConnection, ranges: Sequence[UserRange], rules: OrderingRules
 ) -> Iterator[Piece]:
     """The pieces in order; the next one is sorted while one is in use."""
     sort = partial(_sort_in_thread, connection, rules=rules)
@@ -82,13 +82,13 @@ def sort_pieces(
 
 
 def _sort_in_thread(
-    connection: duckdb.DuckDBPyConnection, users: UserRange, *, rules: Rules
+    connection: duckdb.DuckDBPyConnection, users: UserRange, *, rules: OrderingRules
 ) -> Piece:
     with disk_errors(), connection.cursor() as cursor:
         return sort_users(cursor, users, rules)
 
 
-def sort_users(cursor: duckdb.DuckDBPyConnection, users: UserRange, rules: Rules) -> Piece:
+def sort_users(cursor: duckdb.DuckDBPyConnection, users: UserRange, rules: OrderingRules) -> Piece:
     """The rows of some users from the table `numbered(user, item, time, row)`."""
     first, last = users
     query = fill(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from seqtune.contracts.task import Report
+from seqtune.core.task import Report
 
 from .loading import Loaded
 from .log import Log
@@ -20,7 +20,7 @@ _QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95
 
 
 @dataclass
-class Tally:
+class IngestCounts:
     """What the pieces added up to."""
 
     num_items: int
@@ -68,7 +68,7 @@ def length_summary(lengths: npt.NDArray[np.int64]) -> dict[str, int | float]:
 
 def build_report(
     log: Log,
-    tally: Tally,
+    tally: IngestCounts,
     *,
     duplicates_kept: bool,
     num_repeats: int,
@@ -129,7 +129,7 @@ def _side_files(side_files: Mapping[str, tuple[Path, ...]]) -> list[Report]:
 
 def _warnings(
     rows_dropped: Mapping[str, int],
-    tally: Tally,
+    tally: IngestCounts,
     duplicates_kept: bool,
     num_repeats: int,
     loaded: Loaded,

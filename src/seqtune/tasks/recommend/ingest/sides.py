@@ -10,9 +10,9 @@ from pathlib import Path
 
 import duckdb
 
-from seqtune.contracts.columns import ITEM, VALUE
-from seqtune.contracts.errors import DataError
-from seqtune.contracts.task import Report
+from seqtune.core.columns import ITEM, VALUE
+from seqtune.core.errors import DataError
+from seqtune.core.task import Report
 
 from ..params import IngestConfig
 from .checks import any_null, null_fault

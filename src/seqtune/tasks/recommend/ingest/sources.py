@@ -15,7 +15,7 @@ from typing import Literal
 
 import duckdb
 
-from seqtune.contracts.errors import DataError, did_you_mean
+from seqtune.core.errors import DataError, did_you_mean
 
 from ..params import IngestConfig
 from .encodings import GZIP_MAGIC, as_utf8, bad_offset, wrong_encoding

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from seqtune.contracts.columns import COUNT, ITEM, ITEM_ID, USER, USER_ID
-from seqtune.contracts.errors import ConfigurationError, DataError
-from seqtune.contracts.task import Report
+from seqtune.core.columns import COUNT, ITEM, ITEM_ID, USER, USER_ID
+from seqtune.core.errors import ConfigurationError, DataError
+from seqtune.core.task import Report
 
 from ..params import IngestConfig, RecommendConfig, side_names
 from .engine import connect, fill, identifier, literal
@@ -24,12 +24,12 @@ from .manifest import INTERACTIONS, ITEMS, USERS, InteractionsManifest
 from .ordering import (
     PIECE_ROWS,
     InteractionsWriter,
-    Rules,
+    OrderingRules,
     cut_users,
     renumber_items,
     sort_pieces,
 )
-from .report import Tally, build_report, length_summary
+from .report import IngestCounts, build_report, length_summary
 from .sides import ingest_side
 
 
@@ -91,16 +91,16 @@ def _write_log(
     config: IngestConfig,
     temporary: Path,
     out: Path,
-) -> Tally:
+) -> IngestCounts:
     """Write interactions, users and items."""
-    rules = Rules(
+    rules = OrderingRules(
         min_interactions=config.min_interactions,
         find_duplicates=log.clock.kind != "order",
         drop_duplicates=config.on_duplicates != "keep",
     )
     lengths = connection.sql("SELECT num_rows FROM users ORDER BY number").to_arrow_table()
     ranges = cut_users(lengths["num_rows"].to_numpy(), piece_rows=PIECE_ROWS)
-    tally = Tally(num_items=log.items.num, min_interactions=config.min_interactions)
+    tally = IngestCounts(num_items=log.items.num, min_interactions=config.min_interactions)
     with InteractionsWriter(out / INTERACTIONS) as writer:
         for piece in sort_pieces(connection, ranges, rules):
             writer.write(piece)
@@ -118,7 +118,7 @@ def _write_log(
 
 
 def _require_rows(
-    connection: duckdb.DuckDBPyConnection, log: Log, tally: Tally, config: IngestConfig
+    connection: duckdb.DuckDBPyConnection, log: Log, tally: IngestCounts, config: IngestConfig
 ) -> None:
     loaded = log.loaded
     if tally.num_duplicates and config.on_duplicates == "error":

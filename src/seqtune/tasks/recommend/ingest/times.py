@@ -28,7 +28,7 @@ _FIRST_PLAUSIBLE, _LAST_PLAUSIBLE = 10**8, 10**10  # 1973 to 2286 as unix second
 
 
 @dataclass(frozen=True)
-class Clock:
+class TimeParser:
     """How a row's time is computed from `raw`."""
 
     kind: TimeKind
@@ -43,13 +43,13 @@ class Clock:
         return f"CASE WHEN NOT ({self.is_bad}) THEN {self.value} END"
 
 
-def detect_clock(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> Clock:
+def detect_clock(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> TimeParser:
     """Whole numbers, other numbers or dates: whatever most of the column is."""
     if TIME_RAW not in loaded.types:
-        return Clock("order", value="rowid", is_bad="false")
+        return TimeParser("order", value="rowid", is_bad="false")
     kind = loaded.types[TIME_RAW]
     if kind in WHOLE:
-        return Clock("integer", value="time_raw", is_bad="time_raw < 0")
+        return TimeParser("integer", value="time_raw", is_bad="time_raw < 0")
     if kind not in (TEXT, "DOUBLE"):
         return _timestamp("time_raw")
     number = "TRY_CAST(time_raw AS DOUBLE)"
@@ -70,12 +70,12 @@ def detect_clock(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> Clock
         number=number,
         value=value,
     )
-    return Clock("fraction" if num_fractions else "integer", value=value, is_bad=is_bad)
+    return TimeParser("fraction" if num_fractions else "integer", value=value, is_bad=is_bad)
 
 
-def _timestamp(stamp: str) -> Clock:
+def _timestamp(stamp: str) -> TimeParser:
     is_bad = f"NOT coalesce(isfinite({stamp}), false)"
-    return Clock("timestamp", value=f"epoch_us({stamp})", is_bad=is_bad)
+    return TimeParser("timestamp", value=f"epoch_us({stamp})", is_bad=is_bad)
 
 
 def time_range(kind: TimeKind, first: int, last: int) -> dict[str, int | float | str]:

@@ -24,23 +24,23 @@ from .cross_entropy import LOG2_E, positions_at_once, softmax2_less_target
 _MANY = 1 << 48
 
 
-class Drawn(NamedTuple):
+class SampledItems(NamedTuple):
     """One item of each slice of the catalogue."""
 
     columns: Tensor  # int64 [N], item - 1, ascending, each once
     shifts: Tensor  # fp32 [N], log of the length of each slice
 
 
-def draw_items(num_items: int, num_drawn: int, *, generator: torch.Generator) -> Drawn:
+def draw_items(num_items: int, num_drawn: int, *, generator: torch.Generator) -> SampledItems:
     """`num_drawn` of the items, no more than there are."""
     device = generator.device
     edges = torch.arange(num_drawn + 1, device=device) * num_items // num_drawn
     lengths = edges.diff()
     numbers = torch.randint(_MANY, (num_drawn,), generator=generator, device=device)
-    return Drawn(edges[:-1] + numbers % lengths, lengths.float().log())
+    return SampledItems(edges[:-1] + numbers % lengths, lengths.float().log())
 
 
-class Rows(NamedTuple):
+class OutputRows(NamedTuple):
     """Output weights and biases of some items."""
 
     weight: Tensor  # [., D]
@@ -48,7 +48,7 @@ class Rows(NamedTuple):
 
 
 def sampled_cross_entropy(
-    hidden: Tensor, right: Rows, others: Rows, *, columns: Tensor, drawn: Drawn
+    hidden: Tensor, right: OutputRows, others: OutputRows, *, columns: Tensor, drawn: SampledItems
 ) -> Tensor:
     """Mean cross entropy, fp32, of each position's own item against the drawn ones.
 
@@ -69,7 +69,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
         *rows, shifts, places, is_hit = rest
         with torch.autocast(hidden.device.type, enabled=False):
             right, others = (
-                Rows(weight.detach().to(hidden.dtype), bias.detach().float())
+                OutputRows(weight.detach().to(hidden.dtype), bias.detach().float())
                 for weight, bias in (rows[:2], rows[2:])
             )
             total, *gradients = _loss_and_gradients(
@@ -89,7 +89,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
 
 
 def _loss_and_gradients(
-    hidden: Tensor, right: Rows, others: Rows, places: Tensor, is_hit: Tensor
+    hidden: Tensor, right: OutputRows, others: OutputRows, places: Tensor, is_hit: Tensor
 ) -> tuple[Tensor, ...]:
     """Sum of the losses, and its gradients by hidden and by the rows of both kinds."""
     num_drawn = len(others.bias)
@@ -102,7 +102,7 @@ def _loss_and_gradients(
     for start in range(0, len(hidden), piece):
         of = slice(start, start + piece)
         part, own = hidden[of], right.weight[of]  # [P, D]
-        logits = _logits(part, Rows(own, right.bias[of]), others, places[of], is_hit[of])
+        logits = _logits(part, OutputRows(own, right.bias[of]), others, places[of], is_hit[of])
         last = torch.full_like(places[of], num_drawn)[:, None]
         loss, wrong = softmax2_less_target(logits.mul_(LOG2_E), last)  # [P, N + 1]
         total += loss
@@ -116,7 +116,9 @@ def _loss_and_gradients(
     return total, by_hidden, by_right, by_right_bias, by_others, by_others_bias
 
 
-def _logits(part: Tensor, right: Rows, others: Rows, places: Tensor, is_hit: Tensor) -> Tensor:
+def _logits(
+    part: Tensor, right: OutputRows, others: OutputRows, places: Tensor, is_hit: Tensor
+) -> Tensor:
     """fp32 [P, N + 1]: of the drawn items, minus infinity where they are the own one; then that."""
     num_drawn = len(others.bias)
     logits = torch.empty(len(part), num_drawn + 1, dtype=torch.float32, device=part.device)

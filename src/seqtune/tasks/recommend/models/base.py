@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from ..data import Side
 from ..losses.cross_entropy import item_cross_entropy
-from ..losses.sampled_softmax import Drawn, Rows, sampled_cross_entropy
+from ..losses.sampled_softmax import OutputRows, SampledItems, sampled_cross_entropy
 from ..objectives import TrainingTargets, next_items
 from .config import ModelConfig
 
@@ -141,7 +141,7 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         return functional.linear(hidden, self._output_weight(), self.item_bias)
 
     def loss(
-        self, items: Tensor, positions: Tensor, targets: Tensor, drawn: Drawn | None = None
+        self, items: Tensor, positions: Tensor, targets: Tensor, drawn: SampledItems | None = None
     ) -> Tensor:
         """Mean cross entropy of the items [M] that are to be named at these positions, against all
         items or those `drawn`."""
@@ -198,7 +198,7 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
             return self.output.weight
         return self.item_vectors()
 
-    def _output_rows(self, *columns: Tensor) -> list[Rows]:
+    def _output_rows(self, *columns: Tensor) -> list[OutputRows]:
         """Of some items each, looked up together: a dense gradient is as large as the table."""
         chosen, sizes = torch.cat(columns), [len(part) for part in columns]
         table, ids = self._table(), chosen + 1
@@ -207,7 +207,7 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         weight = functional.embedding(ids, table, sparse=self.is_lazy)
         bias = self.item_bias.gather(0, chosen, sparse_grad=self.is_lazy)
         parts = weight.split_with_sizes(sizes), bias.split_with_sizes(sizes)
-        return [Rows(*rows) for rows in zip(*parts, strict=True)]
+        return [OutputRows(*rows) for rows in zip(*parts, strict=True)]
 
 
 def in_autocast_type(x: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
-from seqtune.contracts.config import Probability, Section
-from seqtune.contracts.errors import did_you_mean
+from seqtune.core.config import Probability, Section
+from seqtune.core.errors import did_you_mean
 
 T = TypeVar("T")
 DEFAULT = "transformer"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..dropout import CheapDropout
+from ..dropout import FastDropout
 from .base import PADDING, SequenceModel, Step
 from .config import Architecture, ModelConfig
 
@@ -29,7 +29,7 @@ class GRU4Rec(SequenceModel[GRU4RecConfig]):
     """See the module's docstring."""
 
     def build(self, config: GRU4RecConfig) -> None:
-        self.dropout = CheapDropout(config.dropout_rate)
+        self.dropout = FastDropout(config.dropout_rate)
         self.gru = nn.GRU(
             config.hidden_units,
             config.hidden_units,

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..dropout import CheapDropout
-from ..layers import Block, Wanted, causal_mask
+from ..dropout import FastDropout
+from ..layers import Block, QueryPositions, causal_mask
 from ..objectives import TrainingTargets, masked_items, next_items
 from .base import PADDING, SequenceModel, Step, in_autocast_type
 from .transformer_config import TransformerConfig
@@ -33,7 +33,7 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
         self.is_causal = config.objective == "causal"
         self.positions = nn.Parameter(torch.empty(config.max_len, hidden))
         self.norm = nn.LayerNorm(hidden)
-        self.dropout = CheapDropout(config.dropout_rate)
+        self.dropout = FastDropout(config.dropout_rate)
         attention_dropout = config.dropout_rate if config.attention_dropout else 0.0
         self.blocks = nn.ModuleList(
             Block(
@@ -100,14 +100,14 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
         batch, time = items.shape
         if self.is_causal:  # nearly all of them, and each has keys of its own
             return self._encode(items, None).index_select(0, positions)
-        return self._encode(items, Wanted.of(positions, batch=batch, time=time))
+        return self._encode(items, QueryPositions.of(positions, batch=batch, time=time))
 
     def last_hidden(self, items: Tensor) -> Tensor:
         batch, time = items.shape
         ends = torch.arange(1, batch + 1, device=items.device) * time - 1
-        return self._encode(items, Wanted.of(ends, batch=batch, time=time))
+        return self._encode(items, QueryPositions.of(ends, batch=batch, time=time))
 
-    def _encode(self, items: Tensor, wanted: Wanted | None) -> Tensor:
+    def _encode(self, items: Tensor, wanted: QueryPositions | None) -> Tensor:
         """[B * T, D], or [M, D] where only some positions are wanted: of a causal model, the last
         ones, which may see everything."""
         x, (visible, keys) = self._inputs(items), self._masks(items)

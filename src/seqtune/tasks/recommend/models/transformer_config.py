@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seqtune.contracts.config import OnlyIf
+from seqtune.core.config import OnlyIf
 
 from .config import Architecture, ModelConfig
 

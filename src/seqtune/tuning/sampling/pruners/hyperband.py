@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.seeds import derive_seed
 
 from ...studies.records import root_number
 from ..registry import PruningRule

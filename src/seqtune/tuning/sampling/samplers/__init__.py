@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from optuna.samplers import BaseSampler
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.seeds import derive_seed
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.seeds import derive_seed
 
 from ...config import SamplerConfig
 from ...spaces.space import Space
-from ..chosen import NUMPY_SEEDS
+from ..chosen_sampler import NUMPY_SEEDS
 from ..registry import SAMPLERS, SamplerContext
 
 

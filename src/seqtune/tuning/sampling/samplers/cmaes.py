@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.trials import Params
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.trials import Params
 
+from ...analysis.param_stats import to_scale
 from ...config import SamplerConfig
-from ...findings.spread import to_scale
 from ...spaces.space import Parameter, Space
-from ..mirror import by_model
+from ..in_memory_study import by_model
 from ..registry import Sampler, SamplerContext
 from .random import random_point
 

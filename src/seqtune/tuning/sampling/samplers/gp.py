@@ -8,9 +8,9 @@ from optuna.samplers import TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from seqtune.contracts.trials import Params
+from seqtune.core.trials import Params
 
-from ..mirror import MIN_LEARNED, by_model, proposed, with_constraint
+from ..in_memory_study import MIN_LEARNED, by_model, proposed, with_constraint
 from ..registry import Sampler, SamplerContext
 from .tpe import propose as propose_by_tpe
 

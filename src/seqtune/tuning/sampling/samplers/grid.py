@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from optuna.samplers import BaseSampler
 
-from seqtune.contracts.errors import ConfigurationError
-from seqtune.contracts.trials import Params, Value
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.trials import Params, Value
 
 from ...config import SamplerConfig
 from ...spaces.space import Parameter, Space
-from ..chosen import always
+from ..chosen_sampler import always
 from ..registry import Sampler, SamplerContext
 
 MAX_CELLS = 100_000

@@ -10,7 +10,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
-from ..chosen import random_value
+from ..chosen_sampler import random_value
 from ..registry import Sampler, SamplerContext
 
 MIN_POPULATION, MAX_POPULATION, GENERATIONS = 4, 50, 5

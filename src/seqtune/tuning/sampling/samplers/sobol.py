@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from optuna.samplers import BaseSampler
 
-from ..chosen import at_point
+from ..chosen_sampler import at_point
 from ..registry import Sampler, SamplerContext
 
 

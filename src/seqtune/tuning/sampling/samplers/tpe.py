@@ -8,9 +8,9 @@ from optuna.samplers import TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from seqtune.contracts.trials import Params
+from seqtune.core.trials import Params
 
-from ..mirror import by_model, proposed
+from ..in_memory_study import by_model, proposed
 from ..registry import Sampler, SamplerContext
 
 

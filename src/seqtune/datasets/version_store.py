@@ -1,0 +1,156 @@
+"""Where an artifact is published: on a disk by a rename, in object storage by a list written last.
+
+Both know the same few things, by the path that Kedro gives to a version:
+
+    exists, glob     whether there is something complete; all that match
+    open             its path on this machine
+    publish          take what a node has finished in scratch
+    spelled          the path as a user writes it
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from glob import glob
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from seqtune.core.config import Section
+from seqtune.core.errors import ArtifactError
+from seqtune.core.files import publish, remove
+
+from .cache import Cache
+from .object_storage import RemotePath
+from .progress import Progress
+
+FORMAT_VERSION = 1
+LISTED = ".files.json"
+"""What the name of the list ends in."""
+
+
+class DiskStore:
+    """A file system: what has its name is complete."""
+
+    def exists(self, path: str) -> bool:
+        return Path(path).exists()
+
+    def glob(self, pattern: str) -> list[str]:
+        return sorted(glob(pattern))
+
+    def open(self, path: str) -> Path:
+        return Path(path)
+
+    def publish(self, made: Path, path: str, *, replace: bool) -> None:
+        if replace:
+            remove(Path(path))
+        publish(made, Path(path))
+
+    def spelled(self, path: str) -> str:
+        return path
+
+
+class FileListing(Section):
+    """What `<name>.files.json` says: written last, so that what it lists is there."""
+
+    format_version: int = FORMAT_VERSION
+    upload: str
+    """Another one each time, so that a cache never takes one for another."""
+    files: dict[str, int]
+    """Paths from the folder of the list on, with their bytes."""
+
+
+@dataclass(frozen=True)
+class BucketStore:
+    """Object storage, which knows neither folders nor renames: what has its list is complete."""
+
+    root: RemotePath
+    """Any path of that storage."""
+    cache: Cache
+    versioned: bool
+
+    def exists(self, path: str) -> bool:
+        return self.root.beside(path + LISTED).exists()
+
+    def glob(self, pattern: str) -> list[str]:
+        found = self.root.beside(pattern + LISTED).matching()
+        return [str(info["name"]).removesuffix(LISTED) for info in found]
+
+    def open(self, path: str) -> Path:
+        """The path in the cache, after fetching it where it is not there yet."""
+        listing = self._listing(path)
+        folder = self._cached(path, listing)
+        if not folder.exists():
+            progress = Progress(f"fetching {self.spelled(path)}", listing.files.values())
+            fetch = partial(self._fetch, path, listing.files, progress)
+            self.cache.fill(folder, fetch, num_bytes=sum(listing.files.values()))
+        return folder / PurePosixPath(path).name
+
+    def publish(self, made: Path, path: str, *, replace: bool) -> None:
+        target = self.root.beside(path)
+        index = self.root.beside(path + LISTED)
+        if replace and index.exists():
+            with index.explained():
+                index.fs.rm_file(index.path)
+        files = _files(made, target.name)
+        sizes = {name: file.stat().st_size for name, file in files.items()}
+        progress = Progress(f"sending {target}", sizes.values())
+        for name, file in files.items():
+            (target.parent / name).send(file, progress)
+        listing = FileListing(upload=uuid.uuid4().hex, files=sizes)
+        index.write_text(listing.model_dump_json(indent=1))
+        # so that this machine need not fetch it
+        self.cache.fill(
+            self._cached(path, listing), lambda folder: shutil.move(made, folder / target.name)
+        )
+
+    def spelled(self, path: str) -> str:
+        return str(self.root.beside(path))
+
+    def _cached(self, path: str, listing: FileListing) -> Path:
+        """As on a disk, versions stand side by side: an ensemble looks for its members there."""
+        version = PurePosixPath(path).parent
+        identity = [] if self.versioned else [listing.upload]
+        return self.cache.folder_of(self.spelled(str(version.parent)), *identity) / version.name
+
+    def _listing(self, path: str) -> FileListing:
+        index = self.root.beside(path + LISTED)
+        try:
+            listing = FileListing.model_validate_json(index.read_text())
+        except ValidationError as error:
+            raise ArtifactError(
+                f"{index} is damaged: {error.errors()[0]['msg']}; delete that version and make it "
+                "again"
+            ) from error
+        if listing.format_version != FORMAT_VERSION:
+            raise ArtifactError(
+                f"{index} has format {listing.format_version}, this version of seqtune reads "
+                f"{FORMAT_VERSION}; make it again with this one"
+            )
+        return listing
+
+    def _fetch(self, path: str, files: Mapping[str, int], progress: Progress, to: Path) -> None:
+        target = self.root.beside(path)
+        for name, num_bytes in files.items():
+            try:
+                (target.parent / name).fetch(to / name, progress, num_bytes=num_bytes)
+            except FileNotFoundError as error:
+                raise ArtifactError(
+                    f"{target} is damaged: {name} is gone, though it is listed in "
+                    f"{target.name}{LISTED}; delete that version and make it again"
+                ) from error
+
+
+def _files(made: Path, name: str) -> dict[str, Path]:
+    """The files of a folder, or the one file, under the name that they are published by."""
+    if made.is_file():
+        return {name: made}
+    return {
+        f"{name}/{file.relative_to(made).as_posix()}": file
+        for file in sorted(made.rglob("*"))
+        if file.is_file()
+    }

@@ -1,0 +1,174 @@
+"""The processes beside this one: those of this machine, or of the nodes of a cluster.
+
+Stages ask an `ExecutionBackend` and do not know which it is (`cluster` in parameters_cluster.yml).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from seqtune.core.config import ClusterConfig
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.execution import (
+    Executor,
+    ParallelMap,
+    RankWork,
+    StudyMonitor,
+    Work,
+    map_serially,
+)
+
+if TYPE_CHECKING:
+    from seqtune.workers.cluster.file_shipping import ShippedFiles
+
+logger = logging.getLogger(__name__)
+
+PRELOAD = ("seqtune.training", "optuna")
+"""Imported once for all workers of a run, which takes seconds."""
+MAX_CPU_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class ExecutionBackend:
+    """Who does work that names these folders."""
+
+    cluster: ClusterConfig
+    reads: tuple[Path, ...]
+    """Folders that the work reads."""
+    scratch: Path
+    """The folder that it writes below."""
+
+    def executor(self, *, elastic: bool = False) -> Executor:
+        """Several places at once. `elastic`: the work does not mind how many there are, and more
+        may come."""
+        if self.is_local:
+            return _local_executor()
+        require_ray()
+        return partial(_on_cluster, cluster=self.cluster, carried=self.carried, elastic=elastic)
+
+    def spread(self) -> ParallelMap:
+        """Parts of one thing, made in several processes where there is a cluster."""
+        if self.is_local:
+            return map_serially
+        require_ray()
+        from seqtune.workers.cluster.parallel_map import parallel_map_over
+
+        return parallel_map_over(self.cluster, self.carried)
+
+    @property
+    def shares_trainings(self) -> bool:
+        """Whether one training is shared among several processes."""
+        return not self.is_local and self.cluster.training_workers > 1
+
+    def run_ranks(self, work: RankWork) -> None:
+        """One training, by all of `cluster.training_workers` processes."""
+        require_ray()
+        from seqtune.workers.cluster.connection import connected
+        from seqtune.workers.cluster.ranks import run_ranks
+
+        with connected(self.cluster, carried=self.carried) as connection:
+            run_ranks(
+                work,
+                num_ranks=self.cluster.training_workers,
+                connection=connection,
+                carried=self.carried,
+                directory=self.scratch,
+            )
+
+    def num_workers(self, wanted: int | Literal["auto"], *, num_threads: int = 1) -> int:
+        """How many trainings run at once (tuning.workers), each with so many threads."""
+        if wanted != "auto":
+            return wanted
+        if self.is_local:
+            return num_local_workers(num_threads)
+        require_ray()
+        from seqtune.workers.cluster.connection import connected
+
+        with connected(self.cluster, carried=self.carried) as connection:
+            connection.require_place()
+            return connection.num_places()
+
+    def spans_machines(self) -> bool:
+        """Whether work may run on another machine than this one."""
+        if self.is_local:
+            return False
+        require_ray()
+        from seqtune.workers.cluster.connection import connected
+
+        with connected(self.cluster, carried=self.carried) as connection:
+            return connection.spans_machines()
+
+    def that_keeps_results(self) -> ExecutionBackend:
+        """For work whose results lie in the data folder: this machine, where nodes do not share
+        it."""
+        if self.is_local or self.cluster.data == "shared":
+            return self
+        logger.info(
+            "cluster.data=copy: the cluster does not see the data folder, so this is done "
+            "on this machine"
+        )
+        return replace(self, cluster=ClusterConfig())
+
+    @property
+    def is_local(self) -> bool:
+        return self.cluster.engine == "local"
+
+    @property
+    def carried(self) -> ShippedFiles:
+        from seqtune.workers.cluster.file_shipping import ShippedFiles
+
+        return ShippedFiles(self.reads, self.scratch, copy=self.cluster.data == "copy")
+
+
+def num_local_workers(num_threads: int = 1) -> int:
+    """How many trainings this machine runs at once."""
+    from seqtune.workers.gpus import visible_gpus
+
+    cores = min(os.cpu_count() or 1, MAX_CPU_WORKERS)
+    return len(visible_gpus()) or max(1, cores // num_threads)
+
+
+def require_ray() -> None:
+    """Refuse a cluster where Ray is not installed."""
+    if find_spec("ray") is None:
+        raise ConfigurationError(
+            "cluster.engine=ray, but Ray is not installed. Run: pip install 'seqtune[cluster]' on "
+            "every node, or use this machine alone with cluster.engine=local"
+        )
+
+
+def _local_executor() -> Executor:
+    from seqtune.workers.local import run_local
+
+    return partial(run_local, preload=PRELOAD)
+
+
+def _on_cluster(
+    work: Work,
+    foreman: StudyMonitor,
+    *,
+    num_workers: int,
+    most: int | None = None,
+    cluster: ClusterConfig,
+    carried: ShippedFiles,
+    elastic: bool,
+) -> None:
+    from seqtune.workers.cluster.connection import connected
+    from seqtune.workers.cluster.executor import run_on_cluster
+
+    with connected(cluster, carried=carried) as connection:
+        run_on_cluster(
+            work,
+            foreman,
+            num_workers=num_workers,
+            connection=connection,
+            carried=carried,
+            most=most if elastic else None,
+            preload=PRELOAD,
+        )

@@ -1,0 +1,154 @@
+"""What trials say: analysis, the narrowed space, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from seqtune.core.parameters import TaskParameters
+from seqtune.core.resolve import flatten
+from seqtune.core.task import Report
+from seqtune.core.trials import Params, Trial
+from seqtune.tuning.analysis.analyse import analyse
+from seqtune.tuning.analysis.importance import importance
+from seqtune.tuning.analysis.param_stats import Mode
+from seqtune.tuning.analysis.rank_correlation import estimated_rank_correlation, rank_correlation
+from seqtune.tuning.narrowing.narrow import narrow
+from seqtune.tuning.parameters import TuningParameters, task_space
+from seqtune.tuning.spaces.space import Space
+
+from .search import scoring_of, without_fixed_params
+from .tables import plain, read_trials_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seqtune.reporting.figures import Figure
+
+
+def analyse_stage(
+    parameters: TaskParameters,
+    tuning: TuningParameters,
+    space: Space,
+    table: pd.DataFrame,
+    report: Report,
+    *,
+    top: int,
+) -> Report:
+    """SPEC 4.4 for one stage; `space` is what it searched."""
+    trials = read_trials_table(table)
+    config = parameters.resolve().config
+    space = without_fixed_params(space, parameters)
+    goal = scoring_of(parameters, tuning).first
+    mode, metric = goal.mode, goal.metric
+    found = analyse(
+        trials,
+        space=space,
+        metric=metric,
+        mode=mode,
+        importance=importance(trials, space, mode=mode, sampler=report.get("sampler", "")),
+        top=top,
+        training_values=dict(flatten(config.model_dump(mode="json"))),
+    )
+    result: Report = plain({**found.as_dict(), "agreement": _measured(trials, report, mode=mode)})
+    return result
+
+
+def _measured(trials: Sequence[Trial], report: Report, *, mode: Mode) -> dict[str, Any] | None:
+    """How the ranking after a quick stage's epochs agrees with the one at the end of these."""
+    at_epoch = (report.get("epochs") or {}).get("quick")
+    if at_epoch is None or not any(trial.num_epochs > at_epoch for trial in trials):
+        return None
+    return rank_correlation(trials, at_epoch=at_epoch, mode=mode).as_dict()
+
+
+def narrow_space(
+    parameters: TaskParameters, tuning: TuningParameters, table: pd.DataFrame, report: Report
+) -> tuple[dict[str, Any], Report, Figure]:
+    """The narrowed space as YAML, every decision as a table, and both as a figure."""
+    from seqtune.reporting import figures
+
+    trials = read_trials_table(table)
+    mode = scoring_of(parameters, tuning).first.mode
+    space, target = (
+        without_fixed_params(tuning.spaces[name], parameters) for name in ("quick", "medium")
+    )
+    epochs = report.get("epochs") or {}  # only of stages that are switched on
+    short = epochs.get("quick", 1)
+    agreement = estimated_rank_correlation(
+        trials, short_epochs=short, long_epochs=epochs.get("medium", short), mode=mode
+    )
+    narrowed = narrow(
+        trials,
+        space=space,
+        target=target,
+        config=tuning.config.narrowing,
+        importance=importance(trials, space, mode=mode, sampler=report.get("sampler", "")),
+        mode=mode,
+        rank_correlation=agreement.value,
+    )
+    said = narrowed.as_dict()
+    written = plain({"space": said["space"], "queue": said["queue"]})
+    findings = plain({**said, "agreement": agreement.as_dict(), "headline": _headline(said)})
+    figure = figures.narrowing(said["decisions"], refused=said["refused"])
+    return written, findings, figure
+
+
+def narrowed_space(
+    parameters: TaskParameters, narrowed: Mapping[str, Any]
+) -> tuple[Space, list[Params]]:
+    """The narrowed space as the catalog gives it, perhaps edited by a person, and its queue."""
+    root = f"{parameters.task}.narrowed_space"
+    values, known = parameters.searchable(narrowed["space"] or {}, root=f"{root}.space")
+    space = task_space(
+        values, task=parameters.task, stage="medium", known=known, root=f"{root}.space"
+    )
+    queue: list[Params] = [
+        space.checked(values, root=f"{root}.queue[{index}]")
+        for index, values in enumerate(narrowed.get("queue") or [])
+    ]
+    return space, queue
+
+
+def _headline(said: Mapping[str, Any]) -> list[str]:
+    if said["refused"]:
+        return [f"narrow: nothing is narrowed, {said['refused']}"]
+    actions = [decision["action"] for decision in said["decisions"]]
+    told = ", ".join(f"{actions.count(action)} {action}" for action in dict.fromkeys(actions))
+    return [f"narrow: {told}; {len(said['queue'])} configurations queued", *said["notes"]]
+
+
+def draw_stage(
+    tuning: TuningParameters, table: pd.DataFrame, analysis: Report, *, stage: str
+) -> tuple[Figure, ...]:
+    """The figures of a stage, in the order of `pipeline.FIGURES`."""
+    from seqtune.reporting import figures
+
+    trials = read_trials_table(table)
+    metric, mode = analysis["metric"], analysis["mode"]
+    space = tuning.spaces[stage]
+    axes: dict[str, Any] = {"metric": metric, "mode": mode}
+    log = [parameter.key for parameter in space.parameters if parameter.log]
+    found = analysis["importance"]
+    goals = [(goal.metric, goal.mode) for goal in tuning.config.objectives]
+    return (
+        figures.history(trials, **axes),
+        figures.importances(
+            found["values"], note=found.get("note", ""), is_noise=found.get("is_noise", False)
+        ),
+        figures.parallel_coordinates(trials, log=log, **axes),
+        figures.slices(trials, log=log, **axes),
+        figures.intermediate_values(trials, **axes),
+        figures.timeline(trials),
+        figures.pareto_front(trials, goals=goals),
+    )
+
+
+def draw_rerank(parameters: TaskParameters, tuning: TuningParameters, reranked: Report) -> Figure:
+    """Scores with one seed beside scores over fresh seeds."""
+    from seqtune.reporting import figures
+
+    metric = scoring_of(parameters, tuning).first.metric
+    return figures.rerank(
+        reranked.get("rows") or [], metric=metric, reason=reranked.get("reason", "")
+    )

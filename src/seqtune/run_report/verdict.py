@@ -1,0 +1,162 @@
+"""What was found, and whether it can be trusted: the first thing that a report says.
+
+Only what a report says itself is judged here; a report that is not there gives no verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from seqtune.core.task import OURS
+
+Level = Literal["ok", "warn", "bad"]
+PARTS = ("test", "valid")
+MODEL, ENSEMBLE = OURS, "ensemble"
+
+
+class Signal(NamedTuple):
+    """One reason to trust the numbers, or not to; `key` names a text of the page."""
+
+    level: Level
+    key: str
+    values: dict[str, Any]
+    section: str
+
+
+def answer(documents: Mapping[str, Any]) -> dict[str, Any]:
+    """The metric that was optimised, on every part, beside its floors; and the signs of trust."""
+    metric, mode = monitored(documents)
+    parts = {
+        part: row for part in PARTS if (row := _part(documents, part, metric)) and row["values"]
+    }
+    best = documents.get("best_config") or {}
+    return {
+        "metric": metric,
+        "mode": mode,
+        "parts": parts,
+        "search": {"metric": best.get("metric"), "score": best.get("score")} if best else None,
+        "signs": [sign._asdict() for sign in _signs(documents, metric, mode, parts)],
+    }
+
+
+def monitored(documents: Mapping[str, Any]) -> tuple[str, str]:
+    """The name of the metric without its part (`ndcg@10`), and what is better."""
+    settled = (documents.get("config") or {}).get("values") or {}
+    name = (settled.get("training.monitor") or {}).get("value")
+    name = name or (documents.get("best_config") or {}).get("metric")
+    name = name or (documents.get("medium_analysis") or documents.get("quick_analysis") or {}).get(
+        "metric"
+    )
+    mode = (settled.get("training.monitor_mode") or {}).get("value") or "max"
+    return str(name or "").removeprefix("val_"), mode
+
+
+def values_of(metrics: Any, part: str, metric: str) -> dict[str, float]:
+    """One metric on one part: by model and floor."""
+    groups = ((metrics or {}).get("parts") or {}).get(part) or {}
+    for group in groups.values():
+        row = group.get(metric) if isinstance(group, Mapping) else None
+        if isinstance(row, Mapping):
+            return {who: value for who, value in row.items() if isinstance(value, int | float)}
+    return {}
+
+
+def _part(documents: Mapping[str, Any], part: str, metric: str) -> dict[str, Any]:
+    single = values_of(documents.get("metrics"), part, metric)
+    combined = values_of(documents.get("ensemble_metrics"), part, metric)
+    whole = combined.get(ENSEMBLE, combined.get(MODEL))
+    floors = {k: v for k, v in {**combined, **single}.items() if k not in (MODEL, ENSEMBLE)}
+    values = {MODEL: single[MODEL]} if MODEL in single else {}
+    return {"values": values | ({} if whole is None else {ENSEMBLE: whole}), "floors": floors}
+
+
+def _signs(
+    documents: Mapping[str, Any], metric: str, mode: str, parts: Mapping[str, Any]
+) -> Iterator[Signal]:
+    yield from _verified(documents.get("verify_report"))
+    yield from _above_floors(parts, metric, mode)
+    yield from _same_data(documents)
+    yield from _overfitting(documents)
+    yield from _beyond_noise(documents.get("rerank_report"))
+    yield from _stable(documents.get("validate_report"))
+    yield from _better_together(documents.get("ensemble_metrics"), mode)
+    yield from _opened_once(documents.get("ensemble_metrics"))
+
+
+def _verified(report: Any) -> Iterator[Signal]:
+    counts = (report or {}).get("counts")
+    if counts:
+        level: Level = "bad" if counts.get("fail") else "warn" if counts.get("warn") else "ok"
+        yield Signal(level, f"sign.verify_{level}", dict(counts), "verify")
+
+
+def _above_floors(parts: Mapping[str, Any], metric: str, mode: str) -> Iterator[Signal]:
+    part = next((part for part in PARTS if part in parts), None)
+    if part is None or not parts[part]["floors"]:
+        return
+    values, floors = parts[part]["values"], parts[part]["floors"]
+    value = values.get(MODEL, values.get(ENSEMBLE))
+    best = max if mode == "max" else min
+    floor = best(floors, key=floors.__getitem__)
+    is_better = value > floors[floor] if mode == "max" else value < floors[floor]
+    said = {"metric": metric, "part": part, "value": value, "floor": floor, "at": floors[floor]}
+    yield Signal("ok" if is_better else "bad", f"sign.floor_{is_better}".lower(), said, "metrics")
+
+
+def _same_data(documents: Mapping[str, Any]) -> Iterator[Signal]:
+    """Whether what was measured belongs to the split and the checkpoint that stand there now."""
+    metrics, split = documents.get("metrics") or {}, documents.get("split_report") or {}
+    made_with, now = metrics.get("data_hash"), split.get("content_hash")
+    if made_with and now and made_with != now:
+        yield Signal("warn", "sign.other_data", {}, "data")
+    trained = ((documents.get("checkpoint") or {}).get("manifest") or {}).get("fingerprint")
+    measured = metrics.get("fingerprint")
+    if trained and measured and trained != measured:
+        yield Signal("warn", "sign.other_model", {}, "metrics")
+
+
+def _overfitting(documents: Mapping[str, Any]) -> Iterator[Signal]:
+    for stage in ("medium", "quick"):
+        findings = (documents.get(f"{stage}_analysis") or {}).get("overfitting")
+        if findings:
+            levels = [finding.get("level") for finding in findings]
+            level: Level = "bad" if "bad" in levels else "warn" if "warn" in levels else "ok"
+            num = sum(each in ("warn", "bad") for each in levels)
+            yield Signal(level, f"sign.overfit_{level}", {"num": num}, "overfitting")
+            return
+
+
+def _beyond_noise(report: Any) -> Iterator[Signal]:
+    beyond = (report or {}).get("is_beyond_noise")
+    if beyond is not None:
+        level: Level = "ok" if beyond else "warn"
+        yield Signal(level, f"sign.noise_{level}", {}, "rerank")
+
+
+def _stable(report: Any) -> Iterator[Signal]:
+    stable = (report or {}).get("stable")
+    if stable is not None:
+        level: Level = "ok" if stable else "bad"
+        said = {"max_std": report.get("max_std"), "num": len(report.get("runs") or ())}
+        yield Signal(level, f"sign.stable_{level}", said, "metrics")
+
+
+def _better_together(metrics: Any, mode: str) -> Iterator[Signal]:
+    """Whether the ensemble kept on test what valid promised."""
+    parts = ((metrics or {}).get("beside_single") or {}).get("parts") or {}
+    part = next((part for part in PARTS if part in parts), None)
+    if part is None:
+        return
+    gain = parts[part]["gain"] if mode == "max" else -parts[part]["gain"]
+    level: Level = "ok" if gain >= 0 else "warn"
+    yield Signal(level, f"sign.ensemble_{level}", {"part": part, **parts[part]}, "ensemble")
+
+
+def _opened_once(metrics: Any) -> Iterator[Signal]:
+    openings, closed = ((metrics or {}).get(f"test_{name}") for name in ("openings", "closed_by"))
+    if closed:
+        yield Signal("warn", "sign.closed", {"when": closed.get("when")}, "ensemble")
+    if openings and (openings > 1 or not closed):
+        level: Level = "ok" if openings == 1 else "warn"
+        yield Signal(level, f"sign.opened_{level}", {"num": openings}, "ensemble")

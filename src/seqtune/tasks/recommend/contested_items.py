@@ -1,0 +1,132 @@
+"""Which items members disagree about: what a pool keeps of a batch of users.
+
+Every weighting with non-negative weights puts an item before the target that scores at least as
+high in all members, and never one that scores lower in all. Only the others can change sides: they
+are in dispute. Of these, the ones are kept that stand among the best unseen items of some member.
+
+A batch holds one member's scores of all items for each of its users and each member, so it is cut
+to the Mth part of a batch: the room is that of one model's evaluation.
+
+Shapes: B batch (users), V items, M members, E items in dispute, K candidates of a member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from seqtune.batching import EvalOrder
+
+from .batches import EvalBatch, EvalBatches
+from .data import Int64
+from .ensemble import member_scores
+from .loading import LoadedModel
+from .metrics import count_true, outranking
+from .score_normalization import ROWS, SCALES, on_scale
+from .topk import top_k
+
+Floats = npt.NDArray[np.float64]
+Seen = tuple[Tensor, Tensor] | None
+ByScale = dict[str, Floats]
+
+
+class ContestedItems(NamedTuple):
+    """Of some users."""
+
+    rows: Int64  # [B], which users of the pool
+    sure: Int64  # [B], items before the target in every member, counted up to the depth
+    users: Int64  # [E], which user of the pool
+    disputed: ByScale  # [M, E], scores of the items that are kept
+    targets: ByScale  # [M, B], scores of the targets
+    left_out: Int64  # [B], items in dispute that are not kept
+    bounds: ByScale  # [M, B], no item outside all candidates scores more
+
+
+@dataclass(frozen=True)
+class ContestSettings:
+    """What is looked at."""
+
+    candidates: int
+    exclude_seen: bool
+    depth: int
+    """Ranks from here on count the same: users with so many sure items are settled."""
+
+
+def find_contested_items(
+    models: Sequence[LoadedModel], valid: EvalBatches, rows: Int64, looked: ContestSettings
+) -> Iterator[ContestedItems]:
+    """Batch by batch; `rows` [U] are those of `valid` that the pool is made of."""
+    most = min(model.config.evaluation.batch_size for model in models) // len(models)
+    order = EvalOrder(valid.histories.lengths[rows], batch_size=max(1, min(most, ROWS)))
+    for chosen in order.batches():
+        batch = EvalBatch(*(tensor.to(models[0].device) for tensor in valid[rows[chosen]]))
+        yield _of_batch(models, batch, chosen, looked)
+
+
+def _of_batch(
+    models: Sequence[LoadedModel], batch: EvalBatch, chosen: Int64, looked: ContestSettings
+) -> ContestedItems:
+    scores = [member_scores(model, batch.inputs) for model in models]  # M of [B, V]
+    seen = (batch.seen_rows, batch.seen_items) if looked.exclude_seen else None
+    before = [outranking(own, batch.targets, seen=seen) for own in scores]
+    everywhere, anywhere = before[0].clone(), before[0]
+    for own in before[1:]:
+        everywhere &= own
+        anywhere |= own
+    sure = count_true(everywhere).clamp(max=looked.depth)
+    open_ones = anywhere & ~everywhere  # bool [B, V]
+    open_ones &= (sure < looked.depth)[:, None]
+    listed, last = _candidates(scores, seen, looked.candidates)
+    kept = open_ones & listed
+    users, columns = kept.nonzero(as_tuple=True)  # [E] each
+    targets = (torch.arange(len(chosen), device=users.device), batch.targets - 1)
+    disputed, at_target, bounds = _gather(scores, (users, columns), targets, last)
+    return ContestedItems(
+        rows=chosen,
+        sure=sure.cpu().numpy(),
+        users=chosen[users.cpu().numpy()],
+        disputed=disputed,
+        targets=at_target,
+        left_out=count_true(open_ones & ~listed).cpu().numpy(),
+        bounds=bounds,
+    )
+
+
+def _candidates(scores: Sequence[Tensor], seen: Seen, count: int) -> tuple[Tensor, Tensor]:
+    """Items [B, V] among the best unseen of some member, and the last of each member's [M, B];
+    that is item 0 where they are all the unseen ones there are."""
+    rows, items = scores[0].shape
+    listed = torch.zeros((rows, items + 1), dtype=torch.bool, device=scores[0].device)
+    last = []
+    for own in scores:
+        best = top_k(own.clone(), count, exclude=seen).items  # [B, K]
+        listed.scatter_(1, best, value=True)
+        last.append(best[:, -1])
+    return listed[:, 1:], torch.stack(last)
+
+
+def _gather(
+    scores: Sequence[Tensor],
+    disputed: tuple[Tensor, Tensor],
+    targets: tuple[Tensor, Tensor],
+    last: Tensor,
+) -> tuple[ByScale, ByScale, ByScale]:
+    """Scores at some places on every scale, by member."""
+    found: tuple[ByScale, ByScale, ByScale] = ({}, {}, {})
+    for scale in SCALES:
+        values: tuple[list[Tensor], ...] = ([], [], [])
+        for own, end in zip(scores, last, strict=True):
+            scaled = on_scale(own, scale)  # [B, V]
+            bound = scaled.gather(1, (end - 1).clamp(min=0)[:, None]).squeeze(1)
+            values[0].append(scaled[disputed])
+            values[1].append(scaled[targets])
+            values[2].append(bound.masked_fill(end == 0, -torch.inf))
+        for where, tensors in zip(found, values, strict=True):
+            where[scale] = torch.stack(tensors).double().cpu().numpy()
+    return found

@@ -1,0 +1,100 @@
+"""What is added up over all users for one scorer: counts of ranks and of recommended items.
+
+Only whole numbers are added up, so that no order of users or batches changes a result.
+
+Shapes: B batch (users), V items, K length of a list.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .data import Int64
+from .metrics import mean_metrics, measured_metrics, rank_counts
+from .params import RecommendConfig
+
+FULL = "full"
+LIST_LENGTH = 10
+
+COVERAGE = f"coverage@{LIST_LENGTH}"
+POPULARITY = f"popularity@{LIST_LENGTH}"
+BIAS = f"popularity_bias@{LIST_LENGTH}"
+DEFINITIONS = {
+    COVERAGE: f"share of all items that stand in at least one user's first {LIST_LENGTH}",
+    POPULARITY: (
+        "mean popularity percentile of the items in the lists: 0 for the item that occurs least "
+        "in the training part, 1 for the one that occurs most, the middle for equal ones"
+    ),
+    BIAS: (
+        f"{POPULARITY} less the mean percentile of the held-out items: above 0, the lists are "
+        "more popular than what people choose"
+    ),
+}
+
+
+class MetricAccumulator:
+    """Adds up one scorer's results over the batches of a part."""
+
+    def __init__(
+        self, config: RecommendConfig, percentiles: Tensor, *, device: torch.device
+    ) -> None:
+        self._ks = config.evaluation.ks
+        self._names = measured_metrics(config.training.monitor)
+        self._percentiles = percentiles  # fp64 [V]
+        self._ranks: dict[str, Tensor] = {}  # int64 [max K + 1] by label
+        self._listed = torch.zeros(len(percentiles) + 1, dtype=torch.int64, device=device)
+        self._chosen = torch.zeros_like(self._listed)
+
+    @property
+    def num_users(self) -> int:
+        return int(self._ranks[FULL].sum())
+
+    def add_ranks(self, label: str, ranks: Tensor) -> None:
+        counts = rank_counts(ranks, self._ks)
+        self._ranks[label] = self._ranks.get(label, torch.zeros_like(counts)) + counts
+
+    def add_lists(self, items: Tensor) -> None:  # [B, K], 0 where a list is shorter
+        self._listed += torch.bincount(items.flatten(), minlength=len(self._listed))
+
+    def add_targets(self, targets: Tensor) -> None:  # [B]
+        self._chosen += torch.bincount(targets, minlength=len(self._chosen))
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Metrics of the full ranking, of the sampled ones, and of the lists as such."""
+        sampled = {
+            f"{label}/{name}": value  # named so that it is never taken for the full ranking
+            for label, counts in self._ranks.items()
+            if label != FULL
+            for name, value in self._means(counts).items()
+        }
+        return {
+            "full": self._means(self._ranks[FULL]),
+            "sampled": sampled,
+            "lists": self._lists(),
+        }
+
+    def _means(self, counts: Tensor) -> dict[str, float]:
+        return mean_metrics(counts, self._ks, names=self._names)
+
+    def _lists(self) -> dict[str, float]:
+        listed, chosen = self._listed[1:].cpu(), self._chosen[1:].cpu()
+        popularity = self._mean_percentile(listed)
+        return {
+            COVERAGE: float((listed > 0).double().mean()),
+            POPULARITY: popularity,
+            BIAS: popularity - self._mean_percentile(chosen),
+        }
+
+    def _mean_percentile(self, counts: Tensor) -> float:
+        return float((counts * self._percentiles).sum() / counts.sum())
+
+
+def popularity_percentiles(train_counts: Int64) -> Tensor:  # fp64 [V]
+    """Where each item stands among all by its count [V + 1]: 0 least, 1 most."""
+    counts = train_counts[1:]
+    ordered = np.sort(counts)
+    below = np.searchsorted(ordered, counts, side="left")
+    not_above = np.searchsorted(ordered, counts, side="right")
+    return torch.from_numpy((below + not_above - 1) / 2 / max(len(counts) - 1, 1))

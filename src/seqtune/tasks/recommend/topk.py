@@ -1,0 +1,75 @@
+"""From scores to lists: the best K of every user, without what may not be recommended.
+
+Shapes: B batch (users), V items, K length of a list, S pairs of user and excluded item, G groups
+of neighbouring items.
+Column j of scores is item j + 1.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from .data import Int64
+from .metrics import refuse_nan
+
+_GROUP = 64
+"""Items of a group: so many that their maxima cost little to sort, and so few that their members
+do."""
+
+
+class TopK(NamedTuple):
+    """Recommendations, best first. A list that is shorter than K ends in item 0."""
+
+    items: Tensor  # int64 [B, K], items 1..V
+    scores: Tensor  # [B, K]
+
+
+def top_k(
+    scores: Tensor,  # fp32 or int64 [B, V]; excluded ones are overwritten
+    k: int,
+    *,
+    exclude: tuple[Tensor, Tensor] | None = None,  # rows and items, int64 [S] each
+    allowed: Tensor | None = None,  # bool [V]
+) -> TopK:
+    """The best K of each row; excluded items never appear, however few are left."""
+    nothing = -torch.inf if scores.is_floating_point() else torch.iinfo(scores.dtype).min
+    if exclude is not None:
+        scores[exclude[0], exclude[1] - 1] = nothing
+    if allowed is not None:
+        scores.masked_fill_(~allowed, nothing)
+    values, columns = _best(scores, min(k, scores.shape[1]))  # [B, K]
+    refuse_nan(values)  # no number counts as the largest, here and in torch's topk
+    return TopK((columns + 1) * (values > nothing), values)
+
+
+def _best(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Values and columns [B, K] of the best of each row, in order.
+
+    On the CPU torch's topk reads and moves every score. The best K are in the K groups with the
+    highest maxima, or among the few items after the last group; the others need not be looked at.
+    """
+    num_groups = scores.shape[1] // _GROUP
+    if scores.device.type != "cpu" or num_groups < 4 * k:
+        return scores.topk(k, dim=1)
+    grouped = num_groups * _GROUP
+    maxima = scores[:, :grouped].view(-1, num_groups, _GROUP).amax(2)  # [B, G]
+    groups = maxima.topk(k, dim=1).indices
+    columns = (groups[:, :, None] * _GROUP + torch.arange(_GROUP)).flatten(1)
+    rest = torch.arange(grouped, scores.shape[1]).expand(len(scores), -1)
+    columns = torch.cat([columns, rest], dim=1)
+    best = scores.gather(1, columns).topk(k, dim=1)
+    return best.values, columns.gather(1, best.indices)
+
+
+def most_popular(counts: Int64, k: int, *, allowed: npt.NDArray[np.bool_] | None = None) -> Int64:
+    """The K items that occur most often in the training part, equals in order of their number.
+
+    `counts` [V + 1] by item; `allowed` bool [V].
+    """
+    order = np.argsort(-counts[1:], kind="stable") + 1
+    return (order if allowed is None else order[allowed[order - 1]])[:k]

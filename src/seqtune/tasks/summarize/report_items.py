@@ -1,0 +1,122 @@
+"""What a report shows of summaries: ROUGE beside the floors, how long they are, and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from seqtune.core.config import Section
+from seqtune.core.format import shorten
+from seqtune.core.metrics import BarChart, Curve, LineChart, ReportTable
+from seqtune.core.seeds import derive_seed
+from seqtune.core.task import OURS
+from seqtune.text.split import Part
+
+from .decoder import GeneratedTexts
+from .params import SummarizeConfig
+from .rouge import NAMES, ROUGE_SUM, named
+
+SHOWN = 400
+"""Characters of a dialogue in the table of examples."""
+BINS = 20
+COLUMNS = ("kind", "id", "dialogue", "reference", "summary", ROUGE_SUM)
+
+
+@dataclass(frozen=True)
+class PartScores:
+    """The summaries of a part by the model and the baselines, and their scores."""
+
+    part: Part
+    ids: list[str]
+    dialogues: list[str]
+    references: list[list[str]]
+    written: GeneratedTexts
+    summaries: dict[str, list[str]]
+    """Of the model and the floors, by name."""
+    scores: dict[str, npt.NDArray[np.float64]]
+    """ROUGE of each [N, 3]."""
+
+
+def exhibits(scored: PartScores, config: SummarizeConfig, *, who: str) -> dict[str, Section]:
+    """Everything that is drawn or tabulated of one part."""
+    return {
+        "rouge": _rouge(scored, config, who=who),
+        "lengths": _lengths(scored, who=who),
+        "examples": _examples(scored, config),
+    }
+
+
+def _rouge(scored: PartScores, config: SummarizeConfig, *, who: str) -> BarChart:
+    bars = {}
+    for name, scores in scored.scores.items():
+        means = named(scores)
+        bars[who if name == OURS else name] = tuple(means[metric] for metric in NAMES)
+    unit = config.evaluation.tokenizer
+    return BarChart(
+        title=f"ROUGE on {scored.part}, beside the floors",
+        x="metric",
+        y=f"F1 on {unit}",
+        names=NAMES,
+        bars=bars,
+    )
+
+
+def _lengths(scored: PartScores, *, who: str) -> LineChart:
+    """Shares of texts by length, over bins that hold all of them."""
+    texts = {who if name == OURS else name: own for name, own in scored.summaries.items()}
+    texts = {who: texts[who], "reference": [text for own in scored.references for text in own]}
+    words = {name: [len(text.split()) for text in own] for name, own in texts.items()}
+    longest = max(max(own, default=0) for own in words.values())
+    width = max(1, -(-(longest + 1) // BINS))
+    edges = np.arange(0, longest + width + 1, width)
+    return LineChart(
+        title=f"Length of summaries on {scored.part}",
+        x="words",
+        y="share of texts",
+        lines=tuple(
+            Curve(
+                name=name,
+                x=tuple((edges[:-1] + (width - 1) / 2).tolist()),
+                y=tuple((np.histogram(own, edges)[0] / max(len(own), 1)).tolist()),
+            )
+            for name, own in words.items()
+        ),
+    )
+
+
+def _examples(scored: PartScores, config: SummarizeConfig) -> ReportTable:
+    sums = scored.scores[OURS].sum(axis=1)
+    rows = [
+        (
+            kind,
+            scored.ids[row],
+            shorten(scored.dialogues[row], SHOWN),
+            scored.references[row][0],
+            scored.written.texts[row],
+            round(float(sums[row]), 4),
+        )
+        for kind, row in _picked(sums, config, part=scored.part)
+    ]
+    return ReportTable(
+        title=f"Summaries of {scored.part}: best, worst and random by ROUGE sum",
+        columns=COLUMNS,
+        rows=tuple(rows),
+    )
+
+
+def _picked(sums: np.ndarray, config: SummarizeConfig, *, part: str) -> Iterator[tuple[str, int]]:
+    """Rows to show; the same for the same scores, and the random ones whatever the scores."""
+    most = config.evaluation.num_examples
+    order = np.argsort(-sums, kind="stable")
+    random = np.random.default_rng(derive_seed(config.seed, "examples", part))
+    kinds = {
+        "best": order[:most],
+        "worst": order[::-1][:most],
+        "random": np.sort(random.permutation(len(sums))[:most]),
+    }
+    for kind, rows in kinds.items():
+        for row in rows:
+            yield kind, int(row)

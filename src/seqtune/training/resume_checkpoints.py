@@ -1,0 +1,124 @@
+"""States to resume from, in the folder of a run.
+
+    state-0000000123-6fd9c0a1b2c3d4e5.ckpt    after 123 batches; 16 hex digits of its content
+    best-0007.safetensors                     weights of epoch 7, the best so far
+
+The two newest states are kept. A state is written to a temporary name and renamed to a name
+that says what its content must be, so that damage is noticed before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqtune.core.checkpoint import file_hash
+from seqtune.core.errors import ArtifactError
+from seqtune.core.files import PARTIAL, publish_file
+
+from .run_history import RunHistory
+
+logger = logging.getLogger(__name__)
+
+KEPT = 2
+LEDGER = "Recorder"
+"""Key of the ledger among the callbacks of a Lightning checkpoint."""
+
+
+@dataclass(frozen=True)
+class ResumeState:
+    """A state that was found whole; its weights stay on the disk until they are asked for."""
+
+    path: Path
+    ledger: RunHistory
+    batch: int
+    """Batches of the epoch under way that were trained on."""
+
+    @property
+    def where(self) -> str:
+        return f"epoch {self.ledger.epoch + 1}, batch {self.batch + 1}"
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return dict(_load(self.path)["state_dict"])
+
+
+def partial_path(directory: Path) -> Path:
+    """Where a state is written before it gets its name."""
+    return directory / f"state{PARTIAL}"
+
+
+def accept(directory: Path, *, num_batches: int, keep: Iterable[str]) -> Path:
+    """Name the state that was just written, and drop what no kept state needs."""
+    partial = partial_path(directory)
+    path = directory / f"state-{num_batches:010d}-{file_hash(partial)[:16]}.ckpt"
+    publish_file(partial, path)
+    for old in _newest_first(directory)[KEPT:]:
+        old.unlink()
+    for weights in directory.glob("best-*.safetensors"):
+        if weights.name not in set(keep):
+            weights.unlink()
+    return path
+
+
+def newest(directory: Path) -> ResumeState | None:
+    """The newest state that is whole; damaged ones are passed over with a warning."""
+    damaged: list[Path] = []
+    for path in _newest_first(directory):
+        state = _read(path)
+        if state is not None:
+            for other in damaged:
+                logger.warning("%s is damaged: going on from the state before it", other)
+                other.unlink()
+            return state
+        damaged.append(path)
+    if damaged:
+        raise ArtifactError(
+            f"every state to resume from in {directory} is damaged; delete that folder, or run "
+            "with training.resume=false, to train from the start"
+        )
+    return None
+
+
+def require(directory: Path) -> ResumeState:
+    """The newest state of a run that has just saved one."""
+    state = newest(directory)
+    if state is None:
+        raise ArtifactError(f"the states in {directory} have vanished; train again")
+    return state
+
+
+def clear(directory: Path) -> None:
+    """Remove the states and what belongs to them; a finished checkpoint stays."""
+    for pattern in ("state-*.ckpt", "best-*.safetensors", f"*{PARTIAL}"):
+        for path in directory.glob(pattern):
+            path.unlink()
+
+
+def _newest_first(directory: Path) -> list[Path]:
+    return sorted(directory.glob("state-*.ckpt"), reverse=True)
+
+
+def _read(path: Path) -> ResumeState | None:
+    if file_hash(path)[:16] != path.stem.rsplit("-", 1)[-1]:
+        return None
+    values = _load(path)
+    return ResumeState(
+        path, RunHistory.from_state(values["callbacks"][LEDGER]["ledger"]), _batch(values)
+    )
+
+
+def _batch(values: dict[str, Any]) -> int:
+    loop = values["loops"]["fit_loop"]
+    epochs = loop["epoch_progress"]["current"]
+    is_within = epochs["processed"] < epochs["started"]
+    return int(loop["epoch_loop.batch_progress"]["current"]["processed"]) if is_within else 0
+
+
+def _load(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return values

@@ -1,0 +1,177 @@
+"""From a duration to trials and epochs, by what an epoch was measured to take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.format import format_duration
+
+from .sizes import DEFAULT_SIZES, Size, SizedStage
+
+SHARES = {"quick": 0.4, "medium": 0.6, "seed": 0.2}
+"""Of the time, among the stages that are on. The stage that is re-ranked pays for it."""
+LEAST = {"quick": Size(10, 5), "medium": Size(10, 10), "seed": Size(3, 10)}
+"""Below it a stage is not worth running: a sampler's start-up alone is 10 trials, and after 5 of 52
+epochs configurations rank by 0.83 as they do in the end, after 3 by 0.74."""
+ENOUGH_TRIALS = {"quick": 25, "medium": 20, "seed": 5}
+"""Epochs are shortened until so many trials fit: below 25 importances are noise."""
+MOST_TRIALS = 500
+"""More add little, and a sampler's own time grows with them."""
+EPOCH_STEP = 5
+SAVED_BY_PRUNING = 0.3
+"""Share of a stage's epochs that a pruner is assumed to save. An assumption, not a measurement, and
+a cautious one: a plan should rather end early."""
+
+
+@dataclass(frozen=True)
+class TimedStage:
+    """What is known of a stage before its time is divided up. None is to be planned."""
+
+    stage: str
+    trials: int | None = None
+    epochs: int | None = None
+    timeout_seconds: float | None = None
+    is_pruned: bool = True
+    num_reruns: int = 0
+    """Full trainings of the re-ranking that follows, in this stage's time."""
+
+    def lengths(self) -> Sequence[int]:
+        """The numbers of epochs that come into question, the longest first."""
+        if self.epochs is not None:
+            return (self.epochs,)
+        return range(DEFAULT_SIZES[self.stage].epochs, LEAST[self.stage].epochs - 1, -EPOCH_STEP)
+
+    @property
+    def least(self) -> Size:
+        return Size(self.trials or LEAST[self.stage].trials, self.lengths()[-1])
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """What trainings take on this machine."""
+
+    seconds_per_epoch: float
+    num_workers: int
+
+    def training(self, epochs: int, *, is_pruned: bool = False) -> float:
+        """Seconds of one trial on average."""
+        return epochs * self.seconds_per_epoch * (1 - SAVED_BY_PRUNING * is_pruned)
+
+    def reruns(self, stage: TimedStage, epochs: int) -> float:
+        """Wall-clock seconds of the re-ranking, which has whole rounds and no pruning."""
+        return math.ceil(stage.num_reruns / self.num_workers) * self.training(epochs)
+
+    def stage(self, stage: TimedStage, size: Size) -> float:
+        """Wall-clock seconds of a stage with its re-ranking; one whole trial at least."""
+        one = self.training(size.epochs, is_pruned=stage.is_pruned)
+        searching = max(size.trials * one / self.num_workers, self.training(size.epochs))
+        return searching + self.reruns(stage, size.epochs)
+
+    def affordable(self, stage: TimedStage, epochs: int, seconds: float) -> int:
+        """How many trials of this length the time is enough for."""
+        left = min(seconds - self.reruns(stage, epochs), stage.timeout_seconds or math.inf)
+        if left < self.training(epochs):
+            return 0
+        return int(left * self.num_workers / self.training(epochs, is_pruned=stage.is_pruned))
+
+
+def plan_duration(
+    total_seconds: float,
+    *,
+    stages: Sequence[TimedStage],
+    test: Size | None,
+    seconds_per_epoch: float,
+    num_workers: int,
+    root: str,
+) -> dict[str, SizedStage]:
+    """Trials, epochs and wall clock of each stage, so that all end within the duration.
+
+    The time less that of the test stage is divided by `SHARES`. Trials are taken away first, then
+    epochs in steps of 5, then trials down to the least that makes sense.
+    """
+    clock = CostModel(seconds_per_epoch, num_workers)
+    spent = clock.stage(TimedStage("test", is_pruned=False), test) if test else 0.0
+    shares = {one.stage: SHARES[one.stage] for one in stages}
+    parts = {name: share / sum(shares.values()) for name, share in shares.items()}
+    needed = spent + max(
+        (clock.stage(one, one.least) / parts[one.stage] for one in stages if not _is_given(one)),
+        default=0.0,
+    )
+    if needed > total_seconds:
+        raise _too_short(total_seconds, needed, stages=stages, clock=clock, root=root)
+    return {
+        one.stage: _plan(one, (total_seconds - spent) * parts[one.stage], clock=clock)
+        for one in stages
+    }
+
+
+def _is_given(stage: TimedStage) -> bool:
+    return stage.trials is not None and stage.epochs is not None
+
+
+def _plan(stage: TimedStage, seconds: float, *, clock: CostModel) -> SizedStage:
+    size = _fitting(stage, seconds, clock=clock)
+    timeout = seconds - clock.reruns(stage, size.epochs)
+    return SizedStage(
+        size,
+        # Where trials and epochs are given, the re-ranking may leave no time at all.
+        stage.timeout_seconds or max(timeout, clock.training(size.epochs)),
+        _reason(stage, size, seconds, clock=clock),
+    )
+
+
+def _fitting(stage: TimedStage, seconds: float, *, clock: CostModel) -> Size:
+    wanted = stage.trials or ENOUGH_TRIALS[stage.stage]
+    size = stage.least
+    for epochs in stage.lengths():
+        num_trials = clock.affordable(stage, epochs, seconds)
+        size = Size(stage.trials or min(num_trials, MOST_TRIALS), epochs)
+        if num_trials >= wanted:
+            break
+    return Size(max(size.trials, stage.least.trials), size.epochs)
+
+
+def _reason(stage: TimedStage, size: Size, seconds: float, *, clock: CostModel) -> str:
+    parts = [
+        f"{format_duration(seconds)} at {clock.seconds_per_epoch:.3g} s per epoch on "
+        f"{clock.num_workers} worker{'s' if clock.num_workers > 1 else ''}"
+    ]
+    if stage.num_reruns:
+        kept = format_duration(clock.reruns(stage, size.epochs))
+        parts.append(f"{kept} of it kept for {stage.num_reruns} trainings of the re-ranking")
+    if stage.is_pruned:
+        parts.append(f"pruning assumed to save {SAVED_BY_PRUNING:.0%}")
+    longest = stage.lengths()[0]
+    if size.epochs < longest:
+        parts.append(f"shortened from {longest} epochs, so that enough trials fit")
+    if stage.trials is None and size.trials == MOST_TRIALS:
+        parts.append(f"no more than {MOST_TRIALS} trials, more add little")
+    if clock.stage(stage, size) > seconds:
+        parts.append("what is given takes longer: the wall clock will end it")
+    return ", ".join(parts)
+
+
+def _too_short(
+    total_seconds: float,
+    needed: float,
+    *,
+    stages: Sequence[TimedStage],
+    clock: CostModel,
+    root: str,
+) -> ConfigurationError:
+    least = ", ".join(
+        f"{one.stage} {one.least}"
+        + (f" and {one.num_reruns} trainings of the re-ranking" if one.num_reruns else "")
+        for one in stages
+        if not _is_given(one)
+    )
+    minutes = math.ceil(needed / 60)
+    return ConfigurationError(
+        f"{root}.budget: {format_duration(total_seconds)} is too short at "
+        f"{clock.seconds_per_epoch:.3g} s per epoch and {clock.num_workers} at a time. The least "
+        f"that makes sense ({least}) takes {minutes}m; allow that, or give trials and epochs "
+        f"yourself ({root}.stages)"
+    )

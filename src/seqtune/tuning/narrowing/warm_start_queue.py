@@ -1,0 +1,60 @@
+"""The best configurations of one stage as a queue for the next, whose space is another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from seqtune.core.trials import Params, Trial, Value, ranked
+
+from ..analysis.param_stats import Mode, nearest
+from ..spaces.space import Parameter, Space
+
+
+def carried_over(
+    trials: Sequence[Trial], space: Space, *, num: int, mode: Mode
+) -> tuple[list[Params], list[str]]:
+    """The best `num` configurations in the other space, and what was moved to get them there."""
+    queue: list[Params] = []
+    notes: list[str] = []
+    for trial in ranked(trials, mode=mode):
+        if len(queue) >= num:
+            break
+        params = moved(trial.params, space)
+        if params and params not in queue:
+            queue.append(params)
+            notes += _changes(trial, params)
+    return queue, notes
+
+
+def moved(params: Params, space: Space) -> dict[str, Value]:
+    """The nearest configuration of the space.
+
+    A number goes to the nearest legal one, what is fixed takes its value, and what does not exist
+    there is dropped. A choice that is gone has no nearest one: it is left to the sampler.
+    """
+    values: dict[str, Value] = {}
+    for parameter in space.parameters:
+        if parameter.exists(values):
+            values |= _moved_value(parameter, params)
+    return values
+
+
+def _moved_value(parameter: Parameter, params: Params) -> dict[str, Value]:
+    if parameter.is_single:
+        return {parameter.key: parameter.only_value}
+    value = params.get(parameter.key)
+    if parameter.contains(value):
+        return {parameter.key: parameter.canonical(value)}
+    if parameter.kind == "categorical" or not isinstance(value, int | float):
+        return {}
+    return {parameter.key: nearest(value, parameter)}
+
+
+def _changes(trial: Trial, params: Params) -> Iterator[str]:
+    changed = [
+        f"{key} {before} -> {params.get(key, 'left to the sampler')}"
+        for key, before in trial.params.items()
+        if params.get(key) != before
+    ]
+    if changed:
+        yield f"queued trial {trial.number} in the narrowed space: {', '.join(changed)}"

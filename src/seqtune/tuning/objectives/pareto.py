@@ -1,0 +1,206 @@
+"""What a search goes by: the score of a trial, several goals, and the pick among them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from seqtune.core.errors import ConfigurationError, TuningError
+from seqtune.core.trials import Trial, ranked
+
+from ..config import Goal, PickConfig, TuningConfig
+from .scoring import Scoring, known_at_the_end
+
+
+class Pick(NamedTuple):
+    """The trial that is taken, and why it and no other."""
+
+    trial: Trial
+    reason: str
+
+
+def check_objectives(
+    config: TuningConfig, *, metric: str, mode: Literal["max", "min"], root: str
+) -> list[str]:
+    """What is wrong with the objectives, the gap penalty and the pick, before anything runs.
+
+    `metric` and `mode` are what training monitors.
+    """
+    faults = [*_pick_faults(config.pick, config.objectives), *_pruner_faults(config)]
+    try:
+        Scoring(metric, mode, gap=config.gap_penalty, goals=config.objectives)
+    except ConfigurationError as error:
+        faults += error.faults
+    return [f"{root}.{fault}" for fault in faults]
+
+
+def _pick_faults(pick: PickConfig, goals: Sequence[Goal]) -> list[str]:
+    if len(goals) < 2:
+        if pick.by == "weights":
+            return []
+        return [
+            f"pick.by={pick.by} has no effect without several objectives; add some, or set it to "
+            "weights"
+        ]
+    if pick.by == "weights" and not any(goal.weight for goal in goals):
+        return ["pick.by=weights, but every weight is 0; give objectives.weight above 0"]
+    if pick.by == "bounds" and all(goal.bound is None for goal in goals):
+        return ["pick.by=bounds, but no objective has a bound; give objectives.bound to one"]
+    return []
+
+
+def _pruner_faults(config: TuningConfig) -> list[str]:
+    """A pruner that would never have anything to go by."""
+    if not known_at_the_end(config.objectives) or len(config.objectives) > 1:
+        return []
+    stages = {name: stage.pruner for name, stage in config.stages}
+    asked = {"pruner.kind": config.pruner.kind} | {
+        f"stages.{name}.pruner": kind for name, kind in stages.items()
+    }
+    return [
+        f"{key}={kind} has no effect: {config.objectives[0].metric!r} is known when a trial is "
+        "over, so none is stopped early; set it to none or auto"
+        for key, kind in asked.items()
+        if kind not in (None, "none", "auto")
+    ]
+
+
+def pareto_front(trials: Iterable[Trial], goals: Sequence[Goal]) -> list[Trial]:
+    """The complete trials that no other one beats in every goal, in their order."""
+    done = [one for one in trials if one.state == "complete" and len(one.values) == len(goals)]
+    points = [_upwards(one, goals) for one in done]
+    return [
+        trial
+        for trial, point in zip(done, points, strict=True)
+        if not any(_dominates(other, point) for other in points)
+    ]
+
+
+def pick(trials: Iterable[Trial], *, scoring: Scoring, pick: PickConfig) -> Pick:
+    """The trial that is taken: the best one, or of several goals one of the Pareto front.
+
+    weights: the largest weighted mean of the goals, each scaled to 0 .. 1 over the front. knee: the
+    nearest to the best of every goal at once, on the same scale. bounds: of those that keep every
+    bound, the best in the first goal.
+    """
+    trials = list(trials)
+    if not scoring.is_multiple:
+        return _best(trials, scoring)
+    if faults := _pick_faults(pick, scoring.goals):
+        raise ConfigurationError(faults)
+    front = pareto_front(trials, scoring.goals)
+    if not front:
+        raise _nothing_complete(trials)
+    rules: dict[str, Callable[[list[Trial], tuple[Goal, ...]], Pick]] = {
+        "weights": _by_weights,
+        "knee": _by_knee,
+        "bounds": _by_bounds,
+    }
+    return rules[pick.by](front, scoring.goals)
+
+
+def _best(trials: list[Trial], scoring: Scoring) -> Pick:
+    goal = scoring.first
+    best = next(iter(ranked(trials, mode=goal.mode)), None)
+    if best is None or best.score is None:
+        raise _nothing_complete(trials)
+    num_complete = sum(trial.state == "complete" for trial in trials)
+    return Pick(best, f"best {goal.metric} of {num_complete} complete trials: {best.score:.6g}")
+
+
+def _by_weights(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
+    total = sum(goal.weight for goal in goals)
+    scaled = _scaled(front, goals)
+
+    def mean(trial: Trial) -> float:
+        pairs = zip(goals, scaled[trial.number], strict=True)
+        return sum(goal.weight * value for goal, value in pairs) / total
+
+    best = min(front, key=lambda one: (-mean(one), *_first_goal_then_number(one, goals)))
+    weights = ", ".join(f"{goal.metric} {goal.weight:g}" for goal in goals)
+    reason = f"largest weighted mean ({mean(best):.3f} of 1; weights: {weights})"
+    return Pick(best, f"{reason} of {_described(best, front, goals)}")
+
+
+def _by_knee(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
+    scaled = _scaled(front, goals)
+
+    def distance(trial: Trial) -> float:
+        return math.hypot(*(1.0 - value for value in scaled[trial.number]))
+
+    best = min(front, key=lambda one: (distance(one), *_first_goal_then_number(one, goals)))
+    reason = f"nearest to the best of every goal (distance {distance(best):.3f})"
+    return Pick(best, f"{reason} of {_described(best, front, goals)}")
+
+
+def _by_bounds(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
+    bounded = [goal for goal in goals if goal.bound is not None]
+    span = _spans(front, goals)
+
+    def excess(trial: Trial) -> float:
+        """By how much the bounds are broken in all, in widths of the front."""
+        parts = zip(goals, trial.values, span, strict=True)
+        return sum(_beyond(goal, value) / width for goal, value, width in parts)
+
+    best = min(front, key=lambda one: (excess(one), *_first_goal_then_number(one, goals)))
+    bounds = ", ".join(
+        f"{goal.metric} {'>=' if goal.mode == 'max' else '<='} {goal.bound:g}" for goal in bounded
+    )
+    if excess(best) > 0:
+        reason = f"no trial keeps every bound ({bounds}): the one that breaks them least"
+    else:
+        reason = f"best {goals[0].metric} within every bound ({bounds})"
+    return Pick(best, f"{reason} of {_described(best, front, goals)}")
+
+
+def _beyond(goal: Goal, value: float) -> float:
+    if goal.bound is None:
+        return 0.0
+    return max(0.0, goal.bound - value if goal.mode == "max" else value - goal.bound)
+
+
+def _upwards(trial: Trial, goals: Sequence[Goal]) -> tuple[float, ...]:
+    """The values turned so that more is better."""
+    pairs = zip(goals, trial.values, strict=True)
+    return tuple(value if goal.mode == "max" else -value for goal, value in pairs)
+
+
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(a >= b for a, b in zip(one, other, strict=True))
+
+
+def _spans(front: list[Trial], goals: Sequence[Goal]) -> list[float]:
+    """The width of the front in each goal; 1 where it has none."""
+    columns = zip(*(_upwards(trial, goals) for trial in front), strict=True)
+    return [max(column) - min(column) or 1.0 for column in columns]
+
+
+def _scaled(front: list[Trial], goals: Sequence[Goal]) -> dict[int, tuple[float, ...]]:
+    """By trial number: each goal as 0 (worst of the front) .. 1 (best)."""
+    points = {trial.number: _upwards(trial, goals) for trial in front}
+    best = [max(column) for column in zip(*points.values(), strict=True)]
+    spans = _spans(front, goals)
+    return {
+        number: tuple(1.0 - (b - v) / s for v, b, s in zip(point, best, spans, strict=True))
+        for number, point in points.items()
+    }
+
+
+def _first_goal_then_number(trial: Trial, goals: Sequence[Goal]) -> tuple[float, int]:
+    """Between equals: the better first goal, then the earlier trial."""
+    return -_upwards(trial, goals)[0], trial.number
+
+
+def _described(trial: Trial, front: list[Trial], goals: Sequence[Goal]) -> str:
+    values = ", ".join(
+        f"{goal.metric}={value:.6g}" for goal, value in zip(goals, trial.values, strict=True)
+    )
+    return f"{len(front)} on the Pareto front: {values}"
+
+
+def _nothing_complete(trials: Sequence[Trial]) -> TuningError:
+    return TuningError(
+        f"none of {len(trials)} trials is complete, so there is nothing to pick from; look at the "
+        "reasons of the trials in the report"
+    )

@@ -1,0 +1,47 @@
+"""What became of a trial, written down."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..objectives.scoring import Score
+from ..studies.records import METRICS, REASON, SCORE
+
+if TYPE_CHECKING:
+    import optuna
+
+LONGEST_REASON = 500
+
+
+def record_result(
+    trial: optuna.Trial, metrics: Mapping[str, float], score: Score, *, pruned: str
+) -> bool:
+    """End it with its score, or as pruned for this reason; whether it was still ours to end."""
+    from optuna.exceptions import UpdateFinishedTrialError
+    from optuna.trial import TrialState
+
+    try:
+        trial.set_user_attr(METRICS, {name: float(value) for name, value in metrics.items()})
+        trial.set_user_attr(SCORE, score.score)
+        if pruned:
+            trial.set_user_attr(REASON, pruned)
+            trial.study.record_result(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        else:
+            trial.study.record_result(trial, list(score.values), skip_if_finished=True)
+    except UpdateFinishedTrialError:
+        return False
+    return True
+
+
+def describe(error: BaseException) -> str:
+    """Type, message, and the last line of code that is no library's."""
+    libraries = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if not frame.filename.startswith(libraries)] or frames
+    place = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
+    text = f"{type(error).__name__}: {error}".strip()
+    return text[: LONGEST_REASON - len(place)] + place
