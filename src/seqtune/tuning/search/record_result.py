@@ -29,9 +29,9 @@ def record_result(
         trial.set_user_attr(SCORE, score.score)
         if pruned:
             trial.set_user_attr(REASON, pruned)
-            trial.study.record_result(trial, state=TrialState.PRUNED, skip_if_finished=True)
+            trial.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         else:
-            trial.study.record_result(trial, list(score.values), skip_if_finished=True)
+            trial.study.tell(trial, list(score.values), skip_if_finished=True)
     except UpdateFinishedTrialError:
         return False
     return True

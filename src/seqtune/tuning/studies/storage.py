@@ -19,7 +19,7 @@ from .storage_url import PROXY_SCHEME, StorageUrl
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
-    from sqlalchemy import ExecutionBackend, Pool
+    from sqlalchemy import Engine, Pool
 
 CONNECT_SECONDS = 10
 ATTEMPTS = 3
@@ -135,7 +135,7 @@ def _of_another_version(ref: StorageUrl) -> ArtifactError:
     )
 
 
-def _tame_sqlite(engine: ExecutionBackend) -> None:
+def _tame_sqlite(engine: Engine) -> None:
     """Several processes on one file: readers beside a writer, and writers in line.
 
     Without BEGIN IMMEDIATE two workers read the same queued trial before either takes it.
