@@ -16,7 +16,7 @@ from seqtune.core.errors import ConfigurationError
 from seqtune.hooks.report import ReportHooks, _is_of, _write_or_warn
 from seqtune.run_report import ReportConfig, RunFacts, RunRecord
 from seqtune.run_report.environment import git_state
-from seqtune.run_report.redact import discreet
+from seqtune.run_report.redaction import redact
 from seqtune.run_report.run_command import changes, command_line
 from seqtune.run_report.search_cost import examples
 from seqtune.run_report.tables import MOST_ROWS, read_table
@@ -110,7 +110,7 @@ def test_changed_parameters_are_named_with_the_place_that_set_them(tmp_path: Pat
     ],
 )
 def test_addresses_of_databases_and_passwords_are_not_told(text: str) -> None:
-    hidden = discreet({"a": [text]}, root=ROOT)["a"][0]
+    hidden = redact({"a": [text]}, root=ROOT)["a"][0]
 
     assert "hunter2" not in hidden
     assert "(hidden)" in hidden
@@ -120,17 +120,17 @@ def test_addresses_of_databases_and_passwords_are_not_told(text: str) -> None:
     "text", ["https://example.org/a", "val_ndcg@10", "a@b: c://d", "x://y z@w"]
 )
 def test_what_is_no_secret_is_told(text: str) -> None:
-    assert discreet(text, root=ROOT) == text
+    assert redact(text, root=ROOT) == text
 
 
 def test_values_of_secret_parameters_are_not_told() -> None:
     told = {"tokens": 12, "db_password": "hunter2", "api_key": "hunter2", "num_tokens": 3}
 
-    assert discreet(told, root=ROOT) == {**told, "db_password": "(hidden)", "api_key": "(hidden)"}
+    assert redact(told, root=ROOT) == {**told, "db_password": "(hidden)", "api_key": "(hidden)"}
 
 
 def test_paths_are_told_from_the_project_on() -> None:
-    assert discreet((f"{ROOT}/data/a.csv", 1), root=ROOT) == ["data/a.csv", 1]
+    assert redact((f"{ROOT}/data/a.csv", 1), root=ROOT) == ["data/a.csv", 1]
 
 
 # ---- what was found, and whether to trust it ---------------------------------------------------

@@ -28,6 +28,7 @@ def resolve_run(
     task: TaskSpec, parameters: TaskParameters, data: TrainingData, *, layer: Layer | None = None
 ) -> tuple[Resolved[Any], str]:
     """Settle every value of the configuration, and the name of the preset that was taken."""
+
     from seqtune.training import resolve_auto
 
     preset = parameters.preset

@@ -12,7 +12,7 @@ from seqtune.core.ensemble import MANIFEST as ENSEMBLE_MANIFEST
 
 from .environment import surroundings
 from .facts import FoundDataset, RunFacts
-from .redact import discreet, discreet_text
+from .redaction import discreet_text, redact
 from .run_command import changes, command_line
 from .search_cost import examples, spent
 from .tables import read_table
@@ -57,7 +57,7 @@ def gather(facts: RunFacts, task: str, *, names: Iterable[str]) -> dict[str, Any
         "nodes": [{"name": node.name, "seconds": node.seconds} for node in run.nodes],
         "reproduce": surroundings(facts, task, root=root, libraries=_libraries(documents)),
     }
-    hidden: dict[str, Any] = discreet(gathered, root=str(root))
+    hidden: dict[str, Any] = redact(gathered, root=str(root))
     return {**hidden, "figures": _figures(facts, task, root=str(root))}
 
 

@@ -8,11 +8,11 @@ This room knows neither a task nor Optuna nor Kedro. What it is given: a `TaskSp
 
 from __future__ import annotations
 
+from .auto_values import epochs_for_full_data, resolve_auto
 from .available_memory import available_memory_mib
 from .fit import FitResult, fit
 from .precision import describe_device
 from .recorder import Report
-from .resolve_auto import epochs_for_full_data, resolve_auto
 from .step_profiler import StepProfile, profile_steps
 
 __all__ = [

@@ -18,12 +18,12 @@ from seqtune.core.files import lock
 from seqtune.core.task import TaskSpec, TrainingData
 
 from . import resume_checkpoints
+from .auto_values import with_precision
 from .checkpoints import FOLDER, write_checkpoint
 from .distributed import broadcast_from_rank0, init_process_group
 from .precision import device_type
 from .progress import progress_callback
 from .recorder import Recorder, Report
-from .resolve_auto import with_precision
 from .resume_checkpoints import ResumeState
 from .run_history import Row, RunHistory
 from .session import Session, loss_monitor, refuse_what_has_no_effect

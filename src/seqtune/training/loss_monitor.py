@@ -49,9 +49,9 @@ class LossMonitor(Callback):
         self._pending = pending if self._pending is None else self._pending + pending
         self._num_pending += 1
         if pending.device.type == "cpu" or self._num_pending >= CHECK_EVERY:
-            self.resolve_auto(trainer)
+            self.flush(trainer)
 
-    def resolve_auto(self, trainer: Trainer) -> None:
+    def flush(self, trainer: Trainer) -> None:
         """Take in what is still on the device; raises if it is no number."""
         if self._pending is None:
             return
@@ -79,7 +79,7 @@ class LossMonitor(Callback):
     def agree(self, trainer: Trainer) -> None:
         """Take in what is still on the device, and bring all ranks to the sum that one process
         would have: what is saved must not depend on how many they are."""
-        self.resolve_auto(trainer)
+        self.flush(trainer)
         if trainer.world_size > 1:
             own = torch.tensor(self._sum, dtype=torch.float64, device=trainer.strategy.root_device)
             self._sum = float(trainer.strategy.reduce(own, reduce_op="mean"))

@@ -24,11 +24,11 @@ from seqtune.core.files import write_json
 from seqtune.core.format import MIB
 from seqtune.core.task import TaskSpec, TrainingData
 
+from .auto_values import with_precision
 from .loss_monitor import LossMonitor
 from .memory import PeakMemory
 from .precision import device_type
 from .recorder import is_kept
-from .resolve_auto import with_precision
 from .run_history import RunHistory
 from .session import Session, loss_monitor, refuse_what_has_no_effect
 from .signals import StopRequest
@@ -148,7 +148,7 @@ class StepProfiler(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        self._watch.resolve_auto(trainer)
+        self._watch.flush(trainer)
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if loss is not None:
             # waits for the device; Lightning has divided the loss

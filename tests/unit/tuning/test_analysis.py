@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from seqtune.core.trials import Params, Trial
-from seqtune.tuning.analysis.analyse import Analysis, analyse
 from seqtune.tuning.analysis.importance import Importance
 from seqtune.tuning.analysis.robust_config import robust_config
+from seqtune.tuning.analysis.stage_analysis import Analysis, analyse
 from seqtune.tuning.spaces.space import Space, parse_space
 
 SPACE = parse_space(

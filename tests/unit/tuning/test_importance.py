@@ -120,7 +120,7 @@ def test_optuna_stays_quiet_and_keeps_its_own_setting(caplog: pytest.LogCaptureF
 
 def test_importing_it_does_not_import_optuna() -> None:
     code = (
-        "import sys, seqtune.tuning.narrowing.narrow, seqtune.tuning.analysis.analyse, "
+        "import sys, seqtune.tuning.narrowing.narrow, seqtune.tuning.analysis.stage_analysis, "
         "seqtune.tuning.analysis.rerank; "
         "assert not {'optuna', 'numpy', 'torch'} & set(sys.modules)"
     )

@@ -9,10 +9,10 @@ from seqtune.core.parameters import TaskParameters
 from seqtune.core.resolve import flatten
 from seqtune.core.task import Report
 from seqtune.core.trials import Params, Trial
-from seqtune.tuning.analysis.analyse import analyse
 from seqtune.tuning.analysis.importance import importance
 from seqtune.tuning.analysis.param_stats import Mode
 from seqtune.tuning.analysis.rank_correlation import estimated_rank_correlation, rank_correlation
+from seqtune.tuning.analysis.stage_analysis import analyse
 from seqtune.tuning.narrowing.narrow import narrow
 from seqtune.tuning.parameters import TuningParameters, task_space
 from seqtune.tuning.spaces.space import Space

@@ -52,7 +52,7 @@ from ..studies.storage_errors import (
 )
 from ..studies.storage_url import StorageUrl
 from ..studies.study import load_study
-from .record_result import describe, record_result
+from .outcomes import describe, record_result
 from .report_callback import ReportCallback, mode_of
 from .trial_rank import is_drawn, own_trials, position, too_many, trial_rank
 

@@ -53,7 +53,7 @@ class ShippedPayload:
     copies: tuple[Copy, ...] | None
     """Of the folders that are read; None where all are shared."""
 
-    def resolve_auto(self) -> RelocatablePickle:
+    def localize(self) -> RelocatablePickle:
         """With every folder in its place on this node."""
         if self.copies is None:
             return self.sealed
@@ -64,7 +64,7 @@ class ShippedPayload:
 
     def open(self) -> Any:
         """The thing itself."""
-        return self.resolve_auto().open()
+        return self.localize().open()
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class Supervisor:
         """Bring the folders here, and start the worker."""
         gpus = visible_gpus()
         assignment = Assignment(
-            work=packed.resolve_auto(),
+            work=packed.localize(),
             index=order.index,
             num_workers=order.num_workers,
             gpu=",".join(gpus) or None,

@@ -15,6 +15,7 @@ from seqtune.core.config import EnsembleConfig
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.resolve import Resolved
 from seqtune.tasks.summarize import TASK
+from seqtune.tasks.summarize.auto_values import resolve_auto
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.datamodule import build_data
 from seqtune.tasks.summarize.decoder import greedy, write
@@ -27,7 +28,6 @@ from seqtune.tasks.summarize.model import (
 )
 from seqtune.tasks.summarize.module import SummarizeModule, build_module
 from seqtune.tasks.summarize.params import PredictConfig
-from seqtune.tasks.summarize.resolve_auto import resolve_auto
 from seqtune.tasks.summarize.rouge import rouge
 from seqtune.tasks.summarize.scorer import load_summarizer
 from seqtune.text.pretrained import load_model

@@ -13,6 +13,7 @@ from transformers import AutoConfig
 
 from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.core.resolve import Resolved
+from seqtune.tasks.summarize.auto_values import resolve_auto
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.decoder import Decoder, make_batches, pad_of
 from seqtune.tasks.summarize.model import (
@@ -25,7 +26,6 @@ from seqtune.tasks.summarize.model import (
     write_model_assets,
 )
 from seqtune.tasks.summarize.params import GenerationConfig, SummarizeConfig
-from seqtune.tasks.summarize.resolve_auto import resolve_auto
 from seqtune.text.pretrained import identity, load_model, load_tokenizer
 from tiny_models import make_kobart
 

@@ -14,19 +14,19 @@ DATABASE = re.compile(
 )
 
 
-def discreet(value: Any, *, root: str) -> Any:
+def redact(value: Any, *, root: str) -> Any:
     """The same value without addresses of databases, passwords, and the path to the project."""
     if isinstance(value, str):
         return discreet_text(value, root=root)
     if isinstance(value, Mapping):
         return {str(key): _discreet(str(key), child, root=root) for key, child in value.items()}
     if isinstance(value, list | tuple):
-        return [discreet(child, root=root) for child in value]
+        return [redact(child, root=root) for child in value]
     return value
 
 
 def _discreet(key: str, value: Any, *, root: str) -> Any:
-    return HIDDEN if isinstance(value, str) and is_secret(key) else discreet(value, root=root)
+    return HIDDEN if isinstance(value, str) and is_secret(key) else redact(value, root=root)
 
 
 def discreet_text(text: str, *, root: str) -> str:
