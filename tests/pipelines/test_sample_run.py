@@ -30,7 +30,7 @@ def test_files_of_a_user_are_never_replaced(kedro: Kedro, project: Path) -> None
 
     assert result.returncode == 1
     assert "sample.enabled=false" in result.stderr
-    assert "kedro run --pipelines sample --env sample" in result.stderr
+    assert "kedro run --pipelines recommend.sample --env sample" in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
     assert mine.read_text(encoding="utf-8") == "user,item,time\na,b,1\n"
 

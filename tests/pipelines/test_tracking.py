@@ -372,7 +372,9 @@ def test_failed_run_says_where_and_why_and_hides_passwords(
     url = f"postgresql://eve:{PASSWORD}@127.0.0.1:1/none?application_name={PASSWORD}"
     kedro = kedro_with(project, tracking="on", SEQTUNE_STUDY_URL=url)
 
-    result = kedro("run", "--nodes", "recommend.tune.prepare_search,recommend.tune.test.tune_test")
+    result = kedro(
+        "run", "--nodes", "recommend.tune.test.prepare_search,recommend.tune.test.tune_test"
+    )
 
     said = result.stdout + result.stderr
     assert result.returncode == 1, said

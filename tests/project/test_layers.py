@@ -162,12 +162,12 @@ for module in pkgutil.walk_packages(seqtune.tuning.__path__, "seqtune.tuning."):
     importlib.import_module(module.name)
 sys.path.insert(0, sys.argv[1])
 from toy_studies import quadratic, toy_plan
-from seqtune.core.execution import Place
+from seqtune.core.execution import WorkerInfo
 from seqtune.tuning.config import SamplerConfig
 from seqtune.tuning.search.stage import run_study
 from seqtune.tuning.studies.storage_url import StorageRef
 def run_here(work, foreman, *, num_workers, most):
-    work(Place(index=0, num_workers=1, name="here"))
+    work(WorkerInfo(index=0, num_workers=1, name="here"))
 plan = toy_plan(total=14, sampler=SamplerConfig(kind="tpe"))
 ref = StorageRef(f"sqlite:///{tempfile.mkdtemp()}/studies.db")
 result = run_study(plan, quadratic, ref=ref, executor=run_here, num_workers=1, progress=False)

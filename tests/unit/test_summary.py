@@ -81,7 +81,7 @@ def test_a_run_ends_with_what_was_found_and_made_and_the_next_step(
     assert "evaluate  recommend.metrics went well" in lines
     assert "checkpoint  /d/checkpoint/v1/checkpoint" in lines
     assert not any("resolved_config" in line for line in lines)
-    assert "kedro run --env sample --pipelines recommend.predict" in lines[-1]
+    assert "kedro run --env sample --pipelines predict" in lines[-1]
 
 
 def test_it_opens_with_the_report_for_people(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +144,7 @@ def step_after(
 @pytest.mark.parametrize(
     ("made", "step"),
     [
-        ("recommend.ingest_report", "Next: kedro run --pipelines recommend.split"),
+        ("recommend.ingest_report", "Next: kedro run --pipelines split"),
         ("classify.ingest_report", "Next: kedro run --pipelines classify.split"),
         (
             "summarize.checkpoint",
@@ -160,7 +160,7 @@ def step_after(
         (
             "recommend.predictions",
             "Next: put your own data in data/01_raw/recommend and run "
-            "`kedro run --pipelines recommend`; parameters: conf/base/parameters_recommend.yml",
+            "`kedro run`; parameters: conf/base/parameters_recommend.yml",
         ),
     ],
 )
@@ -183,7 +183,7 @@ def test_the_environment_is_kept_in_every_command(capsys: pytest.CaptureFixture[
         (
             "sample_interactions",
             "data/sample/01_raw/recommend",
-            "kedro run --env sample --pipelines recommend",
+            "kedro run --env sample",
         ),
         (
             "sample_texts",

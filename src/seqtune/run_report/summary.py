@@ -12,6 +12,7 @@ from rich.text import Text
 
 from seqtune.core.format import format_duration
 from seqtune.datasets.remote_path import AnyPath
+from seqtune.tasks import DEFAULT_TASK
 
 from .facts import RunFacts
 
@@ -27,17 +28,17 @@ OPENED_BY_HAND = (
 """What people go on with; everything else is counted."""
 PREFIXES = ("tune_", "analyse_", "draw_", "evaluate_", "weigh_", "choose_", "resolve_")
 NEXT_STEPS = {
-    "ingest_report": "{run}.split",
+    "ingest_report": "{stage}split",
     "dry_run_report": "{run}",
-    "split_report": "{run}.tune, or train without tuning: {run}.train",
-    "verify_report": "{run}.tune",
-    "tune_quick_report": "{run}.tune",
-    "best_config": "{run}.train",
-    "validate_report": "{run}.predict",
-    "checkpoint": "{run}.ensemble, or without one: {run}.predict",
-    "ensemble": "{run}.predict",
+    "split_report": "{stage}tune, or train without tuning: {stage}train",
+    "verify_report": "{stage}tune",
+    "tune_quick_report": "{stage}tune",
+    "best_config": "{stage}train",
+    "validate_report": "{stage}predict",
+    "checkpoint": "{stage}ensemble, or without one: {stage}predict",
+    "ensemble": "{stage}predict",
     "predictions": (
-        "put your own data in data/01_raw/{task} and run `kedro run --pipelines {task}`; "
+        "put your own data in data/01_raw/{task} and run `{run}`; "
         "parameters: conf/base/parameters_{task}.yml"
     ),
 }
@@ -119,12 +120,14 @@ def _files(places: Mapping[str, AnyPath]) -> Rows:
 def _next_step(places: Mapping[str, AnyPath], env: str | None) -> str | None:
     task = _task(places)
     at = "" if env in (None, "local", "base") else f" --env {env}"
-    run = f"kedro run{at} --pipelines {task}" if task else f"kedro run{at}"
+    run, stage = f"kedro run{at}", f"kedro run{at} --pipelines "
+    if task not in ("", DEFAULT_TASK):
+        run, stage = f"{stage}{task}", f"{stage}{task}."
     made = [_last(name) for name in places]
     is_sample = any(name.startswith("sample_") for name in made)
     steps = (text for name, text in reversed(NEXT_STEPS.items()) if name in made)
     step = next(steps, "{run}" if is_sample else None)
-    return step and step.format(run=run, task=task)
+    return step and step.format(run=run, stage=stage, task=task)
 
 
 def _task(places: Mapping[str, AnyPath]) -> str:

@@ -32,6 +32,8 @@ from seqtune.tuning.parameters import TuningParameters
 LEAVES = dict(flatten(RecommendConfig().model_dump()))
 FITTING = {
     "ingest.delimiter": ";",
+    "model.architecture": "gru4rec",
+    "model.side_embeddings": ("genre",),
     "split.test_items": 0,
     "training.max_minutes": 5.0,
     "training.num_threads": 3,

@@ -31,7 +31,7 @@ class EvaluateEnsemble(Protocol):
 
 
 @dataclass(frozen=True)
-class TestUse:
+class PreviousUse:
     """The ensemble that test was opened for before, and when."""
 
     ensemble: str
@@ -49,7 +49,7 @@ class ScoredEnsemble:
     """Different ensembles whose result on this test is known; 0: there is no test."""
     when: str = ""
     """ISO time, UTC, of the result."""
-    refused: TestUse | None = None
+    refused: PreviousUse | None = None
     """Test stays closed, because this one was scored on it."""
 
 
@@ -92,7 +92,7 @@ class TestLedger:
         entry = _read(path)
         return ScoredEnsemble(entry["report"], from_store, self._count(test), when=entry["scored"])
 
-    def _closed_by(self, ensemble: str, test: str) -> TestUse | None:
+    def _closed_by(self, ensemble: str, test: str) -> PreviousUse | None:
         """Whoever was scored on this test first, where nobody else may be."""
         if not self.once or self.reopen:
             return None
@@ -100,7 +100,7 @@ class TestLedger:
         if not entries or any(entry["ensemble"] == ensemble for entry in entries):
             return None
         first = min(entries, key=lambda entry: str(entry["scored"]))
-        return TestUse(first["ensemble"], first["scored"])
+        return PreviousUse(first["ensemble"], first["scored"])
 
     def _count(self, test: str) -> int:
         return len({entry["ensemble"] for entry in self._entries(test)})

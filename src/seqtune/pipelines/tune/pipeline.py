@@ -38,6 +38,7 @@ def _search(nodes: TuneNodes) -> Node:
         inputs=[*PARAMETERS, "split", "study_storage", SCRATCH, CLUSTER, "verify_report"],
         outputs="search",
         name="prepare_search",
+        namespace="test",
         tags=["test", "quick", "medium", "seed"],
     )
 
