@@ -21,6 +21,7 @@ from seqtune.tracking.silence_mlflow import quietly, set_up_quietly
 
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
 ROWS = [f"{user},i{(user + step) % 12},{step}" for user in range(40) for step in range(9)]
+NODES = ("prepare_search", "tune_test")
 PASSWORD = "hunter2"  # noqa: S105  # planted, to be looked for
 TRACKING = "data/09_tracking"
 
