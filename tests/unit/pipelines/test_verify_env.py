@@ -107,7 +107,9 @@ def test_every_leaf_there_is_was_changed() -> None:
 def test_another_architecture_is_named_with_the_parameters_that_it_lacks() -> None:
     other = resolved({"model": {"architecture": "gru4rec"}}, origin="--params")
     faults = failures(compare_values(resolved().table(), other.table(), task="recommend"))
-    assert any("recommend.model.architecture: tuning has transformer" in fault for fault in faults)
+    assert any(
+        'recommend.model.architecture: tuning has "transformer"' in fault for fault in faults
+    )
     assert any("recommend.model.num_heads: tuning has 8" in fault for fault in faults)
 
 
