@@ -1,8 +1,7 @@
-"""`RunConfig`: everything that shapes a run, in one frozen object with one hash.
+"""`RunConfig`: all settings of a run, in one frozen object with one hash.
 
-A task derives its own `RunConfig` with its sections; `training` reads `RunConfig.training` only.
-Class defaults are the reference defaults of seqtune; `conf/base` repeats them with comments, and
-a test holds the two equal.
+Each task derives its own `RunConfig`; `training` reads `RunConfig.training` only. `conf/base`
+repeats the class defaults with comments; a test keeps the two equal.
 """
 
 from __future__ import annotations
@@ -25,43 +24,43 @@ Scheduler = Literal["none", "cosine", "linear", "step", "cosine_with_restarts", 
 LearningRate = Annotated[float, Field(gt=0.0, le=1.0)]
 
 WITHOUT_EFFECT = {"training": {"resume", "save_state_every_minutes"}}
-"""Parameters that say how a run is kept, not what comes out of it."""
+"""Parameters that cannot change the result of a run."""
 FINGERPRINTED_LIBRARIES = ("seqtune", "torch", "lightning", "numpy", "optuna")
 
 
 class Section(BaseModel):
-    """A group of parameters: frozen, and closed to keys that nobody declared."""
+    """A group of parameters: frozen, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     selector: ClassVar[str] = ""
-    """The field whose value selects the variant of a section that has several."""
+    """The field that selects the variant of a section with several."""
 
     @classmethod
     def variant(cls, values: Mapping[str, Any]) -> type[Section]:  # noqa: ARG003
-        """The class that checks these values."""
+        """Return the class that checks these values."""
         return cls
 
     @classmethod
     def other_variant(cls, name: str) -> str:  # noqa: ARG003
-        """Which variant, instead of this one, has a field of this name; empty: none."""
+        """Return the other variant that has a field of this name; empty: none."""
         return ""
 
 
 @dataclass(frozen=True)
 class OnlyIf:
-    """Annotates a field that has an effect only where the field beside it has one of `values`."""
+    """Annotates a field that has an effect only if `field`, beside it, has one of `values`."""
 
     field: str
     values: Container[Any]
 
 
 UNUSED_IN_TRAINING = OnlyIf("", ())
-"""Annotates a field that shapes reports alone: a search cannot learn anything about it."""
+"""Annotates a field that only affects reports, so that it is never searched."""
 
 
 def has_effect(config: Section, key: str) -> bool:
-    """Whether the value at a dotted key can change what training and its metrics give.
+    """Whether the value at a dotted key can change the metrics of training.
 
     Conditions are declared with `OnlyIf`; a class that overrides a field inherits them.
     """
@@ -83,7 +82,7 @@ SplitT = TypeVar("SplitT", bound=Section)
 
 
 def require_train_share(split: SplitT) -> SplitT:
-    """A validator of sections with these shares: something must be left to train on."""
+    """Refuse shares that leave no rows to train on; a validator of split sections."""
     shares = {name: getattr(split, name) for name in ("valid_share", "test_share")}
     if sum(shares.values()) >= 1.0:
         raise ValueError(
@@ -222,7 +221,7 @@ class EnsembleConfig(Section):
     counted, and said wherever the result is shown."""
 
     @model_validator(mode="after")
-    def _checkpoints_are_named_where_they_are_wanted(self) -> EnsembleConfig:
+    def _check_checkpoints(self) -> EnsembleConfig:
         if self.checkpoints and self.members != "checkpoints":
             raise ValueError(
                 f"checkpoints are named, but members={self.members} does not take them; set "
@@ -259,7 +258,7 @@ class ClusterConfig(Section):
     """How long to wait for the cluster to answer, and for the first free place."""
 
     @model_validator(mode="after")
-    def _whole_or_a_share(self) -> ClusterConfig:
+    def _check_gpus(self) -> ClusterConfig:
         gpus = self.gpus_per_worker
         if gpus != "auto" and gpus > 1 and gpus != int(gpus):
             raise ValueError(
@@ -281,20 +280,19 @@ class RunConfig(Section):
     training: TrainingConfig = TrainingConfig()
 
     def canonical_json(self) -> str:
-        """The same text for the same configuration, wherever it is written."""
+        """Return the same text for equal configurations."""
         return canonical_json(self.model_dump(mode="json"))
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: what gets hashed."""
+    """Return JSON with sorted keys and no spaces, for hashing."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
 def library_versions(libraries: Iterable[str] = ()) -> dict[str, str]:
-    """Versions of what can change a result, and of `libraries` of a task; those that are not
-    installed are left out."""
+    """Return the versions of installed libraries that can change a result, `libraries` included."""
     versions = {"python": platform.python_version()}
     for name in (*FINGERPRINTED_LIBRARIES, *libraries):
         try:
@@ -307,7 +305,7 @@ def library_versions(libraries: Iterable[str] = ()) -> dict[str, str]:
 def fingerprint(
     config: RunConfig, *, data_hash: str, versions: Mapping[str, str] | None = None
 ) -> str:
-    """16 hex digits over configuration, content of the split and library versions."""
+    """Return 16 hex digits over configuration, content of the split and library versions."""
     environment = {
         "config": config.model_dump(mode="json", exclude=WITHOUT_EFFECT),
         "data": data_hash,
