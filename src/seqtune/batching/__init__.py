@@ -1,4 +1,4 @@
-"""Which rows make up which batch, and loaders that can stop and go on anywhere: for every task."""
+"""The rows of each batch, and loaders that can resume anywhere; for every task."""
 
 from .chunks import NO_CHUNKS, Chunks, kept
 from .loader import Batches, Loader, eval_loader, train_loader

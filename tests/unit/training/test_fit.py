@@ -46,14 +46,13 @@ def metrics(result: FitResult) -> list[dict[str, float]]:
 
 
 def test_public_surface() -> None:
-    assert sorted(seqtune.training.__all__) == [
+    assert seqtune.training.__all__ == [
         "FitResult",
-        "Rehearsal",
-        "Report",
+        "StepProfile",
+        "available_memory_mib",
         "describe_device",
         "epochs_for_full_data",
         "fit",
-        "available_memory_mib",
         "profile_steps",
         "resolve_auto",
     ]
