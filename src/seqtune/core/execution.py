@@ -29,7 +29,7 @@ Work = Callable[[WorkerInfo], None]
 
 
 class Process(NamedTuple):
-    """A process, wherever it runs."""
+    """A process on some host."""
 
     pid: int
     host: str

@@ -72,7 +72,7 @@ def newest(directory: Path) -> ResumeState | None:
         state = _read(path)
         if state is not None:
             for other in damaged:
-                logger.warning("%s is damaged: going on from the state before it", other)
+                logger.warning("%s is damaged: resuming from the state before it", other)
                 other.unlink()
             return state
         damaged.append(path)
