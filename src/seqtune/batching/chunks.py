@@ -34,7 +34,9 @@ NO_CHUNKS = Chunks(Path(), 0)
 
 
 @contextmanager
-def kept(chunks: Iterable[pa.RecordBatch], schema: pa.Schema, *, scratch: Path) -> Iterator[Chunks]:
+def store_chunks(
+    chunks: Iterable[pa.RecordBatch], schema: pa.Schema, *, scratch: Path
+) -> Iterator[Chunks]:
     """Write chunks to a temporary file, so that they can be read more than once."""
     with tempfile.TemporaryDirectory(prefix=".chunks-", dir=scratch) as folder:
         path, num_chunks = Path(folder) / FILE, 0

@@ -13,7 +13,7 @@ def place_among_ranks() -> tuple[int, int]:
     return 0, 1
 
 
-def is_cut(model: nn.Module) -> bool:
+def is_sharded(model: nn.Module) -> bool:
     """Whether the model is sharded, so that all ranks must call it equally often."""
     if place_among_ranks()[1] == 1:
         return False
