@@ -6,7 +6,8 @@ and a seed.
 
 from __future__ import annotations
 
+from .comparison import Comparison
 from .methods import METHODS
-from .weighing import Comparison, Weighing, weigh
+from .weighing import Weighing, weigh
 
 __all__ = ["METHODS", "Comparison", "Weighing", "weigh"]
