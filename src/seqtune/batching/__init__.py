@@ -1,9 +1,9 @@
-"""Which rows make up which batch, and loaders that can stop and go on anywhere: for every task."""
+"""The rows of each batch, and loaders that can resume anywhere; for every task."""
 
-from .chunks import NO_CHUNKS, Chunks, kept
+from .chunks import NO_CHUNKS, Chunks, store_chunks
 from .loader import Batches, Loader, eval_loader, train_loader
 from .order import EvalOrder, Order, Rows, TrainOrder
-from .ranks import is_cut, mean_over_ranks, place_among_ranks
+from .ranks import is_sharded, mean_over_ranks, place_among_ranks
 
 __all__ = [
     "NO_CHUNKS",
@@ -15,9 +15,9 @@ __all__ = [
     "Rows",
     "TrainOrder",
     "eval_loader",
-    "is_cut",
-    "kept",
+    "is_sharded",
     "mean_over_ranks",
     "place_among_ranks",
+    "store_chunks",
     "train_loader",
 ]

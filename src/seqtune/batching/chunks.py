@@ -1,4 +1,4 @@
-"""Rows in a file of Arrow, a chunk at a time: whoever wants chunk n reads chunk n alone."""
+"""Rows in an Arrow file, read chunk by chunk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = "chunks.arrow"
 
 @dataclass(frozen=True)
 class Chunks:
-    """Such a file; memory-mapped whenever a chunk is asked for, so that it can go anywhere."""
+    """The chunks of a file, which is memory-mapped at each access, so that this can be pickled."""
 
     path: Path
     num_chunks: int
@@ -34,8 +34,10 @@ NO_CHUNKS = Chunks(Path(), 0)
 
 
 @contextmanager
-def kept(chunks: Iterable[pa.RecordBatch], schema: pa.Schema, *, scratch: Path) -> Iterator[Chunks]:
-    """Chunks that come once, in a file that lasts as long as this."""
+def store_chunks(
+    chunks: Iterable[pa.RecordBatch], schema: pa.Schema, *, scratch: Path
+) -> Iterator[Chunks]:
+    """Write chunks to a temporary file, so that they can be read more than once."""
     with tempfile.TemporaryDirectory(prefix=".chunks-", dir=scratch) as folder:
         path, num_chunks = Path(folder) / FILE, 0
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:

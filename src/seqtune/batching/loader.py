@@ -1,4 +1,4 @@
-"""Loaders that Lightning can stop and go on with in the middle of an epoch."""
+"""Loaders that Lightning can resume in the middle of an epoch."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ BatchT = TypeVar("BatchT", covariant=True)
 
 
 class Batches(Protocol[BatchT]):
-    """Makes one batch of the rows it is given."""
+    """Makes a batch of the given rows."""
 
     def __getitem__(self, rows: Rows) -> BatchT: ...
 
 
 class Loader(Generic[BatchT]):
-    """Iterates over the batches of an epoch, and can go on in the middle of one.
+    """Iterates over the batches of an epoch, and can resume in the middle of one.
 
     Lightning calls `sampler.set_epoch`, saves `state_dict` after a step and, when it resumes
     within an epoch, calls `load_state_dict` once before `iter`. It may call `iter` before
-    `set_epoch`; the order is therefore made when the first batch is asked for.
+    `set_epoch`, so the order is computed with the first batch.
     """
 
     def __init__(self, batches: Batches[BatchT], order: Order, *, num_workers: int = 0) -> None:
         self.sampler = order
-        self.batch_sampler = None  # Lightning looks for it wherever there is a sampler
+        self.batch_sampler = None  # Lightning reads it if there is a sampler
         self._batches = batches
         self._num_workers = num_workers
         self._resume_at = 0
@@ -43,7 +43,7 @@ class Loader(Generic[BatchT]):
 
     def __iter__(self) -> Iterator[BatchT]:
         start, self._resume_at = self._resume_at, 0
-        return self._from(start)
+        return self._iterate(start)
 
     def state_dict(self) -> dict[str, Any]:
         return {"position": self._position}
@@ -52,13 +52,13 @@ class Loader(Generic[BatchT]):
         # a state saved after the last batch belongs to the start of the next epoch
         self._resume_at = self._position = int(state["position"]) % max(len(self), 1)
 
-    def _from(self, start: int) -> Iterator[BatchT]:
+    def _iterate(self, start: int) -> Iterator[BatchT]:
         self._position = start
-        for batch in self._made(self.sampler.batches()[start:]):
+        for batch in self._load(self.sampler.batches()[start:]):
             self._position += 1
             yield batch
 
-    def _made(self, rows_of_batches: Sequence[Rows]) -> Iterator[BatchT]:
+    def _load(self, rows_of_batches: Sequence[Rows]) -> Iterator[BatchT]:
         if self._num_workers == 0:
             return (self._batches[rows] for rows in rows_of_batches)
         return iter(
@@ -75,7 +75,7 @@ class Loader(Generic[BatchT]):
 def train_loader(
     batches: Batches[BatchT], lengths: Lengths, training: TrainingConfig, *, seed: int
 ) -> Loader[BatchT]:
-    """This rank's batches of a training."""
+    """Return the loader of this rank's training batches."""
     rank, world_size = place_among_ranks()
     size = training.batch_size
     order = TrainOrder(lengths, batch_size=size, seed=seed, rank=rank, world_size=world_size)
@@ -83,7 +83,7 @@ def train_loader(
 
 
 def eval_loader(batches: Batches[BatchT], lengths: Lengths, *, batch_size: int) -> Loader[BatchT]:
-    """This rank's batches of a validation."""
+    """Return the loader of this rank's validation batches."""
     rank, world_size = place_among_ranks()
     order = EvalOrder(lengths, batch_size=batch_size, rank=rank, world_size=world_size)
     return Loader(batches, order)

@@ -1,8 +1,7 @@
-"""Which rows make up which batch: like lengths together, so that little is padding.
+"""The rows of each batch: similar lengths together, for little padding.
 
-The order of training is a pure function of (seed, epoch): rows at random, sorted by length (blurred
-a little, so that neighbours change) within large pieces, cut into batches, whose order is random
-again.
+The training order is a pure function of (seed, epoch): rows at random, sorted by length (with a
+little noise, so that neighbours change) within large pieces, cut into batches in random order.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ LENGTH_BLUR = 0.05
 
 
 class Order(Protocol):
-    """Says which rows make up which batch of an epoch."""
+    """The rows of each batch of an epoch."""
 
     def set_epoch(self, epoch: int) -> None: ...
 
@@ -34,11 +33,10 @@ class Order(Protocol):
 
 
 class TrainOrder:
-    """Length-bucketed batches in a random order, each row once an epoch.
+    """Length-bucketed batches in random order, with each row once in an epoch.
 
-    `batch_size` is that of the batch that all ranks share: it holds the same rows however many
-    they are, and each rank takes every `world_size`-th of them, so that they compute for equally
-    long.
+    All ranks share a batch of `batch_size` rows, the same for any number of ranks. Each rank takes
+    every `world_size`-th row, so that all compute for the same time.
     """
 
     def __init__(
@@ -50,7 +48,7 @@ class TrainOrder:
         self._world_size = world_size
         self._steps = -(-len(lengths) // batch_size)
         self._epoch = 0
-        self._require_rows_for_all(batch_size)
+        self._require_enough_rows(batch_size)
 
     def __len__(self) -> int:
         return self._steps
@@ -59,7 +57,7 @@ class TrainOrder:
         self._epoch = epoch
 
     def batches(self) -> list[Rows]:
-        """This rank's rows of each batch of the epoch; sizes of batches differ by at most one."""
+        """Return this rank's rows of each batch; sizes of batches differ by at most one."""
         random = np.random.default_rng(derive_seed(self._seed, "order", self._epoch))
         rows = random.permutation(len(self._lengths))
         cuts = np.arange(self._steps + 1) * len(rows) // max(self._steps, 1)
@@ -75,7 +73,7 @@ class TrainOrder:
         ordered: Rows = rows[np.lexsort((blurred, piece))]
         return ordered
 
-    def _require_rows_for_all(self, batch_size: int) -> None:
+    def _require_enough_rows(self, batch_size: int) -> None:
         smallest = len(self._lengths) // max(self._steps, 1)
         if self._steps and smallest < self._world_size:
             raise ConfigurationError(
@@ -87,7 +85,7 @@ class TrainOrder:
 
 
 class EvalOrder:
-    """Batches by length, longest first: if memory does not suffice, it shows at once."""
+    """Batches by length, the longest first, so that memory runs out at once or never."""
 
     def __init__(
         self, lengths: Lengths, *, batch_size: int, rank: int = 0, world_size: int = 1
@@ -101,7 +99,7 @@ class EvalOrder:
         return self._steps
 
     def set_epoch(self, epoch: int) -> None:
-        """The same in every epoch."""
+        """Do nothing: the order is the same in every epoch."""
 
     def batches(self) -> list[Rows]:
         total = self._steps * self._world_size

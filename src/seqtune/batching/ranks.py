@@ -1,4 +1,4 @@
-"""Several processes that share one training: which of them this is, and their one mean loss."""
+"""The rank of this process in a distributed training, and the mean loss of all ranks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from torch import Tensor, distributed, nn
 
 
 def place_among_ranks() -> tuple[int, int]:
-    """Rank of this process and number of processes."""
+    """Return the rank of this process and the number of processes."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
 
-def is_cut(model: nn.Module) -> bool:
-    """Whether ranks hold shards of it: all of them must call it equally often then."""
+def is_sharded(model: nn.Module) -> bool:
+    """Whether the model is sharded, so that all ranks must call it equally often."""
     if place_among_ranks()[1] == 1:
         return False
     from torch.distributed.fsdp import FSDPModule
@@ -23,11 +23,10 @@ def is_cut(model: nn.Module) -> bool:
 
 
 def mean_over_ranks(mean: Tensor, count: int | Tensor) -> Tensor:
-    """A loss whose average over the ranks is the mean over what all of them counted.
+    """Scale this rank's mean loss so that the average over the ranks is the mean over all rows.
 
-    `mean` is that of this rank, over its own `count` of rows, positions or tokens. Strategies
-    average the gradients of ranks; where one rank counts more than another, that alone would not
-    be the gradient of one process. Called by all ranks at once.
+    `mean` is over this rank's `count` of rows, positions or tokens. Strategies average gradients of
+    ranks, which does not give the gradient of one process if the counts differ. All ranks call it.
     """
     _, world_size = place_among_ranks()
     if world_size == 1:

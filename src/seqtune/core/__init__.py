@@ -1,1 +1,1 @@
-"""Types that two rooms speak about. Imports none of our other code, and nothing heavy."""
+"""Types that several packages share. Imports no other package of seqtune, and nothing heavy."""

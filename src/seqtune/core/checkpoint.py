@@ -12,7 +12,7 @@ Nothing in it can execute code when it is loaded.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -30,7 +30,7 @@ Which = Literal["best", "last"]
 
 
 class Manifest(Section):
-    """Base of what a folder says about itself."""
+    """Base of the manifests of folders."""
 
     format_version: int
 
@@ -39,17 +39,17 @@ ManifestT = TypeVar("ManifestT", bound=Manifest)
 
 
 class Weights(Section):
-    """One weights file of a checkpoint: when it was written and what it scored."""
+    """One weights file of a checkpoint: its epoch and its metrics."""
 
     file: str
     sha256: str
     epoch: int
-    """Epochs trained when these weights were taken, counted from 1."""
+    """Epochs trained so far, counted from 1."""
     metrics: dict[str, float]
 
 
 class CheckpointManifest(Manifest):
-    """Everything about a checkpoint but its weights."""
+    """Everything about a checkpoint except its weights."""
 
     format_version: int = FORMAT_VERSION
     task: str
@@ -57,7 +57,7 @@ class CheckpointManifest(Manifest):
     data_hash: str
     """Content hash of the split that it was trained on."""
     assets_hash: str
-    """Content hash of what its inputs mean (for recommend: the vocabulary)."""
+    """Hash of the meaning of its inputs (for recommend: the vocabulary)."""
     config: dict[str, Any]
     versions: dict[str, str]
     best: Weights
@@ -69,12 +69,12 @@ class CheckpointManifest(Manifest):
 
     @property
     def monitor(self) -> str:
-        """The metric that its training went by."""
+        """The metric that training monitored."""
         return str(self.config["training"]["monitor"])
 
     @property
     def score(self) -> float | None:
-        """That metric at the best epoch; None where nothing was validated."""
+        """That metric at the best epoch; None without validation."""
         return self.best.metrics.get(self.monitor)
 
     def weights(self, which: Which) -> Weights:
@@ -93,7 +93,7 @@ class Checkpoint:
         return self.path / ASSETS
 
     def weights_path(self, which: Which) -> Path:
-        """The weights file, after comparing its content with the manifest."""
+        """Return the weights file after comparing its hash with the manifest."""
         weights = self.manifest.weights(which)
         path = self.path / weights.file
         if not path.is_file():
@@ -106,11 +106,11 @@ class Checkpoint:
         return path
 
     def require_assets(self, assets_hash: str, *, what: str) -> None:
-        """Refuse to be used with other data than it was trained on."""
+        """Refuse data other than those it was trained on."""
         if self.manifest.assets_hash != assets_hash:
             raise ArtifactError(
-                f"checkpoint {self.path} was trained on another data set than {what} (what its "
-                f"inputs and outputs mean has the hash {self.manifest.assets_hash[:12]}, not "
+                f"checkpoint {self.path} was trained on another data set than {what} (the "
+                f"meaning of its inputs has the hash {self.manifest.assets_hash[:12]}, not "
                 f"{assets_hash[:12]}). Train again (`kedro run --pipelines "
                 f"{self.manifest.task}.train`) or choose the matching version with --load-versions"
             )
@@ -135,7 +135,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
 def read_manifest(
     path: Path, file: str, kind: type[ManifestT], *, what: str, version: int, hint: str
 ) -> ManifestT:
-    """What a folder says about itself; refuses one that is incomplete, damaged or too new."""
+    """Read the manifest of a folder; refuse one that is incomplete, damaged or too new."""
     if not (path / file).is_file():
         raise ArtifactError(f"{path} is not a complete {what}: no {file} in it; {hint}")
     try:
@@ -155,9 +155,6 @@ def read_manifest(
 
 
 def file_hash(path: Path) -> str:
-    """sha256 of a file's content, read in pieces."""
-    digest = sha256()
+    """Return the sha256 of a file's content."""
     with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+        return file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The names of columns that two rooms exchange, spelled once."""
+"""Names of columns that packages exchange."""
 
 USER = "user"
 ITEM = "item"
@@ -6,7 +6,7 @@ TIME = "time"
 RANK = "rank"
 SCORE = "score"
 SOURCE = "source"
-"""Who made a recommendation: SOURCE_MODEL, or SOURCE_POPULAR for a user without history."""
+"""Origin of a recommendation: SOURCE_MODEL, or SOURCE_POPULAR for a user without history."""
 
 SOURCE_MODEL = "model"
 SOURCE_POPULAR = "popular"

@@ -1,8 +1,7 @@
-"""`RunConfig`: everything that shapes a run, in one frozen object with one hash.
+"""`RunConfig`: all settings of a run, in one frozen object with one hash.
 
-A task derives its own `RunConfig` with its sections; `training` reads `RunConfig.training` only.
-Class defaults are the reference defaults of seqtune; `conf/base` repeats them with comments, and
-a test holds the two equal.
+Each task derives its own `RunConfig`; `training` reads `RunConfig.training` only. `conf/base`
+repeats the class defaults with comments; a test keeps the two equal.
 """
 
 from __future__ import annotations
@@ -25,43 +24,43 @@ Scheduler = Literal["none", "cosine", "linear", "step", "cosine_with_restarts", 
 LearningRate = Annotated[float, Field(gt=0.0, le=1.0)]
 
 WITHOUT_EFFECT = {"training": {"resume", "save_state_every_minutes"}}
-"""Parameters that say how a run is kept, not what comes out of it."""
+"""Parameters that cannot change the result of a run."""
 FINGERPRINTED_LIBRARIES = ("seqtune", "torch", "lightning", "numpy", "optuna")
 
 
 class Section(BaseModel):
-    """A group of parameters: frozen, and closed to keys that nobody declared."""
+    """A group of parameters: frozen, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     selector: ClassVar[str] = ""
-    """The field whose value selects the variant of a section that has several."""
+    """The field that selects the variant of a section with several."""
 
     @classmethod
     def variant(cls, values: Mapping[str, Any]) -> type[Section]:  # noqa: ARG003
-        """The class that checks these values."""
+        """Return the class that checks these values."""
         return cls
 
     @classmethod
     def other_variant(cls, name: str) -> str:  # noqa: ARG003
-        """Which variant, instead of this one, has a field of this name; empty: none."""
+        """Return the other variant that has a field of this name; empty: none."""
         return ""
 
 
 @dataclass(frozen=True)
 class OnlyIf:
-    """Annotates a field that has an effect only where the field beside it has one of `values`."""
+    """Annotates a field that has an effect only if `field`, beside it, has one of `values`."""
 
     field: str
     values: Container[Any]
 
 
 UNUSED_IN_TRAINING = OnlyIf("", ())
-"""Annotates a field that shapes reports alone: a search cannot learn anything about it."""
+"""Annotates a field that only affects reports, so that it is never searched."""
 
 
 def has_effect(config: Section, key: str) -> bool:
-    """Whether the value at a dotted key can change what training and its metrics give.
+    """Whether the value at a dotted key can change the metrics of training.
 
     Conditions are declared with `OnlyIf`; a class that overrides a field inherits them.
     """
@@ -83,7 +82,7 @@ SplitT = TypeVar("SplitT", bound=Section)
 
 
 def require_train_share(split: SplitT) -> SplitT:
-    """A validator of sections with these shares: something must be left to train on."""
+    """Refuse shares that leave no rows to train on; a validator of split sections."""
     shares = {name: getattr(split, name) for name in ("valid_share", "test_share")}
     if sum(shares.values()) >= 1.0:
         raise ValueError(
@@ -111,81 +110,81 @@ class TrainingConfig(Section):
     epochs: PositiveInt = 100
     """An upper limit; early stopping may end before it."""
     batch_size: PositiveInt = 256
-    """Sequences in a batch, which several devices share."""
+    """Sequences in a batch, shared by all devices."""
     accumulate_grad_batches: PositiveInt = 1
-    """Batches to one step of the optimiser."""
+    """Batches per step of the optimiser."""
     optimizer: Literal["adamw", "adam", "adafactor", "sgd"] = "adamw"
     """Of torch. adafactor keeps a fraction of the state; sgd has beta1 as its momentum."""
     lr: LearningRate = 1e-3
     """The learning rate; with a scheduler, the highest it reaches."""
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
-    """Regularisation by the optimiser."""
+    """Weight decay of the optimiser."""
     beta1: Annotated[Probability, OnlyIf("optimizer", ("adamw", "adam", "sgd"))] = 0.9
-    """Of the optimiser: how slowly the mean of gradients moves."""
+    """Decay rate of the mean of gradients; the momentum of sgd."""
     beta2: Annotated[Probability, OnlyIf("optimizer", ADAMS)] = 0.999
-    """Of the optimiser: how slowly the mean of their squares moves."""
+    """Decay rate of the mean of squared gradients."""
     eps: Annotated[float, Field(gt=0.0), OnlyIf("optimizer", ADAMS)] = 1e-8
-    """Of the optimiser: keeps a division from being by zero."""
+    """Added to the denominator for numerical stability."""
     scheduler: Scheduler = "none"
-    """How the rate falls: not at all, as a cosine, a line or a power to 0, or in steps."""
+    """How the rate falls: not at all, to 0 as a cosine, a line or a power, or in steps."""
     warmup_ratio: Annotated[Probability, OnlyIf("warmup_steps", (None,))] = 0.0
     """Share of all optimiser steps in which the rate rises linearly from 0."""
     warmup_steps: Annotated[int, Field(ge=0)] | None = None
-    """The same as a number of steps, which counts instead where it is given."""
+    """The same as a number of steps; overrides warmup_ratio."""
     restarts: Annotated[PositiveInt, OnlyIf("scheduler", ("cosine_with_restarts",))] = 2
-    """cosine_with_restarts: how many times the cosine is gone through."""
+    """cosine_with_restarts: number of cosine cycles."""
     power: Annotated[float, Field(gt=0.0, le=10.0), OnlyIf("scheduler", ("polynomial",))] = 2.0
-    """polynomial: the power of what is left of the run; 1 is a line."""
+    """polynomial: the exponent; 1 is a line."""
     step_size_epochs: Annotated[PositiveInt, OnlyIf("scheduler", ("step",))] = 25
     """step: epochs from one step to the next."""
     step_gamma: Annotated[float, Field(gt=0.0, le=1.0), OnlyIf("scheduler", ("step",))] = 0.5
-    """step: what the rate is multiplied by."""
+    """step: the factor of the rate at each step."""
     gradient_clip_val: Annotated[float, Field(ge=0.0)] = 5.0
     """Norm to clip at; 0 switches clipping off."""
     precision: Precision = "auto"
     """auto: bf16 where the hardware has it, fp16 on older GPUs, else fp32."""
     monitor: str = "val_loss"
-    """The metric that the best epoch and early stopping go by."""
+    """The metric that decides the best epoch and early stopping."""
     monitor_mode: Literal["max", "min"] = "min"
-    """Whether more or less of it is better."""
+    """Whether higher or lower is better."""
     early_stopping: EarlyStopping = EarlyStopping()
     validate_every_epochs: PositiveInt = 1
     """Epochs from one validation to the next."""
     max_minutes: Annotated[float, Field(gt=0.0)] | None = None
-    """Wall-clock limit; the epoch under way is finished. null: none."""
+    """Wall-clock limit; the current epoch is finished. null: none."""
     num_workers: Annotated[int, Field(ge=0, le=64)] = 0
     """Processes that load batches; 0 is fastest here (decision 0006)."""
     num_threads: PositiveInt | Literal["auto"] = "auto"
-    """Threads of the CPU; auto: all cores. Sums are taken in another order by another number."""
+    """CPU threads; auto: all cores. The number changes the order of sums."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """What to train on; auto: a GPU where there is one."""
+    """The device; auto: a GPU if there is one."""
     devices: PositiveInt | Literal["auto"] = 1
     """How many GPUs one training uses."""
     num_nodes: PositiveInt = 1
-    """1; several machines are asked for by cluster.training_workers."""
+    """Always 1; for several machines set cluster.training_workers."""
     strategy: str = "auto"
-    """How devices share a training: auto (DDP); fsdp, which cuts the weights that adapters leave
+    """How devices share a training: auto (DDP); fsdp, which shards the weights that adapters leave
     frozen, so that no device holds all of them; or one of Lightning's ddp_..."""
     save_state_every_minutes: Annotated[float, Field(gt=0.0)] = 10.0
-    """How much work a kill -9 can cost at most; the state is also saved after every epoch."""
+    """The most work that a kill -9 can cost; the state is also saved after every epoch."""
     resume: bool = True
-    """Go on with an unfinished run of the same fingerprint, if there is one."""
+    """Resume an unfinished run of the same fingerprint, if there is one."""
 
 
 class VerifyConfig(Section):
-    """How tuning and training are proved to be the same."""
+    """How to verify that tuning and training are the same."""
 
     on_mismatch: Literal["stop", "warn"] = "stop"
-    """Whether a difference ends the run or is only said."""
+    """Whether a difference ends the run or only logs a warning."""
     num_steps: PositiveInt = 3
-    """Training steps that both sides take, whose losses must be equal bit for bit."""
+    """Training steps on both sides, whose losses must be equal bit for bit."""
 
 
 class ValidateConfig(Section):
     """How often the final configuration is trained again, and what counts as stable."""
 
     runs: Annotated[int, Field(ge=2)] = 5
-    """Trainings of the final configuration."""
+    """Number of trainings of the final configuration."""
     seeds: Literal["same", "different", "both"] = "same"
     """The configuration's own seed each time, another each time, or both kinds."""
     max_std: Annotated[float, Field(ge=0.0)] = 0.002
@@ -193,36 +192,36 @@ class ValidateConfig(Section):
 
 
 class EnsembleConfig(Section):
-    """Who is in an ensemble, and how much each counts."""
+    """The members of an ensemble and their weights."""
 
     members: Literal["auto", "trials", "seeds", "presets", "checkpoints"] = "auto"
     """trials: the best of tuning; seeds: the final configuration with other seeds; presets: one
-    model after another; checkpoints: those named below; auto: trials where there was tuning, else
+    member for each preset; checkpoints: those listed below; auto: trials after tuning, else
     seeds."""
     top: PositiveInt = 5
     """Members from trials, seeds or presets; the trained checkpoint is the first of them."""
     presets: tuple[str, ...] = ()
-    """Those that members=presets takes, by name; empty: all of the task's, in their order."""
+    """Names for members=presets; empty: all presets of the task, in their order."""
     checkpoints: tuple[str, ...] = ()
     """Folders of checkpoints, or versions of the catalog's."""
     scale: str = "auto"
-    """What scores are brought to before they are added up; auto: by cross-validation."""
+    """The scale on which scores are added up; auto: by cross-validation."""
     weights: Literal["auto", "single", "uniform", "greedy", "simplex"] = "auto"
     """auto: the best of all by cross-validation."""
     folds: Annotated[int, Field(ge=2, le=50)] = 5
-    """Parts of valid that cross-validation goes over."""
+    """Folds of valid in cross-validation."""
     greedy_rounds: PositiveInt = 20
-    """greedy: how often a member is added, the same one again included."""
+    """greedy: how many times a member is added, repeatedly too."""
     max_rows: PositiveInt = 10_000
-    """Rows of valid (a fixed sample) that weights are sought on."""
+    """Rows of valid (a fixed sample) on which weights are searched."""
     candidates: PositiveInt = 100
-    """Best answers of each member that are kept for each of those rows."""
+    """Best answers of each member that are kept for each of these rows."""
     reopen_test: bool = False
-    """Score another ensemble on a test that one was scored on, where a task has it scored once;
-    counted, and said wherever the result is shown."""
+    """Score another ensemble on a test that a task allows to be scored once only; this is counted
+    and shown with the result."""
 
     @model_validator(mode="after")
-    def _checkpoints_are_named_where_they_are_wanted(self) -> EnsembleConfig:
+    def _check_checkpoints(self) -> EnsembleConfig:
         if self.checkpoints and self.members != "checkpoints":
             raise ValueError(
                 f"checkpoints are named, but members={self.members} does not take them; set "
@@ -237,29 +236,28 @@ class EnsembleConfig(Section):
 
 
 class ClusterConfig(Section):
-    """Where work runs. Nothing here changes a result, so it is part of no fingerprint."""
+    """Where work runs. This never changes a result, so it is not part of the fingerprint."""
 
     engine: Literal["local", "ray"] = "local"
-    """local: processes of this machine; ray: those of the Ray cluster that it belongs to."""
+    """local: processes of this machine; ray: those of its Ray cluster."""
     address: str = "auto"
-    """host:port of the cluster's head; auto: what RAY_ADDRESS says, or the cluster that was started
-    on this machine."""
+    """host:port of the cluster's head; auto: RAY_ADDRESS, or the cluster of this machine."""
     data: Literal["shared", "copy"] = "shared"
-    """shared: every node sees the data folder under the same path; copy: each node is sent the
-    split once and works below its own temporary folder."""
+    """shared: every node sees the data folder under the same path; copy: each node receives the
+    split once and works in its own temporary folder."""
     cpus_per_worker: PositiveInt = 1
-    """Cores that Ray keeps for each trial, and for each process of a training or a prediction."""
+    """Cores that Ray reserves for each trial, and each process of a training or a prediction."""
     gpus_per_worker: Annotated[float, Field(ge=0.0)] | Literal["auto"] = "auto"
-    """GPUs for each; below 1 several share one. auto: 1 where the cluster has any, else none."""
+    """GPUs for each; below 1 several share one. auto: 1 if the cluster has GPUs, else none."""
     training_workers: PositiveInt = 1
-    """Processes that the stage `train` shares one training among."""
+    """Processes that share the training of the stage `train`."""
     prediction_workers: PositiveInt | Literal["auto"] = "auto"
-    """Processes of `predict`; auto: as many as the cluster has room for."""
+    """Processes of `predict`; auto: as many as fit on the cluster."""
     wait_seconds: Annotated[float, Field(gt=0.0)] = 25.0
-    """How long to wait for the cluster to answer, and for the first free place."""
+    """How long to wait for the cluster to answer, and for the first free resources."""
 
     @model_validator(mode="after")
-    def _whole_or_a_share(self) -> ClusterConfig:
+    def _check_gpus(self) -> ClusterConfig:
         gpus = self.gpus_per_worker
         if gpus != "auto" and gpus > 1 and gpus != int(gpus):
             raise ValueError(
@@ -281,20 +279,19 @@ class RunConfig(Section):
     training: TrainingConfig = TrainingConfig()
 
     def canonical_json(self) -> str:
-        """The same text for the same configuration, wherever it is written."""
+        """Return the same text for equal configurations."""
         return canonical_json(self.model_dump(mode="json"))
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: what gets hashed."""
+    """Return JSON with sorted keys and no spaces, for hashing."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
 def library_versions(libraries: Iterable[str] = ()) -> dict[str, str]:
-    """Versions of what can change a result, and of `libraries` of a task; those that are not
-    installed are left out."""
+    """Return the versions of installed libraries that can change a result, `libraries` included."""
     versions = {"python": platform.python_version()}
     for name in (*FINGERPRINTED_LIBRARIES, *libraries):
         try:
@@ -307,7 +304,7 @@ def library_versions(libraries: Iterable[str] = ()) -> dict[str, str]:
 def fingerprint(
     config: RunConfig, *, data_hash: str, versions: Mapping[str, str] | None = None
 ) -> str:
-    """16 hex digits over configuration, content of the split and library versions."""
+    """Return 16 hex digits over configuration, content of the split and library versions."""
     environment = {
         "config": config.model_dump(mode="json", exclude=WITHOUT_EFFECT),
         "data": data_hash,

@@ -1,8 +1,4 @@
-"""Two resolved configurations side by side, key by key.
-
-They are compared as `Resolved.table()` writes them, so that a parameter that did not exist when
-this was written cannot escape.
-"""
+"""Compare two resolved configurations key by key, in the form of `Resolved.table()`."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ ABSENT = "no such key"
 
 @dataclass(frozen=True)
 class Difference:
-    """A key that two configurations do not agree on."""
+    """A key with two different values."""
 
     key: str
     left: Any
@@ -31,9 +27,9 @@ class Difference:
 
 
 def differences(left: Table, right: Table, *, ignore: Collection[str] = ()) -> list[Difference]:
-    """Keys whose values differ, in order; one that only one side has is ABSENT on the other.
+    """Return the keys whose values differ, sorted; a missing key is ABSENT on that side.
 
-    A value counts as equal where its JSON is: 1 and 1.0 differ, and so do 1 and true.
+    Values are equal if their JSON is: 1 differs from 1.0 and from true.
     """
     return [
         Difference(
@@ -49,26 +45,21 @@ def differences(left: Table, right: Table, *, ignore: Collection[str] = ()) -> l
 
 
 def explain(
-    difference: Difference,
-    task: str,
-    *,
-    names: tuple[str, str] = ("tuning", "training"),
+    difference: Difference, task: str, *, names: tuple[str, str] = ("tuning", "training")
 ) -> str:
-    """Key, both values with the places that set them, and what to change."""
-    left, right = names
-    sides = (
-        f"{left} has {_placed(difference.left, difference.left_origin)}, "
-        f"{right} has {_placed(difference.right, difference.right_origin)}"
-    )
+    """Describe the key, both values with their origins, and what to change."""
+    left = _format_side(difference.left, difference.left_origin)
+    right = _format_side(difference.right, difference.right_origin)
+    sides = f"{names[0]} has {left}, {names[1]} has {right}"
     return f"{task}.{difference.key}: {sides}; {_next_step(difference, task, names)}"
 
 
 def shown(value: Any) -> str:
-    """A value as it is typed in YAML."""
+    """Format a value as in YAML."""
     return value if value == ABSENT else json.dumps(value, ensure_ascii=False)
 
 
-def _placed(value: Any, origin: str) -> str:
+def _format_side(value: Any, origin: str) -> str:
     return ABSENT if value == ABSENT else f"{shown(value)} ({origin})"
 
 
@@ -79,18 +70,15 @@ def _next_step(difference: Difference, task: str, names: tuple[str, str]) -> str
             "the two come from different versions of seqtune or of its parameters; run both with "
             "the same one"
         )
-    steps = [
-        _how_to_change(origin, key, shown(value), side)
-        for origin, value, side in (
-            (difference.left_origin, difference.right, names[0]),
-            (difference.right_origin, difference.left, names[1]),
-        )
-    ]
+    steps = (
+        _how_to_change(difference.left_origin, key, shown(difference.right), names[0]),
+        _how_to_change(difference.right_origin, key, shown(difference.left), names[1]),
+    )
     return " or ".join(dict.fromkeys(steps))
 
 
 def _how_to_change(origin: str, key: str, value: str, side: str) -> str:
-    """How the side whose value comes from `origin` would get the other's value."""
+    """Say how the side whose value comes from `origin` gets the other value."""
     if origin == RUNTIME:
         return f"leave {key} out of {RUNTIME} (or give {value} there) for {side}"
     if origin == DEFAULT:

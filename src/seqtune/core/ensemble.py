@@ -1,6 +1,6 @@
 """The ensemble folder: what the stage `ensemble` writes and every task reads like a checkpoint.
 
-    members/<name>/       checkpoint folders, each complete and usable on its own; those that count
+    members/<name>/       checkpoint folders of the members with a weight, each usable on its own
     ensemble.json         the manifest; written last, so that its presence means "complete"
 
 Nothing in it can execute code when it is loaded.
@@ -36,36 +36,36 @@ class Member(Section):
     name: str
     """Its folder below `members`."""
     origin: str
-    """Where it comes from, in words: trial 12 of a study, seed 7, a folder."""
+    """A description: trial 12 of a study, seed 7, a folder."""
     fingerprint: str
     weights_sha256: str
     weight: float
-    """Share of the combination; 0: considered and not taken, and then it has no folder."""
+    """Share of the combination; 0: rejected, and without a folder."""
     score: float | None
-    """The monitored metric at its best epoch; None where nothing was ever held out."""
+    """The monitored metric at its best epoch; None without validation."""
 
 
 class EnsembleManifest(Manifest):
-    """Everything about an ensemble but its members' weights."""
+    """Everything about an ensemble except its members' weights."""
 
     format_version: int = FORMAT_VERSION
     task: str
     fingerprint: str
-    """Hash of the members that count, their shares and how they are combined."""
+    """Hash of the members used, their shares and how they are combined."""
     data_hash: str
     assets_hash: str
     reference: str
-    """Fingerprint of the single checkpoint that it was made beside."""
+    """Fingerprint of the single checkpoint that it is compared with."""
     scale: str
-    """What members' scores are brought to before they are added up; a word of the task."""
+    """The scale on which members' scores are added up; defined by the task."""
     method: str
     """How the shares were found."""
     members: tuple[Member, ...]
     metric: str
     decision: dict[str, Any] = Field(default_factory=dict)
-    """What belongs to the shares when it comes to deciding: per-class thresholds, ..."""
+    """What decisions need beside the shares: per-class thresholds, ..."""
     findings: dict[str, Any]
-    """What was compared, and the numbers that decided."""
+    """The comparison of methods and its numbers."""
     versions: dict[str, str]
 
     @property
@@ -81,11 +81,11 @@ class Ensemble:
     manifest: EnsembleManifest
 
     def member_paths(self) -> dict[str, Path]:
-        """Folders of the members that count, by name."""
+        """Return the folders of the members used, by name."""
         return {member.name: self.path / MEMBERS / member.name for member in self.manifest.used}
 
     def checkpoints(self) -> dict[str, Checkpoint]:
-        """The members that count, each checked against the manifest."""
+        """Open the members used, each checked against the manifest."""
         opened = {name: open_checkpoint(path) for name, path in self.member_paths().items()}
         for member in self.manifest.used:
             found = opened[member.name].manifest.best.sha256
@@ -97,7 +97,7 @@ class Ensemble:
         return opened
 
     def require_usable(self, task: str, which: Which, *, scales: Collection[str]) -> None:
-        """Refuse what a task, which knows such scales, cannot open as those weights."""
+        """Refuse an ensemble that a task with these scales cannot open as those weights."""
         manifest = self.manifest
         again = f"make it again (kedro run --pipelines {task}.ensemble)"
         if manifest.task != task:
@@ -116,13 +116,13 @@ class Ensemble:
             )
         if which != "best":
             raise ConfigurationError(
-                f"weights={which!r} was asked of the ensemble {self.path}, whose members are "
-                "weighed by their best weights and used with them; give weights='best' "
+                f"weights={which!r} was requested of the ensemble {self.path}, whose members are "
+                "combined by their best weights only; give weights='best' "
                 f"({task}.predict.weights), or name a checkpoint"
             )
 
     def identity(self) -> Report:
-        """Which ensemble it is, for reports."""
+        """Identify the ensemble in reports."""
         manifest = self.manifest
         fields = {"name", "origin", "fingerprint", "weight", "score"}
         return {
@@ -136,7 +136,7 @@ class Ensemble:
 
 
 def is_ensemble(path: Path) -> bool:
-    """Whether a folder holds an ensemble and not a checkpoint."""
+    """Whether a folder holds an ensemble, not a checkpoint."""
     return (path / MANIFEST).is_file()
 
 
@@ -149,7 +149,7 @@ def open_ensemble(path: Path) -> Ensemble:
 
 
 def require_weights(weights: npt.NDArray[np.float64], num_members: int) -> None:
-    """Refuse what is no weighting: one number a member, none below 0 and some above."""
+    """Refuse invalid weights: there must be one for each member, none negative and not all 0."""
     if weights.shape != (num_members,) or not (weights >= 0).all() or not weights.any():
         raise ValueError(f"{weights!r} are not weights of {num_members} members, some above 0")
 
@@ -161,24 +161,23 @@ def ensemble_fingerprint(
     data_hash: str,
     decision: Mapping[str, Any] | None = None,
 ) -> str:
-    """16 hex digits over who counts how much, by the hash of a member's weights, and how it is
-    decided then."""
-    counted = {sha: share for sha, share in shares.items() if share > 0}
-    said: dict[str, Any] = {"shares": counted, "scale": scale, "data": data_hash}
+    """Return 16 hex digits over the shares (by the hash of a member's weights) and the decision."""
+    used = {sha: share for sha, share in shares.items() if share > 0}
+    content: dict[str, Any] = {"shares": used, "scale": scale, "data": data_hash}
     if decision:
-        said["decision"] = dict(decision)
-    return sha256(canonical_json(said).encode()).hexdigest()[:16]
+        content["decision"] = dict(decision)
+    return sha256(canonical_json(content).encode()).hexdigest()[:16]
 
 
 class Pool(Protocol):
-    """What members say about the rows held out: enough to score any weighting of them.
+    """Members' predictions for the held-out rows: enough to score any weights of the members.
 
-    Made by a task (it knows what a score is), searched by `ensembling` (it knows weights).
+    A task makes it (it defines the score); `ensembling` searches the weights.
     """
 
     @property
     def metric(self) -> str:
-        """What `score` measures, for people (`valid ndcg@10`); larger is better."""
+        """Display name of what `score` measures (`valid ndcg@10`); larger is better."""
 
     @property
     def num_members(self) -> int: ...
@@ -188,7 +187,7 @@ class Pool(Protocol):
 
     @property
     def scales(self) -> tuple[str, ...]:
-        """The scales that members' scores can be brought to, the plainest first."""
+        """The scales on which members' scores can be added up, the simplest first."""
 
     def score(
         self,
@@ -198,17 +197,17 @@ class Pool(Protocol):
         rows: npt.NDArray[np.int64] | None = None,
         decided_on: npt.NDArray[np.int64] | None = None,
     ) -> float:
-        """The metric of a weighting (non-negative, one for each member) over some rows, or all.
+        """Return the metric of weights (non-negative, one for each member) on some rows, or all.
 
-        Where a weighting needs more to decide (thresholds), that is found on the rows `decided_on`;
-        None: on the rows scored.
+        What decisions need beside them (thresholds) is found on the rows `decided_on`; None: on the
+        rows scored.
         """
 
     def decision(self, weights: npt.NDArray[np.float64], *, scale: str) -> Mapping[str, Any]:
-        """What else belongs to a weighting, found on all rows; JSON-ready, empty where nothing."""
+        """Return what decisions need beside the weights, found on all rows; JSON-ready."""
 
     def facts(self) -> Mapping[str, Any]:
-        """How far the pool is exact, and what it left out; JSON-ready."""
+        """Describe how exact the pool is and what it leaves out; JSON-ready."""
 
 
 _AGAIN = (

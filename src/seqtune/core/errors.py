@@ -2,13 +2,13 @@
 
     SeqtuneError
     ├── ConfigurationError   a parameter, preset or catalog entry is wrong
-    ├── DataError            a file of the user's is missing or its content is wrong
-    ├── ArtifactError        something seqtune wrote is damaged or belongs elsewhere
-    ├── StorageError         the disk is full, or may not be written to
-    ├── TrainingError        the training itself went wrong (a loss that is not a number)
-    ├── InfeasibleError      a configuration that cannot be run here (shapes, memory, forbidden)
-    ├── TuningError          a search cannot go on (too many failures, a study that does not fit)
-    └── Interrupted          somebody asked to stop; the state to go on from is on disk
+    ├── DataError            a user's file is missing or its content is wrong
+    ├── ArtifactError        a file that seqtune wrote is damaged or belongs to other data
+    ├── StorageError         a disk is full or read-only; a database or bucket does not answer
+    ├── TrainingError        the training itself failed (a loss that is not a number)
+    ├── InfeasibleError      this configuration cannot run here (shapes, memory, forbidden)
+    ├── TuningError          a search cannot continue (too many failures, another study's data)
+    └── Interrupted          a signal asked to stop; the next run resumes from the saved state
 
 A message says what was received, what is allowed, and the next step. `kedro run` prints it
 without a traceback and exits with `exit_code`.
@@ -29,7 +29,7 @@ PLAIN = (str, int, float, list, tuple, type(None))
 
 
 class SeqtuneError(Exception):
-    """Base of all errors that a user can act on. Other processes get it whole, as plain values."""
+    """Base of all errors that a user can act on. Pickled as plain values, for other processes."""
 
     exit_code = 1
 
@@ -39,14 +39,14 @@ class SeqtuneError(Exception):
 
 
 def to_dict(error: SeqtuneError) -> dict[str, Any]:
-    """An error as plain values: the nearest class of this module, the message, the attributes."""
+    """Convert an error to plain values: nearest class of this module, message and attributes."""
     kind = next(kind for kind in type(error).__mro__ if globals().get(kind.__name__) is kind)
     attributes = {name: value for name, value in vars(error).items() if isinstance(value, PLAIN)}
     return {"class": kind.__name__, "message": str(error), "attributes": attributes}
 
 
 def from_dict(values: Mapping[str, Any]) -> SeqtuneError:
-    """The error that `to_dict` described, in this process."""
+    """Rebuild the error from `to_dict`."""
     kind: type[SeqtuneError] = globals()[values["class"]]
     error = kind.__new__(kind, values["message"])
     for name, value in values["attributes"].items():
@@ -55,7 +55,7 @@ def from_dict(values: Mapping[str, Any]) -> SeqtuneError:
 
 
 class ConfigurationError(SeqtuneError):
-    """One or more faults of the configuration, collected and raised once."""
+    """One or more faults of the configuration, raised together."""
 
     def __init__(self, faults: str | Sequence[str]) -> None:
         self.faults = (faults,) if isinstance(faults, str) else tuple(faults)
@@ -63,7 +63,7 @@ class ConfigurationError(SeqtuneError):
 
 
 class DataError(SeqtuneError):
-    """A file of the user's is missing or its content is wrong."""
+    """A user's file is missing or its content is wrong."""
 
 
 class ArtifactError(SeqtuneError):
@@ -71,30 +71,30 @@ class ArtifactError(SeqtuneError):
 
 
 class StorageError(SeqtuneError):
-    """A disk is full or may not be written to; a database or a bucket does not answer."""
+    """A disk is full or read-only; a database or a bucket does not answer."""
 
 
 class TrainingError(SeqtuneError):
-    """Training went wrong in a way that its configuration explains."""
+    """Training failed because of its configuration."""
 
 
 class InfeasibleError(SeqtuneError):
-    """A configuration that cannot be run here: a constraint that a search should learn from."""
+    """A configuration that cannot run here: a violated constraint that a search learns from."""
 
     def __init__(self, message: str, *, constraint: str, violation: float = 1.0) -> None:
         super().__init__(message)
         self.constraint = constraint
         """Its name: shapes, memory, forbidden, out of memory."""
         self.violation = violation
-        """By how much it is violated, above 0; in the same unit for the same constraint."""
+        """By how much, above 0; in the same unit for the same constraint."""
 
 
 class TuningError(SeqtuneError):
-    """A search cannot go on."""
+    """A search cannot continue."""
 
 
 class Interrupted(SeqtuneError):
-    """A signal asked to stop; what was done is kept and the next run goes on from it."""
+    """A signal asked to stop; the next run resumes from the saved state."""
 
     def __init__(self, message: str, *, signal_number: int) -> None:
         super().__init__(message)
@@ -103,7 +103,7 @@ class Interrupted(SeqtuneError):
 
 
 def did_you_mean(name: str, allowed: Sequence[str]) -> str:
-    """The tail of a message about an unknown name: the nearest one, or all that exist."""
+    """Return the end of a message about an unknown name: the nearest name, or all of them."""
     close = get_close_matches(name, allowed, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
@@ -120,7 +120,7 @@ _STORAGE_REASONS = {
 
 
 def storage_error(error: OSError, place: Path | str) -> StorageError | None:
-    """What a full or read-only disk means for the user; None for any other error."""
+    """Convert the error of a full or read-only disk; None for any other error."""
     reason = _STORAGE_REASONS.get(error.errno or 0)
     if reason is None:
         return None

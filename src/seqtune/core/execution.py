@@ -1,7 +1,7 @@
-"""Who runs a piece of work, and who looks after it: the seam between tuning and workers.
+"""The interface between tuning and workers: who runs a piece of work, and who monitors it.
 
-An engine (`workers.local`, `workers.cluster`) runs the same `Work` in several places at once until
-each call has returned, and asks a `StudyMonitor` how things stand. Neither side knows the other.
+An executor (`workers.local`, `workers.cluster`) runs the same `Work` in several places at once
+until each call has returned, and polls a `StudyMonitor`. Neither side knows the other.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
 PartT = TypeVar("PartT")
-OpenedT = TypeVar("OpenedT", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -22,33 +21,31 @@ class WorkerInfo:
     """From 0; a worker that replaces a dead one takes its index."""
     num_workers: int
     name: str
-    """For people: host, process, device."""
+    """For display: host, process, device."""
 
 
-class Work(Protocol):
-    """Called once in every worker process; picklable. Returns when nothing is left to do."""
-
-    def __call__(self, place: WorkerInfo) -> None: ...
+Work = Callable[[WorkerInfo], None]
+"""Called once in every worker process; picklable. Returns when nothing is left to do."""
 
 
 class Process(NamedTuple):
-    """A process, wherever it runs."""
+    """A process on some host."""
 
     pid: int
     host: str
 
 
 class MonitorDecision(NamedTuple):
-    """What the foreman wants done."""
+    """What the executor should do."""
 
     kill: Mapping[Process, str] = {}
     """Processes to kill and replace, each with the reason."""
     stop: str = ""
-    """Non-empty: end all workers (in good order) and return; the reason."""
+    """Non-empty: the reason to end all workers gracefully and return."""
 
 
 class StudyMonitor(Protocol):
-    """Looks after the work from the parent process."""
+    """Monitors the work from the parent process."""
 
     def look(self) -> MonitorDecision:
         """Called about twice a second."""
@@ -58,25 +55,21 @@ class StudyMonitor(Protocol):
 
 
 class Executor(Protocol):
-    """Runs `work` in `num_workers` places until all have returned.
-
-    `most`: so many would still find something to do, where places come later.
-    """
+    """Runs `work` in `num_workers` places until all have returned; in up to `most` if more places
+    become free."""
 
     def __call__(
-        self, work: Work, foreman: StudyMonitor, *, num_workers: int, most: int | None = None
+        self, work: Work, monitor: StudyMonitor, /, *, num_workers: int, most: int | None = None
     ) -> None: ...
 
 
-class PartFactory(Protocol[OpenedT]):
-    """Picklable; called once in every process that takes part."""
-
-    def __call__(self) -> Callable[[int], OpenedT]:
-        """What makes the part of that number. A part must not depend on which were made before."""
+PartFactory = Callable[[], Callable[[int], PartT]]
+"""Picklable; called once in every process that takes part. The result makes the part of a number,
+which must not depend on the parts made before."""
 
 
 class ParallelMap(Protocol):
-    """Makes all parts of something, in one process or in many, and hands them over in order."""
+    """Makes all parts, in one process or many, and yields them in order."""
 
     def __call__(self, opener: PartFactory[PartT], num_parts: int) -> Iterator[PartT]: ...
 
@@ -88,27 +81,25 @@ def map_serially(opener: PartFactory[PartT], num_parts: int) -> Iterator[PartT]:
 
 
 def no_stop_signal() -> int:
-    """Nobody wants an end."""
+    """Report that no signal asked to stop."""
     return 0
 
 
 @dataclass(frozen=True)
 class RankInfo:
-    """Which of the processes this is that share one training, where somebody else started them."""
+    """Which of the externally started processes of one training this is."""
 
     rank: int
     world_size: int
     gpu: int = 0
-    """Number of its own among the GPUs that the process sees."""
+    """Index of its GPU among those that the process sees."""
     asked: Callable[[], int] = no_stop_signal
-    """The signal by which somebody asked for an end; 0: nobody did."""
+    """Returns the signal that asked to stop; 0 for none."""
 
 
 ALONE = RankInfo(rank=0, world_size=1)
-"""No training is shared."""
+"""A training in one process."""
 
 
-class RankWork(Protocol):
-    """Called once in every rank, by all of them together; picklable."""
-
-    def __call__(self, place: RankInfo) -> None: ...
+RankWork = Callable[[RankInfo], None]
+"""Called once in every rank, in all of them together; picklable."""

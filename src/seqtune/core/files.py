@@ -1,4 +1,4 @@
-"""Files and folders that are complete or not there, and locks that end with their process."""
+"""Atomic writes of files and folders, and locks that end with their process."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from filelock import lock_descriptor
 PARTIAL = ".partial"
 POLL_SECONDS = 0.05
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL)
-"""The errors of a file system that has no locks; there everybody goes on."""
+"""Errors of a file system without locks, where every process continues."""
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; the file written there gets the name once it is complete."""
+    """Yield a temporary path beside `path`, which is renamed to it once written."""
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
     try:
         yield partial
@@ -40,14 +40,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def publish_file(partial: Path, path: Path) -> None:
-    """Rename a file that was written completely, so that it survives a loss of power."""
+    """Rename a finished file so that it survives a loss of power."""
     sync(partial)
     partial.replace(path)
     sync(path.parent)
 
 
 def publish(made: Path, target: Path) -> None:
-    """Move a finished file or folder to a name that is free, from another file system too."""
+    """Move a finished file or folder to a free name, also from another file system."""
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = target.with_name(f".{target.name}{PARTIAL}")
     remove(staged)
@@ -56,7 +56,7 @@ def publish(made: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -64,7 +64,7 @@ def remove(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -74,10 +74,9 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def lock(path: Path, *, shared: bool = False, wait_seconds: float = math.inf) -> Iterator[bool]:
-    """Lock a file or a folder; False where another process still holds it after the wait.
+    """Lock a file or a folder; yield False if another process still holds it after the wait.
 
-    The lock ends with the process, however that ends. Several may hold it at once if all of them
-    ask for a `shared` one.
+    The lock ends with the process, however that ends. Several processes can hold a `shared` one.
     """
     flags = os.O_RDONLY
     if not path.is_dir():
@@ -104,7 +103,7 @@ def _acquire(descriptor: int, shared: bool, deadline: float) -> bool:
 
 
 def _share_descriptor(descriptor: int) -> bool:
-    """What filelock has over SQLite alone, where no signal interrupts the wait."""
+    """Take a shared lock; filelock has one over SQLite only, whose wait no signal interrupts."""
     import fcntl
 
     try:

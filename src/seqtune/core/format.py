@@ -1,4 +1,4 @@
-"""Numbers, durations and sizes as people read them."""
+"""Format numbers, durations and sizes for display."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DURATION_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def format_duration(seconds: float) -> str:
-    """The two largest units: 0.3 s, 42 s, 3 min 20 s, 2 h 05 min, 1 d 12 h."""
+    """Format by the two largest units: 0.3 s, 42 s, 3 min 20 s, 2 h 05 min, 1 d 12 h."""
     if seconds < 9.95:
         return f"{round(seconds, 1):g} s"
     whole = round(seconds)
@@ -23,7 +23,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(num_bytes: float) -> str:
-    """512 bytes, 2.3 MiB, 45 GiB."""
+    """Format a number of bytes: 512 bytes, 2.3 MiB, 45 GiB."""
     if num_bytes < 1024:
         return f"{num_bytes:.0f} bytes"
     size, units = num_bytes / 1024, ["KiB", "MiB", "GiB", "TiB"]
@@ -33,10 +33,10 @@ def format_size(num_bytes: float) -> str:
 
 
 def format_value(value: Any) -> str:
-    """A value of a parameter: 0.001234, cosine."""
+    """Format the value of a parameter: 0.001234, cosine."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def shorten(text: str, longest: int) -> str:
-    """The start of a long text, and an ellipsis."""
+    """Cut a long text and end it with an ellipsis."""
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"

@@ -12,7 +12,7 @@ from .format import MIB
 
 @dataclass(frozen=True)
 class GpuUse:
-    """How busy and how full a GPU is."""
+    """Load and memory use of a GPU."""
 
     index: str
     uuid: str
@@ -21,22 +21,22 @@ class GpuUse:
 
 
 def list_gpus() -> tuple[str, ...]:
-    """Names that CUDA_VISIBLE_DEVICES takes: slices where a GPU is cut into them, else numbers."""
+    """Return names for CUDA_VISIBLE_DEVICES: UUIDs of MIG slices if there are any, else numbers."""
     import pynvml
 
     numbers, slices = [], []
     for number, handle in _handles():
         numbers.append(str(number))
-        with suppress(pynvml.NVMLError):  # not a GPU that can be cut
+        with suppress(pynvml.NVMLError):  # a GPU without MIG
             for place in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
-                with suppress(pynvml.NVMLError):  # no slice in that place
+                with suppress(pynvml.NVMLError):  # no slice at that index
                     part = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place)
                     slices.append(str(pynvml.nvmlDeviceGetUUID(part)))
     return tuple(slices or numbers)
 
 
 def measure_gpus() -> list[GpuUse]:
-    """What each GPU does now; a GPU that is cut into slices does not tell."""
+    """Measure the load of each GPU; one in MIG mode does not report it."""
     import pynvml
 
     found = []
@@ -44,14 +44,14 @@ def measure_gpus() -> list[GpuUse]:
         with suppress(pynvml.NVMLError):
             uuid = str(pynvml.nvmlDeviceGetUUID(handle))
             busy = float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-            # of this version `used` is what nvidia-smi shows: without what the driver keeps
+            # in this version `used` excludes what the driver reserves, as in nvidia-smi
             memory = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
             found.append(GpuUse(str(number), uuid, busy, memory.used / MIB))
     return found
 
 
 def _handles() -> Iterator[tuple[int, Any]]:
-    """All GPUs; none where there is no driver, or where it fails."""
+    """Yield all GPUs; none if the driver is missing or fails."""
     import pynvml
 
     try:

@@ -1,11 +1,11 @@
-"""The form of a report of metrics: what `evaluate` of every task returns.
+"""The form of a metrics report, as `evaluate` of every task returns it.
 
-    headline    lines that sum it up
+    headline    summary lines
     parts       {part: {"verdict": str, group: {metric: {"model": x, floor: y, ...}}, ...}}
-    exhibits    {name: what is to be drawn or tabulated}; see below
+    exhibits    {name: chart or table}; see below
     fingerprint, data_hash, protocol, definitions, ...    what was scored, and how to read it
 
-Of a part, every value that is a mapping of mappings is a group of metrics; others are facts.
+In a part, every mapping of mappings is a group of metrics; other values are facts.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ class Curve(Section):
 
 
 class LineChart(Section):
-    """Curves over a common axis."""
+    """Curves on common axes."""
 
     kind: Literal["lines"] = "lines"
     title: str
     x: str
-    """What the axis shows, in words."""
+    """Title of the axis."""
     y: str
     lines: tuple[Curve, ...]
     marks: tuple[Curve, ...] = ()
-    """Points worth pointing at, by name of their line."""
+    """Highlighted points, by name of their line."""
 
 
 class MatrixChart(Section):
-    """Numbers by row and column, drawn as shades."""
+    """Numbers by row and column, drawn as a heat map."""
 
     kind: Literal["matrix"] = "matrix"
     title: str
@@ -60,7 +60,7 @@ class MatrixChart(Section):
 
 
 class BarChart(Section):
-    """Numbers by name, in groups side by side."""
+    """Numbers by name, as bars in groups side by side."""
 
     kind: Literal["bars"] = "bars"
     title: str
@@ -72,7 +72,7 @@ class BarChart(Section):
 
 
 class ReportTable(Section):
-    """Rows to be read."""
+    """A table of text and numbers."""
 
     kind: Literal["table"] = "table"
     title: str
@@ -83,26 +83,26 @@ class ReportTable(Section):
 ReportItem = Annotated[
     LineChart | MatrixChart | BarChart | ReportTable, Field(discriminator="kind")
 ]
-_ANY: TypeAdapter[Any] = TypeAdapter(ReportItem)
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(ReportItem)
 
 
 def exhibit(value: Mapping[str, Any]) -> Any:
-    """From a report of metrics back to what is drawn."""
-    return _ANY.validate_python(value)
+    """Parse a report item of a metrics report."""
+    return _ADAPTER.validate_python(value)
 
 
 def dump_report_items(exhibits: Mapping[str, Section]) -> dict[str, Any]:
-    """JSON-ready, for the key EXHIBITS of a report."""
-    return {name: one.model_dump(mode="json") for name, one in exhibits.items()}
+    """Convert report items to JSON, for the key EXHIBITS of a report."""
+    return {name: item.model_dump(mode="json") for name, item in exhibits.items()}
 
 
 def wanted_parts(exist: Sequence[str], parts: Any) -> list[str]:
-    """The parts that exist and are asked for; None asks for all."""
+    """Return those of the existing parts that are requested; None requests all."""
     return [part for part in exist if parts is None or part in parts]
 
 
 def compare_with_baselines(values: Mapping[str, float], metric: str, *, who: str) -> str:
-    """Say, and log, how OURS stands to the baselines; a warning unless it beats all of them."""
+    """Compare OURS with the baselines; log the verdict, as a warning unless OURS beats them all."""
     names = [name for name in values if name != OURS]
     lost = [name for name in names if not values[OURS] > values[name]]
     numbers = ", ".join(f"{name} {values[name]:.4f}" for name in names)

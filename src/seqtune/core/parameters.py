@@ -1,8 +1,8 @@
-"""What the user typed for one task, checked before anything runs.
+"""The user's parameters of one task, checked before anything runs.
 
-Values are merged in this order, later over earlier: class defaults, the preset, the YAML files,
-the best configuration found by tuning, `--params`. A null in YAML means "not set here": the
-preset decides, then the class default.
+Merged in this order, later over earlier: class defaults, the preset, the YAML files, the best
+configuration found by tuning, `--params`. A null in YAML means "not set here": the preset decides,
+then the class default.
 """
 
 from __future__ import annotations
@@ -41,17 +41,15 @@ class TaskParameters(NamedTuple):
     files: Layer
     runtime: Layer
     best_config: str = AUTO
-    """auto: train with the best configuration of tuning where there is one. ignore: without."""
+    """auto: train with the best configuration of tuning if there is one; ignore: without it."""
 
     def resolve(
         self, preset: str | None = None, *, best: Layer | None = None
     ) -> Resolved[RunConfig]:
-        """The configuration under one preset; without one, the first that fits what was typed.
-
-        Sections that no preset may touch (ingest, split) are equal in all of them.
-        """
+        """Return the configuration under a preset; for None, under the first that is valid with the
+        user's values. Sections that no preset sets (ingest, split) are the same in all of them."""
         if preset is None:
-            return self._first_that_fits()
+            return self._resolve_first_valid()
         searched = [replace(best, is_searched=True)] if best else []
         layers = [self.files, *searched, self.runtime]
         fixed = Layer("task", {"task": self.task})
@@ -61,8 +59,10 @@ class TaskParameters(NamedTuple):
     def searchable(
         self, space: Mapping[str, Any], *, root: str
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A search space without the parameters of variants that are not selected, which are
-        logged, and the configuration by dotted key, with every key that this space may search."""
+        """Drop (and log) the parameters of a search space that belong to unselected variants.
+
+        Return it with the configuration by dotted key, including every key that may be searched.
+        """
         config = self.resolve().config
         known = dict(flatten(config.model_dump()))
         leaves = dict(flatten(space))
@@ -73,7 +73,7 @@ class TaskParameters(NamedTuple):
                 continue
             name = place.path + place.name
             if any(other.startswith(f"{place.selector}.") for other in leaves):
-                known[name] = None  # the variants are searched, too
+                known[name] = None  # the selector is searched, too
             else:
                 dropped[name] = place.fault
                 del kept[key]
@@ -81,7 +81,7 @@ class TaskParameters(NamedTuple):
             logger.info("%s.%s is not searched: %s", root, name, reason)
         return unflatten(kept) if dropped else dict(space), known
 
-    def _first_that_fits(self) -> Resolved[RunConfig]:
+    def _resolve_first_valid(self) -> Resolved[RunConfig]:
         candidates = self.auto_presets if self.preset == AUTO else (self.preset,)
         first_error: ConfigurationError | None = None
         for name in candidates:
@@ -93,7 +93,7 @@ class TaskParameters(NamedTuple):
 
 
 class ParameterParser(NamedTuple):
-    """Checks the YAML of one task; raises one error with all faults."""
+    """Checks the parameters of one task."""
 
     task: str
     config_class: type[RunConfig]
@@ -103,68 +103,58 @@ class ParameterParser(NamedTuple):
     def __call__(
         self, *, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
     ) -> TaskParameters:
-        return parse_parameters(**self._asdict(), values=values, runtime=runtime, origins=origins)
+        """Check the merged `values` of a task, of which `runtime` came from the command line.
 
-
-def parse_parameters(
-    task: str,
-    *,
-    config_class: type[RunConfig],
-    predict_class: type[Section],
-    auto_presets: tuple[str, ...],
-    values: Mapping[str, Any],
-    runtime: Mapping[str, Any],
-    origins: Mapping[str, str],
-) -> TaskParameters:
-    """Check the merged YAML of a task (`values`) of which `runtime` came from the command line.
-
-    `origins` gives the file of each dotted key below the task.
-    """
-    _require_groups(task, values)
-    runtime_leaves = dict(flatten(runtime))
-    file_leaves = {k: v for k, v in flatten(values) if k not in runtime_leaves}
-    presets = values.get("presets") or {}
-    preset = str(values.get("preset") or NONE)
-    names = [*([AUTO] if auto_presets else []), NONE, *presets]
-    if preset not in names:
-        raise ConfigurationError(
-            f"{task}.preset={preset!r} is not a preset; {did_you_mean(preset, names)}"
+        `origins` gives the file of each dotted key. Raises one error with all faults.
+        """
+        task = self.task
+        _require_groups(task, values)
+        runtime_leaves = dict(flatten(runtime))
+        file_leaves = {k: v for k, v in flatten(values) if k not in runtime_leaves}
+        presets = values.get("presets") or {}
+        preset = str(values.get("preset") or NONE)
+        names = [*([AUTO] if self.auto_presets else []), NONE, *presets]
+        if preset not in names:
+            raise ConfigurationError(
+                f"{task}.preset={preset!r} is not a preset; {did_you_mean(preset, names)}"
+            )
+        best_config = str(values.get("best_config") or AUTO)
+        faults: list[str] = []
+        if best_config not in (AUTO, IGNORE):
+            faults.append(
+                f"{task}.best_config={best_config!r} is neither {AUTO} (train with the best "
+                f"configuration that tuning found, where there is one) nor {IGNORE}"
+            )
+        faults += _dry_run_faults(task, values, runtime, origins)
+        predict = Section()
+        try:
+            predict = _predict_section(
+                self.predict_class, file_leaves, runtime_leaves, origins, task=task
+            )
+        except ConfigurationError as error:
+            faults += error.faults
+        parameters = TaskParameters(
+            task=task,
+            config_class=self.config_class,
+            predict=predict,
+            preset=preset,
+            presets=presets,
+            auto_presets=self.auto_presets,
+            files=Layer("conf", _run_values(file_leaves), origins),
+            runtime=Layer(RUNTIME, _run_values(runtime_leaves)),
+            best_config=best_config,
         )
-    best_config = str(values.get("best_config") or AUTO)
-    faults: list[str] = []
-    if best_config not in (AUTO, IGNORE):
-        faults.append(
-            f"{task}.best_config={best_config!r} is neither {AUTO} (train with the best "
-            f"configuration that tuning found, where there is one) nor {IGNORE}"
-        )
-    faults += _dry_run_faults(task, values, runtime, origins)
-    predict = Section()
-    try:
-        predict = _predict_section(predict_class, file_leaves, runtime_leaves, origins, task=task)
-    except ConfigurationError as error:
-        faults += error.faults
-    parameters = TaskParameters(
-        task=task,
-        config_class=config_class,
-        predict=predict,
-        preset=preset,
-        presets=presets,
-        auto_presets=auto_presets,
-        files=Layer("conf", _run_values(file_leaves), origins),
-        runtime=Layer(RUNTIME, _run_values(runtime_leaves)),
-        best_config=best_config,
-    )
-    try:
-        parameters.resolve()
-    except ConfigurationError as error:
-        faults += error.faults
-    if faults:
-        raise ConfigurationError(faults)
-    return parameters
+        try:
+            parameters.resolve()
+        except ConfigurationError as error:
+            faults += error.faults
+        if faults:
+            raise ConfigurationError(faults)
+        return parameters
 
 
 def _require_groups(task: str, values: Any) -> None:
-    """Refuse a single value, or nothing, where a group of parameters belongs."""
+    """Refuse a single value or null in place of a group of parameters."""
     groups = {task: values}
     if isinstance(values, Mapping) and values.get("presets") is not None:
         groups[f"{task}.presets"] = presets = values["presets"]
@@ -182,14 +172,14 @@ def _require_groups(task: str, values: Any) -> None:
 def _dry_run_faults(
     task: str, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
 ) -> list[str]:
-    """It takes the place of what was asked for, so it must have been typed, once."""
+    """Allow dry_run on the command line only: it replaces the run that was asked for."""
     key = f"{task}.{DRY_RUN}"
     if DRY_RUN not in runtime:
         if values.get(DRY_RUN) is None:
             return []
         return [
             f"{key} belongs on the command line ({RUNTIME} {key}=true), not into a file (set in "
-            f"{origins.get(DRY_RUN, 'conf')}): it would take the place of every run; take it out"
+            f"{origins.get(DRY_RUN, 'conf')}): it would replace every run; take it out"
         ]
     if not isinstance(runtime[DRY_RUN], bool):
         return [f"{key}={runtime[DRY_RUN]!r} is neither true nor false (set in {RUNTIME})"]

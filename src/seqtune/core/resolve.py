@@ -1,4 +1,4 @@
-"""From layers of values to one configuration that knows where each value came from."""
+"""Merge layers of values into one configuration that records the origin of each value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT = "default"
 
 @dataclass(frozen=True)
 class Layer:
-    """Values set in one place. `origins` names the place of single keys, where it is known."""
+    """Values from one source. `origins` names the source of single keys if known."""
 
     name: str
     values: Mapping[str, Any]
@@ -30,7 +30,7 @@ class Layer:
     """Whether a search chose these values."""
 
     def leaves(self) -> Iterator[tuple[str, Any, str]]:
-        """(dotted key, value, origin) of everything that stands here."""
+        """Yield dotted key, value and origin of each value."""
         for key, value in flatten(self.values):
             yield key, value, (self.origins or {}).get(key, self.name)
 
@@ -43,14 +43,14 @@ class Resolved(Generic[SectionT]):
     origins: Mapping[str, str]
 
     def table(self) -> dict[str, dict[str, Any]]:
-        """Every key with its value and origin: what the catalog keeps and people read."""
+        """Return every key with its value and origin, as in the catalog."""
         return {
             key: {"value": value, "origin": self.origins.get(key, DEFAULT)}
             for key, value in flatten(self.config.model_dump(mode="json"))
         }
 
     def replace(self, key: str, value: Any, *, origin: str) -> Resolved[SectionT]:
-        """The same configuration with one value settled, checked like any other."""
+        """Replace one value, with the same checks."""
         values = unflatten({**dict(flatten(self.config.model_dump())), key: value})
         config = type(self.config).model_validate(values)
         return Resolved(config, {**self.origins, key: origin})
@@ -59,9 +59,9 @@ class Resolved(Generic[SectionT]):
 def require_made_with(
     config: RunConfig, made_with: Mapping[str, Mapping[str, Any]], *, what: str
 ) -> None:
-    """Refuse parameters that come too late for something that was already made.
+    """Refuse parameters of earlier stages that differ from those that `what` was made with.
 
-    `made_with` holds sections of the configuration, each under the name of its stage.
+    `made_with` holds sections of the configuration, by stage.
     """
     now = dict(flatten(config.model_dump(mode="json")))
     faults = [
@@ -76,7 +76,7 @@ def require_made_with(
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of a nested mapping as (dotted key, value); an empty mapping has none."""
+    """Yield the leaves of a nested mapping as dotted key and value."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from flatten(value, f"{prefix}{key}.")
@@ -85,7 +85,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """The nested mapping whose leaves these are."""
+    """Build the nested mapping with these leaves."""
     nested: dict[str, Any] = {}
     for key, value in leaves.items():
         *parents, last = key.split(".")
@@ -97,9 +97,9 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resolve(config_class: type[SectionT], *layers: Layer, root: str) -> Resolved[SectionT]:
-    """Merge the layers, later over earlier, and validate once; all faults are raised together.
+    """Merge the layers, later over earlier, and raise all faults together.
 
-    A null means "not set here", except where none is a value of its own (`columns.time: null`).
+    A null means "not set here" unless the field allows it as a value (`columns.time: null`).
     """
     leaves = [(layer, *leaf) for layer in layers for leaf in layer.leaves()]
     selected = {key: layer for layer, key, value, _ in leaves if value is not None}
@@ -116,20 +116,20 @@ def resolve(config_class: type[SectionT], *layers: Layer, root: str) -> Resolved
             or _is_general(origin)
             or selected.get(place.selector, layer).is_searched
         ):
-            continue  # nobody asked for it together with the variant that was selected
+            continue  # not set for the variant that was selected
         values[key], origins[key] = value, origin
     return Resolved(validated(config_class, values, origins, root=root), origins)
 
 
 def _is_general(origin: str) -> bool:
-    """Whether this place sets values for any variant: a preset, or the file with all defaults."""
+    """Whether this origin sets values for all variants: a preset, or the file with the defaults."""
     return origin.startswith("preset ") or Path(origin).parts[1:2] == ("base",)
 
 
 def validated(
     model: type[ConfigT], leaves: Mapping[str, Any], origins: Mapping[str, str], *, root: str
 ) -> ConfigT:
-    """An instance of `model` from dotted leaves, or one error that lists every fault."""
+    """Build a `model` from dotted leaves, or raise one error with every fault."""
     unknown = {key: hint for key in leaves if (hint := locate(model, key, leaves).fault)}
     faults = [
         f"{root}.{key} is not a parameter; {hint} (set in {origins.get(key, DEFAULT)})"
@@ -148,7 +148,7 @@ def validated(
 
 
 class FieldPath(NamedTuple):
-    """Where a dotted key leads: a name within a section; no section below a single value."""
+    """The target of a dotted key: a name in a section; section None below a single value."""
 
     section: type[BaseModel] | None
     path: str
@@ -160,12 +160,12 @@ class FieldPath(NamedTuple):
 
     @property
     def is_left_open_by_null(self) -> bool:
-        """Whether null says nothing here: it is a parameter, and none is no value of it."""
+        """Whether null means "not set": the parameter exists and None is not a value of it."""
         return self.field is not None and type(None) not in get_args(self.field.annotation)
 
     @property
     def other_variant(self) -> str:
-        """The variant of the section that has this field instead; empty: none."""
+        """The other variant of the section that has this field; empty: none."""
         if self.field or not (self.section and issubclass(self.section, Section)):
             return ""
         return self.section.other_variant(self.name)
@@ -176,7 +176,7 @@ class FieldPath(NamedTuple):
 
     @property
     def fault(self) -> str:
-        """What to say of a key that is no parameter; empty where it is one."""
+        """What is wrong with the key; empty for a parameter."""
         if self.section is None:
             return "its parent takes a single value"
         if self.field or self.section.model_config.get("extra") == "allow":
@@ -208,7 +208,7 @@ def locate(model: type[BaseModel], key: str, leaves: Mapping[str, Any]) -> Field
 
 
 def _fault(item: Any, origins: Mapping[str, str], *, root: str) -> str:
-    """One line of a pydantic error: key, value, what is allowed, where it was set."""
+    """Format one pydantic error: key, value, what is allowed, where it was set."""
     names = [part for part in item["loc"] if isinstance(part, str)]
     key = ".".join(names)
     while names and key not in origins:  # a union's branches are in `loc` too

@@ -17,7 +17,7 @@ class SampleParameters(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _only_enabled(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _refuse_other_keys(cls, values: dict[str, Any]) -> dict[str, Any]:
         if others := ", ".join(f"sample.{key}" for key in values if key != "enabled"):
             raise ValueError(
                 f"{others}: the sample data is a fixed set of files, with no size or seed to set; "

@@ -1,4 +1,4 @@
-"""No password is written down: whoever can see a run or its report can see all of it."""
+"""Hide passwords and tokens in everything that a run writes or shows."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _NAMES = re.compile(r"password|passwd|secret|token$|api_?key|credential", re.IGN
 
 
 def mask(text: str) -> str:
-    """The text without user and password of an address, and without what is called a secret."""
+    """Hide the user and password of addresses, and values with the name of a secret."""
     return _IN_QUERY.sub(rf"\1{HIDDEN}", _IN_ADDRESS.sub(rf"\1{HIDDEN}@", text))
 
 
 def masked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same mapping, texts masked and values of secret names hidden."""
+    """Return the mapping with texts masked and secrets hidden."""
     return {key: _masked(str(key), value) for key, value in values.items()}
 
 
 def is_secret(name: str) -> bool:
-    """Whether a key is called like something that nobody should read."""
+    """Whether a key is named like a secret."""
     return bool(_NAMES.search(name))
 
 

@@ -1,4 +1,4 @@
-"""What a trained model takes and gives when it is served, whatever the task.
+"""The interface of a served model of any task.
 
 `seqtune.tasks.<task>.serving` has a function `open_served(folder)` that makes one.
 """
@@ -14,7 +14,7 @@ ColumnKind = Literal["text", "integer", "number"]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table that comes in."""
+    """A column of the input table."""
 
     name: str
     kind: ColumnKind
@@ -23,7 +23,7 @@ class Column:
 
 Rows = Sequence[Mapping[str, Any]]
 Answers = list[list[dict[str, Any]]]
-"""For each row a list of lines, in plain types that JSON knows."""
+"""For each row a list of lines of JSON types."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Served:
 
     columns: Sequence[Column]
     settings: Mapping[str, Any]
-    """What may be given beside the rows, with its default."""
+    """Options of a request with their defaults."""
     answer: Mapping[str, ColumnKind]
-    """The values of each line of an answer."""
+    """The columns of each line of an answer."""
     example: Rows
-    """Rows that it can answer."""
+    """Valid input rows."""
     answers: Callable[[Rows, Mapping[str, Any]], Answers]
-    """One answer for each row, under such settings."""
+    """One answer for each row, under these settings."""

@@ -1,4 +1,4 @@
-"""What a task offers to the pipelines: a frozen set of callables, imported when first called."""
+"""The interface of a task: a frozen set of callables, imported at their first call."""
 
 from __future__ import annotations
 
@@ -22,35 +22,34 @@ if TYPE_CHECKING:
     from .resolve import Resolved
 
 Sources = Mapping[str, tuple[Path, ...]]
-"""Raw files by role ("interactions", "genre", ...); an optional file that is absent: empty."""
+"""Raw files by role ("interactions", "genre", ...); empty for an optional file that is absent."""
 
 
 class TrainingData(Protocol):
-    """An opened split, memory-mapped. What is in it is the task's own affair."""
+    """An opened, memory-mapped split. Only the task knows its content."""
 
     @property
     def content_hash(self) -> str:
-        """Hash of all that training and evaluation can see."""
+        """Hash of everything that training and evaluation can see."""
 
     @property
     def assets_hash(self) -> str:
-        """Hash of what the model's inputs and outputs mean; equal for equal vocabularies."""
+        """Hash of the meaning of the model's inputs and outputs: equal for equal vocabularies."""
 
     @property
     def made_with(self) -> Mapping[str, Mapping[str, Any]]:
-        """The sections of the configuration that shaped it, by the stage that reads them."""
+        """The configuration sections that shaped it, by the stage that reads them."""
 
     @property
     def has_validation(self) -> bool:
-        """False where everything is trained on (`use_full_data`)."""
+        """False where everything is used for training (`use_full_data`)."""
 
     @property
     def test_hash(self) -> str:
-        """Hash of what is held out to the very end: a test is the same as long as this is."""
+        """Hash of the test part: two tests are the same if it is."""
 
     def write_assets(self, directory: Path, config: Any) -> None:
-        """Write what a checkpoint of this configuration needs beside its weights to be used on its
-        own."""
+        """Write what a checkpoint of this configuration needs beside its weights."""
 
 
 class ParseParameters(Protocol):
@@ -67,58 +66,19 @@ class Split(Protocol):
     def __call__(self, ingested: Path, config: RunConfig, *, out: Path) -> Report: ...
 
 
-class OpenData(Protocol):
-    def __call__(self, split: Path) -> TrainingData: ...
-
-
-class ChoosePreset(Protocol):
-    def __call__(self, data: Any) -> str: ...
-
-
-class BuildModule(Protocol):
-    def __call__(self, config: Any, data: Any) -> LightningModule: ...
-
-
-class BuildData(Protocol):
-    def __call__(self, config: Any, data: Any) -> LightningDataModule: ...
-
-
-class EstimateMemory(Protocol):
-    def __call__(self, config: Any, data: Any) -> float:
-        """MiB that one training takes at most on one device, before anything is built."""
-
-
-class Settle(Protocol):
-    def __call__(self, resolved: Resolved[Any], data: Any) -> Resolved[Any]:
-        """Replace what is left open by what it means here and now (the content of a pretrained
-        model); refuse what cannot be built."""
-
-
-class Audit(Protocol):
-    def __call__(self, config: Any, data: Any) -> Mapping[str, Any]:
-        """How far the data fit a configuration, by part, as `text.tokens.audit` says it; refuses
-        nothing."""
-
-
-class Measure(Protocol):
-    def __call__(self, checkpoint: Path, data: Any, config: Any) -> Mapping[str, float]:
-        """Metrics on valid of trained weights under the `after_training` sections of a
-        configuration, whatever those were when the weights were trained."""
-
-
 class Evaluate(Protocol):
     def __call__(
         self, checkpoint: Path, data: Any, *, parts: Collection[str] | None = None
     ) -> Report:
-        """Metrics on what was held out, or on some parts of it; `checkpoint` may be an ensemble
-        folder. The form is that of `core.metrics`."""
+        """Score a checkpoint or ensemble folder on some held-out parts, or all, in the form of
+        `core.metrics`."""
 
 
 class OpenPool(Protocol):
     def __call__(
         self, members: Mapping[str, Path], data: Any, settings: EnsembleConfig, *, seed: int
     ) -> Pool:
-        """What these checkpoints say about the valid part."""
+        """Score the validation part by each of these checkpoints."""
 
 
 class Predict(Protocol):
@@ -132,58 +92,69 @@ class Predict(Protocol):
         out: Path,
         spread: ParallelMap = map_serially,
     ) -> Report:
-        """Predictions for everybody, below `out`; `checkpoint` may be an ensemble folder. Whoever
-        makes the parts of `spread`, the predictions are the same."""
+        """Write predictions for all rows below `out`; `checkpoint` may be an ensemble folder.
+
+        The predictions do not depend on `spread`.
+        """
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """One task. `training` and the pipelines know a task by this alone."""
+    """One task: all that `training` and the pipelines know about it."""
 
     name: str
     sources: tuple[str, ...]
     """Roles of the raw files; `<task>.raw_<role>` in the catalog."""
     ingested: str
-    """What ingest makes; `<task>.<ingested>` in the catalog."""
+    """The output of ingest; `<task>.<ingested>` in the catalog."""
     parse_parameters: ParseParameters
     ingest: Ingest
     split: Split
-    open_data: OpenData
-    choose_preset: ChoosePreset
-    build_module: BuildModule
-    build_data: BuildData
-    estimate_memory: EstimateMemory
+    open_data: Callable[[Path], TrainingData]
+    choose_preset: Callable[[Any], str]
+    """Name of the preset for such data."""
+    build_module: Callable[[Any, Any], LightningModule]
+    """Of configuration and data, like the next two."""
+    build_data: Callable[[Any, Any], LightningDataModule]
+    estimate_memory: Callable[[Any, Any], float]
+    """MiB that one training takes at most on one device, before anything is built."""
     evaluate: Evaluate
     open_pool: OpenPool
     predict: Predict
     named_sources: Mapping[str, Callable[[Any], Collection[str]]] = field(default_factory=dict)
-    """Roles of raw tables of any number, `<task>.raw_<role>` too, each with what gives the names of
-    the tables by the configuration: the sources that ingest gets."""
+    """Roles that hold any number of raw tables (`<task>.raw_<role>` too), each with a function from
+    the configuration to the names of the tables that ingest receives."""
     scales: tuple[str, ...] = ()
-    """Words of `ensemble.scale`, the plainest first; empty: whatever `open_pool` takes."""
-    resolve_auto: Settle | None = None
-    audit: Audit | None = None
-    measure: Measure | None = None
+    """Values of `ensemble.scale`, the simplest first; empty: those that `open_pool` accepts."""
+    resolve_auto: Callable[[Resolved[Any], Any], Resolved[Any]] | None = None
+    """Settle open values for the data (the content of a pretrained model); refuse a configuration
+    that cannot be built."""
+    audit: Callable[[Any, Any], Mapping[str, Any]] | None = None
+    """Report by part how far the data fit a configuration, as `text.tokens.audit` does; refuses
+    nothing."""
+    measure: Callable[[Path, Any, Any], Mapping[str, float]] | None = None
+    """Validation metrics of a checkpoint on data under the `after_training` sections of a
+    configuration, whatever those were in training."""
     after_training: tuple[str, ...] = ()
-    """Sections of the configuration that training never reads and `measure` does: they are searched
+    """Sections of the configuration that `measure` reads and training does not: they are searched
     without training again."""
     test_once: bool = False
-    """Whether test is scored for one final model alone, and never for another on the same test."""
+    """Whether only one final model may ever be scored on the same test."""
     figures: tuple[str, ...] = ()
-    """Names among the exhibits of its metrics that are drawn: `<task>.<name>_figure`."""
+    """Names of the charts among the report items of its metrics: `<task>.<name>_figure`."""
     tables: tuple[str, ...] = ()
-    """Names among them that are tables: `<task>.<name>_table`."""
+    """Names of the tables among them: `<task>.<name>_table`."""
     sample_folder: Path | None = None
     sample_files: tuple[str, ...] = ()
-    """Data to try the task on, in `sample_folder`: files, and folders of models without their
+    """Data to try the task with, in `sample_folder`: files, and folders of models without their
     weights; `sample_<name>` in the catalog."""
 
 
 @dataclass(frozen=True)
 class Lazy:
-    """A function named by `module:attribute`, imported when it is first called.
+    """A function named by `module:attribute`, imported at its first call.
 
-    A task can be listed in the registry without importing torch or DuckDB.
+    So the registry lists tasks without importing torch or DuckDB.
     """
 
     target: str

@@ -1,4 +1,4 @@
-"""Trials as plain values: what tuning writes down, and reports, figures and training read."""
+"""Trials as plain values: written by tuning, read by reports, figures and training."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Params = Mapping[str, Value]
 """Searched values by the dotted key of the configuration (`training.lr`)."""
 
 State = Literal["complete", "pruned", "infeasible", "failed", "lost", "running", "waiting"]
-"""complete and pruned trials were trained and count towards a stage's total. infeasible: refused
-before training, or out of memory. failed: raised, NaN, too slow. lost: its process died or was
-stopped; it is run again under another number."""
+"""Only complete and pruned trials count towards a stage's total. infeasible: refused before
+training, or out of memory. failed: raised, NaN, too slow. lost: its process ended; retried as a new
+trial."""
 FINISHED: tuple[State, ...] = ("complete", "pruned")
 
 JSON_COLUMNS = ("params", "values", "metrics", "curve")
@@ -28,18 +28,18 @@ class Trial:
     state: State
     params: Params
     score: float | None = None
-    """What the search goes by: the metric at the best epoch, less the gap penalty. None unless
+    """What the search optimises: the metric at the best epoch, less the gap penalty. None unless
     complete, or pruned after at least one report (then the best so far)."""
     values: tuple[float, ...] = ()
     """One for each of several objectives; (score,) for a single one."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Everything measured at the best epoch."""
+    """All metrics at the best epoch."""
     curve: Mapping[int, float] = field(default_factory=dict)
     """The reported metric by epoch, counted from 1."""
     reason: str = ""
     """Why it was pruned, refused, failed or lost."""
     origin: str = "sampled"
-    """sampled, queued (given by somebody), retried or imported."""
+    """sampled, queued (given by the user), retried or imported."""
     started: str | None = None
     """ISO time, UTC."""
     seconds: float | None = None
@@ -53,11 +53,11 @@ class Trial:
 
     @property
     def num_epochs(self) -> int:
-        """Epochs it trained, as far as they were reported."""
+        """Epochs reported so far."""
         return max(self.curve, default=0)
 
     def row(self) -> dict[str, Any]:
-        """One flat row of the trials table: mappings and lists become JSON."""
+        """Return a flat row of the trials table: mappings and lists as JSON."""
         values = asdict(self)
         return {
             name: json.dumps(value, sort_keys=True) if name in JSON_COLUMNS else value
@@ -75,7 +75,7 @@ class Trial:
 
 
 def ranked(trials: Iterable[Trial], *, mode: Literal["max", "min"]) -> list[Trial]:
-    """Complete trials, best first; of equal ones the earlier first."""
+    """Sort the complete trials, best first, then by number."""
     sign = -1.0 if mode == "max" else 1.0
     done = [trial for trial in trials if trial.state == "complete" and trial.score is not None]
     return sorted(done, key=lambda trial: (sign * (trial.score or 0.0), trial.number))

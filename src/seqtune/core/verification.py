@@ -1,7 +1,8 @@
-"""What a verification found out: one `Check` a question, in words that a person can act on."""
+"""The results of a verification: one `Check` for each question."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -11,22 +12,22 @@ Status = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Check:
-    """The answer to one question."""
+    """The result of one check."""
 
     name: str
     status: Status
     message: str
     fix: str = ""
-    """What to do about it; empty where nothing needs to be done."""
+    """What to do about it; empty if nothing."""
 
     @property
     def text(self) -> str:
-        """The message with what to do."""
+        """The message with its fix."""
         return f"{self.message}; {self.fix}" if self.fix else self.message
 
     @property
     def line(self) -> str:
-        """One line of a log."""
+        """A line for the log."""
         return f"{self.status:<4} {self.name}: {self.text}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -34,13 +35,11 @@ class Check:
 
 
 def failures(checks: Iterable[Check]) -> list[str]:
-    """What has to be changed before anything goes on."""
+    """Return the texts of the failed checks."""
     return [check.text for check in checks if check.status == "fail"]
 
 
 def counted(checks: Iterable[Check]) -> dict[Status, int]:
-    """How many checks ended how."""
-    found: dict[Status, int] = {"ok": 0, "warn": 0, "fail": 0}
-    for check in checks:
-        found[check.status] += 1
-    return found
+    """Count the checks by status."""
+    count = Counter(check.status for check in checks)
+    return {"ok": count["ok"], "warn": count["warn"], "fail": count["fail"]}

@@ -1,12 +1,13 @@
-"""How much each member of an ensemble counts: found on held-out rows, chosen by cross-validation.
+"""Weights of ensemble members, found on held-out rows and chosen by cross-validation.
 
-`weigh` is all there is to call. What it is given: a `Pool` (a task's own: it knows what a score
-is), settings and a seed. This room knows weights alone: arrays in, arrays out.
+The entry point is `weigh`. It receives a `Pool` (from a task, which defines the score), settings
+and a seed.
 """
 
 from __future__ import annotations
 
+from .comparison import Comparison
 from .methods import METHODS
-from .weighing import Comparison, Weighing, weigh
+from .weighing import Weighing, weigh
 
 __all__ = ["METHODS", "Comparison", "Weighing", "weigh"]

@@ -1,4 +1,4 @@
-"""Rows cut into folds: a pure function of their number and a seed.
+"""Split rows into folds, as a pure function of their number and a seed.
 
 Shapes: N rows.
 """
@@ -16,7 +16,7 @@ Rows = npt.NDArray[np.int64]
 
 
 class Fold(NamedTuple):
-    """A part of the rows, and all the others."""
+    """A part of the rows, and the others."""
 
     others: Rows
     """Weights are found on these."""
@@ -25,10 +25,8 @@ class Fold(NamedTuple):
 
 
 def cut_folds(num_rows: int, num_folds: int, *, seed: int) -> list[Fold]:
-    """`num_folds` folds whose sizes differ by at most one row; fewer where there are fewer rows.
-
-    A single row is its own other side: there is nothing to hold out.
-    """
+    """Return `num_folds` folds, or one for each row if there are fewer rows. Their sizes differ by
+    at most one row; a single row is used on both sides."""
     order = np.random.default_rng(derive_seed(seed, "folds")).permutation(num_rows)
     if num_rows < 2:
         return [Fold(order, order)]

@@ -1,13 +1,13 @@
-"""Ways to find weights: each is given a function of the weights to maximise.
+"""Methods to find the weights that maximise a score.
 
-single    all on the best member
-uniform   the same for everybody
-greedy    members are chosen one after another, again and again, whichever helps most; the best
-          beginning of that list is kept, and a member's weight is its share of it
+single    all weight on the best member
+uniform   equal weights
+greedy    adds the most helpful member, repeatedly, with replacement; keeps the best prefix of that
+          list, and a member's weight is its share of it
 simplex   Nelder-Mead over the logits of a softmax, from several starts
 
-A ranking metric is flat almost everywhere, so there is no gradient to follow. The last two never
-do worse than the best single member on the rows that they are found on.
+A ranking metric is flat almost everywhere, so it has no useful gradient. The last two are never
+worse than the best single member on the rows that they are found on.
 
 Shapes: M members.
 """
@@ -25,38 +25,30 @@ Floats = npt.NDArray[np.float64]
 Score = Callable[[Floats], float]
 
 SINGLE, UNIFORM, GREEDY, SIMPLEX = METHODS = ("single", "uniform", "greedy", "simplex")
-"""The plainest first."""
+"""The simplest first."""
 EQUAL = 1e-12
-"""Scores that differ by no more are equal."""
+"""Scores that differ by at most this are equal."""
 
 RANDOM_STARTS = 2
 CALLS_PER_MEMBER = 50
-"""How often Nelder-Mead may ask for a score from each start, for each member."""
+"""Limit of scores for each start of Nelder-Mead, times the number of members."""
 LEAST_LOGIT_SHARE = 0.01
-"""Stands for no share at all in a softmax, which knows no zero."""
+"""The share that stands for 0, which a softmax cannot give."""
 NEGLIGIBLE = 0.02
-"""A share below is dropped where that costs nothing: one model fewer to keep and to score."""
+"""Smaller shares are dropped if the score does not fall, which saves a model."""
 
 
 def find_weights(
     method: str, score: Score, num_members: int, *, rounds: int, seed: int
 ) -> Floats:  # [M]
-    """Non-negative weights that add up to 1."""
+    """Find non-negative weights that add up to 1."""
     if method == SINGLE:
-        return _single(score, num_members)
+        return best_of(np.eye(num_members), score)
     if method == UNIFORM:
-        return _uniform(num_members)
+        return np.full(num_members, 1.0 / num_members)
     if method == GREEDY:
         return _greedy(score, num_members, rounds=rounds)
     return _simplex(score, num_members, rounds=rounds, seed=seed)
-
-
-def _single(score: Score, num_members: int) -> Floats:
-    return best_of(np.eye(num_members), score)
-
-
-def _uniform(num_members: int) -> Floats:
-    return np.full(num_members, 1.0 / num_members)
 
 
 def _greedy(score: Score, num_members: int, *, rounds: int) -> Floats:
@@ -70,19 +62,18 @@ def _greedy(score: Score, num_members: int, *, rounds: int) -> Floats:
 
 def _simplex(score: Score, num_members: int, *, rounds: int, seed: int) -> Floats:
     known = [
-        _single(score, num_members),
-        _uniform(num_members),
-        _greedy(score, num_members, rounds=rounds),
+        find_weights(method, score, num_members, rounds=rounds, seed=seed)
+        for method in (SINGLE, UNIFORM, GREEDY)
     ]
     random = np.random.default_rng(derive_seed(seed, "simplex"))
     starts = [np.log(np.maximum(weights, LEAST_LOGIT_SHARE)) for weights in known]
     starts += list(random.normal(size=(RANDOM_STARTS, num_members)))
-    found = best_of([*known, *(_climb(score, start) for start in starts)], score)
-    return best_of([_without_negligible(found), found], score)
+    found = best_of([*known, *(_run_nelder_mead(score, start) for start in starts)], score)
+    return best_of([_drop_negligible(found), found], score)
 
 
-def _climb(score: Score, start: Floats) -> Floats:
-    """The weights where Nelder-Mead ends that starts at these logits [M]."""
+def _run_nelder_mead(score: Score, start: Floats) -> Floats:
+    """Return the weights that Nelder-Mead finds from these logits [M]."""
     from scipy.optimize import minimize
 
     result = minimize(
@@ -90,7 +81,7 @@ def _climb(score: Score, start: Floats) -> Floats:
         start,
         method="Nelder-Mead",
         options={
-            # steps of 1: the metric does not move for the small ones that are the default
+            # steps of 1: the metric does not change at the small default steps
             "initial_simplex": np.vstack([start, start + np.eye(len(start))]),
             "maxfev": CALLS_PER_MEMBER * len(start),
             "xatol": 1e-3,
@@ -106,14 +97,14 @@ def _softmax(logits: Floats) -> Floats:
     return weights
 
 
-def _without_negligible(weights: Floats) -> Floats:
+def _drop_negligible(weights: Floats) -> Floats:
     kept = np.where(weights < min(NEGLIGIBLE, weights.max()), 0.0, weights)
     rest: Floats = kept / kept.sum()
     return rest
 
 
 def best_of(candidates: Iterable[Floats], score: Score) -> Floats:
-    """The candidate that scores highest; the first among equals."""
+    """Return the candidate with the highest score, the first among equals."""
     best, *others = candidates
     highest = score(best)
     for candidate in others:

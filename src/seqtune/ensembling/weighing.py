@@ -1,4 +1,4 @@
-"""Which way of combining members is kept, and why.
+"""Find weights by every method on every scale, and choose by cross-validation.
 
 Shapes: K folds, M members.
 """
@@ -15,50 +15,28 @@ from seqtune.core.config import EnsembleConfig
 from seqtune.core.ensemble import Pool
 from seqtune.core.errors import ConfigurationError, DataError
 
-from .explanation import ComparisonSettings, reason_for
+from .comparison import Comparison, ComparisonSettings, explain_choice
 from .folds import Fold, Rows, cut_folds
 from .methods import EQUAL, METHODS, SINGLE, Floats, find_weights
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One way to combine the members: what it is worth on rows that its weights were not found on,
-    and its weights on all rows."""
-
-    method: str
-    scale: str
-    cv_mean: float
-    """Mean over folds of the score on the rows held out."""
-    cv_std: float
-    """Standard deviation of the same over folds."""
-    difference: float
-    """Mean over folds of how much better it is than the best single member, chosen on the same
-    rows."""
-    difference_se: float
-    """Standard error of that mean over folds."""
-    weights: tuple[float, ...]
-    """Found on all rows."""
-    score: float
-    """On all rows, those that the weights were found on: too good to be true by a little."""
-
-
-@dataclass(frozen=True)
 class Weighing:
-    """What was chosen, and everything that it was chosen from."""
+    """The choice, and the comparison that it is based on."""
 
     method: str
     scale: str
     weights: tuple[float, ...]
     """One for each member, in the order of the pool; they add up to 1."""
     score: float
-    """Of these weights on all rows, those that they were found on."""
+    """Of these weights on all rows, which they were found on."""
     metric: str
     num_rows: int
     num_folds: int
     rows: tuple[Comparison, ...]
-    """By scale and method, the plainest first."""
+    """By scale and method, the simplest first."""
     reason: str
-    """Why, in a sentence."""
+    """An explanation in a sentence."""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -66,17 +44,14 @@ class Weighing:
 
 
 def weigh(pool: Pool, settings: EnsembleConfig, *, seed: int) -> Weighing:
-    """Find weights by every method on every scale, keep what does best in cross-validation.
-
-    Equals go to the plainer: to the method that comes first in METHODS, then to the pool's first
-    scale.
-    """
-    _refuse_nothing(pool)
+    """Choose method and scale by cross-validation; among equals the first of METHODS, then the
+    pool's first scale."""
+    _refuse_empty(pool)
     folds = cut_folds(pool.num_rows, settings.folds, seed=seed)
     scales = _scales(pool, settings)
     rows = _compare(_Finder(pool, settings, seed), scales, folds)
     best = _choose(rows, settings, num_folds=len(folds))
-    asked = ComparisonSettings(pool.metric, settings.weights, pool.num_rows, len(folds))
+    compared = ComparisonSettings(pool.metric, settings.weights, pool.num_rows, len(folds))
     return Weighing(
         method=best.method,
         scale=best.scale,
@@ -86,7 +61,7 @@ def weigh(pool: Pool, settings: EnsembleConfig, *, seed: int) -> Weighing:
         num_rows=pool.num_rows,
         num_folds=len(folds),
         rows=rows,
-        reason=reason_for(best, rows, asked),
+        reason=explain_choice(best, rows, compared),
     )
 
 
@@ -140,7 +115,7 @@ def _compare(
 
 
 def _choose(rows: Sequence[Comparison], settings: EnsembleConfig, *, num_folds: int) -> Comparison:
-    """The best mean by cross-validation, the plainest among equals."""
+    """Return the best mean by cross-validation, the simplest among equals."""
     allowed = [row for row in rows if settings.weights in ("auto", row.method)]
     if settings.weights == "auto" and num_folds < 2:
         allowed = [row for row in allowed if row.method == SINGLE]
@@ -150,7 +125,7 @@ def _choose(rows: Sequence[Comparison], settings: EnsembleConfig, *, num_folds: 
 
 
 def _methods(settings: EnsembleConfig) -> tuple[str, ...]:
-    """Those that are compared: the single one always."""
+    """Return the methods to compare, always with single."""
     if settings.weights == "auto":
         return METHODS
     return tuple(dict.fromkeys((SINGLE, settings.weights)))
@@ -161,13 +136,13 @@ def _scales(pool: Pool, settings: EnsembleConfig) -> tuple[str, ...]:
         return pool.scales
     if settings.scale not in pool.scales:
         raise ConfigurationError(
-            f"scale={settings.scale!r} is no scale that scores can be brought to; choose one of "
+            f"scale={settings.scale!r} is not a scale of this task; choose one of "
             f"{', '.join(('auto', *pool.scales))} (ensemble.scale)"
         )
     return (settings.scale,)
 
 
-def _refuse_nothing(pool: Pool) -> None:
+def _refuse_empty(pool: Pool) -> None:
     if pool.num_members < 1:
         raise ConfigurationError("an ensemble needs at least one member; 0 were given")
     if pool.num_rows < 1:

@@ -1,4 +1,4 @@
-"""Trained models opened for inference: a checkpoint, or an ensemble of several; for every task."""
+"""Open trained models for inference: a checkpoint or an ensemble, of any task."""
 
 from .checkpoint import (
     HALF,

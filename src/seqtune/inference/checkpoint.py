@@ -1,4 +1,4 @@
-"""One checkpoint: its configuration and weights, and the device that it computes on."""
+"""A checkpoint: its configuration, its weights, and the device of the model."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ logger = logging.getLogger(__name__)
 Config = TypeVar("Config", bound=RunConfig)
 
 PREFIX = "model."
-"""In front of names of weights: the attribute of the module that was trained."""
+"""Prefix of the names of weights: the attribute of the trained module."""
 LEFT_OUT = ("ingest", "training", "evaluation")
-"""Sections of the configuration that reports leave out."""
+"""Sections of the configuration that reports omit."""
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -61,7 +61,7 @@ class CheckpointInfo(Generic[Config]):
         return self.manifest.data_hash
 
     def identity(self) -> Report:
-        """Which weights these are, for reports."""
+        """Identify the weights in reports."""
         return {
             "checkpoint": str(self.path),
             "weights": self.which,
@@ -70,7 +70,7 @@ class CheckpointInfo(Generic[Config]):
         }
 
     def configuration(self) -> Report:
-        """How they were trained, for reports."""
+        """Describe the training in reports."""
         values = self.config.model_dump(mode="json")
         sections = {
             name: value
@@ -92,7 +92,7 @@ class LoadedCheckpoint(CheckpointInfo[Config]):
     device: torch.device
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The precision that training validated in; no CPU computes in fp16."""
+        """Return a context with the precision of validation in training; on a CPU without fp16."""
         dtype = HALF.get(self.config.training.precision)
         if dtype is None or (dtype is torch.float16 and self.device.type == "cpu"):
             return nullcontext()
@@ -102,7 +102,7 @@ class LoadedCheckpoint(CheckpointInfo[Config]):
 def read_checkpoint_config(
     path: Path, config_class: type[Config], *, task: str
 ) -> tuple[Checkpoint, Config]:
-    """Open a checkpoint of this task; refuses another task's, and one of another version."""
+    """Open a checkpoint; refuse one of another task or of another version of seqtune."""
     checkpoint = open_checkpoint(path)
     if (own := checkpoint.manifest.task) != task:
         raise ArtifactError(
@@ -120,7 +120,7 @@ def read_checkpoint_config(
 
 
 def read_weights(checkpoint: Checkpoint, which: Which) -> dict[str, torch.Tensor]:
-    """Tensors by the names that the model gives them."""
+    """Return the tensors by their names in the model."""
     path = checkpoint.weights_path(which)
     try:
         return {name.removeprefix(PREFIX): tensor for name, tensor in load_file(path).items()}
@@ -130,7 +130,7 @@ def read_weights(checkpoint: Checkpoint, which: Which) -> dict[str, torch.Tensor
 
 @contextmanager
 def weights_must_fit(checkpoint: Checkpoint, which: Which) -> Iterator[None]:
-    """Report a missing tensor, or one of another shape, as a damaged checkpoint."""
+    """Convert the error of a missing tensor, or of a wrong shape, to ArtifactError."""
     try:
         yield
     except (KeyError, RuntimeError) as error:
@@ -141,7 +141,7 @@ def weights_must_fit(checkpoint: Checkpoint, which: Which) -> Iterator[None]:
 
 
 def select_device(device: str | None, accelerator: str) -> torch.device:
-    """The device that is named; without one, that of the configuration, if this machine has it."""
+    """Return the given device; for None that of the configuration, if this machine has it."""
     name = device or _available(accelerator)
     try:
         return torch.empty(0, device=name).device

@@ -1,6 +1,6 @@
-"""A checkpoint or an ensemble folder, opened in one way: read the manifests, check, open members.
+"""Open a checkpoint or an ensemble folder: read and check the manifests, then open the members.
 
-A checkpoint alone is an ensemble of one, so that a task scores both by the same code.
+A checkpoint is treated as an ensemble of one, so that a task scores both by the same code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .checkpoint import CheckpointInfo, Config, LoadedCheckpoint
 logger = logging.getLogger(__name__)
 
 MODEL = "model"
-"""Name of the member where a checkpoint stands alone."""
+"""Name of the only member of a checkpoint."""
 
 MemberT = TypeVar("MemberT", bound=CheckpointInfo[Any])
 LoadedT = TypeVar("LoadedT", bound=LoadedCheckpoint[Any])
@@ -29,7 +29,7 @@ LoadedT_co = TypeVar("LoadedT_co", bound=LoadedCheckpoint[Any], covariant=True)
 
 
 class Load(Protocol[LoadedT_co]):
-    """Opens one checkpoint, on a device or where it was trained."""
+    """Opens one checkpoint, by default on the device it was trained on."""
 
     def __call__(
         self, path: Path, which: Which = "best", *, device: str | None = None
@@ -38,14 +38,14 @@ class Load(Protocol[LoadedT_co]):
 
 @dataclass(frozen=True)
 class ModelEnsemble(Generic[MemberT, Config]):
-    """The members that count, on disk or in memory; a task adds what they compute together."""
+    """The members used, on disk or in memory; a task adds their joint prediction."""
 
     path: Path
     """The folder that was opened."""
     members: Mapping[str, MemberT]
     """In the order of the manifest, by name."""
     ensemble: Ensemble | None = None
-    """None: a checkpoint alone."""
+    """None for a checkpoint."""
 
     @classmethod
     def read(
@@ -58,15 +58,15 @@ class ModelEnsemble(Generic[MemberT, Config]):
         scales: tuple[str, ...],
         require_compatible: Callable[[Mapping[str, MemberT]], None],
     ) -> Self:
-        """Open a folder; an ensemble has its `best` weights only.
+        """Open a folder; an ensemble has `best` weights only.
 
-        `scales` are the task's: what members' scores can be brought to before they are added up.
+        `scales` are the scales of the task on which members' scores can be added up.
         """
         if not is_ensemble(path):
             return cls(path, {MODEL: read_member(path, which)})
         ensemble = open_ensemble(path)
         ensemble.require_usable(task, which, scales=scales)
-        ensemble.checkpoints()  # that they are those it was made with
+        ensemble.checkpoints()  # raises if a member was replaced
         folders = ensemble.member_paths()
         members = {name: read_member(folder, which) for name, folder in folders.items()}
         require_compatible(members)
@@ -78,18 +78,18 @@ class ModelEnsemble(Generic[MemberT, Config]):
 
     @property
     def config(self) -> Config:
-        """The first member's: what it says of reading and evaluating holds for all."""
+        """The first member's; its settings of reading and evaluation hold for all."""
         config: Config = self.first.config
         return config
 
     @property
     def kind(self) -> str:
-        """model or ensemble, for people."""
+        """For display: model or ensemble."""
         return "ensemble" if self.ensemble else MODEL
 
     @property
     def shares(self) -> dict[str, float]:
-        """How much each member counts."""
+        """The weight of each member."""
         if self.ensemble is None:
             return {MODEL: 1.0}
         return {member.name: member.weight for member in self.ensemble.manifest.used}
@@ -105,11 +105,11 @@ class ModelEnsemble(Generic[MemberT, Config]):
         return self.ensemble.manifest.data_hash if self.ensemble else self.first.data_hash
 
     def identity(self) -> Report:
-        """Which weights these are, for reports."""
+        """Identify the weights in reports."""
         return (self.ensemble or self.first).identity()
 
     def configuration(self) -> Report:
-        """How each member was trained, for reports."""
+        """Describe the training of each member in reports."""
         if self.ensemble is None:
             return self.first.configuration()
         configs = {name: member.configuration()["config"] for name, member in self.members.items()}
@@ -121,7 +121,7 @@ class ModelEnsemble(Generic[MemberT, Config]):
             member.require_assets(assets_hash, what=what)
 
     def warn_of_other_split(self, data: TrainingData, *, rows: str) -> None:
-        """`rows` are what the task is made of, in the plural."""
+        """Warn if the data are of another split than in training; `rows` is the plural for rows."""
         if self.data_hash != data.content_hash:
             logger.warning(
                 "%s was trained on another split (content %s) than the present one (%s): %s held "
@@ -136,7 +136,7 @@ class ModelEnsemble(Generic[MemberT, Config]):
 def load_members(
     paths: Mapping[str, Path], load: Load[LoadedT], which: Which = "best", *, device: str | None
 ) -> dict[str, LoadedT]:
-    """Checkpoints by name, all on the device of the first."""
+    """Load checkpoints by name, all on the device of the first."""
     members: dict[str, LoadedT] = {}
     for name, path in paths.items():
         members[name] = load(path, which, device=device)

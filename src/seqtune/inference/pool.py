@@ -1,4 +1,4 @@
-"""What weighing members on the valid part requires, whatever they score."""
+"""Requirements for weighing members on the validation part, for every task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .checkpoint import CheckpointInfo
 
 
 def require_pool(members: Mapping[str, Path], data: Any, *, task: str) -> None:
-    """Refuse to weigh without members, or without rows that were held out."""
+    """Refuse to weigh without members or without held-out rows."""
     if not data.has_validation:
         raise DataError(
             f"{data.path} has no valid part to weigh members on: everything in it is trained on. "
@@ -38,6 +38,6 @@ def require_weighable(name: str, member: CheckpointInfo[Any], content_hash: str)
 
 
 def sample_rows(num_rows: int, most: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """Rows of the valid part: all, or a sample that does not depend on the members."""
+    """Return all rows of the valid part, or a sample that does not depend on the members."""
     random = np.random.default_rng(derive_seed(seed, "pool"))
     return np.sort(random.permutation(num_rows)[:most])

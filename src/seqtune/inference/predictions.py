@@ -1,4 +1,4 @@
-"""The files of predictions: a table of everything, and what a competition wants of it."""
+"""The files of predictions: a full table, and a submission file for competitions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUBMISSION = "submission.csv"
 
 
 class PredictionFiles(ExitStack):
-    """Both files in a folder, created with the first rows."""
+    """Both files, created with the first rows."""
 
     def __init__(self, out: Path) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class PredictionFiles(ExitStack):
         self._files: tuple[pq.ParquetWriter, csv.CSVWriter] | None = None
 
     def write(self, predictions: pa.Table, submission: pa.Table) -> None:
-        """Append some rows to each."""
+        """Append rows to each."""
         if self._files is None:
             self._files = (
                 self.enter_context(pq.ParquetWriter(self._out / PREDICTIONS, predictions.schema)),

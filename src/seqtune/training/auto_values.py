@@ -1,7 +1,8 @@
-"""Values of a configuration that only the machine, or an earlier run, can give."""
+"""Configuration values that depend on the machine or on an earlier run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,23 +24,22 @@ EPOCHS = "training.epochs"
 
 
 def resolve_auto(resolved: Resolved[RunConfigT]) -> Resolved[RunConfigT]:
-    """Replace what is auto by what this machine does; refuse what it cannot do."""
+    """Replace auto by the values of this machine; refuse values that it does not support."""
     config = resolved.config.training
     device = device_type(config)
-    faults = [fault for fault in (_too_many(config, device), _fp16(config, device)) if fault]
-    if faults:
+    if faults := list(_find_faults(config, device)):
         raise ConfigurationError(faults)
     if (best := _precision(config)) is not None:
         resolved = resolved.replace(PRECISION, best[0], origin=f"auto: {best[1]}")
     if config.num_threads == "auto" and device == "cpu":
         resolved = resolved.replace(
-            NUM_THREADS, torch.get_num_threads(), origin="auto: what torch takes here"
+            NUM_THREADS, torch.get_num_threads(), origin="auto: the default of torch"
         )
     return resolved
 
 
 def with_precision(config: RunConfigT) -> RunConfigT:
-    """The configuration with `precision: auto` settled, for callers that did not."""
+    """Replace `precision: auto`, for callers that did not call `resolve_auto`."""
     best = _precision(config.training)
     if best is None:
         return config
@@ -50,9 +50,9 @@ def with_precision(config: RunConfigT) -> RunConfigT:
 def epochs_for_full_data(
     resolved: Resolved[RunConfigT], validated: Path | None
 ) -> Resolved[RunConfigT]:
-    """Training on everything takes as many epochs as the validated run found best.
+    """Set the epochs of a training on all data to the best epoch of the checkpoint `validated`.
 
-    `validated` is the checkpoint of that run. Epochs given on the command line win.
+    Epochs from the command line take precedence.
     """
     if resolved.origins.get(EPOCHS) == RUNTIME:
         return resolved
@@ -68,21 +68,16 @@ def epochs_for_full_data(
 
 
 def _precision(config: TrainingConfig) -> tuple[Chosen, str] | None:
-    """What auto means here, and why; None where a precision was given."""
+    """Return the precision for auto and the reason; None if one was given."""
     return best_precision(device_type(config)) if config.precision == "auto" else None
 
 
-def _too_many(config: TrainingConfig, device: Device) -> str | None:
+def _find_faults(config: TrainingConfig, device: Device) -> Iterator[str]:
     here = num_devices_here(device)
-    if here is None or config.devices == "auto" or config.devices <= here:
-        return None
-    return (
-        f"training.devices={config.devices}, but this machine has {here} of {device}; choose "
-        f"{' or '.join(map(str, sorted({1, here})))}, or auto for all of them"
-    )
-
-
-def _fp16(config: TrainingConfig, device: Device) -> str | None:
-    if config.precision != "fp16" or device != "cpu":
-        return None
-    return "training.precision=fp16 cannot train on a CPU; choose auto, bf16 or fp32"
+    if here is not None and config.devices != "auto" and config.devices > here:
+        yield (
+            f"training.devices={config.devices}, but this machine has {here} of {device}; choose "
+            f"{' or '.join(map(str, sorted({1, here})))}, or auto for all of them"
+        )
+    if config.precision == "fp16" and device == "cpu":
+        yield "training.precision=fp16 cannot train on a CPU; choose auto, bf16 or fp32"

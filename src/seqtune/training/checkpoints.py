@@ -1,4 +1,4 @@
-"""From the last state of a run to the checkpoint folder that tasks read."""
+"""Write the checkpoint folder from the last state of a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FOLDER = "checkpoint"
 def write_checkpoint(
     directory: Path, state: ResumeState, *, config: RunConfig, data: TrainingData
 ) -> Path:
-    """Write `directory/checkpoint`; its manifest comes last."""
+    """Write `directory/checkpoint`, the manifest last."""
     ledger = state.ledger
     folder = directory / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
@@ -79,9 +79,5 @@ def _manifest(
 
 
 def _weights(folder: Path, file: str, row: Row, epoch: int) -> Weights:
-    return Weights(file=file, sha256=file_hash(folder / file), epoch=epoch, metrics=metrics_of(row))
-
-
-def metrics_of(row: Row) -> Row:
-    """What was measured in an epoch, without what only says when and how long."""
-    return {name: value for name, value in row.items() if name not in ("epoch", "seconds")}
+    metrics = {name: value for name, value in row.items() if name not in ("epoch", "seconds")}
+    return Weights(file=file, sha256=file_hash(folder / file), epoch=epoch, metrics=metrics)

@@ -1,7 +1,7 @@
-"""The ranks of a training that somebody else has started: Ray Train, torchrun, SLURM.
+"""The ranks of a training that an external launcher has started: Ray Train, torchrun, SLURM.
 
-Every rank calls `fit` with its `RankInfo`. The first one alone looks after the folder of the run,
-and the others hear from it what it found.
+Every rank calls `fit` with its `RankInfo`. Only rank 0 manages the folder of the run, and
+broadcasts what it finds to the others.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
-from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from torch import distributed
 from typing_extensions import override
 
@@ -24,87 +24,55 @@ from .precision import Device
 T = TypeVar("T")
 
 ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
-"""Variables that say where the ranks meet, as torch names them."""
+"""The environment variables of torch with the address of rank 0."""
 BACKENDS: dict[Device, str] = {"cuda": "nccl", "cpu": "gloo"}
 
 
 @contextmanager
 def init_process_group(place: RankInfo, device: Device) -> Iterator[None]:
-    """All ranks connected; whoever started them may have done that before."""
+    """Connect all ranks, unless their launcher has done so."""
     if place.world_size == 1 or distributed.is_initialized():
         yield
         return
-    _require_a_meeting_point(place, device)
+    _require_address(place, device)
     if device == "cuda":
         torch.cuda.set_device(place.gpu)
     distributed.init_process_group(BACKENDS[device], rank=place.rank, world_size=place.world_size)
     yield
-    # not after an error: the others may be waiting for what never comes
+    # not after an error: the other ranks may be waiting for this one
     distributed.destroy_process_group()
 
 
 def broadcast_from_rank0(place: RankInfo, decide: Callable[[], T]) -> T:
-    """What the first rank finds, or the error that it meets, in every rank."""
+    """Return the result of `decide` on rank 0 in every rank, or raise its error."""
     if place.world_size == 1:
         return decide()
-    told: list[Any] = [None, None]
+    sent: list[Any] = [None, None]
     if place.rank == 0:
         try:
-            told[0] = decide()
+            sent[0] = decide()
         except Exception as error:  # noqa: BLE001 - raised below, in every rank
-            told[1] = error
-    distributed.broadcast_object_list(told, src=0)
-    if told[1] is not None:
-        raise told[1]
-    found: T = told[0]
-    return found
+            sent[1] = error
+    distributed.broadcast_object_list(sent, src=0)
+    if sent[1] is not None:
+        raise sent[1]
+    result: T = sent[0]
+    return result
 
 
-class ExternalEnvironment(ClusterEnvironment):
-    """What Lightning is told: each rank is a machine of its own, with one device.
-
-    So it starts no process, and where the ranks really are does not matter to it.
-    """
+class ExternalEnvironment(LightningEnvironment):
+    """Presents each rank to Lightning as a machine with one device: Lightning starts no process."""
 
     def __init__(self, place: RankInfo) -> None:
         super().__init__()
         self._place = place
+        self.set_world_size(place.world_size)
+        self.set_global_rank(place.rank)
 
     @property
     @override
     def creates_processes_externally(self) -> bool:
         return True
-
-    @property
-    @override
-    def main_address(self) -> str:
-        return os.environ[ADDRESS[0]]
-
-    @property
-    @override
-    def main_port(self) -> int:
-        return int(os.environ[ADDRESS[1]])
-
-    @staticmethod
-    @override
-    def detect() -> bool:
-        return False
-
-    @override
-    def world_size(self) -> int:
-        return self._place.world_size
-
-    @override
-    def set_world_size(self, size: int) -> None:
-        """It is what it is."""
-
-    @override
-    def global_rank(self) -> int:
-        return self._place.rank
-
-    @override
-    def set_global_rank(self, rank: int) -> None:
-        """It is what it is."""
 
     @override
     def local_rank(self) -> int:
@@ -114,8 +82,12 @@ class ExternalEnvironment(ClusterEnvironment):
     def node_rank(self) -> int:
         return self._place.rank
 
+    @override
+    def teardown(self) -> None:
+        """Keep the environment variables, which belong to the launcher."""
 
-def _require_a_meeting_point(place: RankInfo, device: Device) -> None:
+
+def _require_address(place: RankInfo, device: Device) -> None:
     faults = []
     if device not in BACKENDS:
         faults.append(

@@ -1,9 +1,9 @@
-"""`training.strategy=fsdp`: weights that are not trained, cut into shards, one for each rank.
+"""`training.strategy=fsdp`: frozen weights, sharded over the ranks.
 
-A language model with adapters is nearly all frozen: its matrices lie on all ranks together, and a
-layer is brought together while it computes. What is trained stays whole on every rank, shared as
-in DDP. So groups of weight decay, clipping, optimiser states and checkpoints are those of one
-process, and a run goes on with another number of ranks, or with none that are cut.
+A language model with adapters is nearly all frozen: each rank keeps a shard of its matrices, and a
+layer is gathered while it computes. Trained weights stay whole on every rank, as in DDP. So weight
+decay groups, clipping, optimiser states and checkpoints are those of one process, and a run can
+resume with another number of ranks, or without shards.
 """
 
 from __future__ import annotations
@@ -27,18 +27,16 @@ FSDP = "fsdp"
 
 @runtime_checkable
 class Shardable(Protocol):
-    """A module that can be trained without holding all of its weights."""
+    """A module whose frozen weights can be sharded."""
 
     def model_to_shard(self) -> nn.Module:
-        """The part with the frozen weights, which is only ever used by being called.
+        """Return the part with the frozen weights; raise ConfigurationError if it has none.
 
-        Every rank must call it equally often, in validation too. Raises ConfigurationError where
-        this one cannot be cut.
-        """
+        It is only used by calling it, equally often on every rank, in validation too."""
 
 
 def prepare_shards(module: LightningModule, config: TrainingConfig) -> None:
-    """Have the ranks cut what is frozen, as soon as they know one another."""
+    """Have the ranks shard the frozen weights once they are connected."""
     if config.strategy != FSDP:
         return
     if not isinstance(module, Shardable):
@@ -47,33 +45,33 @@ def prepare_shards(module: LightningModule, config: TrainingConfig) -> None:
             "(summarize.model.lora.enabled=true), and the models of this task have none; choose "
             "auto"
         )
-    module.model_to_shard()  # refused before ranks are started
-    configure: Any = partial(_cut, module)
+    module.model_to_shard()  # raises before ranks are started
+    configure: Any = partial(_shard, module)
     module.configure_model = configure  # type: ignore[method-assign]
 
 
-def _cut(module: LightningModule) -> None:
-    """Called by Lightning in every rank, before it shares what is trained."""
-    everybody: Any = distributed.group.WORLD
+def _shard(module: LightningModule) -> None:
+    """Shard the frozen weights; called by Lightning in every rank, before it sets up DDP."""
+    all_ranks: Any = distributed.group.WORLD
     device = module.trainer.strategy.root_device.type
-    mesh = DeviceMesh.from_group(everybody, device)  # devices stay as they were set
+    mesh = DeviceMesh.from_group(all_ranks, device)  # devices stay as they were set
     model: nn.Module = cast(Shardable, module).model_to_shard()
-    whole = {parameter for parameter in model.parameters() if not _is_cut(parameter)}
+    whole = {parameter for parameter in model.parameters() if not _is_sharded(parameter)}
     for part in (*_layers(model), model):
         fully_shard(part, mesh=mesh, ignored_params=whole)
-    gc.collect()  # what was whole
+    gc.collect()  # frees the whole weights
     frozen = [name for name, value in module.named_parameters() if not value.requires_grad]
-    leave_alone: Any = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
-    leave_alone(module, frozen)
+    ignore: Any = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+    ignore(module, frozen)
 
 
-def _is_cut(parameter: nn.Parameter) -> bool:
-    """Frozen matrices; vectors are small and may be of another type."""
+def _is_sharded(parameter: nn.Parameter) -> bool:
+    """Whether it is a frozen matrix; vectors are small and may have another type."""
     return not parameter.requires_grad and parameter.ndim > 1
 
 
 def _layers(module: nn.Module) -> Iterator[nn.Module]:
-    """Those of the outermost lists: what is inside of one may not be called by every rank."""
+    """Yield the layers of the outermost lists; ranks may skip modules inside a layer."""
     for child in module.children():
         if isinstance(child, nn.ModuleList):
             yield from child

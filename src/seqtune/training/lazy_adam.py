@@ -1,13 +1,12 @@
-"""Adam that leaves alone what no gradient has touched: for embeddings of large catalogues.
+"""Adam that only updates rows with a gradient, for embeddings of large catalogues.
 
-A module asks for it by an `nn.Embedding(sparse=True)`. Whatever then has a sparse gradient is
-treated row by row: moments and values change only where there is a gradient, as in
-torch.optim.SparseAdam, and the correction of the moments counts all steps. Dense gradients take
-the usual way. Decoupled weight decay (AdamW) still reaches every row: its factors are gathered and
-the whole parameter is multiplied once in DECAY_EVERY steps. Coupled decay (Adam) is part of the
-gradient, so it reaches touched rows alone.
+A module opts in with `nn.Embedding(sparse=True)`. Sparse gradients update moments and values of
+their rows only, as in torch.optim.SparseAdam; the bias correction counts all steps. torch's Adam
+handles dense gradients. Decoupled weight decay (AdamW) reaches every row: its factors accumulate
+and multiply the whole parameter once in DECAY_EVERY steps. Coupled decay (Adam) is part of the
+gradient, so it reaches rows with a gradient only.
 
-Shapes: V rows of a parameter, R of them touched.
+Shapes: V rows of a parameter, R of them with a gradient.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 DECAY_EVERY = 100
-"""At a usual decay of 1e-5 a step, no row is ever further off than a thousandth."""
+"""At a usual decay of 1e-5 per step, no row is ever off by more than a thousandth."""
 
 
 def has_sparse_gradients(module: nn.Module) -> bool:
@@ -28,7 +27,7 @@ def has_sparse_gradients(module: nn.Module) -> bool:
 
 
 class LazyAdam(torch.optim.Adam):
-    """See the module's docstring; `decoupled_weight_decay` makes it AdamW."""
+    """Adam, or AdamW with `decoupled_weight_decay`; see the module."""
 
     @override
     @torch.no_grad()
@@ -53,7 +52,7 @@ class LazyAdam(torch.optim.Adam):
 
 
 def _step(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: Any) -> None:
-    """One step for the rows of a coalesced gradient."""
+    """Update the rows of a coalesced gradient."""
     if not state:
         state |= {"step": torch.tensor(0.0), "pending_decay": 1.0}
         state |= {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
@@ -79,12 +78,12 @@ def _step(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: Any
 
 
 def clip_norm(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
-    """`clip_grad_norm_`, with sparse gradients among the others."""
+    """Clip the norm of all gradients, sparse ones included, like `clip_grad_norm_`."""
     values = []
     for parameter in parameters:
         gradient = parameter.grad
         if gradient is not None and gradient.is_sparse:
-            parameter.grad = gradient.coalesce()  # a row that comes twice counts as one
+            parameter.grad = gradient.coalesce()  # add up duplicate rows
             gradient = parameter.grad.values()
         if gradient is not None:
             values.append(gradient)

@@ -1,4 +1,4 @@
-"""The mean loss of an epoch, and the end of a run whose loss is no number any more."""
+"""The mean loss of an epoch; ends a run whose loss is not finite."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
+from seqtune.core.config import TrainingConfig
 from seqtune.core.errors import TrainingError
 
 CHECK_EVERY = 50
-"""Batches between looks at the loss on a device where each look waits for the device."""
+"""Batches between reads of the loss on a GPU, which wait for the GPU."""
 
 
 class LossMonitor(Callback):
-    """Sums the loss of every batch itself: Lightning's own epoch means do not survive a resume."""
+    """Sums the losses of batches; Lightning's own epoch means do not survive a resume."""
 
-    def __init__(self, *, accumulate: int, precision: str) -> None:
-        self._accumulate = accumulate
-        self._precision = precision
+    def __init__(self, config: TrainingConfig) -> None:
+        self._accumulate = config.accumulate_grad_batches
+        self._precision = config.precision
         self._sum = 0.0
         self._count = 0
         self._num_batches = 0
@@ -34,12 +35,7 @@ class LossMonitor(Callback):
 
     @override
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._num_batches += 1
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
@@ -52,40 +48,40 @@ class LossMonitor(Callback):
             self.flush(trainer)
 
     def flush(self, trainer: Trainer) -> None:
-        """Take in what is still on the device; raises if it is no number."""
+        """Add the losses that are still on the device; raise if they are not finite."""
         if self._pending is None:
             return
         value = self._pending.item() * self._accumulate  # Lightning divides by it
         self._pending, count, self._num_pending = None, self._num_pending, 0
         if not math.isfinite(value):
-            raise TrainingError(self._complaint(trainer, value))
+            raise TrainingError(self._describe_failure(trainer, value))
         self._sum += value
         self._count += count
 
     @property
     def so_far(self) -> float | None:
-        """The mean of what was taken in already; never waits for the device."""
+        """The mean of the losses added so far; never waits for the device."""
         return self._sum / self._count if self._count else None
 
     def require_whole_epoch(self, trainer: Trainer) -> None:
-        """A loader that loses its place must not pass for one with fewer batches."""
+        """Refuse an epoch with missing batches: the loader resumed at the wrong position."""
         if self._num_batches != trainer.num_training_batches:
             raise TrainingError(
                 f"epoch {trainer.current_epoch + 1} had {self._num_batches} batches of "
                 f"{trainer.num_training_batches}: the training loader lost its place; delete the "
-                "folder of the run, or take training.resume=false, and report this"
+                "folder of the run, or set training.resume=false, and report this"
             )
 
     def agree(self, trainer: Trainer) -> None:
-        """Take in what is still on the device, and bring all ranks to the sum that one process
-        would have: what is saved must not depend on how many they are."""
+        """Set the sum of all ranks to that of one process, so that a saved state does not depend on
+        their number."""
         self.flush(trainer)
         if trainer.world_size > 1:
             own = torch.tensor(self._sum, dtype=torch.float64, device=trainer.strategy.root_device)
             self._sum = float(trainer.strategy.reduce(own, reduce_op="mean"))
 
     def mean(self, trainer: Trainer) -> float:
-        """The mean loss of the epoch's batches so far, over all ranks."""
+        """Return the mean loss of the epoch so far, over all ranks."""
         self.agree(trainer)
         return self._sum / max(self._count, 1)
 
@@ -98,7 +94,7 @@ class LossMonitor(Callback):
         self._sum, self._count = state_dict["sum"], state_dict["count"]
         self._num_batches = state_dict["num_batches"]
 
-    def _complaint(self, trainer: Trainer, value: float) -> str:
+    def _describe_failure(self, trainer: Trainer, value: float) -> str:
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         narrower = "" if self._precision == "fp32" else " or training.precision=fp32"
         return (

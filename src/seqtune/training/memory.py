@@ -1,24 +1,28 @@
-"""How much memory a run takes, and what happens when it does not suffice."""
+"""Memory available for a training, its peak in a run, and the error when it runs out."""
 
 from __future__ import annotations
 
 import gc
+import math
 import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import torch
 
 from seqtune.core.config import TrainingConfig
 from seqtune.core.errors import InfeasibleError
 from seqtune.core.format import MIB
 
-from .precision import Device
+from .precision import Device, device_type, num_devices_here
 
+USABLE = 0.9
+"""Usable share; the rest is a reserve for what the estimates do not cover."""
 OUT_OF_MEMORY = "out of memory"
-"""Name of the constraint."""
+"""Name of the violated constraint."""
 _CLEAR_PEAK = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 _WORDS = (
@@ -29,9 +33,37 @@ _WORDS = (
 )
 
 
+def available_memory_mib(config: TrainingConfig, *, sharers: int = 1) -> float | None:
+    """Return the share of one of `sharers` trainings at once; None if unknown.
+
+    Trainings are spread over all GPUs, so only those on the same GPU share its memory.
+    """
+    device = device_type(config)
+    if device == "cuda":
+        devices = num_devices_here(device) or 1
+        free, _total = torch.cuda.mem_get_info()
+        return USABLE * free / MIB / -(-sharers // devices)
+    if device == "cpu":
+        free_bytes = min(float(psutil.virtual_memory().available), _free_in_container())
+        return USABLE * free_bytes / MIB / sharers
+    return None
+
+
+def _free_in_container() -> float:
+    """Return the free bytes below the limit of this container, if it has one."""
+    try:
+        limit, used = (
+            float((Path("/sys/fs/cgroup") / name).read_text(encoding="ascii"))
+            for name in ("memory.max", "memory.current")
+        )
+    except (OSError, ValueError):  # no such limit ("max")
+        return math.inf
+    return limit - used
+
+
 @contextmanager
 def out_of_memory_is_infeasible(config: TrainingConfig) -> Iterator[None]:
-    """Raise InfeasibleError in place of what torch and Python raise, and free what was taken."""
+    """Convert out-of-memory errors to InfeasibleError, and free the memory."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -42,14 +74,14 @@ def out_of_memory_is_infeasible(config: TrainingConfig) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory did not suffice; not every allocator has a class of its own for it."""
+    """Whether memory ran out; some allocators raise a plain RuntimeError."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
 
 
 class PeakMemory:
-    """The most memory in use since it was made, above what was in use then."""
+    """The growth of memory to its peak since the object was created."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -58,12 +90,12 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats()
             self._before = torch.cuda.memory_allocated()
         else:
-            with suppress(OSError):  # forget the peak of what this process did before
+            with suppress(OSError):  # reset the peak of this process
                 _CLEAR_PEAK.write_text("5")
             self._before = _status("VmRSS")
 
     def mib(self) -> float | None:
-        """None where the system does not tell, or in another process than the one it began in."""
+        """Return the growth; None if unknown, or in another process."""
         if self._device == "cuda":
             return (torch.cuda.max_memory_allocated() - self._before) / MIB
         grown = _status("VmHWM") - self._before
@@ -72,7 +104,7 @@ class PeakMemory:
 
 
 def _status(name: str) -> int:
-    """Bytes that Linux gives for this process; 0 elsewhere."""
+    """Return a number of bytes from /proc; 0 on other systems than Linux."""
     with suppress(OSError):
         for line in _STATUS.read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{name}:"):
@@ -81,7 +113,7 @@ def _status(name: str) -> int:
 
 
 def _free(error: BaseException) -> None:
-    """The frames of the error hold the model, its gradients and the batch."""
+    """Clear the frames of the error, which hold the model, its gradients and the batch."""
     traceback.clear_frames(error.__traceback__)
     gc.collect()
     if torch.cuda.is_available():
@@ -89,10 +121,10 @@ def _free(error: BaseException) -> None:
 
 
 def _message(config: TrainingConfig, error: BaseException) -> str:
-    told = next(iter(str(error).splitlines()), "") or type(error).__name__
+    cause = next(iter(str(error).splitlines()), "") or type(error).__name__
     return (
         f"memory does not suffice with training.batch_size={config.batch_size} and "
-        f"training.precision={config.precision} ({told}); choose a smaller batch (with a larger "
+        f"training.precision={config.precision} ({cause}); choose a smaller batch (with a larger "
         "training.accumulate_grad_batches the steps stay the same), a smaller model, or a device "
         "with more memory"
     )

@@ -1,4 +1,4 @@
-"""Optimiser and learning rate, from the configuration; attached to any module by `fit`."""
+"""Optimiser and learning-rate schedule from the configuration, attached to any module."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 class Schedule:
     """Factor of the learning rate at an optimiser step, counted from 0.
 
-    Rises linearly from 0 over the warm-up steps, then follows the configured shape. How many
-    steps there are is told when training starts: asking Lightning earlier would create the
+    Rises linearly from 0 over the warm-up steps, then follows the configured shape. StepCount sets
+    the number of steps when training starts: reading it from Lightning earlier would create the
     loaders before their state is restored.
     """
 
@@ -43,12 +43,12 @@ class Schedule:
 
     @property
     def total(self) -> int:
-        """Steps of the whole run; 0 until it has started."""
+        """Steps of the whole run; 0 before it starts."""
         return self.steps_per_epoch * self.epochs
 
     @property
     def warmup(self) -> int:
-        """Steps in which the rate rises."""
+        """Number of warm-up steps."""
         if self.warmup_steps is not None:
             return self.warmup_steps
         return math.ceil(self.total * self.warmup_ratio)
@@ -65,10 +65,10 @@ class Schedule:
             return 1.0
         if self.kind == "step":
             return self.step_gamma ** (step // self.steps_per_epoch // self.step_size_epochs)
-        return self._fallen(min(1.0, (step - warmup) / max(self.total - warmup, 1)))
+        return self._decay(min(1.0, (step - warmup) / max(self.total - warmup, 1)))
 
-    def _fallen(self, progress: float) -> float:
-        """The factor after a share of the steps that follow the warm-up."""
+    def _decay(self, progress: float) -> float:
+        """Return the factor after this share of the steps that follow the warm-up."""
         if self.kind in ("linear", "polynomial"):
             return math.pow(1.0 - progress, self.power)
         if progress == 1.0:
@@ -77,7 +77,7 @@ class Schedule:
 
 
 class StepCount(Callback):
-    """Tells the schedule how many optimiser steps an epoch has."""
+    """Sets the number of optimiser steps per epoch of a schedule."""
 
     def __init__(self, schedule: Schedule, *, accumulate: int) -> None:
         self._schedule = schedule
@@ -90,7 +90,7 @@ class StepCount(Callback):
         if schedule.warmup > schedule.total > 0:
             logger.warning(
                 "training.warmup_steps=%d is more than the %d steps of this run: the learning "
-                "rate never gets to training.lr",
+                "rate never reaches training.lr",
                 schedule.warmup,
                 schedule.total,
             )
@@ -99,7 +99,7 @@ class StepCount(Callback):
 def parameter_groups(
     named: Iterable[tuple[str, nn.Parameter]], *, weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Two groups: matrices, which decay, and biases and norms (one dimension), which do not."""
+    """Return two groups: matrices, with weight decay, and biases and norms, without."""
     trained = [parameter for _, parameter in named if parameter.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
@@ -109,12 +109,8 @@ def parameter_groups(
 
 
 def build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """The optimiser by its name, in one fused kernel where it has one.
-
-    Except under fp16: a fused optimiser removes the scale of the gradients inside its step, too
-    late for clipping them by norm. Each reads what it has a use for and nothing else. A module
-    with sparse embeddings gets the lazy variant of Adam or AdamW.
-    """
+    """Build the optimiser, fused except under fp16: a fused optimiser unscales gradients inside its
+    step, too late for clipping them. A module with sparse embeddings gets LazyAdam."""
     groups = parameter_groups(module.named_parameters(), weight_decay=config.weight_decay)
     is_lazy = has_sparse_gradients(module)
     if is_lazy and config.optimizer not in ("adamw", "adam"):
@@ -143,7 +139,7 @@ def build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Op
 def configure_optimizers(
     module: nn.Module, *, config: TrainingConfig, schedule: Schedule
 ) -> dict[str, Any]:
-    """What Lightning asks a module for; without a schedule the rate is constant."""
+    """Return optimiser and scheduler in the form that Lightning expects of a module."""
     optimizer = build_optimizer(module, config)
     if schedule.is_constant:
         return {"optimizer": optimizer}
@@ -152,10 +148,7 @@ def configure_optimizers(
 
 
 def attach_optimizer(module: LightningModule, config: TrainingConfig, schedule: Schedule) -> None:
-    """Give the module its `configure_optimizers`, as LightningCLI does.
-
-    A partial and no bound method: that survives being sent to a spawned process.
-    """
+    """Set the module's `configure_optimizers`, as LightningCLI does; a partial can be pickled."""
     configure: Any = partial(configure_optimizers, module, config=config, schedule=schedule)
     module.configure_optimizers = configure  # type: ignore[method-assign]
 
@@ -163,8 +156,7 @@ def attach_optimizer(module: LightningModule, config: TrainingConfig, schedule: 
 class ClipNorm(Callback):
     """Clips the norm of all gradients together.
 
-    Lightning's own clipping refuses fused optimisers in every mixed precision, also in bf16,
-    where nothing is scaled.
+    Lightning's own clipping refuses fused optimisers in bf16 too, where nothing is scaled.
     """
 
     def __init__(self, max_norm: float) -> None:

@@ -1,4 +1,4 @@
-"""Which number format this machine trains in."""
+"""The device and the number format of a training on this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIGHTNING_NAMES: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 
 
 def device_type(config: TrainingConfig) -> Device:
-    """What training.accelerator means here; refuses one that is not there."""
+    """Resolve training.accelerator on this machine; refuse one that is missing."""
     here: dict[Device, bool] = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
@@ -39,7 +39,7 @@ def device_type(config: TrainingConfig) -> Device:
 
 
 def best_precision(device: Device) -> tuple[Chosen, str]:
-    """The fastest format that trains well on a device, and the reason in words."""
+    """Return the fastest format that trains well on a device, and the reason."""
     if device == "cpu":
         able = torch.cpu.get_capabilities()
         for flag, name in (("amx_bf16", "AMX bf16"), ("avx512_bf16", "AVX-512 bf16")):
@@ -54,7 +54,7 @@ def best_precision(device: Device) -> tuple[Chosen, str]:
 
 
 def describe_device(config: TrainingConfig) -> str:
-    """The device in words."""
+    """Describe the device."""
     device = device_type(config)
     if device == "cuda":
         return f"{torch.cuda.get_device_name()} (CUDA, {torch.cuda.device_count()} here)"
@@ -64,7 +64,7 @@ def describe_device(config: TrainingConfig) -> str:
 
 
 def num_devices_here(device: Device) -> int | None:
-    """How many there are; None where any number of processes can share it."""
+    """Count the devices; None if any number of processes can share one."""
     if device == "cuda":
         return torch.cuda.device_count()
     return 1 if device == "mps" else None

@@ -1,4 +1,4 @@
-"""What a person sees while a model trains: one bar on a terminal, one line an epoch elsewhere."""
+"""Progress of a training: a bar on a terminal, a log line for each epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SECONDS_BETWEEN_UPDATES = 0.1
 
 
 def progress_callback(recorder: Recorder) -> Callback:
-    """A bar where standard error is a terminal, else plain lines."""
+    """Return a bar if standard error is a terminal, else log lines."""
     return TrainingBar(recorder) if sys.stderr.isatty() else TrainingLines(recorder)
 
 
 class TrainingLines(Callback):
-    """One log line an epoch."""
+    """A log line for each epoch."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -39,7 +39,7 @@ class TrainingLines(Callback):
 
 
 class TrainingBar(Callback):
-    """One bar over all epochs and their batches."""
+    """A bar over all epochs and their batches."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -67,12 +67,7 @@ class TrainingBar(Callback):
 
     @override
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now = time.monotonic()
         if self._progress is None or now < self._next_update:
@@ -113,7 +108,7 @@ class TrainingBar(Callback):
 
 
 def bar_text(recorder: Recorder, *, epoch: int) -> str:
-    """Epoch, its mean loss so far, the monitored metric and its best so far."""
+    """Describe the epoch: its mean loss, the monitored metric and its best value so far."""
     ledger, loss = recorder.ledger, recorder.losses.so_far
     parts = [f"epoch {epoch}/{ledger.epochs}"]
     if loss is not None:
@@ -126,7 +121,7 @@ def bar_text(recorder: Recorder, *, epoch: int) -> str:
 
 
 def epoch_line(recorder: Recorder) -> str:
-    """Everything about the epoch that has just ended."""
+    """Describe the epoch that has just ended."""
     ledger = recorder.ledger
     row = ledger.history[-1]
     parts = [f"epoch {ledger.epoch}/{ledger.epochs}", f"train_loss {row['train_loss']:.4f}"]

@@ -1,4 +1,4 @@
-"""Randomness that depends on where a run stands, never on what was drawn before."""
+"""Randomness that depends on the position in a run, never on earlier draws."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .precision import Device
 
 @contextmanager
 def cpu_threads(number: int | Literal["auto"]) -> Iterator[None]:
-    """Run with this many threads, and have as many as before afterwards."""
+    """Run with this many threads; restore the number afterwards."""
     before = torch.get_num_threads()
     if number != "auto":
         torch.set_num_threads(number)
@@ -31,7 +31,7 @@ def cpu_threads(number: int | Literal["auto"]) -> Iterator[None]:
 
 @contextmanager
 def isolated(seed: int, *, device: Device) -> Iterator[None]:
-    """Seed the global generators for a run and give everything back as it was."""
+    """Seed the global generators for a run; restore their states afterwards."""
     init = derive_seed(seed, "init")
     states = random.getstate(), np.random.get_state()
     devices = [torch.cuda.current_device()] if device == "cuda" else []
@@ -47,14 +47,14 @@ def isolated(seed: int, *, device: Device) -> Iterator[None]:
 
 
 @contextmanager
-def _deterministic(switched_on: bool) -> Iterator[None]:
-    """Equal sums in equal order. On the CPU, gradients of gathered rows are added up by several
-    threads at once otherwise; on a GPU it costs too much to be decided here."""
+def _deterministic(enabled: bool) -> Iterator[None]:
+    """Use deterministic algorithms if enabled. Without them, threads of the CPU add up gradients of
+    gathered rows in any order; on a GPU they cost too much to be enabled here."""
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    memory: Any = torch.utils.deterministic  # its switch is a property that types do not know
+    memory: Any = torch.utils.deterministic  # the property is missing in its types
     filling = memory.fill_uninitialized_memory
-    if switched_on:
+    if enabled:
         torch.use_deterministic_algorithms(True, warn_only=True)
         memory.fill_uninitialized_memory = False
     try:
@@ -65,7 +65,7 @@ def _deterministic(switched_on: bool) -> Iterator[None]:
 
 
 class StepSeeds(Callback):
-    """Seeds torch's global generator (dropout draws from it) before every training step."""
+    """Seeds torch's global generator, which dropout uses, before every training step."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -77,7 +77,7 @@ class StepSeeds(Callback):
         seed = derive_seed(
             self._seed, "step", trainer.current_epoch, batch_idx, trainer.global_rank
         )
-        # not torch.manual_seed: without CUDA in use it formats a stack trace at every call
+        # not torch.manual_seed, which formats a stack trace at every call if CUDA is not in use
         torch.default_generator.manual_seed(seed)
         device = pl_module.device
         if device.type == "cuda":

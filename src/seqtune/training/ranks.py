@@ -1,8 +1,8 @@
-"""Several devices: which strategies are allowed, and how ranks hear and tell what happens.
+"""Several devices: the strategies allowed, and how errors of ranks are reported.
 
-Ranks are processes that Lightning spawns from this one, or that somebody else has started
-(`company`). A strategy that starts the whole program again for every rank (`ddp` by itself) would
-run all of Kedro once a device.
+Ranks are processes that Lightning spawns from this one, or that an external launcher has started
+(`distributed`). A strategy that starts the whole program again for every rank (`ddp` by itself)
+would run all of Kedro for each device.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 OURS = (AUTO, FSDP)
-"""Names that hold for ranks of both kinds."""
+"""Names allowed for ranks of both kinds."""
 SPAWNED = ("ddp_spawn", "ddp_spawn_find_unused_parameters_true")
 LAUNCHED = ("ddp", "ddp_find_unused_parameters_true")
 ERROR_FILE = "error-{rank}.json"
@@ -48,10 +48,10 @@ def num_ranks(config: TrainingConfig, device: Device) -> int:
 
 
 def strategy_for(config: TrainingConfig, device: Device, place: RankInfo = ALONE) -> str:
-    """Lightning's name of the strategy; refuses those that would start the program again.
+    """Return Lightning's name of the strategy; refuse those that start the program again.
 
-    `fsdp` is ours (`shards`): to Lightning it is DDP. Its own, and DeepSpeed, cut what is trained
-    too, and clipping, groups of parameters and the states to go on from are those of whole ones.
+    `fsdp` is our own (see `fsdp`), DDP to Lightning: Lightning's FSDP and DeepSpeed shard trained
+    weights too, but our clipping, parameter groups and saved states need whole ones.
     """
     if config.num_nodes > 1:
         raise ConfigurationError(
@@ -59,9 +59,9 @@ def strategy_for(config: TrainingConfig, device: Device, place: RankInfo = ALONE
             "machines by cluster.engine=ray and cluster.training_workers"
         )
     if place.world_size > 1:
-        return _launched(config, place)
+        return _launched_strategy(config, place)
     if num_ranks(config, device) == 1 and config.strategy in (*OURS, *LAUNCHED):
-        return AUTO  # one process shares nothing
+        return AUTO
     if config.strategy in OURS:
         return SPAWNED[0]
     if config.strategy not in SPAWNED:
@@ -74,7 +74,7 @@ def strategy_for(config: TrainingConfig, device: Device, place: RankInfo = ALONE
     return config.strategy
 
 
-def _launched(config: TrainingConfig, place: RankInfo) -> str:
+def _launched_strategy(config: TrainingConfig, place: RankInfo) -> str:
     if config.strategy not in (*OURS, *LAUNCHED):
         raise ConfigurationError(
             f"training.strategy={config.strategy!r} is not supported for the {place.world_size} "
@@ -91,9 +91,10 @@ def launch(
     directory: Path,
     state: Path | None,
 ) -> None:
-    """`trainer.fit`, with the errors of spawned ranks as our own."""
+    """Call `trainer.fit`; raise the errors of spawned ranks as our own."""
     _remove_errors(directory)
-    if _spawns(trainer):
+    strategy: Any = trainer.strategy
+    if strategy.launcher and not strategy.cluster_environment.creates_processes_externally:
         _require_picklable(trainer)
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=state, weights_only=True)
@@ -106,10 +107,10 @@ def launch(
 
 
 class Ranks(Callback):
-    """Prepares a spawned rank, and has it write down the error that ends it.
+    """Prepares a spawned rank, and makes it write the error that ends it to a file.
 
-    Lightning calls `on_exception` in the launching process alone, where our error has become
-    the text of a traceback; therefore the loop itself is wrapped.
+    Lightning calls `on_exception` in the launching process only, where the error is only the text
+    of a traceback; so the loop itself is wrapped.
     """
 
     def __init__(self, directory: Path, config: TrainingConfig) -> None:
@@ -119,7 +120,7 @@ class Ranks(Callback):
         self._level = logging.getLogger().getEffectiveLevel()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Called where a rank begins, before Lightning has said anything."""
+        """Silence Lightning: called when a rank starts, before its first message."""
         self.__dict__.update(state)
         silence_warnings()
 
@@ -130,11 +131,11 @@ class Ranks(Callback):
         if trainer.is_global_zero:
             logging.basicConfig(level=self._level, format="%(message)s")
         error_file = self._directory / ERROR_FILE.format(rank=trainer.global_rank)
-        run: Any = partial(_write_down_errors, trainer.fit_loop.run, error_file, self._config)
+        run: Any = partial(_write_error, trainer.fit_loop.run, error_file, self._config)
         trainer.fit_loop.run = run  # type: ignore[method-assign]
 
 
-def _write_down_errors(run: Callable[[], None], error_file: Path, config: TrainingConfig) -> None:
+def _write_error(run: Callable[[], None], error_file: Path, config: TrainingConfig) -> None:
     try:
         with out_of_memory_is_infeasible(config):
             run()
@@ -143,23 +144,15 @@ def _write_down_errors(run: Callable[[], None], error_file: Path, config: Traini
         raise
 
 
-def _spawns(trainer: Trainer) -> bool:
-    """Whether Lightning starts the ranks, and sends them what they are made of."""
-    strategy: Any = trainer.strategy
-    if strategy.launcher is None:
-        return False
-    return not strategy.cluster_environment.creates_processes_externally
-
-
 def _require_picklable(trainer: Trainer) -> None:
-    """What a spawned rank is given must survive the way there; usually `report` does not."""
+    """Refuse callbacks that cannot be sent to a spawned rank; usually `report` is the cause."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         report: Any = getattr(callback, "report", None)
         try:
             pickle.dumps(report)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ConfigurationError(
-                f"training.devices={trainer.num_devices}: the callable that hears of epochs cannot "
+                f"training.devices={trainer.num_devices}: the callback of epochs cannot "
                 f"be sent to other processes ({error}); train on one device, or pass a function "
                 "of a module"
             ) from error

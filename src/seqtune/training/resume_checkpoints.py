@@ -3,8 +3,8 @@
     state-0000000123-6fd9c0a1b2c3d4e5.ckpt    after 123 batches; 16 hex digits of its content
     best-0007.safetensors                     weights of epoch 7, the best so far
 
-The two newest states are kept. A state is written to a temporary name and renamed to a name
-that says what its content must be, so that damage is noticed before anything is loaded.
+The two newest states are kept. A state is written under a temporary name and renamed to one with
+the hash of its content, so that damage is found before anything is loaded.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ logger = logging.getLogger(__name__)
 
 KEPT = 2
 LEDGER = "Recorder"
-"""Key of the ledger among the callbacks of a Lightning checkpoint."""
+"""Key of the recorder among the callbacks of a Lightning checkpoint."""
 
 
 @dataclass(frozen=True)
 class ResumeState:
-    """A state that was found whole; its weights stay on the disk until they are asked for."""
+    """An undamaged state; its weights are read on demand."""
 
     path: Path
     ledger: RunHistory
     batch: int
-    """Batches of the epoch under way that were trained on."""
+    """Batches trained in the current epoch."""
 
     @property
     def where(self) -> str:
@@ -48,12 +48,12 @@ class ResumeState:
 
 
 def partial_path(directory: Path) -> Path:
-    """Where a state is written before it gets its name."""
+    """Return the temporary path of a new state."""
     return directory / f"state{PARTIAL}"
 
 
 def accept(directory: Path, *, num_batches: int, keep: Iterable[str]) -> Path:
-    """Name the state that was just written, and drop what no kept state needs."""
+    """Name the new state, and remove files that no kept state needs."""
     partial = partial_path(directory)
     path = directory / f"state-{num_batches:010d}-{file_hash(partial)[:16]}.ckpt"
     publish_file(partial, path)
@@ -66,13 +66,13 @@ def accept(directory: Path, *, num_batches: int, keep: Iterable[str]) -> Path:
 
 
 def newest(directory: Path) -> ResumeState | None:
-    """The newest state that is whole; damaged ones are passed over with a warning."""
+    """Return the newest undamaged state; remove damaged ones with a warning."""
     damaged: list[Path] = []
     for path in _newest_first(directory):
         state = _read(path)
         if state is not None:
             for other in damaged:
-                logger.warning("%s is damaged: going on from the state before it", other)
+                logger.warning("%s is damaged: resuming from the state before it", other)
                 other.unlink()
             return state
         damaged.append(path)
@@ -85,7 +85,7 @@ def newest(directory: Path) -> ResumeState | None:
 
 
 def require(directory: Path) -> ResumeState:
-    """The newest state of a run that has just saved one."""
+    """Return the newest state of a run that has just saved one."""
     state = newest(directory)
     if state is None:
         raise ArtifactError(f"the states in {directory} have vanished; train again")
@@ -93,7 +93,7 @@ def require(directory: Path) -> ResumeState:
 
 
 def clear(directory: Path) -> None:
-    """Remove the states and what belongs to them; a finished checkpoint stays."""
+    """Remove the states and their files; a finished checkpoint stays."""
     for pattern in ("state-*.ckpt", "best-*.safetensors", f"*{PARTIAL}"):
         for path in directory.glob(pattern):
             path.unlink()
@@ -107,16 +107,11 @@ def _read(path: Path) -> ResumeState | None:
     if file_hash(path)[:16] != path.stem.rsplit("-", 1)[-1]:
         return None
     values = _load(path)
-    return ResumeState(
-        path, RunHistory.from_state(values["callbacks"][LEDGER]["ledger"]), _batch(values)
-    )
-
-
-def _batch(values: dict[str, Any]) -> int:
     loop = values["loops"]["fit_loop"]
     epochs = loop["epoch_progress"]["current"]
     is_within = epochs["processed"] < epochs["started"]
-    return int(loop["epoch_loop.batch_progress"]["current"]["processed"]) if is_within else 0
+    batch = int(loop["epoch_loop.batch_progress"]["current"]["processed"]) if is_within else 0
+    return ResumeState(path, RunHistory(**values["callbacks"][LEDGER]["ledger"]), batch)
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""What a run has achieved so far: its history, its best epoch, and whether it is over."""
+"""The progress of a run: its metrics, its best epoch, and whether it has ended."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from seqtune.core.config import TrainingConfig
 from seqtune.core.errors import ConfigurationError, TrainingError
@@ -20,12 +20,12 @@ Row = dict[str, float]
 
 @dataclass
 class RunHistory:
-    """Plain values only: it is saved with every state and read without running code."""
+    """Plain values, saved with every state and read without running code."""
 
     fingerprint: str
     epochs: int
     monitor: str | None
-    """None: nothing is validated, and the last epoch is the best one."""
+    """None: no validation, and the last epoch is the best one."""
     mode: Literal["max", "min"]
     patience: int
     min_delta: float
@@ -34,11 +34,11 @@ class RunHistory:
     best_epoch: int = 0
     best_file: str = ""
     reference: float | None = None
-    """The score that early stopping waits to see beaten by min_delta."""
+    """The score that must improve by min_delta for early stopping to wait."""
     waited: int = 0
     seconds: float = 0.0
     stopped: str = ""
-    """Why the run ended; empty while it goes on."""
+    """Why the run ended; empty while it continues."""
 
     @classmethod
     def start(cls, config: TrainingConfig, *, fingerprint: str, validated: bool) -> RunHistory:
@@ -53,13 +53,6 @@ class RunHistory:
             max_seconds=math.inf if limit is None else 60.0 * limit,
         )
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> RunHistory:
-        return cls(**state)
-
-    def state(self) -> dict[str, Any]:
-        return asdict(self)
-
     @property
     def epoch(self) -> int:
         """Epochs finished so far."""
@@ -70,23 +63,21 @@ class RunHistory:
         return self.history[self.best_epoch - 1]
 
     def add(self, row: Row, *, was_validated: bool) -> bool:
-        """Enter the row of an epoch; True if it is the best so far."""
+        """Add the row of an epoch; return whether it is the best so far."""
         row = {"epoch": self.epoch + 1, **row}
         self.history.append(row)
         if self.monitor is None:
             self.best_epoch = self.epoch
-            return False  # the last weights are the best ones: there is no second file
-        if not was_validated:
-            return False
-        return self._judge(row)
+            return False  # the last weights are the best: no second file
+        return was_validated and self._update_best(row)
 
     def close(self, *, asked: bool) -> None:
         """Decide whether the run ends with this epoch."""
-        self.stopped = self._why_stop(asked=asked)
+        self.stopped = self._find_stop_reason(asked=asked)
         if self.stopped and not self.best_epoch:
             self.best_epoch = self.epoch  # ended before its first validation
 
-    def _why_stop(self, *, asked: bool) -> str:
+    def _find_stop_reason(self, *, asked: bool) -> str:
         if self.epoch >= self.epochs:
             return FINISHED
         if self.monitor is not None and 0 < self.patience <= self.waited:
@@ -95,7 +86,7 @@ class RunHistory:
             return ASKED
         return TIME_LIMIT if self.seconds >= self.max_seconds else ""
 
-    def _judge(self, row: Row) -> bool:
+    def _update_best(self, row: Row) -> bool:
         score = self._score(row)
         if self.reference is None or self._gain(score, self.reference) > self.min_delta:
             self.reference, self.waited = score, 0
@@ -107,7 +98,7 @@ class RunHistory:
         return True
 
     def _score(self, row: Row) -> float:
-        """The monitored metric; a name that was never logged is an error, not a metric of 0."""
+        """Return the monitored metric; refuse a name that was never logged."""
         if self.monitor not in row:
             logged = sorted(set(row) - {"epoch", "seconds"})
             raise ConfigurationError(
@@ -118,7 +109,7 @@ class RunHistory:
         if not math.isfinite(score):
             raise TrainingError(
                 f"{self.monitor} is {score} after epoch {self.epoch}: the weights are no longer "
-                "usable; lower training.lr or training.gradient_clip_val, or take "
+                "usable; lower training.lr or training.gradient_clip_val, or set "
                 "training.precision=fp32"
             )
         return score

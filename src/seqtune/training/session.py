@@ -1,15 +1,13 @@
-"""What one session of training is made of: the same for a whole run and for a rehearsal of it."""
+"""One session of training: the same for a whole run and for the profiling of a few steps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from lightning.pytorch import Callback, LightningModule
 
-from seqtune.core.config import RunConfig, TrainingConfig
+from seqtune.core.config import RunConfig
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.execution import ALONE, RankInfo
 from seqtune.core.task import TaskSpec, TrainingData
@@ -28,44 +26,44 @@ from .silence_lightning import silence_lightning
 from .trainer import build_trainer, start_at_epoch
 
 
-@dataclass(frozen=True)
 class Session:
-    """A model, its data and a Trainer, put together in one way only."""
+    """Builds the model, its data and the Trainer, and runs them."""
 
-    spec: TaskSpec
-    config: RunConfig
-    data: TrainingData
-    directory: Path
-    place: RankInfo = ALONE
-
-    def run(
+    def __init__(
         self,
-        listeners: Sequence[Callback],
-        *,
-        losses: LossMonitor,
-        request: StopRequest,
-        state: ResumeState | None = None,
+        spec: TaskSpec,
+        config: RunConfig,
+        data: TrainingData,
+        directory: Path,
+        place: RankInfo = ALONE,
     ) -> None:
-        """Train, from `state` on where there is one; `listeners` hear of it after our own."""
+        self.spec = spec
+        self.config = config
+        self.data = data
+        self.directory = directory
+        self.place = place
+        self.losses = LossMonitor(config.training)
+        self.request = StopRequest(place.asked)
+
+    def run(self, listeners: Sequence[Callback], state: ResumeState | None = None) -> None:
+        """Train, from `state` on if given; `listeners` are called after our own callbacks."""
         with out_of_memory_is_infeasible(self.config.training):
-            self._run(listeners, losses, request, state)
+            self._run(listeners, state)
 
-    def _run(
-        self,
-        listeners: Sequence[Callback],
-        losses: LossMonitor,
-        request: StopRequest,
-        state: ResumeState | None,
-    ) -> None:
+    def _run(self, listeners: Sequence[Callback], state: ResumeState | None) -> None:
+        """Train; a function of its own because its frame, which holds the model, is cleared when
+        memory runs out."""
         training = self.config.training
         device = device_type(training)
         schedule = Schedule(training)
-        callbacks = [*self._callbacks(schedule, losses), *listeners]
+        callbacks = [*self._build_callbacks(schedule), *listeners]
+        # ranks of a cluster share the cores of a machine as their launcher decided
+        num_threads = training.num_threads if self.place.world_size == 1 else "auto"
         with (
             isolated(self.config.seed, device=device),
-            cpu_threads(self._num_threads),
+            cpu_threads(num_threads),
             silence_lightning(),
-            request.listening(),
+            self.request.listening(),
         ):
             trainer = build_trainer(
                 training,
@@ -77,55 +75,39 @@ class Session:
             )
             module = self.spec.build_module(self.config, self.data)
             if trainer.world_size > 1:
-                _refuse_lazy_ranks(module, trainer.world_size)
+                _refuse_lazy_embeddings(module, trainer.world_size)
                 prepare_shards(module, training)
             module.train()  # pretrained parts arrive in eval mode, without dropout
             attach_optimizer(module, training, schedule)
             datamodule = self.spec.build_data(self.config, self.data)
             start_at_epoch(datamodule, state.ledger.epoch if state else 0)
-            launch(
-                trainer,
-                module,
-                datamodule,
-                directory=self.directory,
-                state=state.path if state else None,
-            )
+            path = state.path if state else None
+            launch(trainer, module, datamodule, directory=self.directory, state=path)
 
-    @property
-    def _num_threads(self) -> int | Literal["auto"]:
-        """Ranks share the cores of a machine as whoever started them has said."""
-        return self.config.training.num_threads if self.place.world_size == 1 else "auto"
-
-    def _callbacks(self, schedule: Schedule, losses: LossMonitor) -> list[Callback]:
+    def _build_callbacks(self, schedule: Schedule) -> list[Callback]:
         training = self.config.training
         callbacks: list[Callback] = [
             Ranks(self.directory, training),
             StepSeeds(self.config.seed),
             StepCount(schedule, accumulate=training.accumulate_grad_batches),
-            losses,
+            self.losses,
         ]
         if training.gradient_clip_val > 0:
             callbacks.append(ClipNorm(training.gradient_clip_val))
         return callbacks
 
 
-def loss_monitor(config: TrainingConfig) -> LossMonitor:
-    """What sums the losses of this configuration."""
-    return LossMonitor(accumulate=config.accumulate_grad_batches, precision=config.precision)
-
-
-def _refuse_lazy_ranks(module: LightningModule, world_size: int) -> None:
+def _refuse_lazy_embeddings(module: LightningModule, world_size: int) -> None:
     if has_sparse_gradients(module):
         raise ConfigurationError(
             f"{world_size} processes cannot share the training of a model with lazy embeddings: "
-            "strategies bring dense gradients together, not those of a few rows; switch lazy "
-            "embeddings off, or train in one process (training.devices=1, "
-            "cluster.training_workers=1)"
+            "strategies add up dense gradients, not those of a few rows; switch lazy embeddings "
+            "off, or train in one process (training.devices=1, cluster.training_workers=1)"
         )
 
 
-def refuse_what_has_no_effect(config: RunConfig, data: TrainingData) -> None:
-    """Refuse a validation that would never come."""
+def require_validation(config: RunConfig, data: TrainingData) -> None:
+    """Refuse a run that would end before its first validation."""
     training = config.training
     if data.has_validation and training.validate_every_epochs > training.epochs:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Stopping by SIGINT or SIGTERM: the first asks, the second kills."""
+"""Stop by SIGINT or SIGTERM: the first signal asks, the second kills."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopRequest:
     """Remembers the first signal, also across the processes that a strategy starts.
 
-    `elsewhere` is asked as well: processes that somebody else started hear of a signal from there.
+    `elsewhere` returns the signal that an external launcher received.
     """
 
     def __init__(self, elsewhere: Callable[[], int] = no_stop_signal) -> None:
@@ -28,12 +28,12 @@ class StopRequest:
 
     @property
     def signal_number(self) -> int:
-        """0 while nobody asked to stop."""
+        """The first signal received; 0: none."""
         return int(self._number.value) or self._elsewhere()
 
     def install(self) -> None:
-        """Handle the signals from now on, also where whoever started this process had blocked them;
-        in any thread but the main one, do nothing."""
+        """Handle the signals from now on, even if the parent process had blocked them; do nothing
+        outside of the main thread."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self._handle)
@@ -42,7 +42,7 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle the signals, and give the handlers back."""
+        """Handle the signals; restore the handlers afterwards."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -55,15 +55,11 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != self._launcher:
-            self._in_rank()
+        if os.getpid() != self._launcher:  # a spawned rank: its launcher tells it, unless it died
+            if os.getppid() != self._launcher:
+                os._exit(1)
             return
         if self.signal_number:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self._number.value = number
-
-    def _in_rank(self) -> None:
-        """A spawned rank hears of a request from the process that launched it, and dies with it."""
-        if os.getppid() != self._launcher:
-            os._exit(1)

@@ -1,4 +1,4 @@
-"""Lightning's advertisements and tips kept out of our log and our standard error."""
+"""Keep Lightning's tips out of the log and standard error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHATTY = ("lightning.pytorch", "lightning.fabric")
 
 
 def silence_warnings() -> None:
-    """From now on, only warnings of other libraries and of ours get through."""
+    """Ignore Lightning's warnings and tips from now on."""
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     # numbers of workers, modules in eval mode, sums over devices: chosen on purpose, or tested
@@ -23,7 +23,7 @@ def silence_warnings() -> None:
 
 @contextmanager
 def silence_lightning() -> Iterator[None]:
-    """Keep quiet inside, and be as before outside."""
+    """Silence Lightning inside the context only."""
     loggers = [logging.getLogger(name) for name in _CHATTY]
     levels = [logger.level for logger in loggers]
     try:

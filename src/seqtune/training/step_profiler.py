@@ -1,7 +1,7 @@
-"""`profile_steps`: a few steps of a training, built exactly as `fit` does, that leave no trace.
+"""`profile_steps`: take a few steps of a training, built exactly as by `fit`, and leave no files.
 
-A dry run before a trial (does it fit into memory, how long does a step take, which parameters are
-read) and a proof (two rehearsals of equal configurations give equal losses, to the last bit).
+Used as a dry run before trials (memory, seconds of a step, parameters read), and to verify that
+equal configurations give equal losses, bit for bit.
 """
 
 from __future__ import annotations
@@ -30,33 +30,32 @@ from .memory import PeakMemory
 from .precision import device_type
 from .recorder import is_kept
 from .run_history import RunHistory
-from .session import Session, loss_monitor, refuse_what_has_no_effect
+from .session import Session, require_validation
 from .signals import StopRequest
 
-FINDINGS = "rehearsal.json"
+PROFILE_FILE = "profile.json"
 
 
 @dataclass(frozen=True)
 class StepProfile:
-    """What a few steps of a training showed."""
+    """Measurements of a few steps of a training."""
 
     losses: tuple[float, ...]
-    """Of every step, exact; of the first device where there are several."""
+    """The exact loss of every step, on the first of several devices."""
     metrics: tuple[str, ...]
-    """Names of what validation logs, `train_loss` among them; what may be monitored."""
+    """Names of the logged metrics, `train_loss` included; those that can be monitored."""
     step_seconds: float
-    """Mean of the steps but the first, which takes longer; of the first if it is the only one."""
+    """Mean over the steps without the first, which takes longer, unless it is the only one."""
     validation_seconds_per_row: float | None
-    """None where nothing is validated."""
+    """None without validation."""
     peak_memory_mib: float | None
-    """Above what was in use before: what the device allocated, or the growth of the process on a
-    CPU. None where this machine does not tell."""
+    """Memory that the device allocated, or the growth of the process on a CPU; None if unknown."""
     model_mib: float
     num_parameters: int
     num_batches: int = 0
-    """Of a whole epoch of training."""
+    """In an epoch of training."""
     validation_seconds: float | None = None
-    """Of a whole validation, going by its first batch; None where nothing is validated."""
+    """Of a whole validation, estimated from its first batch; None without validation."""
 
 
 def profile_steps(
@@ -67,54 +66,47 @@ def profile_steps(
     num_steps: int = 2,
     directory: Path,
 ) -> StepProfile:
-    """Train `num_steps` batches from the seed, validate one batch; nothing stays in `directory`.
+    """Train `num_steps` batches from the seed and validate one batch; keep nothing in `directory`.
 
-    Raises InfeasibleError where memory does not suffice, and whatever `fit` would raise in its
-    first steps.
+    Raises InfeasibleError if memory runs out, and whatever `fit` would raise in its first steps.
     """
     config = with_precision(config)
-    refuse_what_has_no_effect(config, data)
+    require_validation(config, data)
     training = config.training
     ledger = RunHistory.start(training, fingerprint="", validated=data.has_validation)
-    losses, request = loss_monitor(training), StopRequest()
     memory = PeakMemory(device_type(training))
     directory.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="rehearsal-", dir=directory) as folder:
-        steps = StepProfiler(
-            num_steps,
-            accumulate=training.accumulate_grad_batches,
-            watch=losses,
-            request=request,
-            memory=memory,
-            out=Path(folder) / FINDINGS,
-        )
+    with TemporaryDirectory(prefix="profile-", dir=directory) as folder:
         session = Session(spec, config, data, Path(folder))
-        session.run([steps], losses=losses, request=request)
-        found = json.loads((Path(folder) / FINDINGS).read_text(encoding="utf-8"))
-    # the names alone count: one that is monitored and not among them is refused
+        accumulate, out = training.accumulate_grad_batches, Path(folder) / PROFILE_FILE
+        session.run(
+            [StepProfiler(num_steps, accumulate, session.losses, session.request, memory, out)]
+        )
+        found = json.loads(out.read_text(encoding="utf-8"))
+    # refuses a monitored metric that was not logged; the values do not matter
     ledger.add(dict.fromkeys(found["metrics"], 0.0), was_validated=data.has_validation)
-    return StepProfile(**{name: _frozen(value) for name, value in found.items()})
+    found |= {name: tuple(found[name]) for name in ("losses", "metrics")}
+    return StepProfile(**found)
 
 
 class StepProfiler(Callback):
-    """Ends a training after a few steps and writes down what it saw.
+    """Ends a training after a few steps and writes its measurements.
 
-    Into a file, because with several devices it lives in another process.
+    To a file, because with several devices it runs in another process.
     """
 
     def __init__(
         self,
         num_steps: int,
-        *,
         accumulate: int,
-        watch: LossMonitor,
+        monitor: LossMonitor,
         request: StopRequest,
         memory: PeakMemory,
         out: Path,
     ) -> None:
         self._num_steps = num_steps
         self._accumulate = accumulate
-        self._watch = watch
+        self._monitor = monitor
         self._request = request
         self._memory = memory
         self._out = out
@@ -134,39 +126,26 @@ class StepProfiler(Callback):
         self._request.install()  # after Lightning's own handlers, which it has just set
 
     @override
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, *args: Any, **kwargs: Any) -> None:
         self._clock = time.perf_counter()
 
     @override
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._watch.flush(trainer)
+        self._monitor.flush(trainer)
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if loss is not None:
             # waits for the device; Lightning has divided the loss
             self._losses.append(loss.detach().float().item() * self._accumulate)
         self._seconds.append(time.perf_counter() - self._clock)
-        self._leave_if_asked()
+        if number := self._request.signal_number:
+            raise Interrupted(f"stopped by signal {number}", signal_number=number)
         if len(self._seconds) >= self._num_steps:
             trainer.should_stop = True
 
     @override
-    def on_validation_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch_start(self, *args: Any, **kwargs: Any) -> None:
         self._clock = time.perf_counter()
 
     @override
@@ -180,7 +159,8 @@ class StepProfiler(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if dataloader_idx == 0 and (rows := num_rows(batch)):
-            _wait_for(pl_module.device)
+            if pl_module.device.type == "cuda":
+                torch.cuda.synchronize(pl_module.device)
             seconds = time.perf_counter() - self._clock
             self._validation = seconds / rows
             self._validation_whole = seconds * _num_batches(trainer.val_dataloaders)
@@ -188,35 +168,32 @@ class StepProfiler(Callback):
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
-            write_json(self._out, self._findings(trainer, pl_module))
+            write_json(self._out, self._measurements(trainer, pl_module))
 
-    def _findings(self, trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+    def _measurements(self, trainer: Trainer, module: LightningModule) -> dict[str, Any]:
         warm = self._seconds[1:] or self._seconds
         logged = trainer.callback_metrics
+        tensors = (*module.parameters(), *module.buffers())
         return {
             "losses": self._losses,
             "metrics": ["train_loss", *sorted(name for name in logged if is_kept(name, logged))],
             "step_seconds": sum(warm) / max(len(warm), 1),
             "validation_seconds_per_row": self._validation,
             "peak_memory_mib": self._memory.mib(),
-            "model_mib": sum(map(_num_bytes, _state(module))) / MIB,
+            "model_mib": sum(tensor.nbytes for tensor in tensors) / MIB,
             "num_parameters": sum(parameter.numel() for parameter in module.parameters()),
             "num_batches": int(trainer.num_training_batches),
             "validation_seconds": self._validation_whole,
         }
 
-    def _leave_if_asked(self) -> None:
-        if number := self._request.signal_number:
-            raise Interrupted(f"stopped by signal {number}", signal_number=number)
-
 
 def num_rows(batch: Any) -> int:
-    """Length of the first tensor in a batch, however it is nested."""
+    """Return the length of the first tensor in a nested batch."""
     return next((len(tensor) for tensor in _tensors(batch)), 0)
 
 
 def _num_batches(loaders: Any) -> int:
-    """Of the first loader; 1 where it does not tell."""
+    """Return the length of the first loader; 1 if it has none."""
     first = loaders[0] if isinstance(loaders, list) else loaders
     return len(first) if hasattr(first, "__len__") else 1
 
@@ -229,21 +206,3 @@ def _tensors(batch: Any) -> Iterator[torch.Tensor]:
     elif isinstance(batch, Sequence) and not isinstance(batch, str):
         for part in batch:
             yield from _tensors(part)
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _num_bytes(tensor: torch.Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
-
-
-def _state(module: LightningModule) -> Iterator[torch.Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

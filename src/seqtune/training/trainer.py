@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, Trainer
@@ -29,15 +28,17 @@ def build_trainer(
     validate: bool,
     place: RankInfo = ALONE,
 ) -> Trainer:
-    """A Trainer that trains, and leaves logging, saving and showing to our callbacks."""
+    """Build a Trainer that leaves logging, saving and progress to our callbacks."""
     strategy = strategy_for(config, device, place)
+    # named, because otherwise the environment variables of a cluster would start ranks
+    environment = ExternalEnvironment(place) if place.world_size > 1 else LightningEnvironment()
     try:
         return Trainer(
             accelerator=device,
             devices=_devices(config, device, place),
             num_nodes=place.world_size,
             strategy=strategy,
-            plugins=[_environment(place)],
+            plugins=[environment],
             precision=LIGHTNING_NAMES[config.precision],
             max_epochs=config.epochs,
             accumulate_grad_batches=config.accumulate_grad_batches,
@@ -54,7 +55,7 @@ def build_trainer(
         )
     except (MisconfigurationException, ValueError) as error:
         raise ConfigurationError(
-            f"no Trainer can be made of training.strategy={config.strategy}, "
+            f"Lightning refuses training.strategy={config.strategy}, "
             f"training.devices={config.devices}, training.accelerator={config.accelerator}, "
             f"training.precision={config.precision}: {error}"
         ) from error
@@ -63,31 +64,23 @@ def build_trainer(
 def _devices(
     config: TrainingConfig, device: Device, place: RankInfo
 ) -> int | list[int] | Literal["auto"]:
-    """A rank that somebody else started has one, whatever the configuration says."""
+    """An externally started rank has one, regardless of the configuration."""
     if place.world_size > 1:
         return [place.gpu] if device == "cuda" else 1
     return 1 if device == "cpu" and config.devices == "auto" else config.devices
 
 
-def _environment(place: RankInfo) -> ClusterEnvironment:
-    if place.world_size > 1:
-        return ExternalEnvironment(place)
-    return LightningEnvironment()  # a cluster's variables must not start ranks
-
-
 def start_at_epoch(datamodule: LightningDataModule, epoch: int) -> None:
-    """Tell the loader its epoch as soon as it is made.
+    """Set the epoch of the training loader when it is created.
 
-    Lightning makes the first iterator of a session before it tells the sampler the epoch; a
-    loader that decides its order in `iter` would begin a resumed run with the order of epoch 0.
+    Lightning makes the first iterator of a session before it sets the epoch of the sampler; a
+    loader that fixes its order in `iter` would start a resumed run with the order of epoch 0.
     """
-    make_loader = datamodule.train_dataloader
-    datamodule.train_dataloader = partial(  # type: ignore[method-assign]
-        _loader_at, make_loader, epoch
-    )
+    make: Any = partial(_make_loader, datamodule.train_dataloader, epoch)
+    datamodule.train_dataloader = make  # type: ignore[method-assign]
 
 
-def _loader_at(make_loader: Any, epoch: int) -> Any:
+def _make_loader(make_loader: Any, epoch: int) -> Any:
     loader = make_loader()
     set_epoch = getattr(getattr(loader, "sampler", None), "set_epoch", None)
     if set_epoch is not None:

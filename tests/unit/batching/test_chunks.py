@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from seqtune.batching import NO_CHUNKS, kept
+from seqtune.batching import NO_CHUNKS, store_chunks
 
 SCHEMA = pa.schema([("id", pa.string()), ("items", pa.list_(pa.int32()))])
 ROWS = [[("a", [1, 2]), ("b", None)], [("라면", [])], []]
@@ -22,7 +22,7 @@ def chunks() -> list[pa.RecordBatch]:
 
 
 def test_each_chunk_is_read_alone_and_all_in_order(tmp_path: Path) -> None:
-    with kept(iter(chunks()), SCHEMA, scratch=tmp_path) as found:
+    with store_chunks(iter(chunks()), SCHEMA, scratch=tmp_path) as found:
         assert len(found) == 3
         elsewhere = pickle.loads(pickle.dumps(found))
         assert [elsewhere[number] for number in (2, 0, 1)] == [chunks()[n] for n in (2, 0, 1)]
@@ -35,7 +35,7 @@ def test_nothing_stays_of_chunks_that_could_not_be_made(tmp_path: Path) -> None:
         yield chunks()[0]
         raise OSError("no more")
 
-    with pytest.raises(OSError, match="no more"), kept(broken(), SCHEMA, scratch=tmp_path):
+    with pytest.raises(OSError, match="no more"), store_chunks(broken(), SCHEMA, scratch=tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
 

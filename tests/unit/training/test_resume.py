@@ -136,7 +136,7 @@ def test_two_states_are_kept_and_the_older_one_serves_when_the_newer_is_damaged(
     content[len(content) // 2] ^= 1
     newer.write_bytes(content)
     result = train(directory, **options)
-    assert f"{newer} is damaged: going on from the state before it" in caplog.text
+    assert f"{newer} is damaged: resuming from the state before it" in caplog.text
     assert result.resumed_from == "epoch 3, batch 1"
     assert outcome(result) == whole
     assert older.name < newer.name

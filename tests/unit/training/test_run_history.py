@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ def test_a_monitored_metric_that_is_no_number_is_an_error(score: float) -> None:
 def test_its_state_is_plain_and_complete() -> None:
     book = ledger(early_stopping={"patience": 3}, max_minutes=2.0)
     enter(book, 0.1, 0.3, 0.2)
-    assert RunHistory.from_state(book.state()) == book
+    assert RunHistory(**asdict(book)) == book
 
 
 def test_without_validation_every_epoch_is_the_best_so_far() -> None:

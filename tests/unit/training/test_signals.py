@@ -31,7 +31,7 @@ def test_the_first_signal_ends_with_a_state_after_the_batch_under_way(
     error = (tmp_path / "error.txt").read_text()
     assert error == (
         f"Interrupted: stopped by signal {number.value} after {done} batches; the state is in "
-        f"{folder}. The same command goes on from there"
+        f"{folder}. The same command resumes from there"
     )
     assert list(folder.glob(f"state-{done:010d}-*.ckpt"))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from seqtune.batching import NO_CHUNKS, kept
+from seqtune.batching import NO_CHUNKS, store_chunks
 from seqtune.core.errors import DataError
 from seqtune.core.execution import ParallelMap, map_serially
 from seqtune.core.task import Report
@@ -56,7 +56,7 @@ def predict(
     with ExitStack() as stack:
         if new_rows:
             chunks = reader.chunks(new_rows, CHUNK_BATCHES * settings.batch_size)
-            texts = stack.enter_context(kept(chunks, NEW_SCHEMA, scratch=out))
+            texts = stack.enter_context(store_chunks(chunks, NEW_SCHEMA, scratch=out))
         decides = settings.thresholds == "auto" and decisions.finds_thresholds
         needed = parts or (HELD_OUT[:1] if decides else ())
         windows = windows_of(info, data, needed, num_batches=CHUNK_BATCHES)

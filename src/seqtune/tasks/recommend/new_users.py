@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from seqtune.batching import kept
+from seqtune.batching import store_chunks
 from seqtune.core.errors import DataError
 from seqtune.core.task import Report
 
@@ -68,7 +68,7 @@ def open_new_users(
             _check_and_join(connection, loaded, config, vocabulary / ITEMS_TABLE)
             report = _report(connection, loaded)
             users = connection.sql(USERS).to_arrow_reader(size)
-            chunks = stack.enter_context(kept(users, users.schema, scratch=scratch))
+            chunks = stack.enter_context(store_chunks(users, users.schema, scratch=scratch))
         yield NewUsers(chunks), report
 
 

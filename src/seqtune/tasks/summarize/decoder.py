@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seqtune.batching import is_cut
+from seqtune.batching import is_sharded
 from seqtune.core.seeds import derive_seed
 
 from .params import GenerationConfig
@@ -79,7 +79,7 @@ class Decoder:
         given, said = self._model_inputs(batch, settings), self._generation_config(settings)
         with _without_own_defaults(self.model), _seeded(settings, seed, batch.ids.device):
             tokens: Tensor = self.model.generate(
-                **given, generation_config=said, synced_gpus=is_cut(self.model)
+                **given, generation_config=said, synced_gpus=is_sharded(self.model)
             )
         return tokens[:, self._prompt_length(batch) :]
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
-from seqtune.batching import is_cut, mean_over_ranks
+from seqtune.batching import is_sharded, mean_over_ranks
 from seqtune.core.errors import ConfigurationError
 from seqtune.text.pretrained import load_config
 from seqtune.text.split import Part
@@ -105,7 +105,7 @@ class SummarizeModule(LightningModule):
         self, batch: TrainBatch | WriteBatch, _batch_idx: int = 0, dataloader_idx: int = 0
     ) -> None:
         """A rank with fewer rows than others gets an empty batch."""
-        if not len(batch.ids) and is_cut(self.model):
+        if not len(batch.ids) and is_sharded(self.model):
             batch = stand_in(batch)
         if isinstance(batch, TrainBatch):
             if len(batch.ids):

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from seqtune.batching import kept
+from seqtune.batching import store_chunks
 from seqtune.core.checkpoint import Which
 from seqtune.core.errors import DataError
 from seqtune.core.execution import ParallelMap, map_serially
@@ -132,7 +132,7 @@ def _new(
     info: SummarizerEnsemble, new_rows: tuple[Path, ...], *, scratch: Path, size: int
 ) -> Iterator[Request]:
     read = read_new_dialogues(new_rows, info.config.ingest)
-    with kept(read.chunks(size), NEW_SCHEMA, scratch=scratch) as rows:
+    with store_chunks(read.chunks(size), NEW_SCHEMA, scratch=scratch) as rows:
         yield Request(NEW, rows, len(read.ids), read.report())
 
 

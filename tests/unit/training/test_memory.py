@@ -6,7 +6,7 @@ import pytest
 
 from seqtune.core.config import TrainingConfig
 from seqtune.core.format import MIB
-from seqtune.training import available_memory, available_memory_mib
+from seqtune.training import available_memory_mib, memory
 
 CPU = TrainingConfig(accelerator="cpu")
 
@@ -20,5 +20,5 @@ def test_sharers_share() -> None:
 
 
 def test_a_container_with_less_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(available_memory, "_free_in_container", lambda: 100.0 * MIB)
+    monkeypatch.setattr(memory, "_free_in_container", lambda: 100.0 * MIB)
     assert available_memory_mib(CPU) == pytest.approx(90.0)
