@@ -141,7 +141,7 @@ def test_another_service_than_a_proxy_is_told_apart(on_file: StorageUrl) -> None
     server.start()
     workers = on_file.for_workers()
     try:
-        with pytest.raises(StorageError, match=r"is no proxy of Optuna's .*tuning.storage.proxy"):
+        with pytest.raises(StorageError, match=r"is not an Optuna proxy .*tuning.storage.proxy"):
             with_retries(lambda: load_study(workers, "any"), workers)  # and is not waited for
     finally:
         server.stop(None).wait()
@@ -178,7 +178,7 @@ def test_a_database_away_behind_it_is_waited_for(postgresql: Server, caplog) -> 
             with_retries(study.ask, workers)
         later.join()
     assert count(load_study(ref, study_name)).running >= 1
-    assert "says: Exception calling application" in caplog.text
+    assert "reports: Exception calling application" in caplog.text
     assert PASSWORD not in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""The best configurations of one stage as a queue for the next, whose space is another."""
+"""Queue the best configurations of one stage for the next, whose space differs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..spaces.space import Parameter, Space
 def carried_over(
     trials: Sequence[Trial], space: Space, *, num: int, mode: Mode
 ) -> tuple[list[Params], list[str]]:
-    """The best `num` configurations in the other space, and what was moved to get them there."""
+    """Return the best `num` configurations moved into the other space, and notes on changes."""
     queue: list[Params] = []
     notes: list[str] = []
     for trial in ranked(trials, mode=mode):
@@ -27,10 +27,10 @@ def carried_over(
 
 
 def moved(params: Params, space: Space) -> dict[str, Value]:
-    """The nearest configuration of the space.
+    """Return the nearest configuration of the space.
 
-    A number goes to the nearest legal one, what is fixed takes its value, and what does not exist
-    there is dropped. A choice that is gone has no nearest one: it is left to the sampler.
+    A number becomes the nearest legal one, a fixed parameter takes its value, and a parameter that
+    does not exist there is dropped. The sampler replaces a choice that is gone.
     """
     values: dict[str, Value] = {}
     for parameter in space.parameters:

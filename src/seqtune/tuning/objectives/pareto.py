@@ -1,4 +1,4 @@
-"""What a search goes by: the score of a trial, several goals, and the pick among them."""
+"""Several objectives: check them, find the Pareto front, pick one trial."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .scoring import Scoring, known_at_the_end
 
 
 class Pick(NamedTuple):
-    """The trial that is taken, and why it and no other."""
+    """The chosen trial and the reason."""
 
     trial: Trial
     reason: str
@@ -23,7 +23,7 @@ class Pick(NamedTuple):
 def check_objectives(
     config: TuningConfig, *, metric: str, mode: Literal["max", "min"], root: str
 ) -> list[str]:
-    """What is wrong with the objectives, the gap penalty and the pick, before anything runs.
+    """List the faults of objectives, gap penalty and pick, before anything runs.
 
     `metric` and `mode` are what training monitors.
     """
@@ -51,23 +51,23 @@ def _pick_faults(pick: PickConfig, goals: Sequence[Goal]) -> list[str]:
 
 
 def _pruner_faults(config: TuningConfig) -> list[str]:
-    """A pruner that would never have anything to go by."""
+    """Refuse a pruner that would never get a value."""
     if not known_at_the_end(config.objectives) or len(config.objectives) > 1:
         return []
     stages = {name: stage.pruner for name, stage in config.stages}
-    asked = {"pruner.kind": config.pruner.kind} | {
+    given = {"pruner.kind": config.pruner.kind} | {
         f"stages.{name}.pruner": kind for name, kind in stages.items()
     }
     return [
         f"{key}={kind} has no effect: {config.objectives[0].metric!r} is known when a trial is "
         "over, so none is stopped early; set it to none or auto"
-        for key, kind in asked.items()
+        for key, kind in given.items()
         if kind not in (None, "none", "auto")
     ]
 
 
 def pareto_front(trials: Iterable[Trial], goals: Sequence[Goal]) -> list[Trial]:
-    """The complete trials that no other one beats in every goal, in their order."""
+    """Return the complete trials that no other one beats in every goal, in order."""
     done = [one for one in trials if one.state == "complete" and len(one.values) == len(goals)]
     points = [_upwards(one, goals) for one in done]
     return [
@@ -78,11 +78,11 @@ def pareto_front(trials: Iterable[Trial], goals: Sequence[Goal]) -> list[Trial]:
 
 
 def pick(trials: Iterable[Trial], *, scoring: Scoring, pick: PickConfig) -> Pick:
-    """The trial that is taken: the best one, or of several goals one of the Pareto front.
+    """Pick the best trial, or with several goals one of the Pareto front.
 
     weights: the largest weighted mean of the goals, each scaled to 0 .. 1 over the front. knee: the
-    nearest to the best of every goal at once, on the same scale. bounds: of those that keep every
-    bound, the best in the first goal.
+    nearest to the best of every goal, on the same scale. bounds: the best in the first goal of
+    those within every bound.
     """
     trials = list(trials)
     if not scoring.is_multiple:
@@ -139,7 +139,7 @@ def _by_bounds(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
     span = _spans(front, goals)
 
     def excess(trial: Trial) -> float:
-        """By how much the bounds are broken in all, in widths of the front."""
+        """Sum by how much the bounds are broken, in widths of the front."""
         parts = zip(goals, trial.values, span, strict=True)
         return sum(_beyond(goal, value) / width for goal, value, width in parts)
 
@@ -161,7 +161,7 @@ def _beyond(goal: Goal, value: float) -> float:
 
 
 def _upwards(trial: Trial, goals: Sequence[Goal]) -> tuple[float, ...]:
-    """The values turned so that more is better."""
+    """Return the values with signs such that more is better."""
     pairs = zip(goals, trial.values, strict=True)
     return tuple(value if goal.mode == "max" else -value for goal, value in pairs)
 
@@ -171,13 +171,13 @@ def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 
 def _spans(front: list[Trial], goals: Sequence[Goal]) -> list[float]:
-    """The width of the front in each goal; 1 where it has none."""
+    """Return the width of the front in each goal; 1 if it is 0."""
     columns = zip(*(_upwards(trial, goals) for trial in front), strict=True)
     return [max(column) - min(column) or 1.0 for column in columns]
 
 
 def _scaled(front: list[Trial], goals: Sequence[Goal]) -> dict[int, tuple[float, ...]]:
-    """By trial number: each goal as 0 (worst of the front) .. 1 (best)."""
+    """Return by trial number each goal scaled to 0 (worst of the front) .. 1 (best)."""
     points = {trial.number: _upwards(trial, goals) for trial in front}
     best = [max(column) for column in zip(*points.values(), strict=True)]
     spans = _spans(front, goals)
@@ -188,7 +188,7 @@ def _scaled(front: list[Trial], goals: Sequence[Goal]) -> dict[int, tuple[float,
 
 
 def _first_goal_then_number(trial: Trial, goals: Sequence[Goal]) -> tuple[float, int]:
-    """Between equals: the better first goal, then the earlier trial."""
+    """Break ties by the better first goal, then the earlier trial."""
     return -_upwards(trial, goals)[0], trial.number
 
 

@@ -1,4 +1,4 @@
-"""What became of a trial, written down."""
+"""Record the result of a trial."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import sysconfig
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
 
 from ..objectives.scoring import Score
 from ..studies.records import METRICS, REASON, SCORE
-
-if TYPE_CHECKING:
-    import optuna
 
 LONGEST_REASON = 500
 
@@ -20,10 +20,7 @@ LONGEST_REASON = 500
 def record_result(
     trial: optuna.Trial, metrics: Mapping[str, float], score: Score, *, pruned: str
 ) -> bool:
-    """End it with its score, or as pruned for this reason; whether it was still ours to end."""
-    from optuna.exceptions import UpdateFinishedTrialError
-    from optuna.trial import TrialState
-
+    """End it with its score, or as pruned for this reason; False if it had already ended."""
     try:
         trial.set_user_attr(METRICS, {name: float(value) for name, value in metrics.items()})
         trial.set_user_attr(SCORE, score.score)
@@ -38,10 +35,10 @@ def record_result(
 
 
 def describe(error: BaseException) -> str:
-    """Type, message, and the last line of code that is no library's."""
+    """Return type, message, and the last line of code outside libraries."""
     libraries = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if not frame.filename.startswith(libraries)] or frames
-    place = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
+    own = [frame for frame in frames if not frame.filename.startswith(libraries)] or frames
+    place = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
     text = f"{type(error).__name__}: {error}".strip()
     return text[: LONGEST_REASON - len(place)] + place
