@@ -14,9 +14,10 @@ from toy_studies import DEAD, ELSEWHERE, SPACE, begin, run_one, toy_plan
 from seqtune.core.errors import ArtifactError, TuningError
 from seqtune.tuning.studies.heartbeat import BEAT, beating
 from seqtune.tuning.studies.records import count, mark_failed, read_trials, to_trial
+from seqtune.tuning.studies.storage import open_storage
 from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.stored_study import StoredStudy, trial_in_storage
-from seqtune.tuning.studies.study import load_study, names, open_study, recover, study_name
+from seqtune.tuning.studies.study import load_study, open_study, recover, study_name
 from seqtune.tuning.studies.warm_start import read_foreign, warm_start
 
 PLAN = toy_plan()
@@ -92,7 +93,7 @@ def test_reordered_choices_and_other_kinds_crash_nothing(sqlite: StorageUrl):
     ):
         plan = toy_plan({**SPACE, "model": {"size": parameter}})
         run_one(open_study(sqlite, plan).study, plan)
-    assert len(names(sqlite)) == 3
+    assert len(open_storage(sqlite).get_all_studies()) == 3
 
 
 def test_many_differences_are_cut_short(sqlite: StorageUrl):

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from seqtune.core.trials import Trial, Value, ranked
 
+from ..objectives.scoring import Mode
 from ..spaces.space import Parameter
 
-Mode = Literal["max", "min"]
 Rounding = Callable[[Decimal], int]
 
 LEGIBLE_DIGITS = 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seqtune.core.trials import Params, Trial, Value, ranked
+from seqtune.core.trials import Trial, Value, ranked
 
 from ..spaces.space import Parameter, Space
 from .param_stats import Mode, band, counts, nearest
@@ -27,11 +27,6 @@ def robust_config(
         if parameter.exists(values):
             values |= _centre(parameter, done, num)
     return values
-
-
-def is_among(params: Params, trials: Sequence[Trial]) -> bool:
-    """Whether exactly this configuration was trained."""
-    return any(dict(trial.params) == dict(params) for trial in trials if trial.is_finished)
 
 
 def _centre(parameter: Parameter, done: Sequence[Trial], num: int) -> dict[str, Value]:

@@ -16,7 +16,7 @@ from ..spaces.space import Parameter, Space
 from .importance import Importance
 from .overfitting import Finding, check_overfitting, gap, regularisation
 from .param_stats import Mode, band, bounds, counts, top_trials
-from .robust_config import NUM_ROBUST, is_among, robust_config
+from .robust_config import NUM_ROBUST, robust_config
 
 NUM_SHARED = 10
 """Number of best trials compared for what they share."""
@@ -102,7 +102,7 @@ def analyse(
         reasons=tuple(_reasons(trials)),
         best=rows[0] if rows else None,
         top=tuple(rows),
-        importance=importance.as_dict(),
+        importance=asdict(importance),
         regularisation=tuple(
             regularisation(trials, top_trials(trials, share=top_share, mode=mode), space)
         ),
@@ -142,9 +142,8 @@ def _shared(parameter: Parameter, best: Sequence[Trial]) -> dict[str, Any] | Non
     having = [trial for trial in best if parameter.key in trial.params]
     if len(having) < MIN_HAVING or parameter.is_single:
         return None
-    if parameter.kind == "categorical":
-        return _shared_choice(parameter, having)
-    return _shared_value(parameter, having)
+    describe = _shared_choice if parameter.kind == "categorical" else _shared_value
+    return describe(parameter, having)
 
 
 def _shared_choice(parameter: Parameter, having: Sequence[Trial]) -> dict[str, Any] | None:
@@ -216,7 +215,7 @@ def _headline(
     lines += [
         f"{found.level}: {found.text}" for found in findings if found.level in ("warn", "bad")
     ]
-    if robust and not is_among(robust, trials):
+    if robust and not any(one.is_finished and dict(one.params) == robust for one in trials):
         lines.append(
             f"the robust configuration is the mean of the best {min(NUM_ROBUST, len(done))}; it "
             "was never trained as such"

@@ -11,11 +11,6 @@ EXAMPLES = "90m, 6h or 1d12h"
 _PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
 
 
-def looks_like_duration(text: str) -> bool:
-    """Whether the text begins with a digit and so is meant as a duration."""
-    return text.strip()[:1].isdigit()
-
-
 def parse_duration(text: str, *, root: str = "tuning.budget") -> float:
     """Return the seconds. Units from week to second, each once, the larger first."""
     compact = "".join(text.lower().split())

@@ -11,7 +11,7 @@ from seqtune.core.format import format_duration
 from ..config import STAGES, PrunerKind, SamplerKind, StageConfig, TuningConfig
 from ..objectives.scoring import known_at_the_end
 from ..spaces.space import Space
-from .durations import EXAMPLES, looks_like_duration, parse_duration
+from .durations import EXAMPLES, parse_duration
 from .sizes import BUDGETS, DEFAULT_SIZES, Size, SizedStage
 from .time_budget import TimedStage, plan_duration
 
@@ -124,7 +124,7 @@ def settle_pruner(
 def _require_budget(budget: str, *, root: str) -> None:
     if budget in BUDGETS:
         return
-    if looks_like_duration(budget):
+    if budget.strip()[:1].isdigit():
         parse_duration(budget, root=f"{root}.budget")
         return
     raise ConfigurationError(

@@ -31,10 +31,6 @@ class Decision:
     """Of the top trials: min, mean, max, num and values, or choices and counts."""
     reason: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values, for figures and the catalog."""
-        return asdict(self)
-
     def row(self) -> dict[str, Any]:
         """Return one row of a table."""
         return {
@@ -65,7 +61,7 @@ class Narrowed:
         """Return JSON-ready values; `space` as in YAML."""
         return {
             "space": self.space.as_dict(),
-            "decisions": [decision.as_dict() for decision in self.decisions],
+            "decisions": [asdict(decision) for decision in self.decisions],
             "refused": self.refused,
             "queue": [dict(params) for params in self.queue],
             "notes": list(self.notes),

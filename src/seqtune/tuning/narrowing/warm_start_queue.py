@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from seqtune.core.trials import Params, Trial, Value, ranked
 
@@ -22,7 +22,15 @@ def carried_over(
         params = moved(trial.params, space)
         if params and params not in queue:
             queue.append(params)
-            notes += _changes(trial, params)
+            changed = [
+                f"{key} {before} -> {params.get(key, 'left to the sampler')}"
+                for key, before in trial.params.items()
+                if params.get(key) != before
+            ]
+            if changed:
+                notes.append(
+                    f"queued trial {trial.number} in the narrowed space: {', '.join(changed)}"
+                )
     return queue, notes
 
 
@@ -48,13 +56,3 @@ def _moved_value(parameter: Parameter, params: Params) -> dict[str, Value]:
     if parameter.kind == "categorical" or not isinstance(value, int | float):
         return {}
     return {parameter.key: nearest(value, parameter)}
-
-
-def _changes(trial: Trial, params: Params) -> Iterator[str]:
-    changed = [
-        f"{key} {before} -> {params.get(key, 'left to the sampler')}"
-        for key, before in trial.params.items()
-        if params.get(key) != before
-    ]
-    if changed:
-        yield f"queued trial {trial.number} in the narrowed space: {', '.join(changed)}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from seqtune.core.errors import ConfigurationError, TuningError
 from seqtune.core.trials import Trial, ranked
 
 from ..config import Goal, PickConfig, TuningConfig
-from .scoring import Scoring, known_at_the_end
+from .scoring import Mode, Scoring, known_at_the_end
 
 
 class Pick(NamedTuple):
@@ -20,9 +20,7 @@ class Pick(NamedTuple):
     reason: str
 
 
-def check_objectives(
-    config: TuningConfig, *, metric: str, mode: Literal["max", "min"], root: str
-) -> list[str]:
+def check_objectives(config: TuningConfig, *, metric: str, mode: Mode, root: str) -> list[str]:
     """List the faults of objectives, gap penalty and pick, before anything runs.
 
     `metric` and `mode` are what training monitors.
@@ -92,12 +90,12 @@ def pick(trials: Iterable[Trial], *, scoring: Scoring, pick: PickConfig) -> Pick
     front = pareto_front(trials, scoring.goals)
     if not front:
         raise _nothing_complete(trials)
-    rules: dict[str, Callable[[list[Trial], tuple[Goal, ...]], Pick]] = {
-        "weights": _by_weights,
-        "knee": _by_knee,
-        "bounds": _by_bounds,
-    }
-    return rules[pick.by](front, scoring.goals)
+    cost, explain = RULES[pick.by](front, scoring.goals)
+    # between equals the better first goal, then the earlier trial
+    best = min(front, key=lambda one: (cost(one), -_upwards(one, scoring.goals)[0], one.number))
+    pairs = zip(scoring.goals, best.values, strict=True)
+    values = ", ".join(f"{goal.metric}={value:.6g}" for goal, value in pairs)
+    return Pick(best, f"{explain(best)} of {len(front)} on the Pareto front: {values}")
 
 
 def _best(trials: list[Trial], scoring: Scoring) -> Pick:
@@ -109,7 +107,11 @@ def _best(trials: list[Trial], scoring: Scoring) -> Pick:
     return Pick(best, f"best {goal.metric} of {num_complete} complete trials: {best.score:.6g}")
 
 
-def _by_weights(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
+Rule = tuple[Callable[[Trial], float], Callable[[Trial], str]]
+"""The cost of a trial, of which the least wins, and the reason of the winner."""
+
+
+def _by_weights(front: list[Trial], goals: Sequence[Goal]) -> Rule:
     total = sum(goal.weight for goal in goals)
     scaled = _scaled(front, goals)
 
@@ -117,24 +119,26 @@ def _by_weights(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
         pairs = zip(goals, scaled[trial.number], strict=True)
         return sum(goal.weight * value for goal, value in pairs) / total
 
-    best = min(front, key=lambda one: (-mean(one), *_first_goal_then_number(one, goals)))
     weights = ", ".join(f"{goal.metric} {goal.weight:g}" for goal in goals)
-    reason = f"largest weighted mean ({mean(best):.3f} of 1; weights: {weights})"
-    return Pick(best, f"{reason} of {_described(best, front, goals)}")
+    return (
+        lambda one: -mean(one),
+        lambda best: f"largest weighted mean ({mean(best):.3f} of 1; weights: {weights})",
+    )
 
 
-def _by_knee(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
+def _by_knee(front: list[Trial], goals: Sequence[Goal]) -> Rule:
     scaled = _scaled(front, goals)
 
     def distance(trial: Trial) -> float:
         return math.hypot(*(1.0 - value for value in scaled[trial.number]))
 
-    best = min(front, key=lambda one: (distance(one), *_first_goal_then_number(one, goals)))
-    reason = f"nearest to the best of every goal (distance {distance(best):.3f})"
-    return Pick(best, f"{reason} of {_described(best, front, goals)}")
+    return (
+        distance,
+        lambda best: f"nearest to the best of every goal (distance {distance(best):.3f})",
+    )
 
 
-def _by_bounds(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
+def _by_bounds(front: list[Trial], goals: Sequence[Goal]) -> Rule:
     bounded = [goal for goal in goals if goal.bound is not None]
     span = _spans(front, goals)
 
@@ -143,15 +147,19 @@ def _by_bounds(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
         parts = zip(goals, trial.values, span, strict=True)
         return sum(_beyond(goal, value) / width for goal, value, width in parts)
 
-    best = min(front, key=lambda one: (excess(one), *_first_goal_then_number(one, goals)))
     bounds = ", ".join(
         f"{goal.metric} {'>=' if goal.mode == 'max' else '<='} {goal.bound:g}" for goal in bounded
     )
-    if excess(best) > 0:
-        reason = f"no trial keeps every bound ({bounds}): the one that breaks them least"
-    else:
-        reason = f"best {goals[0].metric} within every bound ({bounds})"
-    return Pick(best, f"{reason} of {_described(best, front, goals)}")
+
+    def explain(best: Trial) -> str:
+        if excess(best) > 0:
+            return f"no trial keeps every bound ({bounds}): the one that breaks them least"
+        return f"best {goals[0].metric} within every bound ({bounds})"
+
+    return excess, explain
+
+
+RULES = {"weights": _by_weights, "knee": _by_knee, "bounds": _by_bounds}
 
 
 def _beyond(goal: Goal, value: float) -> float:
@@ -185,18 +193,6 @@ def _scaled(front: list[Trial], goals: Sequence[Goal]) -> dict[int, tuple[float,
         number: tuple(1.0 - (b - v) / s for v, b, s in zip(point, best, spans, strict=True))
         for number, point in points.items()
     }
-
-
-def _first_goal_then_number(trial: Trial, goals: Sequence[Goal]) -> tuple[float, int]:
-    """Break ties by the better first goal, then the earlier trial."""
-    return -_upwards(trial, goals)[0], trial.number
-
-
-def _described(trial: Trial, front: list[Trial], goals: Sequence[Goal]) -> str:
-    values = ", ".join(
-        f"{goal.metric}={value:.6g}" for goal, value in zip(goals, trial.values, strict=True)
-    )
-    return f"{len(front)} on the Pareto front: {values}"
 
 
 def _nothing_complete(trials: Sequence[Trial]) -> TuningError:

@@ -6,13 +6,16 @@ Any number of loops run at the same time, on any number of machines, connected o
 from __future__ import annotations
 
 import logging
+import sysconfig
 import time
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -41,6 +44,7 @@ from ..studies.records import (
     mark_infeasible,
     mark_lost,
     own_trials,
+    record_result,
     root_number,
     set_closing,
     state_of,
@@ -55,8 +59,7 @@ from ..studies.storage_errors import (
 )
 from ..studies.storage_url import StorageUrl
 from ..studies.study import load_study
-from .outcomes import describe, record_result
-from .report_callback import ReportCallback, mode_of
+from .report_callback import ReportCallback
 from .trial_rank import is_drawn, position, too_many, trial_rank
 
 logger = logging.getLogger(__name__)
@@ -65,6 +68,7 @@ WAIT_SECONDS = 0.3
 """Between two looks at running trials, which decide whether one more is needed."""
 EARLY_SECONDS = 120.0
 OUT_OF_MEMORY = "out of memory"
+LONGEST_REASON = 500
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,8 @@ class SearchWork:
         if self.plan.strategy.kind != "adaptive":
             return self.plan.space
         own = [to_trial(trial) for trial in own_trials(trials)]
-        return adaptive_space(self.plan.space, own, self.plan.strategy, mode_of(self.plan))
+        mode = self.plan.scoring.first.mode
+        return adaptive_space(self.plan.space, own, self.plan.strategy, mode)
 
     def _try(self, trial: optuna.Trial, frozen: FrozenTrial, space: Space) -> None:
         """Run it and record the result."""
@@ -172,11 +177,11 @@ class SearchWork:
         except InfeasibleError as error:
             self._refuse(trial, str(error), error.constraint, error.violation)
         except MemoryError as error:
-            self._refuse(trial, describe(error), OUT_OF_MEMORY, 1.0)
+            self._refuse(trial, _describe(error), OUT_OF_MEMORY, 1.0)
         except (Interrupted, StorageError):
             raise  # not a fault of this configuration
         except Exception as error:  # noqa: BLE001 - recorded with its reason; the search goes on
-            self._fail(trial, describe(error))
+            self._fail(trial, _describe(error))
         else:
             self._judge(trial, callback, metrics)
 
@@ -222,6 +227,16 @@ class SearchWork:
                 max_retries=self.plan.guards.max_retries,
                 died=isinstance(error, SystemExit),
             )
+
+
+def _describe(error: BaseException) -> str:
+    """Return type, message, and the last line of code outside libraries."""
+    libraries = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(libraries)] or frames
+    place = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+    text = f"{type(error).__name__}: {error}".strip()
+    return text[: LONGEST_REASON - len(place)] + place
 
 
 def _suggest(trial: optuna.Trial, space: Space) -> Params:

@@ -67,7 +67,7 @@ class SearchMonitor:
         self._condemned: dict[int, str] = {}
         self._deaths: list[str] = []
         self._known: set[int] = set()
-        self._mode = plan.scoring.all_goals[0].mode
+        self._mode = plan.scoring.first.mode
         self._best: Trial | None = None
         self._seconds: list[float] = []
         self.ended: list[Trial] = []

@@ -12,7 +12,7 @@ from seqtune.core.errors import ConfigurationError
 
 from ..objectives.scoring import known_at_the_end
 from ..plan import StudyPlan
-from ..sampling.pruners import Mode, Pruner
+from ..sampling.pruners import Pruner
 from ..studies.records import CURVE, curve_of, root_number
 from ..studies.storage_errors import with_retries
 from ..studies.storage_url import StorageUrl
@@ -34,7 +34,7 @@ class ReportCallback:
         self._plan = plan
         self.curve = curve_of(frozen)
         self._newest_known = max(self.curve, default=0)
-        self._pruner = Pruner(plan.pruner, epochs=plan.epochs, mode=mode_of(plan))
+        self._pruner = Pruner(plan.pruner, epochs=plan.epochs, mode=plan.scoring.first.mode)
         self.measured: set[str] = set()
         self.pruned = ""
         """Why it should stop; empty if it should not."""
@@ -60,7 +60,7 @@ class ReportCallback:
         """Raise if no epoch reported the searched metric, so that nothing could be pruned."""
         if self.curve or known_at_the_end(self._plan.scoring.goals):
             return
-        metric = self._plan.scoring.all_goals[0].metric
+        metric = self._plan.scoring.first.metric
         measured = ", ".join(sorted(self.measured)) or "nothing"
         raise ConfigurationError(
             f"the search goes by {metric!r}, which no epoch reported (reported: {measured}). Name "
@@ -82,8 +82,3 @@ class ReportCallback:
         trials = self._trial.study.get_trials(deepcopy=False)
         others = [one for one in trials if one.number != self._trial.number]
         return self._pruner.reason(self.curve, others, root=self._root)
-
-
-def mode_of(plan: StudyPlan) -> Mode:
-    """Return the direction of the metric that trials are stopped by."""
-    return plan.scoring.all_goals[0].mode

@@ -123,7 +123,8 @@ class _Reader:
         if low is not None and high is not None:
             self._check_range(low, high, log=bool(log))
             self._check_step(low, high, step, log=bool(log))
-            self._check_floor(high, floor)
+            if floor is not None and floor > high:  # below low is valid: stages share the floor
+                self._fault(f"floor={floor} is above high={high}; lower it, or raise the range")
         ends = {"low": low or 0, "high": high or 0}
         if not whole:
             ends = {name: float(end) for name, end in ends.items()}
@@ -171,11 +172,6 @@ class _Reader:
                 f"{above}"
             )
 
-    def _check_floor(self, high: float, floor: float | None) -> None:
-        # a floor below the range is valid: the stages of a parameter share it
-        if floor is not None and floor > high:
-            self._fault(f"floor={floor} is above high={high}; lower it, or raise the range")
-
     def _choices(self) -> tuple[Any, ...]:
         choices = self.fields.get("choices")
         if not isinstance(choices, Sequence) or isinstance(choices, str):
@@ -193,8 +189,10 @@ class _Reader:
         if wrong:
             return ()
         for one, other in combinations(choices, 2):
-            if one == other:
-                self._fault(_equal_choices(one, other))
+            if repr(one) == repr(other):
+                self._fault(f"choice {one!r} is given twice")
+            elif one == other:
+                self._fault(f"choices {one!r} and {other!r} are equal to a study; keep one of them")
         return sorted_choices(tuple(choices))
 
     def _check_warnings(self, choices: tuple[Any, ...]) -> None:
@@ -240,9 +238,3 @@ def _choice_fault(choice: Any) -> str | None:
     if isinstance(choice, str) and _LOST_NUMBER.fullmatch(choice):
         return f"choice {choice!r} is not a number{_hint(choice)}"
     return None
-
-
-def _equal_choices(one: Any, other: Any) -> str:
-    if repr(one) == repr(other):
-        return f"choice {one!r} is given twice"
-    return f"choices {one!r} and {other!r} are equal to a study; keep one of them"

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from optuna.storages import RDBStorage
+from sqlalchemy import Connection, Float, MetaData, Table, select
 
 from seqtune.core.errors import ArtifactError
 from seqtune.core.files import atomic_write
@@ -16,9 +19,6 @@ from seqtune.core.files import atomic_write
 from .storage import as_template, open_storage, quiet_optuna
 from .storage_errors import check_file, explained
 from .storage_url import StorageUrl, backups_of
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Table
 
 ROWS_AT_ONCE = 5000
 
@@ -69,8 +69,6 @@ def _copy(file: Path, changed: int) -> Path:
 
 def snapshot(ref: StorageUrl, study_names: Sequence[str], out: Path) -> Path:
     """Write these studies to one SQLite file that Optuna and its dashboard can open."""
-    from optuna.storages import RDBStorage
-
     storage = open_storage(ref)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -89,8 +87,6 @@ def _copy_studies(
     source: Connection, copy: Connection, study_names: Sequence[str], *, place: str
 ) -> None:
     """Copy row by row: `optuna.copy_study` takes a second for 50 curves."""
-    from sqlalchemy import Float, MetaData, select
-
     target, origin = MetaData(), MetaData()
     target.reflect(copy)
     origin.reflect(source, only=list(target.tables))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from optuna.storages import BaseStorage
 
 from seqtune.core.errors import ArtifactError, ConfigurationError, did_you_mean
 from seqtune.core.trials import FINISHED
@@ -12,9 +13,6 @@ from .records import CREATED, STAGE, TASK, own_trials, state_of
 from .storage import open_storage, quiet_optuna
 from .storage_errors import check_file, explained
 from .storage_url import StorageUrl
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
 
 SEARCHES = ("test", "quick", "medium")
 """Stages that search; the others run given configurations."""

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from seqtune.core.execution import Process
 from seqtune.core.trials import State, Trial
 
+from ..objectives.scoring import Score
 from .processes import worker_name
 from .stored_study import trial_in_storage
 
@@ -145,6 +146,23 @@ def count(study: optuna.Study) -> Counts:
     """Count trials by state; cheap, because the storage caches finished trials."""
     numbers: Counter[str] = Counter(map(state_of, own_trials(study.get_trials(deepcopy=False))))
     return Counts(**numbers)
+
+
+def record_result(
+    trial: optuna.Trial, metrics: Mapping[str, float], score: Score, *, pruned: str
+) -> bool:
+    """End it with its score, or as pruned for this reason; False if it had already ended."""
+    try:
+        trial.set_user_attr(METRICS, {name: float(value) for name, value in metrics.items()})
+        trial.set_user_attr(SCORE, score.score)
+        if pruned:
+            trial.set_user_attr(REASON, pruned)
+            trial.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        else:
+            trial.study.tell(trial, list(score.values), skip_if_finished=True)
+    except UpdateFinishedTrialError:
+        return False
+    return True
 
 
 def mark_infeasible(

@@ -10,16 +10,17 @@ import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, RDBStorage
+from sqlalchemy import Engine, Pool, QueuePool, event
+from sqlalchemy.exc import DBAPIError
 
 from seqtune.core.errors import ArtifactError
 
 from .storage_errors import LOCK_SECONDS, check_header, explained
 from .storage_url import PROXY_SCHEME, StorageUrl
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage, RDBStorage
-    from sqlalchemy import Engine, Pool
 
 CONNECT_SECONDS = 10
 ATTEMPTS = 3
@@ -61,8 +62,6 @@ def open_storage(ref: StorageUrl, *, num_threads: int = 1) -> RDBStorage:
 
 
 def _connect(ref: StorageUrl, num_threads: int) -> RDBStorage:
-    from sqlalchemy.exc import DBAPIError
-
     began = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
@@ -77,8 +76,6 @@ def _connect(ref: StorageUrl, num_threads: int) -> RDBStorage:
 
 
 def _connect_once(ref: StorageUrl, num_threads: int) -> RDBStorage:
-    from optuna.storages import RDBStorage
-
     parsed = ref.parsed()
     url = parsed.render_as_string(hide_password=False)
     connect_args = {"connect_timeout": CONNECT_SECONDS, **VANISHED.get(parsed.drivername, {})}
@@ -114,7 +111,6 @@ def as_template(url: str) -> str:
 
 def _noted_in(pools: list[Pool]) -> type[Pool]:
     """Make a pool class that can be closed without the engine: drivers warn of open connections."""
-    from sqlalchemy.pool import QueuePool
 
     class NotedPool(QueuePool):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -135,7 +131,6 @@ def _tame_sqlite(engine: Engine) -> None:
 
     Without BEGIN IMMEDIATE two workers read the same queued trial before either claims it.
     """
-    from sqlalchemy import event
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
@@ -153,8 +148,6 @@ def _tame_sqlite(engine: Engine) -> None:
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
     """Suppress Optuna's log lines below WARNING and its notes on experimental features."""
-    import optuna
-
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

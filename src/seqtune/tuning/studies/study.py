@@ -50,7 +50,6 @@ class OpenedStudy:
     """A study that is ready for workers."""
 
     study: StoredStudy
-    is_new: bool
     notes: tuple[str, ...]
     """What was resumed, or why a new study began."""
 
@@ -74,7 +73,7 @@ def open_study(ref: StorageUrl, plan: StudyPlan) -> OpenedStudy:
         study, is_new = _create_or_load(storage, study_name(plan), plan)
         _describe(study, plan)
         notes = _notes_on_new(study, plan) if is_new else _notes_on_old(study, plan)
-    return OpenedStudy(study, is_new, notes)
+    return OpenedStudy(study, notes)
 
 
 def load_study(ref: StorageUrl, name: str) -> StoredStudy:

@@ -44,11 +44,7 @@ def warm_start(study: optuna.Study, plan: StudyPlan, ref: StorageUrl) -> str:
         (trial, params) for trial in trials if (params := _usable_params(trial, plan)) is not None
     ]
     theirs = {key: one for trial in trials for key, one in trial.distributions.items()}
-    faults = [
-        *_direction_faults(source, plan),
-        *_name_faults(theirs, plan),
-        *_kind_faults(theirs, plan),
-    ]
+    faults = _faults(source, theirs, plan)
     if not faults and not usable:
         reason = f"none of its {len(trials)} complete trials lies within this space"
         reason = reason if trials else "it has no complete trial"
@@ -106,32 +102,24 @@ def _usable_params(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any] | None
     return params if plan.space.contains(params) else None
 
 
-def _direction_faults(source: optuna.Study, plan: StudyPlan) -> list[str]:
-    theirs = [direction.name.lower() for direction in source.directions]
-    own = list(plan.scoring.directions)
-    if theirs == own:
-        return []
-    return [f"directions: it has {', '.join(theirs)}; this study has {', '.join(own)}"]
-
-
-def _name_faults(theirs: Mapping[str, Any], plan: StudyPlan) -> list[str]:
+def _faults(
+    source: optuna.Study, theirs: Mapping[str, BaseDistribution], plan: StudyPlan
+) -> list[str]:
+    """List the directions, names and types that differ."""
+    faults = []
+    given, wanted = [one.name.lower() for one in source.directions], plan.scoring.directions
+    if given != list(wanted):
+        faults.append(f"directions: it has {', '.join(given)}; this study has {', '.join(wanted)}")
     if not theirs:
-        return []
+        return faults
     own = plan.space.keys
     unknown = [key for key in sorted(theirs) if key not in own and key not in plan.fixed]
     missing = [p.key for p in plan.space.parameters if p.key not in theirs and not p.when]
-    return [
-        *(f"{key}: searched there, not here; {did_you_mean(key, own)}" for key in unknown),
-        *(f"{key}: searched here, not there" for key in missing),
-    ]
-
-
-def _kind_faults(theirs: Mapping[str, BaseDistribution], plan: StudyPlan) -> list[str]:
-    return [
-        f"{key}: {_kind(theirs[key])} there, {plan.space[key].kind} here"
-        for key in plan.space.keys
-        if key in theirs and _kind(theirs[key]) != plan.space[key].kind
-    ]
+    faults += [f"{key}: searched there, not here; {did_you_mean(key, own)}" for key in unknown]
+    faults += [f"{key}: searched here, not there" for key in missing]
+    kinds = {key: (_kind(theirs[key]), plan.space[key].kind) for key in own if key in theirs}
+    faults += [f"{key}: {a} there, {b} here" for key, (a, b) in kinds.items() if a != b]
+    return faults
 
 
 def _kind(distribution: BaseDistribution) -> str:

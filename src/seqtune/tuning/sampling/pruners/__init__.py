@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from ...objectives.scoring import Mode
 from ..registry import PRUNERS
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ...config import PrunerConfig
 
 Curve = Mapping[int, float]
-Mode = Literal["max", "min"]
 
 
 @dataclass(frozen=True)
