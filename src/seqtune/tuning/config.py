@@ -73,6 +73,10 @@ class StageConfig(Section):
     pruner: PrunerKind | None = None
     """null: `pruner.kind`."""
 
+    @property
+    def timeout_seconds(self) -> float | None:
+        return None if self.timeout_minutes is None else self.timeout_minutes * 60
+
 
 class StagesConfig(Section):
     test: StageConfig = StageConfig(pruner="none")

@@ -71,7 +71,12 @@ def _spaces(
 ) -> tuple[dict[str, Space], list[str]]:
     """Read the space of each stage, and list the faults."""
     spaces: dict[str, Space] = {}
-    faults = _unknown_stages(written, f"{task}.tuning.{SPACES}")
+    faults = [
+        f"{task}.tuning.{SPACES}.{stage} is not a stage with a space; "
+        f"{did_you_mean(stage, SEARCHED_STAGES)}"
+        for stage in written
+        if stage not in SEARCHED_STAGES
+    ]
     for stage in SEARCHED_STAGES:
         values = written.get(stage) or {}
         try:
@@ -119,11 +124,3 @@ def not_searchable(key: str) -> str:
 def _drop_spaces(layer: Layer) -> Layer:
     values = {key: value for key, value in layer.values.items() if key != SPACES}
     return Layer(layer.name, unflatten(dict(flatten(values))), layer.origins)
-
-
-def _unknown_stages(written: Mapping[str, Any], root: str) -> list[str]:
-    return [
-        f"{root}.{stage} is not a stage with a space; {did_you_mean(stage, SEARCHED_STAGES)}"
-        for stage in written
-        if stage not in SEARCHED_STAGES
-    ]

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from seqtune.core.trials import Trial, Value, ranked
 
-from ..objectives.scoring import Mode
 from ..spaces.space import Parameter
 
+Mode = Literal["max", "min"]
 Rounding = Callable[[Decimal], int]
 
 LEGIBLE_DIGITS = 4
@@ -68,20 +68,14 @@ def band(trials: Sequence[Trial], parameter: Parameter) -> Interval | None:
     )
     if not values:
         return None
-    return Interval(min(values), mean_of(values, log=parameter.log), max(values), values)
+    mean = math.fsum(to_scale(value, parameter) for value in values) / len(values)
+    return Interval(min(values), from_scale(mean, parameter), max(values), values)
 
 
 def counts(trials: Sequence[Trial], parameter: Parameter) -> dict[Value, int]:
     """Count how often each choice was used, in the order of the choices."""
     found = Counter(t.params[parameter.key] for t in trials if parameter.key in t.params)
     return {choice: found[choice] for choice in parameter.choices}
-
-
-def mean_of(values: Sequence[float], *, log: bool) -> float:
-    """Return the mean; geometric for a logarithmic parameter."""
-    if not log:
-        return math.fsum(values) / len(values)
-    return math.exp(math.fsum(math.log(value) for value in values) / len(values))
 
 
 def bounds(parameter: Parameter) -> tuple[float, float]:

@@ -46,17 +46,14 @@ def rank_correlation(trials: Sequence[Trial], *, at_epoch: int, mode: Mode) -> R
     pairs = [(best_until(t, at_epoch, mode), best_until(t, longest, mode)) for t in done]
     usable = [pair for pair in pairs if all(map(math.isfinite, pair))]
     num, value = len(usable), None
+    note = (
+        f"unknown: {num} configurations with scores at epochs {at_epoch} and {longest}, "
+        f"{MIN_CONFIGURATIONS} with differing ones are needed"
+    )
     if num >= MIN_CONFIGURATIONS:
         value = spearman([a for a, _ in usable], [b for _, b in usable])
-    if value is None:
-        note = (
-            f"unknown: {num} configurations with scores at epochs {at_epoch} and {longest}, "
-            f"{MIN_CONFIGURATIONS} with differing ones are needed"
-        )
-    else:
-        note = (
-            f"{value:.2f} between epoch {at_epoch} and epoch {longest}, over {num} configurations"
-        )
+    if value is not None:
+        note = f"{value:.2f} between epochs {at_epoch} and {longest}, over {num} configurations"
     return RankCorrelation(value, num, at_epoch, longest, False, note)
 
 

@@ -147,13 +147,9 @@ def _require_something_searched(stages: tuple[str, ...], spaces: Mapping[str, Sp
 def _by_name(config: TuningConfig, stage: str) -> SizedStage:
     written = _written(config, stage)
     size = BUDGETS.get(config.budget, {}).get(stage, DEFAULT_SIZES[stage])
-    trials = _given_trials(config, stage)
-    timeout = written.timeout_minutes
-    return SizedStage(
-        Size(trials or size.trials, written.epochs or size.epochs),
-        None if timeout is None else timeout * 60,
-        f"budget {config.budget}",
-    )
+    trials = _given_trials(config, stage) or size.trials
+    size = Size(trials, written.epochs or size.epochs)
+    return SizedStage(size, written.timeout_seconds, f"budget {config.budget}")
 
 
 def _by_duration(
@@ -187,12 +183,11 @@ def _timed(config: TuningConfig, stage: str, stages: tuple[str, ...]) -> TimedSt
     written = _written(config, stage)
     last_search = [one for one in SEARCHING if one in stages][-1:]
     is_reranked = [stage] == last_search and len(config.objectives) <= 1
-    timeout = written.timeout_minutes
     return TimedStage(
         stage=stage,
         trials=_given_trials(config, stage),
         epochs=written.epochs,
-        timeout_seconds=None if timeout is None else timeout * 60,
+        timeout_seconds=written.timeout_seconds,
         is_pruned=_pruner(config, stage) not in ("none", "auto"),
         num_reruns=config.rerank.top * config.rerank.seeds if is_reranked else 0,
     )

@@ -95,20 +95,15 @@ def plan_duration(
     spent = clock.stage(TimedStage("test", is_pruned=False), test) if test else 0.0
     shares = {one.stage: SHARES[one.stage] for one in stages}
     parts = {name: share / sum(shares.values()) for name, share in shares.items()}
-    needed = spent + max(
-        (clock.stage(one, one.least) / parts[one.stage] for one in stages if not _is_given(one)),
-        default=0.0,
-    )
+    open_stages = [one for one in stages if one.trials is None or one.epochs is None]
+    least = (clock.stage(one, one.least) / parts[one.stage] for one in open_stages)
+    needed = spent + max(least, default=0.0)
     if needed > total_seconds:
-        raise _too_short(total_seconds, needed, stages=stages, clock=clock, root=root)
+        raise _too_short(total_seconds, needed, stages=open_stages, clock=clock, root=root)
     return {
         one.stage: _plan(one, (total_seconds - spent) * parts[one.stage], clock=clock)
         for one in stages
     }
-
-
-def _is_given(stage: TimedStage) -> bool:
-    return stage.trials is not None and stage.epochs is not None
 
 
 def _plan(stage: TimedStage, seconds: float, *, clock: CostModel) -> SizedStage:
@@ -165,7 +160,6 @@ def _too_short(
         f"{one.stage} {one.least}"
         + (f" and {one.num_reruns} trainings of the re-ranking" if one.num_reruns else "")
         for one in stages
-        if not _is_given(one)
     )
     minutes = math.ceil(needed / 60)
     return ConfigurationError(

@@ -140,13 +140,13 @@ class SearchWork:
             with_retries(lambda: give_back(trial.study, trial, reason), self.ref)
             return None
         space = self._space(trials)
-        turn = trial_rank(trial, trials)
+        rank, num_drawn = trial_rank(trial, trials)
         study.sampler = build_sampler(
             self.plan.sampler,
             seed=self.plan.seed,
             stage=self.plan.stage,
-            rank=turn.rank,
-            num_drawn=turn.num_drawn,
+            rank=rank,
+            num_drawn=num_drawn,
             space=space,
             total=self.plan.total,
         )

@@ -114,15 +114,15 @@ class SearchMonitor:
             self._deaths.append(reason or exit_text(exit_code))
         with_retries(lambda: self._end_trials_of(process, exit_code, reason), self._ref)
 
-    def take_stock(self) -> None:
-        """Look now, without the pause between two looks."""
+    def look_now(self) -> None:
+        """Look without the pause between two looks."""
         self._next_look = -float("inf")
         self.look()
 
     def close(self) -> None:
         """Show what ended last, and close the view."""
         try:
-            self.take_stock()
+            self.look_now()
         finally:
             self._view.close()
 

@@ -176,7 +176,7 @@ class _Session:
             num_ended = len(monitor.ended)
             executor(work, monitor, num_workers=min(self.num_workers, missing), most=missing)
             with_retries(self._recover, self.ref)
-            monitor.take_stock()
+            monitor.look_now()
             if len(monitor.ended) == num_ended or self._closing():
                 return
 

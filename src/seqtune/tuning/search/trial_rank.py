@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from optuna.trial import FrozenTrial
 
@@ -11,18 +10,14 @@ from ..config import GuardConfig
 from ..studies.records import AGAIN, ORIGIN, ROOT, AnyTrial, own_trials, root_number, state_of
 
 
-class TrialRank(NamedTuple):
-    rank: int
-    """Configurations tried before it; those given back were never tried."""
-    num_drawn: int
-    """How many of them came from the sampler."""
+def trial_rank(trial: AnyTrial, trials: Sequence[FrozenTrial]) -> tuple[int, int]:
+    """Count the configurations tried before it, and those of them that the sampler drew.
 
-
-def trial_rank(trial: AnyTrial, trials: Sequence[FrozenTrial]) -> TrialRank:
-    """Rank a trial; one that runs again keeps its first rank."""
+    A trial that runs again keeps its first rank.
+    """
     root = root_number(trial)
     earlier = [one for one in trials if one.number < root and is_first(one)]
-    return TrialRank(len(earlier), sum(is_drawn(one) for one in earlier))
+    return len(earlier), sum(is_drawn(one) for one in earlier)
 
 
 def too_many(trials: Sequence[FrozenTrial], guards: GuardConfig, *, since: float) -> bool:

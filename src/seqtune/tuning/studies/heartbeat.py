@@ -7,13 +7,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
 
 from .storage_url import StorageUrl
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.trial import FrozenTrial
 
 logger = logging.getLogger(__name__)
 
@@ -31,21 +30,21 @@ def beating(
     from .stored_study import trial_in_storage
 
     stop = threading.Event()
-    place = trial_in_storage(study, trial.number)
-    _beat(*place)
-    thread = threading.Thread(target=_beat_until, args=(stop, ref, *place), daemon=True)
+    storage, trial_id = trial_in_storage(study, trial.number)
+
+    def renew() -> None:
+        while not stop.wait(ref.heartbeat_seconds):
+            _beat(storage, trial_id)
+        storage.remove_session()
+
+    _beat(storage, trial_id)
+    thread = threading.Thread(target=renew, daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join()
-
-
-def _beat_until(stop: threading.Event, ref: StorageUrl, storage: Any, trial_id: int) -> None:
-    while not stop.wait(ref.heartbeat_seconds):
-        _beat(storage, trial_id)
-    storage.remove_session()
 
 
 def _beat(storage: Any, trial_id: int) -> None:

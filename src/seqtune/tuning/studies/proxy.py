@@ -63,7 +63,14 @@ def _cached(storage: RDBStorage) -> BaseStorage:
 def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    options = _parse(arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m seqtune.tuning.studies.proxy",
+        description=f"A proxy in front of the study database, whose URL is in {URL}.",
+    )
+    parser.add_argument("--bind", default="127.0.0.1:13000", help="host:port (%(default)s)")
+    text = "connections to the database, and calls answered at the same time (%(default)s)"
+    parser.add_argument("--connections", type=int, default=NUM_THREADS, help=text)
+    options = parser.parse_args(arguments)
     if not _is_loopback(options.bind):
         logger.warning(
             "%s can be reached from other machines, and there is no authentication: anyone who "
@@ -78,21 +85,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         pass
     return 0
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m seqtune.tuning.studies.proxy",
-        description=f"A proxy in front of the study database, whose URL is in {URL}.",
-    )
-    parser.add_argument("--bind", default="127.0.0.1:13000", help="host:port (%(default)s)")
-    parser.add_argument(
-        "--connections",
-        type=int,
-        default=NUM_THREADS,
-        help="connections to the database, and calls answered at the same time (%(default)s)",
-    )
-    return parser.parse_args(arguments)
 
 
 def _url() -> str:

@@ -111,7 +111,7 @@ def process_of(frozen: FrozenTrial) -> Process | None:
 
 def to_trial(frozen: FrozenTrial) -> Trial:
     """Convert Optuna's trial to a plain value."""
-    attributes = frozen.user_attrs
+    attributes, start = frozen.user_attrs, frozen.datetime_start
     values = tuple(frozen.values or ())
     return Trial(
         number=frozen.number,
@@ -123,8 +123,7 @@ def to_trial(frozen: FrozenTrial) -> Trial:
         curve=curve_of(frozen),
         reason=attributes.get(REASON, ""),
         origin=attributes.get(ORIGIN, "sampled"),
-        started=frozen.datetime_start
-        and frozen.datetime_start.astimezone(UTC).isoformat(timespec="seconds"),
+        started=start.astimezone(UTC).isoformat(timespec="seconds") if start else None,
         seconds=frozen.duration.total_seconds() if frozen.duration is not None else None,
         worker=worker_name(attributes.get(WORKER, {})),
     )

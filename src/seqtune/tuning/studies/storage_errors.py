@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
+
 from seqtune.core.errors import (
     ArtifactError,
     ConfigurationError,
@@ -104,8 +106,6 @@ def explained(ref: StorageUrl) -> Iterator[None]:
         yield
     except SeqtuneError:
         raise
-    except ModuleNotFoundError as error:
-        raise _missing_driver(ref) from error
     except Exception as error:
         translated = explanation(error, ref)
         if translated is None:
@@ -115,8 +115,6 @@ def explained(ref: StorageUrl) -> Iterator[None]:
 
 def explanation(error: BaseException, ref: StorageUrl) -> SeqtuneError | None:
     """Translate a storage error; None for any other error."""
-    from sqlalchemy.exc import DBAPIError
-
     for cause in _chain(error):
         if isinstance(cause, ImportError):
             return _missing_driver(ref)
@@ -148,8 +146,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     After a lost connection Optuna tries another query on it, whose error hides the loss: that one
     is only in the context.
     """
-    from sqlalchemy.exc import PendingRollbackError
-
     while error is not None:
         original = getattr(error, "orig", None)
         if isinstance(original, BaseException):
@@ -197,8 +193,6 @@ _SQLITE_REASONS = {
 
 def is_away(error: BaseException, ref: StorageUrl) -> bool:
     """Whether a server did not answer, so that the same call may succeed later."""
-    from sqlalchemy.exc import InterfaceError, OperationalError
-
     if ref.file is not None or isinstance(error, ConfigurationError):
         return False
     if ref.is_proxied:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from seqtune.core.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL
 
 DRIVERS = {
     "postgresql": "postgresql+psycopg",
@@ -64,9 +63,6 @@ class StorageUrl:
 
     def parsed(self) -> URL:
         """Return the URL with a driver; the error for a wrong one does not repeat it."""
-        from sqlalchemy import make_url
-        from sqlalchemy.exc import ArgumentError
-
         try:
             url = make_url(self.url)
         except (ArgumentError, ValueError):

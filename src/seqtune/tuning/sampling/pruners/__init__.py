@@ -9,15 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from optuna.trial import FrozenTrial
+
+from ...config import PrunerConfig
 from ...objectives.scoring import Mode
 from ..registry import PRUNERS
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
-    from ...config import PrunerConfig
 
 Curve = Mapping[int, float]
 

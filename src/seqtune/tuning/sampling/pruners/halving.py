@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from optuna.trial import FrozenTrial
 
 from ..registry import PruningRule
 from . import Case, Curve
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
 
 
 def at_a_rung(case: Case, rivals: Sequence[FrozenTrial], first_rung: int) -> str:

@@ -60,7 +60,7 @@ def evolved(
 
     ranges = moving(space)
     first, later = past[:num_startup], past[num_startup:]
-    key = _Order(maximize)
+    key = partial(_sort_key, sign=-1.0 if maximize else 1.0)
     optimizer = CMA(
         mean=_start(sorted(first, key=key), ranges),
         sigma=SIGMA,
@@ -80,17 +80,12 @@ def evolved(
     return space.from_unit([min(max(coordinate, 0.0), 1.0) for coordinate in point])
 
 
-class _Order:
-    """Sorts trials from the best to the worst: complete, pruned, infeasible."""
-
-    def __init__(self, maximize: bool) -> None:
-        self._sign = -1.0 if maximize else 1.0
-
-    def __call__(self, trial: FrozenTrial) -> tuple[float, float, int]:
-        violation = sum(value for value in trial.constraints.values() if value > 0)
-        pruned = float(trial.state.name == "PRUNED")
-        value = trial.values[0] if trial.values else math.inf * self._sign
-        return (2.0 + violation if violation else pruned, self._sign * value, trial.number)
+def _sort_key(trial: FrozenTrial, *, sign: float) -> tuple[float, float, int]:
+    """Sort from the best to the worst: complete, pruned, infeasible."""
+    violation = sum(value for value in trial.constraints.values() if value > 0)
+    pruned = float(trial.state.name == "PRUNED")
+    value = trial.values[0] if trial.values else math.inf * sign
+    return (2.0 + violation if violation else pruned, sign * value, trial.number)
 
 
 def _start(first: Sequence[FrozenTrial], ranges: Sequence[Parameter]) -> Point:
