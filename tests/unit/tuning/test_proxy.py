@@ -259,7 +259,7 @@ def test_listening_to_the_network_is_warned_of(sqlite: StorageUrl) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("", "no database is named: set SEQTUNE_STUDY_URL"),
+        ("", "no database is given: set SEQTUNE_STUDY_URL"),
         ("oracle://u:hunter2@h/d", "cannot be kept in 'oracle'"),
         ("postgresql://u:hunter2@127.0.0.1:1/d", "does not answer"),
     ],
@@ -283,4 +283,4 @@ def test_a_port_that_is_taken_is_named(
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert proxy_module.main(["--bind", address]) == 1
-    assert f"nothing can listen at {address}" in capsys.readouterr().err
+    assert f"cannot listen at {address}" in capsys.readouterr().err

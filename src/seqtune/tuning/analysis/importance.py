@@ -76,7 +76,7 @@ def _doubts(num_used: int, num_complete: int, sampler: str, total: float) -> lis
             "space-filling sampler (sobol) in this stage to rely on them"
         )
     if not total:
-        reasons.append("no parameter distinguishes the best trials from the others")
+        reasons.append("no parameter separates the best trials from the others")
     return reasons
 
 

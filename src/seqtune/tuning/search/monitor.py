@@ -269,5 +269,5 @@ def exit_text(exit_code: int) -> str:
         name = signal.Signals(-exit_code).name
     except ValueError:
         name = f"signal {-exit_code}"
-    hint = "; a machine out of memory does this" if name == "SIGKILL" else ""
+    hint = "; a machine out of memory does that" if name == "SIGKILL" else ""
     return f"was killed by {name}{hint}"

@@ -160,7 +160,7 @@ class _Session:
         left = limit - sum(trial.seconds or 0.0 for trial in finished) / self.num_workers
         if left <= 0:
             logger.warning(
-                "earlier runs have used the %s of stage %s; raise its timeout_minutes to continue",
+                "earlier sessions have used the %s of stage %s; raise its timeout_minutes to go on",
                 format_duration(limit),
                 self.plan.stage,
             )
