@@ -19,8 +19,9 @@ import yaml
 from toy_servers import PostgreSQL
 
 from seqtune.tuning.studies.records import read_trials
+from seqtune.tuning.studies.storage import open_storage
 from seqtune.tuning.studies.storage_url import StorageUrl
-from seqtune.tuning.studies.study import load_study, names
+from seqtune.tuning.studies.study import load_study
 from toy_cluster import ToyCluster
 
 pytestmark = pytest.mark.slow
@@ -116,7 +117,8 @@ def command(*arguments: str) -> list[str]:
 
 
 def trials(ref: StorageUrl, stage: str) -> list[Any]:
-    found = [name for name in names(ref) if name.startswith(f"recommend-{stage}-")]
+    names = [one.study_name for one in open_storage(ref).get_all_studies()]
+    found = [name for name in names if name.startswith(f"recommend-{stage}-")]
     return [trial for name in found for trial in read_trials(load_study(ref, name))]
 
 

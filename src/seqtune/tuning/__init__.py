@@ -1,5 +1,5 @@
-"""Searching any space with any objective: the only room that knows Optuna.
+"""Search any space with any objective; the only package that uses Optuna.
 
-It knows neither Kedro nor torch nor a task. What it is given: a `Space`, a `StudyPlan`, an
-objective `(params, report) -> metrics`, and an `Executor` that runs its workers.
+It depends neither on Kedro nor on torch nor on a task. Its input: a `Space`, a `StudyPlan`, an
+objective `(params, report) -> metrics`, and an `Executor` that runs the workers.
 """

@@ -73,6 +73,10 @@ class StageConfig(Section):
     pruner: PrunerKind | None = None
     """null: `pruner.kind`."""
 
+    @property
+    def timeout_seconds(self) -> float | None:
+        return None if self.timeout_minutes is None else self.timeout_minutes * 60
+
 
 class StagesConfig(Section):
     test: StageConfig = StageConfig(pruner="none")
@@ -144,7 +148,7 @@ class ForbiddenConfig(Section):
 
 class GuardConfig(Section):
     max_failures_in_a_row: PositiveInt = 5
-    """After so many the stage stops and says why."""
+    """After this many the stage stops with an explanation."""
     max_infeasible_in_a_row: PositiveInt = 50
     """The same for trials that could not be run here."""
     trial_timeout_minutes: Minutes | None = None
@@ -212,17 +216,17 @@ class RerankConfig(Section):
 
 
 class StorageConfig(Section):
-    """How studies are kept; where is said by the catalog and credentials (`study`)."""
+    """How studies are stored; the catalog and credentials say where (`study`)."""
 
     backups: Annotated[int, Field(ge=0)] = 5
     """Copies of the study file kept from before earlier runs."""
     heartbeat_seconds: PositiveInt = 15
-    """How often a worker says that it is alive."""
+    """How often a worker sends a heartbeat."""
     grace_seconds: PositiveInt = 60
-    """Without a sign of life for so long, a trial of another machine counts as lost."""
+    """After this long without a heartbeat, a trial of another machine counts as lost."""
     proxy: Annotated[str, Field(pattern=r"^[^\s/@]+:\d{1,5}$")] | None = None
-    """host:port of `python -m seqtune.tuning.studies.proxy`, which workers ask in the place of the
-    database; they are not told its password then. null: they ask the database."""
+    """host:port of `python -m seqtune.tuning.studies.proxy`, which workers use instead of the
+    database, without its password. null: they use the database."""
 
 
 class TuningConfig(Section):

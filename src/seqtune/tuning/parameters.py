@@ -1,4 +1,4 @@
-"""What the user typed about tuning, checked before anything runs."""
+"""Read and check the tuning parameters before anything runs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SEARCHED_STAGES = ("quick", "medium")
 NOT_SEARCHABLE = {
     "seed": "the best seed is luck; the stage `seed` measures it (tuning.stages.seed.enabled)",
     "training.epochs": "it is the budget of a stage (tuning.stages.<stage>.epochs)",
-    "training.resume": "it says how a run is kept, not what comes out of it",
-    "training.save_state_every_minutes": "it says how a run is kept, not what comes out of it",
+    "training.resume": "it does not change the result of a run",
+    "training.save_state_every_minutes": "it does not change the result of a run",
 }
 MADE_BEFORE = ("task", "ingest.", "split.")
-"""Keys of what was made before training starts: no trial can change them."""
+"""Keys of what is made before training: no trial can change them."""
 
 
 class TuningParameters(NamedTuple):
@@ -54,13 +54,9 @@ def parse_tuning(
     """
     faults: list[str] = []
     config = TuningConfig()
+    layers = engine, own, Layer(RUNTIME, runtime), Layer(RUNTIME, own_runtime)
     try:
-        layers = _without_spaces(engine), _without_spaces(own)
-        from_runtime = [
-            Layer(RUNTIME, _drop_spaces(runtime)),
-            Layer(RUNTIME, _drop_spaces(own_runtime)),
-        ]
-        config = resolve(TuningConfig, *layers, *from_runtime, root="tuning").config
+        config = resolve(TuningConfig, *map(_drop_spaces, layers), root="tuning").config
     except ConfigurationError as error:
         faults += error.faults
     spaces, faults_of_spaces = _spaces(own.values.get(SPACES) or {}, task=task, known=known)
@@ -73,9 +69,14 @@ def parse_tuning(
 def _spaces(
     written: Mapping[str, Any], *, task: str, known: Mapping[str, Any]
 ) -> tuple[dict[str, Space], list[str]]:
-    """The space of each stage, and what is wrong with those that are wrong."""
+    """Read the space of each stage, and list the faults."""
     spaces: dict[str, Space] = {}
-    faults = _unknown_stages(written, f"{task}.tuning.{SPACES}")
+    faults = [
+        f"{task}.tuning.{SPACES}.{stage} is not a stage with a space; "
+        f"{did_you_mean(stage, SEARCHED_STAGES)}"
+        for stage in written
+        if stage not in SEARCHED_STAGES
+    ]
     for stage in SEARCHED_STAGES:
         values = written.get(stage) or {}
         try:
@@ -86,7 +87,7 @@ def _spaces(
 
 
 def _faults_of(config: TuningConfig, known: Mapping[str, Any]) -> list[str]:
-    """What does not fit together, or to the task."""
+    """List what does not fit together or to the task."""
     metric, mode = known["training.monitor"], known["training.monitor_mode"]
     faults = check_forbidden(config.forbidden, known, root="tuning.forbidden")
     faults += check_objectives(config, metric=metric, mode=mode, root="tuning")
@@ -100,7 +101,7 @@ def _faults_of(config: TuningConfig, known: Mapping[str, Any]) -> list[str]:
 def task_space(
     values: Mapping[str, Any], *, task: str, stage: str, known: Collection[str], root: str = ""
 ) -> Space:
-    """The space of one stage; refuses what no trial may change."""
+    """Read the space of one stage; refuse what no trial may change."""
     root = root or f"{task}.tuning.{SPACES}.{stage}"
     space = parse_space(values, root=root, known_keys=known)
     faults = [
@@ -114,23 +115,12 @@ def task_space(
 
 
 def not_searchable(key: str) -> str:
-    """Why no trial may set this key; empty where it may."""
+    """Explain why no trial may set this key; empty if it may."""
     if key == MADE_BEFORE[0] or key.startswith(MADE_BEFORE[1:]):
-        return "it shapes what was made before training starts"
+        return "it belongs to what is made before training"
     return NOT_SEARCHABLE.get(key, "")
 
 
-def _without_spaces(layer: Layer) -> Layer:
-    return Layer(layer.name, _drop_spaces(layer.values), layer.origins)
-
-
-def _drop_spaces(values: Mapping[str, Any]) -> dict[str, Any]:
-    return unflatten(dict(flatten({k: v for k, v in values.items() if k != SPACES})))
-
-
-def _unknown_stages(written: Mapping[str, Any], root: str) -> list[str]:
-    return [
-        f"{root}.{stage} is not a stage with a space; {did_you_mean(stage, SEARCHED_STAGES)}"
-        for stage in written
-        if stage not in SEARCHED_STAGES
-    ]
+def _drop_spaces(layer: Layer) -> Layer:
+    values = {key: value for key, value in layer.values.items() if key != SPACES}
+    return Layer(layer.name, unflatten(dict(flatten(values))), layer.origins)

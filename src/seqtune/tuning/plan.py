@@ -1,4 +1,4 @@
-"""What a study is asked to do, complete and picklable."""
+"""The plan of a study, complete and picklable."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .objectives.scoring import Scoring
 from .spaces.space import Space
 
 ReportEpoch = Callable[[int, Mapping[str, float]], bool]
-"""Hears of every epoch (counted from 1) and its metrics; True asks to stop."""
+"""Called for every epoch (from 1) with its metrics; True asks to stop."""
 
 
 class Objective(Protocol):
     """Trains one configuration. Picklable; called in a worker process."""
 
     def __call__(self, params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, float]:
-        """Metrics at the best epoch.
+        """Return the metrics at the best epoch.
 
-        `name` is unique to the trial and the same when it is run again after its process died: a
-        folder of that name may hold a state to go on from. Raises InfeasibleError for what cannot
-        be run, Interrupted when a signal asked to stop; whatever else it raises fails the trial.
+        `name` is unique to the trial and stays the same when it runs again: a folder of that name
+        may contain a state to resume from. Raises InfeasibleError for what cannot run, Interrupted
+        after a signal; any other error fails the trial.
         """
 
 
@@ -34,22 +34,22 @@ class StudyPlan:
 
     task: str
     stage: str
-    """quick; for parts of a stage with a suffix: quick.model, medium.rerank."""
+    """Such as quick; with a suffix for a part: quick.model, medium.rerank."""
     space: Space
     total: int
-    """Finished trials (complete and pruned) at which it is over."""
+    """Number of finished trials (complete and pruned) to reach."""
     epochs: int
     scoring: Scoring
     seed: int
     sampler: SamplerConfig
-    """Its kind is settled: never auto."""
+    """Its kind is never auto."""
     pruner: PrunerConfig
     environment: Mapping[str, Any]
-    """All that a trial's result depends on beside its parameters; JSON-ready."""
+    """All that a trial's result depends on besides its parameters; JSON-ready."""
     fixed: Params = field(default_factory=dict)
-    """Values carried forward from an earlier part, under those that are searched."""
+    """Values from an earlier part; searched values override them."""
     queue: tuple[Params, ...] = ()
-    """Configurations to run first, in this order."""
+    """Configurations to run first, in order."""
     guards: GuardConfig = field(default_factory=GuardConfig)
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
     """Only `adaptive` matters within one study."""
@@ -57,7 +57,7 @@ class StudyPlan:
     timeout_seconds: float | None = None
 
     def identity(self) -> dict[str, Any]:
-        """What makes it another study: space, fixed values, environment, epochs and score."""
+        """Return what identifies the study: space, fixed values, environment, epochs, score."""
         return {
             "space": self.space.identity(),
             "fixed": dict(self.fixed),

@@ -34,7 +34,7 @@ def test_curves_that_cross_lower_it() -> None:
 
     assert alike.value == pytest.approx(1)
     assert turned.value == pytest.approx(-1)
-    assert alike.note == "1.00 between epoch 8 and epoch 20, over 10 configurations"
+    assert alike.note == "1.00 between epochs 8 and 20, over 10 configurations"
     assert not alike.is_estimate
 
 

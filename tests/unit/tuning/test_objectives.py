@@ -332,6 +332,6 @@ def test_faults_of_rules_are_collected() -> None:
         "r.d.when.model.beams: nothing is above 5 and below 2 at once; swap them",
         "r.e.when.model.beams: an empty list never holds; name the values that are forbidden",
         "r.f.when.model.beams: [[1]] is not a list of single values",
-        "r.g.when.model.beams: an empty condition says nothing; give above or below",
+        "r.g.when.model.beams: an empty condition has no effect; give above or below",
         "r.h.when is empty and would forbid everything; name a condition",
     ]

@@ -79,7 +79,7 @@ def test_all_faults_are_told_at_once() -> None:
     [
         ("seed", "luck"),
         ("training.epochs", "budget of a stage"),
-        ("split.test_items", "made before training starts"),
+        ("split.test_items", "made before training"),
     ],
 )
 def test_what_no_trial_may_change_is_refused(key: str, why: str) -> None:

@@ -221,7 +221,7 @@ def test_a_written_stage_that_takes_longer_is_ended_by_the_wall_clock() -> None:
 
     assert (quick.trials, quick.epochs) == (100, 100)
     assert quick.timeout_seconds == pytest.approx(0.4 * (21600 - 40))
-    assert "what is given takes longer: the wall clock will end it" in quick.reason
+    assert "the given sizes take longer: the wall clock will end it" in quick.reason
 
 
 def test_a_written_wall_clock_limits_a_stage_of_a_duration() -> None:
@@ -236,9 +236,9 @@ def test_too_short_a_duration_says_how_long_the_least_takes() -> None:
     # quick: 10 x 5 x 12 x 0.7 / 2 = 210 s, the 0.4 of 525 s; medium: 10 x 10 x 12 x 0.7 / 2 = 420 s
     # and 8 rounds of 120 s are 1380 s, the 0.6 of 2300 s; with 24 s of test 2324 s.
     assert fault(budget="10m", seconds=12.0, workers=2, pruner=PRUNED) == (
-        "tuning.budget: 10 min 00 s is too short at 12 s per epoch and 2 at a time. The least that "
-        "makes sense (quick 10 trials x 5 epochs, medium 10 trials x 10 epochs and 15 trainings of "
-        "the re-ranking) takes 39m; allow that, or give trials and epochs yourself (tuning.stages)"
+        "tuning.budget: 10 min 00 s is too short at 12 s per epoch and 2 at a time. The smallest "
+        "useful plan (quick 10 trials x 5 epochs, medium 10 trials x 10 epochs and 15 trainings of "
+        "the re-ranking) takes 39m; allow that, or set trials and epochs yourself (tuning.stages)"
     )
 
 

@@ -13,7 +13,7 @@ from seqtune.tuning.search.progress import (
     SearchLines,
     SearchStatus,
     params_text,
-    standing_text,
+    status_text,
     trial_text,
     view_of,
 )
@@ -21,20 +21,20 @@ from seqtune.tuning.studies.records import Counts
 
 BEST = Trial(number=3, state="complete", params={"training.lr": 0.00123456}, score=0.75)
 COUNTS = Counts(complete=2, pruned=1, infeasible=1, failed=4, running=2)
-STANDING = SearchStatus(total=10, counts=COUNTS, best=BEST, seconds_left=65.0)
-STANDING_TEXT = (
+STATUS = SearchStatus(total=10, counts=COUNTS, best=BEST, seconds_left=65.0)
+STATUS_TEXT = (
     "3 of 10 finished, best 0.75 in trial 3, 1 pruned, 1 infeasible, 4 failed, "
     "about 1 min 05 s left"
 )
 
 
-def test_the_standing_says_what_one_wants_to_know():
-    assert standing_text(STANDING) == STANDING_TEXT
+def test_the_status_names_best_counts_and_time_left():
+    assert status_text(STATUS) == STATUS_TEXT
 
 
 def test_nothing_is_guessed_before_a_trial_has_finished():
-    standing = SearchStatus(total=2, counts=Counts(), best=None, seconds_left=None)
-    assert standing_text(standing) == "0 of 2 finished"
+    status = SearchStatus(total=2, counts=Counts(), best=None, seconds_left=None)
+    assert status_text(status) == "0 of 2 finished"
 
 
 @pytest.mark.parametrize(
@@ -61,29 +61,29 @@ def test_there_is_at_most_one_line_a_second(caplog):
     lines = SearchLines(clock=lambda: now[0])
     other = Trial(number=4, state="pruned", params={"x": 1})
     with caplog.at_level(logging.INFO):
-        lines.show(STANDING, [])
-        lines.show(STANDING, [BEST])
+        lines.show(STATUS, [])
+        lines.show(STATUS, [BEST])
         now[0] = 0.5
-        lines.show(STANDING, [BEST])
-        lines.show(STANDING, [other])
+        lines.show(STATUS, [BEST])
+        lines.show(STATUS, [other])
         assert len(caplog.messages) == 1
         now[0] = 1.1
-        lines.show(STANDING, [])
-        lines.show(STANDING, [other])
+        lines.show(STATUS, [])
+        lines.show(STATUS, [other])
         lines.close()
         lines.close()
 
     assert caplog.messages == [
-        f"trial 3 complete at 0.75 with lr=0.001235; {STANDING_TEXT}",
-        f"trial 4 pruned with x=1 (and 1 more); {STANDING_TEXT}",
-        f"trial 4 pruned with x=1; {STANDING_TEXT}",
+        f"trial 3 complete at 0.75 with lr=0.001235; {STATUS_TEXT}",
+        f"trial 4 pruned with x=1 (and 1 more); {STATUS_TEXT}",
+        f"trial 4 pruned with x=1; {STATUS_TEXT}",
     ]
 
 
 def test_a_terminal_gets_one_bar():
     out = StringIO()
     bar = SearchBar("toy-quick-1", console=Console(file=out, force_terminal=True, width=160))
-    bar.show(STANDING, [BEST])
+    bar.show(STATUS, [BEST])
     bar.close()
     bar.close()
     assert "toy-quick-1" in out.getvalue()

@@ -141,7 +141,7 @@ def test_another_service_than_a_proxy_is_told_apart(on_file: StorageUrl) -> None
     server.start()
     workers = on_file.for_workers()
     try:
-        with pytest.raises(StorageError, match=r"is no proxy of Optuna's .*tuning.storage.proxy"):
+        with pytest.raises(StorageError, match=r"is not an Optuna proxy .*tuning.storage.proxy"):
             with_retries(lambda: load_study(workers, "any"), workers)  # and is not waited for
     finally:
         server.stop(None).wait()
@@ -178,7 +178,7 @@ def test_a_database_away_behind_it_is_waited_for(postgresql: Server, caplog) -> 
             with_retries(study.ask, workers)
         later.join()
     assert count(load_study(ref, study_name)).running >= 1
-    assert "says: Exception calling application" in caplog.text
+    assert "reports: Exception calling application" in caplog.text
     assert PASSWORD not in caplog.text
 
 
@@ -259,7 +259,7 @@ def test_listening_to_the_network_is_warned_of(sqlite: StorageUrl) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("", "no database is named: set SEQTUNE_STUDY_URL"),
+        ("", "no database is given: set SEQTUNE_STUDY_URL"),
         ("oracle://u:hunter2@h/d", "cannot be kept in 'oracle'"),
         ("postgresql://u:hunter2@127.0.0.1:1/d", "does not answer"),
     ],
@@ -283,4 +283,4 @@ def test_a_port_that_is_taken_is_named(
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert proxy_module.main(["--bind", address]) == 1
-    assert f"nothing can listen at {address}" in capsys.readouterr().err
+    assert f"cannot listen at {address}" in capsys.readouterr().err

@@ -165,7 +165,7 @@ def test_halving_keeps_the_best_third_of_those_that_came_so_far() -> None:
     one = pruner("halving", epochs=30, warmup_epochs=2)
     rivals = others(*(flat(float(value), epochs=3) for value in range(8)))
     assert one.reason({3: 4.5}, rivals, root=9) == (
-        "epoch 3: 4.5, 0.5 behind what 1 of 3 had at epoch 3 of 5"
+        "epoch 3: 4.5, 0.5 behind the best 1 of 3 at epoch 3 of 5"
     )
     assert one.reason({3: 6.0}, rivals, root=9) == ""
 

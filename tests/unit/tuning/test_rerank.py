@@ -96,7 +96,7 @@ def test_who_fails_on_a_seed_does_not_compete() -> None:
     found = judged({1: [0.7, 0.7, 0.7], 2: [0.9, 0.9]}, failed)
 
     assert found.chosen.number == 1
-    assert found.rows[1].note == "1 of 3 reruns did not go through: the loss became nan"
+    assert found.rows[1].note == "1 of 3 reruns did not complete: the loss became nan"
     assert found.is_beyond_noise is None
 
 
@@ -111,7 +111,7 @@ def test_without_reruns_the_single_seed_decides_and_that_is_told() -> None:
     found = judged({})
 
     assert (found.chosen.number, found.inflation) == (1, None)
-    assert found.reason == "no rerun went through: trial 1 leads by its single seed alone"
+    assert found.reason == "no rerun completed: trial 1 leads by its single seed alone"
 
 
 def test_no_candidate_is_an_error_with_a_next_step() -> None:
@@ -143,6 +143,6 @@ def test_the_seed_stage_measures_luck_and_names_no_seed() -> None:
 
 
 def test_a_seed_stage_without_a_result_is_an_error() -> None:
-    with pytest.raises(TuningError, match="no seed went through"):
+    with pytest.raises(TuningError, match="no seed completed"):
         judge_seeds([Trial(0, "failed", {"seed": 1})], mode="max")
     assert "at least 5" in judge_seeds([SEARCH[0]], mode="max").verdict

@@ -14,7 +14,8 @@ from seqtune.core.errors import ConfigurationError
 from seqtune.core.trials import Params
 from seqtune.tuning.config import SamplerConfig
 from seqtune.tuning.sampling.in_memory_study import known_trials, with_constraint
-from seqtune.tuning.sampling.samplers import build_sampler, check_sampler, num_configurations
+from seqtune.tuning.sampling.registry import SAMPLERS
+from seqtune.tuning.sampling.samplers import build_sampler, check_sampler
 from seqtune.tuning.sampling.samplers.cmaes import _coordinate, evolved
 from seqtune.tuning.sampling.samplers.grid import MAX_CELLS, grid, grid_cells, grid_values
 from seqtune.tuning.sampling.samplers.nsga2 import population_size
@@ -160,12 +161,12 @@ def test_a_grid_tries_every_cell_once_in_an_order_of_its_own() -> None:
     )
     settings = config("grid", grid_points=3)
     cells = grid(space, points=3)
-    assert num_configurations(settings, space) == len(cells) == 2 * (1 + 3)
+    assert SAMPLERS["grid"].num_configurations(settings, space) == len(cells) == 2 * (1 + 3)
     asked = run(new_study(), settings, lambda _: 0.0, number=8, space=space)
     assert asked != cells
     assert sorted(map(str, asked)) == sorted(map(str, cells))
     assert grid_cells(settings, space, seed=8) != grid_cells(settings, space, seed=7)
-    assert num_configurations(config("tpe"), space) is None
+    assert SAMPLERS["tpe"].num_configurations(config("tpe"), space) is None
 
 
 @pytest.mark.parametrize(

@@ -262,4 +262,4 @@ def test_a_trial_that_somebody_else_has_ended_is_dropped(
     _, trials = search(sqlite, plan, Scripted({1: slow}))
     assert states(trials) == ["failed", "complete"]
     assert trials[0].reason == "took longer than 1 minute"
-    assert "trial 0 was ended by somebody else" in caplog.text
+    assert "trial 0 was ended by another process" in caplog.text

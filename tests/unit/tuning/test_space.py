@@ -175,9 +175,7 @@ def test_conditions_in_a_circle_are_refused() -> None:
         "d: {type: int, low: 1, high: 2}"
     )
 
-    assert found == (
-        "toy.space: the conditions (when) of a, b, c go round in a circle; take one of them out"
-    )
+    assert found == ("toy.space: the conditions (when) of a, b, c form a cycle; remove one of them")
 
 
 def test_unknown_keys_are_refused_and_all_faults_told_at_once() -> None:

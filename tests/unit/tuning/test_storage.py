@@ -58,7 +58,7 @@ def test_a_url_without_a_driver_gets_ours(url, driver):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        (SECRET, "the URL of the study is none"),
+        (SECRET, "the URL of the study is invalid"),
         (f"oracle://u:{SECRET}@h/d", "cannot be kept in 'oracle'"),
         ("sqlite://", "in memory"),
         ("sqlite:///:memory:", "in memory"),

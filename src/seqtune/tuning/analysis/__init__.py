@@ -1,1 +1,1 @@
-"""What trials say: importance, analysis, overfitting, robust configuration, re-ranking."""
+"""Analyse trials: importance, overfitting, robust configuration, re-ranking."""

@@ -1,12 +1,15 @@
-"""How much each parameter has to do with a configuration being among the best."""
+"""Importance: how much each parameter decides whether a configuration is among the best."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+
+from optuna import create_study
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.trial import FrozenTrial, create_trial
 
 from seqtune.core.trials import Trial
 
@@ -15,41 +18,34 @@ from ..spaces.space import Space
 from ..studies.storage import quiet_optuna
 from .param_stats import Mode, finished
 
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
 MIN_TRIALS = 25
 """With fewer finished trials an importance is noise."""
 MIN_TOP = 5
-"""Trials that the method wants among the best."""
+"""Smallest number of best trials for the method."""
 TOP_QUANTILE = 0.1
 METHOD = "PED-ANOVA"
 
 
 @dataclass(frozen=True)
 class Importance:
-    """Shares that sum to 1, or are all 0 where nothing can be said."""
+    """Shares that sum to 1, or are all 0 if they are unknown."""
 
     values: Mapping[str, float] = field(default_factory=dict)
     """Every parameter of the space, the most important first."""
     method: str = METHOD
     num_trials: int = 0
     is_noise: bool = True
-    """Nothing should be fixed or dropped on account of these values."""
+    """Whether nothing should be fixed or dropped because of these values."""
     note: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def importance(
     trials: Sequence[Trial], space: Space, *, mode: Mode, sampler: str = ""
 ) -> Importance:
-    """PED-ANOVA over the finished trials: how far the best tenth differs from all of them.
+    """Compute PED-ANOVA over the finished trials: how far the best tenth differs from all.
 
-    Pruned trials count as tried, never as among the best. A conditional parameter counts where it
-    exists; one with a single value has 0. `sampler` proposed the trials: importances from those of
-    a model are near chance.
+    Pruned trials are never among the best. A conditional parameter counts where it exists; one with
+    a single value has 0. With trials of a model-based `sampler`, importances are near chance.
     """
     used = [t for t in finished(trials) if t.score is not None and math.isfinite(t.score)]
     num_complete = sum(t.state == "complete" for t in used)
@@ -68,7 +64,7 @@ def importance(
 
 
 def _doubts(num_used: int, num_complete: int, sampler: str, total: float) -> list[str]:
-    """Why these values should not be relied on."""
+    """List the reasons not to rely on these values."""
     reasons = []
     if num_used < MIN_TRIALS:
         reasons.append(f"{num_used} finished trials are too few, {MIN_TRIALS} are needed")
@@ -85,13 +81,10 @@ def _doubts(num_used: int, num_complete: int, sampler: str, total: float) -> lis
 
 
 def _evaluated(used: Sequence[Trial], space: Space, *, mode: Mode) -> dict[str, float]:
-    from optuna import create_study
-    from optuna.importance import PedAnovaImportanceEvaluator
-
     frozen = [_frozen(trial, score, space) for trial, score in _levelled(used, mode=mode)]
     quantile = min(0.5, max(TOP_QUANTILE, MIN_TOP / len(used)))
     with quiet_optuna(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `_doubts` says the same
+        warnings.simplefilter("ignore")  # `_doubts` reports the same
         study = create_study(direction="maximize" if mode == "max" else "minimize")
         study.add_trials(frozen)
         present = sorted({key for trial in frozen for key in trial.params})
@@ -104,7 +97,7 @@ def _evaluated(used: Sequence[Trial], space: Space, *, mode: Mode) -> dict[str, 
 
 
 def _levelled(used: Sequence[Trial], *, mode: Mode) -> Iterator[tuple[Trial, float]]:
-    """Each trial with its score; a pruned one is no better than the worst complete one."""
+    """Yield each trial with its score; a pruned one is at most as good as any complete one."""
     worst_of = min if mode == "max" else max
     worst = worst_of(t.score or 0.0 for t in used if t.state == "complete")
     for trial in used:
@@ -113,9 +106,7 @@ def _levelled(used: Sequence[Trial], *, mode: Mode) -> Iterator[tuple[Trial, flo
 
 
 def _frozen(trial: Trial, score: float, space: Space) -> FrozenTrial:
-    """What Optuna evaluates; a value from outside the space (a queued one) is left out."""
-    from optuna.trial import create_trial
-
+    """Convert a trial for Optuna, without values outside the space (of queued trials)."""
     known = [p for p in space.parameters if p.key in trial.params]
     legal = [p for p in known if p.contains(trial.params[p.key])]
     return create_trial(

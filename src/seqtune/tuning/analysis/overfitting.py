@@ -1,4 +1,4 @@
-"""Signs that a search has gone where models fit the training data and little else."""
+"""Signs of overfitting in the best trials of a search."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .param_stats import Interval, Mode, band, finished
 
 GAP_WARN = 0.02
 GAP_BAD = 0.03
-"""Train metric less valid metric at the best epoch."""
+"""Train metric minus valid metric at the best epoch."""
 PREFERENCE = 0.1
-"""A shift of the top trials' mean by less than this share of the range says nothing."""
+"""A smaller shift of the top trials' mean, as a share of the range, is not a preference."""
 
 
 class Finding(NamedTuple):
-    """One check: its level, what was looked at, and what to do."""
+    """One check: its level, what was checked, and what to do."""
 
     level: str
     """ok, warn, bad, or unknown."""
@@ -28,12 +28,12 @@ class Finding(NamedTuple):
 
 
 def train_metric_of(metric: str) -> str:
-    """`train_` in the place of `val_`."""
+    """Replace `val_` by `train_`."""
     return f"train_{metric.removeprefix('val_')}"
 
 
 def gap(trial: Trial, *, metric: str, mode: Mode, train_metric: str | None = None) -> float | None:
-    """By how much the trial does better on the training data; None where it was not measured."""
+    """Return how much better the trial is on the training data; None if not measured."""
     train = trial.metrics.get(train_metric or train_metric_of(metric))
     valid = trial.metrics.get(metric)
     if train is None or valid is None or not math.isfinite(train - valid):
@@ -50,21 +50,16 @@ def check_overfitting(
     training_values: Params,
     train_metric: str | None = None,
 ) -> list[Finding]:
-    """The best trial against floors and warnings of the space, and its gap."""
-    findings = [
-        found
-        for parameter in space.parameters
-        for found in _outside(parameter, {**training_values, **best.params}.get(parameter.key))
-    ]
-    name = train_metric or train_metric_of(metric)
-    findings.append(
-        _gap_finding(gap(best, metric=metric, mode=mode, train_metric=train_metric), name, metric)
-    )
-    return findings
+    """Check the best trial against floors and warnings of the space, and its gap."""
+    values = {**training_values, **best.params}
+    train = train_metric or train_metric_of(metric)
+    findings = [one for p in space.parameters for one in _check_limits(p, values.get(p.key))]
+    value = gap(best, metric=metric, mode=mode, train_metric=train_metric)
+    return [*findings, _check_gap(value, train, metric)]
 
 
-def _outside(parameter: Parameter, value: Value) -> Iterator[Finding]:
-    """The value against `warn_below` (where none is given the floor) and `warn_above`."""
+def _check_limits(parameter: Parameter, value: Value) -> Iterator[Finding]:
+    """Check a value against `warn_below` (or else the floor) and `warn_above`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     least = parameter.floor if parameter.warn_below is None else parameter.warn_below
@@ -80,10 +75,10 @@ def _outside(parameter: Parameter, value: Value) -> Iterator[Finding]:
         yield Finding("ok", parameter.key, f"{shown} is within its limits")
 
 
-def _gap_finding(value: float | None, train: str, metric: str) -> Finding:
+def _check_gap(value: float | None, train: str, metric: str) -> Finding:
     key = f"{train} - {metric}"
     if value is None:
-        return Finding("unknown", key, f"{train} or {metric} was not measured: no gap can be taken")
+        return Finding("unknown", key, f"{train} or {metric} was not measured: the gap is unknown")
     if value > GAP_BAD:
         text = f"gap {value:.4f} is above {GAP_BAD}: a bad sign; more dropout or weight decay, or "
         return Finding("bad", key, text + "switch on tuning.gap_penalty")
@@ -96,7 +91,7 @@ def _gap_finding(value: float | None, train: str, metric: str) -> Finding:
 def regularisation(
     trials: Sequence[Trial], top: Sequence[Trial], space: Space
 ) -> list[dict[str, Any]]:
-    """One row for each parameter with a floor or a warning: overall, among the best, advice."""
+    """Make one row for each parameter with a floor or a warning, with a recommendation."""
     rows = []
     for parameter in space.parameters:
         limits = {"floor": parameter.floor, "warn_below": parameter.warn_below}

@@ -1,4 +1,4 @@
-"""What the values of some trials say of a parameter: band, counts, centre, nearest legal value."""
+"""Statistics of a parameter over trials: interval, counts, mean, nearest legal value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GRID_TOLERANCE = Decimal("1e-9")
 
 @dataclass(frozen=True)
 class Interval:
-    """Where the values of some trials lie."""
+    """The interval of a parameter's values over some trials."""
 
     low: float
     mean: float
@@ -43,25 +43,24 @@ class Interval:
 
 
 def finished(trials: Sequence[Trial], key: str | None = None) -> list[Trial]:
-    """Trials that were trained; with a key only those in which that parameter existed."""
+    """Return the trained trials; with a key only those that had this parameter."""
     return [t for t in trials if t.is_finished and (key is None or key in t.params)]
 
 
 def top_trials(
     trials: Sequence[Trial], *, share: float, mode: Mode, key: str | None = None
 ) -> list[Trial]:
-    """The best `share` of the finished trials, best first.
+    """Return the best `share` of the finished trials, best first.
 
-    Pruned trials count towards the number but are never among the best: the share is one of all
-    configurations that were tried, whatever the pruner was. With a key, only trials in which that
-    parameter existed count.
+    The share is of all tried configurations: pruned trials count, but are never among the best.
+    With a key, only trials with this parameter count.
     """
     tried = finished(trials, key)
     return ranked(tried, mode=mode)[: max(1, math.ceil(share * len(tried) - 1e-9))]
 
 
 def band(trials: Sequence[Trial], parameter: Parameter) -> Interval | None:
-    """The band of a numeric parameter over these trials; None where no trial has it."""
+    """Return the interval of a numeric parameter over these trials; None if no trial has it."""
     values = tuple(
         float(value)
         for trial in trials
@@ -69,30 +68,24 @@ def band(trials: Sequence[Trial], parameter: Parameter) -> Interval | None:
     )
     if not values:
         return None
-    return Interval(min(values), mean_of(values, log=parameter.log), max(values), values)
+    mean = math.fsum(to_scale(value, parameter) for value in values) / len(values)
+    return Interval(min(values), from_scale(mean, parameter), max(values), values)
 
 
 def counts(trials: Sequence[Trial], parameter: Parameter) -> dict[Value, int]:
-    """How often each choice was taken, in the order of the choices."""
+    """Count how often each choice was used, in the order of the choices."""
     found = Counter(t.params[parameter.key] for t in trials if parameter.key in t.params)
     return {choice: found[choice] for choice in parameter.choices}
 
 
-def mean_of(values: Sequence[float], *, log: bool) -> float:
-    """The mean; geometric for a logarithmic parameter."""
-    if not log:
-        return math.fsum(values) / len(values)
-    return math.exp(math.fsum(math.log(value) for value in values) / len(values))
-
-
 def bounds(parameter: Parameter) -> tuple[float, float]:
-    """Low and high of a numeric parameter; the floor raises the low end."""
+    """Return low and high of a numeric parameter; the floor raises the low end."""
     floor = parameter.low if parameter.floor is None else parameter.floor
     return max(parameter.low, floor), parameter.high
 
 
 def to_scale(value: float, parameter: Parameter) -> float:
-    """The value where distances mean the same everywhere."""
+    """Return the logarithm for a logarithmic parameter, else the value."""
     return math.log(value) if parameter.log else value
 
 
@@ -101,7 +94,7 @@ def from_scale(value: float, parameter: Parameter) -> float:
 
 
 def round_out(low: float, high: float, parameter: Parameter) -> tuple[float, float]:
-    """The smallest range of legal, legible values around [low, high], inside the own range."""
+    """Return the smallest range of legal, rounded values around [low, high]."""
     lowest, highest = _legal_ends(parameter)
     low = _rounded(min(max(low, lowest), highest), parameter, math.floor)
     high = _rounded(min(max(high, lowest), highest), parameter, math.ceil)
@@ -109,7 +102,7 @@ def round_out(low: float, high: float, parameter: Parameter) -> tuple[float, flo
 
 
 def nearest(value: float, parameter: Parameter) -> float | int:
-    """The legal value next to this one."""
+    """Return the nearest legal value."""
     lowest, highest = _legal_ends(parameter)
     legal = min(max(value, lowest), highest)
     if _step(parameter) is not None:
@@ -118,7 +111,7 @@ def nearest(value: float, parameter: Parameter) -> float | int:
 
 
 def _legal_ends(parameter: Parameter) -> tuple[float, float]:
-    """The lowest and the highest value on the steps, not below the floor."""
+    """Return the lowest and the highest value on the steps, not below the floor."""
     low, high = bounds(parameter)
     if _step(parameter) is None:
         return low, high
@@ -136,7 +129,7 @@ def _rounded(value: float, parameter: Parameter, rounding: Rounding) -> float:
 
 
 def _on_grid(value: float, parameter: Parameter, rounding: Rounding) -> float:
-    """A value moved onto the steps of the parameter, which start at its low end."""
+    """Move a value onto the steps of the parameter, which start at its low end."""
     origin, width = Decimal(str(parameter.low)), Decimal(str(_step(parameter)))
     position = (Decimal(str(value)) - origin) / width
     near = round(position)

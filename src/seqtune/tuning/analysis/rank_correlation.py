@@ -1,4 +1,4 @@
-"""Whether a short training ranks configurations as a long one does."""
+"""Whether a short training ranks configurations like a long one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from seqtune.core.trials import Trial
 from .param_stats import Mode
 
 MIN_CONFIGURATIONS = 8
-"""Under it a rank correlation is not worth printing: unrelated rankings of 8 reach 0.6 in 6 of
-100 cases."""
+"""With 8, unrelated rankings reach 0.6 in 6 of 100 cases; with fewer, more often."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +20,12 @@ class RankCorrelation:
     """Spearman's rank correlation between the scores after few and after many epochs."""
 
     value: float | None
-    """None where too few configurations trained long enough."""
+    """None if too few configurations trained long enough."""
     num_configurations: int
     short_epochs: int
     long_epochs: int
     is_estimate: bool
-    """True where the long budget has not been run: two shorter ones stand in for it."""
+    """True if the long budget has not been run and two shorter ones replace it."""
     note: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -34,10 +33,10 @@ class RankCorrelation:
 
 
 def rank_correlation(trials: Sequence[Trial], *, at_epoch: int, mode: Mode) -> RankCorrelation:
-    """How the ranking at `at_epoch` agrees with the one at the end, by curves of complete trials.
+    """Compare the ranking at `at_epoch` with the one at the end, by curves of complete trials.
 
-    Both sides are the best value so far, of one run: with separate runs it would be lower, with the
-    pruned trials, which are the bad ones, higher.
+    Both sides are the best value so far of one run: separate runs would give less, and pruned
+    trials, which are the bad ones, more.
     """
     done = [trial for trial in trials if trial.state == "complete" and trial.curve]
     longest = max((trial.num_epochs for trial in done), default=0)
@@ -47,27 +46,24 @@ def rank_correlation(trials: Sequence[Trial], *, at_epoch: int, mode: Mode) -> R
     pairs = [(best_until(t, at_epoch, mode), best_until(t, longest, mode)) for t in done]
     usable = [pair for pair in pairs if all(map(math.isfinite, pair))]
     num, value = len(usable), None
+    note = (
+        f"unknown: {num} configurations with scores at epochs {at_epoch} and {longest}, "
+        f"{MIN_CONFIGURATIONS} with differing ones are needed"
+    )
     if num >= MIN_CONFIGURATIONS:
         value = spearman([a for a, _ in usable], [b for _, b in usable])
-    if value is None:
-        note = (
-            f"unknown: {num} configurations with scores at epochs {at_epoch} and {longest}, "
-            f"{MIN_CONFIGURATIONS} with differing ones are needed"
-        )
-    else:
-        note = (
-            f"{value:.2f} between epoch {at_epoch} and epoch {longest}, over {num} configurations"
-        )
+    if value is not None:
+        note = f"{value:.2f} between epochs {at_epoch} and {longest}, over {num} configurations"
     return RankCorrelation(value, num, at_epoch, longest, False, note)
 
 
 def estimated_rank_correlation(
     trials: Sequence[Trial], *, short_epochs: int, long_epochs: int, mode: Mode
 ) -> RankCorrelation:
-    """An estimate before any long training: 8 of 20 epochs stand in for 20 of 50.
+    """Estimate it before any long training: 8 of 20 epochs replace 20 of 50.
 
-    Early epochs rank worse than later ones, so the true value tends to be higher; what sets in
-    late, such as overfitting, is not seen.
+    Early epochs rank worse than later ones, so the true value tends to be higher; late effects such
+    as overfitting are not seen.
     """
     early = max(1, round(short_epochs * short_epochs / max(long_epochs, 1)))
     if long_epochs <= short_epochs:
@@ -82,13 +78,13 @@ def estimated_rank_correlation(
 
 
 def best_until(trial: Trial, epoch: int, mode: Mode) -> float:
-    """The best value reported up to and with that epoch; NaN if there is none."""
+    """Return the best value reported up to that epoch, inclusive; NaN if none was."""
     best: Callable[..., float] = max if mode == "max" else min
     return best((v for e, v in trial.curve.items() if e <= epoch), default=math.nan)
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Rank correlation, ties at their mean rank; None where one side is constant."""
+    """Return the rank correlation, ties at their mean rank; None if one side is constant."""
     from scipy.stats import spearmanr
 
     if len(set(first)) < 2 or len(set(second)) < 2:

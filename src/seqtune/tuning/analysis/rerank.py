@@ -1,8 +1,8 @@
-"""The best trials again over fresh seeds: a single seed flatters whoever came first.
+"""Re-rank the best trials over fresh seeds, because a single seed flatters the first.
 
-The best of 50 single-seed trials is 1.6 standard deviations of the noise too good. So the leaders
-are trained again over seeds that they share and that the search never saw; the best mean
-wins. The same arithmetic serves the seed stage, which measures how much of a score is luck.
+The best of 50 single-seed trials is 1.6 standard deviations of the noise too good. So the best few
+are trained again over shared seeds that the search never used, and the best mean wins. The seed
+stage measures by the same statistics how much of a score is luck.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from typing import Any
 
 from seqtune.core.errors import TuningError
@@ -20,7 +21,7 @@ from seqtune.core.trials import Params, Trial, ranked
 from .param_stats import Mode
 
 SEED = "seed"
-"""The key of the seed among the parameters of a rerun."""
+"""Key of the seed in the parameters of a rerun."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,10 @@ class RerankRow:
     """One candidate before and after."""
 
     trial: int
-    """Its number in the search."""
+    """Number in the search."""
     params: Params
     single: float
-    """Its score in the search, with one seed."""
+    """Score in the search, with one seed."""
     rank_before: int
     rank_after: int | None
     """None without a rerun."""
@@ -41,7 +42,7 @@ class RerankRow:
     min: float | None
     max: float | None
     num: int
-    """Seeds that went through."""
+    """Number of completed seeds."""
     scores: Mapping[int, float]
     """By seed."""
     note: str = ""
@@ -49,17 +50,16 @@ class RerankRow:
 
 @dataclass(frozen=True)
 class Reranked:
-    """Who won over fresh seeds."""
+    """The result over fresh seeds."""
 
     rows: tuple[RerankRow, ...]
     """Best first."""
     chosen: Trial
-    """The candidate's trial in the search."""
+    """The winner's trial in the search."""
     inflation: float | None
-    """By how much the search's best score was better than its mean over fresh seeds (above 0: too
-    good)."""
+    """The search's best score minus its mean over fresh seeds, so that above 0 is too good."""
     is_beyond_noise: bool | None
-    """Whether the lead over the runner-up exceeds the noise; None where that cannot be said."""
+    """Whether the lead over the second exceeds the noise; None if unknown."""
     reason: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Reranked:
 
 @dataclass(frozen=True)
 class SeedReport:
-    """How one configuration does over many seeds."""
+    """The scores of one configuration over many seeds."""
 
     num: int
     mean: float
@@ -93,7 +93,7 @@ class SeedReport:
 
 
 def candidates(trials: Sequence[Trial], *, top: int, mode: Mode) -> list[Trial]:
-    """The best complete trials, each configuration once."""
+    """Return the best complete trials, each configuration once."""
     found: dict[tuple[tuple[str, Any], ...], Trial] = {}
     for trial in ranked(trials, mode=mode):
         found.setdefault(_configuration(trial.params), trial)
@@ -101,29 +101,27 @@ def candidates(trials: Sequence[Trial], *, top: int, mode: Mode) -> list[Trial]:
 
 
 def fresh_seeds(seed: int, *, num: int, below: int = 2**32) -> tuple[int, ...]:
-    """Seeds that follow from the study's, none equal to it or to another."""
+    """Derive different seeds from the study's seed, none equal to it."""
     if num >= below:
         raise TuningError(f"there are not {num} seeds below {below}; ask for fewer")
-    found: list[int] = []
-    place = 0
+    drawn = (derive_seed(seed, "rerank", index) % below for index in count())
+    found: dict[int, None] = {}
     while len(found) < num:
-        fresh = derive_seed(seed, "rerank", place) % below
-        place += 1
-        if fresh != seed and fresh not in found:
-            found.append(fresh)
+        if (fresh := next(drawn)) != seed:
+            found[fresh] = None
     return tuple(found)
 
 
 def rerank_queue(found: Sequence[Trial], seeds: Sequence[int]) -> list[Params]:
-    """What to run: seed by seed, so that a run cut short has compared like with like."""
+    """List the reruns seed by seed, so that an interrupted run has compared equal seeds."""
     return [{**_without_seed(trial.params), SEED: seed} for seed in seeds for trial in found]
 
 
 def judge(found: Sequence[Trial], reruns: Sequence[Trial], *, mode: Mode) -> Reranked:
-    """The candidate with the best mean over fresh seeds (of the score, penalties included).
+    """Choose the candidate with the best mean score over fresh seeds.
 
-    Only candidates that went through as many seeds as any other compete: one that failed on a seed
-    is less stable, and means over different seeds do not compare.
+    Only candidates that completed the most seeds compete: one that failed on a seed is less stable,
+    and means over different seeds are not comparable.
     """
     if not found:
         raise TuningError(
@@ -133,37 +131,26 @@ def judge(found: Sequence[Trial], reruns: Sequence[Trial], *, mode: Mode) -> Rer
     scored = [_row(rank, trial, reruns) for rank, trial in enumerate(found, start=1)]
     most = max(row.num for row in scored)
     if not most:
-        reason = f"no rerun went through: trial {found[0].number} leads by its single seed alone"
+        reason = f"no rerun completed: trial {found[0].number} leads by its single seed alone"
         return Reranked(tuple(scored), found[0], None, None, reason)
     rows = _placed(scored, most, mode)
     leader = next(row for row in rows if row.rank_before == 1)
     inflation = None if leader.mean is None else _better_by(leader.single, leader.mean, mode)
     is_beyond, lead = _lead(rows, most, mode)
-    return Reranked(
-        tuple(rows),
-        found[rows[0].rank_before - 1],
-        inflation,
-        is_beyond,
-        _reason(rows[0], lead, inflation),
-    )
+    winner = found[rows[0].rank_before - 1]
+    reason = _reason(rows[0], lead, inflation)
+    return Reranked(tuple(rows), winner, inflation, is_beyond, reason)
 
 
 def judge_seeds(trials: Sequence[Trial], *, mode: Mode) -> SeedReport:
-    """What the seed stage says. It never names a best seed: that would be picking luck."""
+    """Summarize the seed stage. It never names a best seed: that would be picking luck."""
     scores = [trial.score or 0.0 for trial in ranked(trials, mode=mode)]
     if not scores:
-        raise TuningError("no seed went through: the seed stage has no complete trial to judge")
+        raise TuningError("no seed completed: the seed stage has no complete trial to judge")
     mean, std = statistics.fmean(scores), statistics.stdev(scores) if len(scores) > 1 else 0.0
     inflation = _better_by(scores[0], mean, mode)
-    return SeedReport(
-        len(scores),
-        mean,
-        std,
-        min(scores),
-        max(scores),
-        inflation,
-        _verdict(scores, std, inflation),
-    )
+    verdict = _verdict(scores, std, inflation)
+    return SeedReport(len(scores), mean, std, min(scores), max(scores), inflation, verdict)
 
 
 def _row(rank: int, trial: Trial, reruns: Sequence[Trial]) -> RerankRow:
@@ -188,18 +175,14 @@ def _row(rank: int, trial: Trial, reruns: Sequence[Trial]) -> RerankRow:
         max=max(values, default=None),
         num=len(values),
         scores=scores,
-        note=f"{len(bad)} of {len(mine)} reruns did not go through: {bad[0]}" if bad else "",
+        note=f"{len(bad)} of {len(mine)} reruns did not complete: {bad[0]}" if bad else "",
     )
 
 
 def _placed(rows: Sequence[RerankRow], most: int, mode: Mode) -> list[RerankRow]:
-    """Best mean first; who went through fewer seeds comes after, who had none last."""
+    """Sort by the number of seeds, then by the mean, and set the ranks."""
     sign = -1.0 if mode == "max" else 1.0
-
-    def place(row: RerankRow) -> tuple[int, float, int]:
-        return -row.num, sign * (row.mean or 0.0), row.rank_before
-
-    ordered = sorted(rows, key=place)
+    ordered = sorted(rows, key=lambda row: (-row.num, sign * (row.mean or 0.0), row.rank_before))
     return [
         replace(
             row,
@@ -211,15 +194,15 @@ def _placed(rows: Sequence[RerankRow], most: int, mode: Mode) -> list[RerankRow]
 
 
 def _lead(rows: Sequence[RerankRow], most: int, mode: Mode) -> tuple[bool | None, str]:
-    """The paired difference to the runner-up over the seeds both share."""
+    """Compare with the second by paired differences over the shared seeds."""
     rivals = [row for row in rows if row.num == most]
     if len(rivals) < 2:
-        return None, "no other candidate went through as many seeds"
+        return None, "no other candidate completed as many seeds"
     first, second = rivals[:2]
     shared = sorted(first.scores.keys() & second.scores.keys())
     steps = [_better_by(first.scores[seed], second.scores[seed], mode) for seed in shared]
     if len(steps) < 2:
-        return None, "one seed says nothing of the noise: give tuning.rerank.seeds at least 3"
+        return None, "one seed does not show the noise: set tuning.rerank.seeds to at least 3"
     mean, error = statistics.fmean(steps), statistics.stdev(steps) / math.sqrt(len(steps))
     width = error * _t_95(len(steps) - 1)
     lead = f"it leads trial {second.trial} by {mean:.4f} +- {width:.4f} (95 %, paired seeds)"
@@ -229,7 +212,7 @@ def _lead(rows: Sequence[RerankRow], most: int, mode: Mode) -> tuple[bool | None
 
 
 def _t_95(degrees: int) -> float:
-    """Student's t for a 95 % interval, to four figures; 2.0 is near enough beyond ten degrees."""
+    """Return Student's t for a 95 % interval to four figures; 2.0 beyond ten degrees."""
     from scipy.stats import t
 
     return float(f"{t.ppf(0.975, degrees):.4g}") if degrees <= 10 else 2.0
@@ -249,7 +232,7 @@ def _reason(winner: RerankRow, lead: str, inflation: float | None) -> str:
 
 def _verdict(scores: Sequence[float], std: float, inflation: float) -> str:
     if len(scores) == 1:
-        return "one seed says nothing of the noise: give tuning.stages.seed.trials at least 5"
+        return "one seed does not show the noise: set tuning.stages.seed.trials to at least 5"
     return (
         f"over {len(scores)} seeds the score is {statistics.fmean(scores):.4f} with a standard "
         f"deviation of {std:.4f}. Picking the best of them would look {inflation:.4f} better than "

@@ -1,26 +1,25 @@
-"""One configuration out of the best few: less luck in it than in the single best."""
+"""Average the best few trials into one configuration, with less luck than the single best."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seqtune.core.trials import Params, Trial, Value, ranked
+from seqtune.core.trials import Trial, Value, ranked
 
 from ..spaces.space import Parameter, Space
 from .param_stats import Mode, band, counts, nearest
 
 NUM_ROBUST = 5
-"""Best trials that it is the mean of."""
+"""Number of best trials in the mean."""
 
 
 def robust_config(
     trials: Sequence[Trial], *, space: Space, mode: Mode, num: int = NUM_ROBUST
 ) -> dict[str, Value]:
-    """The mean of the best trials: geometric for log, the most frequent of choices, on the grid.
+    """Average the best trials: geometric for log, the most frequent choice, on the grid.
 
-    A conditional parameter is there if its condition holds: the mean over those of the best trials
-    that had it, or else the value of the best trial of all that did. It was never run as such, and
-    shapes that exclude each other are for the task to check.
+    A conditional parameter is the mean over those of the best trials that had it, or else the value
+    of the best trial that did. The result was never trained: the task must check its shapes.
     """
     done = ranked(trials, mode=mode)
     values: dict[str, Value] = {}
@@ -28,11 +27,6 @@ def robust_config(
         if parameter.exists(values):
             values |= _centre(parameter, done, num)
     return values
-
-
-def is_among(params: Params, trials: Sequence[Trial]) -> bool:
-    """Whether exactly this configuration was trained."""
-    return any(dict(trial.params) == dict(params) for trial in trials if trial.is_finished)
 
 
 def _centre(parameter: Parameter, done: Sequence[Trial], num: int) -> dict[str, Value]:
@@ -49,7 +43,7 @@ def _centre(parameter: Parameter, done: Sequence[Trial], num: int) -> dict[str, 
 
 
 def _most_frequent(parameter: Parameter, having: Sequence[Trial]) -> Value:
-    """Of equally frequent ones the one that the better trial took."""
+    """Return the most frequent choice; of equally frequent ones that of the better trial."""
     found = counts(having, parameter)
     most = max(found.values())
     return next(

@@ -1,4 +1,4 @@
-"""What a stage has found, as plain values: for its report, its figures and YAML."""
+"""The findings of a stage as plain values: for its report, its figures and YAML."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ..spaces.space import Parameter, Space
 from .importance import Importance
 from .overfitting import Finding, check_overfitting, gap, regularisation
 from .param_stats import Mode, band, bounds, counts, top_trials
-from .robust_config import NUM_ROBUST, is_among, robust_config
+from .robust_config import NUM_ROBUST, robust_config
 
 NUM_SHARED = 10
-"""Best trials that are looked at for what they share."""
+"""Number of best trials compared for what they share."""
 SHARED_CHOICE = 0.7
 SHARED_VARIATION = 0.2
 TOP_SHARE = 0.2
 MIN_HAVING = 3
-"""So few trials share everything."""
+"""Fewer trials share everything."""
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything that is said of one stage; `as_dict` is JSON."""
+    """The findings of one stage; `as_dict` is JSON."""
 
     metric: str
     mode: Mode
@@ -51,10 +51,10 @@ class Analysis:
     robust_config: Mapping[str, Any] = field(default_factory=dict)
     """Mean of the top five, likewise."""
     headline: tuple[str, ...] = ()
-    """What a person should read first."""
+    """The lines to read first."""
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready: a number that is none (infinity) becomes null."""
+        """Return JSON-ready values; infinity and NaN become null."""
         plain: dict[str, Any] = _plain(asdict(self))
         return plain
 
@@ -73,9 +73,8 @@ def analyse(
 ) -> Analysis:
     """Analyse the trials of one stage.
 
-    `training_values` are the configuration's own values by dotted key: what parameters have that a
-    trial did not search (another group of a grouped search, one that does not exist there).
-    `train_metric` is the train side of `metric` where its name does not say so.
+    `training_values` are the configuration's values by dotted key, for parameters that a trial did
+    not search. `train_metric` is the train side of `metric` if not `train_*` of `val_*`.
     """
     done = ranked(trials, mode=mode)
     rows = [
@@ -103,7 +102,7 @@ def analyse(
         reasons=tuple(_reasons(trials)),
         best=rows[0] if rows else None,
         top=tuple(rows),
-        importance=importance.as_dict(),
+        importance=asdict(importance),
         regularisation=tuple(
             regularisation(trials, top_trials(trials, share=top_share, mode=mode), space)
         ),
@@ -139,13 +138,12 @@ def _reasons(trials: Sequence[Trial]) -> list[dict[str, Any]]:
 
 
 def _shared(parameter: Parameter, best: Sequence[Trial]) -> dict[str, Any] | None:
-    """A row if the best trials agree on this parameter; `by_chance` says what a lottery gives."""
+    """Make a row if the best trials agree on this parameter; `by_chance` is what chance gives."""
     having = [trial for trial in best if parameter.key in trial.params]
     if len(having) < MIN_HAVING or parameter.is_single:
         return None
-    if parameter.kind == "categorical":
-        return _shared_choice(parameter, having)
-    return _shared_value(parameter, having)
+    describe = _shared_choice if parameter.kind == "categorical" else _shared_value
+    return describe(parameter, having)
 
 
 def _shared_choice(parameter: Parameter, having: Sequence[Trial]) -> dict[str, Any] | None:
@@ -188,7 +186,7 @@ def _shared_value(parameter: Parameter, having: Sequence[Trial]) -> dict[str, An
 
 
 def _variation(values: Sequence[float]) -> float | None:
-    """The coefficient of variation; None around 0."""
+    """Return the coefficient of variation; None around 0."""
     mean = math.fsum(values) / len(values)
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return spread / abs(mean) if mean else (0.0 if not spread else None)
@@ -217,7 +215,7 @@ def _headline(
     lines += [
         f"{found.level}: {found.text}" for found in findings if found.level in ("warn", "bad")
     ]
-    if robust and not is_among(robust, trials):
+    if robust and not any(one.is_finished and dict(one.params) == robust for one in trials):
         lines.append(
             f"the robust configuration is the mean of the best {min(NUM_ROBUST, len(done))}; it "
             "was never trained as such"

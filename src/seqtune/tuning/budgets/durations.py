@@ -1,4 +1,4 @@
-"""Durations as people write them: 90m, 6h, 1d12h."""
+"""Durations such as 90m, 6h, 1d12h."""
 
 from __future__ import annotations
 
@@ -11,13 +11,8 @@ EXAMPLES = "90m, 6h or 1d12h"
 _PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
 
 
-def looks_like_duration(text: str) -> bool:
-    """Whether a number stands first: then it is meant as one, right or wrong."""
-    return text.strip()[:1].isdigit()
-
-
 def parse_duration(text: str, *, root: str = "tuning.budget") -> float:
-    """Seconds. Units from week to second, each once, the larger first."""
+    """Return the seconds. Units from week to second, each once, the larger first."""
     compact = "".join(text.lower().split())
     parts = _PART.findall(compact)
     units = [unit for _, unit in parts]

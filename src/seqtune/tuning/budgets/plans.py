@@ -1,4 +1,4 @@
-"""How much each stage may spend: from a budget's name, from a duration, or as written."""
+"""Plan the budget of each stage: from a name, from a duration, or as written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seqtune.core.format import format_duration
 from ..config import STAGES, PrunerKind, SamplerKind, StageConfig, TuningConfig
 from ..objectives.scoring import known_at_the_end
 from ..spaces.space import Space
-from .durations import EXAMPLES, looks_like_duration, parse_duration
+from .durations import EXAMPLES, parse_duration
 from .sizes import BUDGETS, DEFAULT_SIZES, Size, SizedStage
 from .time_budget import TimedStage, plan_duration
 
@@ -22,19 +22,19 @@ MAX_GP_TRIALS = 200
 
 @dataclass(frozen=True)
 class StageBudget:
-    """What one stage may spend and how it searches, everything settled."""
+    """The budget of one stage and how it searches, without open choices."""
 
     stage: str
     trials: int
     """Finished trials in all."""
     epochs: int
     timeout_seconds: float | None
-    """Wall clock; trials under way are finished."""
+    """Wall clock; running trials finish."""
     sampler: SamplerKind
     """Never auto."""
     pruner: PrunerKind
     reason: str
-    """Where the numbers come from, for the report."""
+    """Source of the numbers, for the report."""
 
 
 def plan_stages(
@@ -45,11 +45,11 @@ def plan_stages(
     num_workers: int,
     root: str = "tuning",
 ) -> dict[str, StageBudget]:
-    """The budget of every stage that is on, in their order.
+    """Plan every enabled stage, in order.
 
-    `seconds_per_epoch`, its share of starting included, is needed by a duration only; while it is
-    None, a duration plans the test stage alone. Take it from stored trials: other seconds can give
-    other epochs, and those are another study.
+    Only a duration needs `seconds_per_epoch`, start-up included; if it is None, a duration plans
+    only the test stage. Take it from stored trials: another value can give other epochs, and so
+    another study.
     """
     stages = enabled_stages(config, root=root)
     _require_something_searched(stages, spaces)
@@ -65,15 +65,13 @@ def plan_stages(
 
 
 def enabled_stages(config: TuningConfig, *, root: str = "tuning") -> tuple[str, ...]:
-    """The stages that are on: as written, or where nothing is written by the budget."""
+    """Return the stages that are enabled as written, or else by the budget."""
     _require_budget(config.budget, root=root)
     by_budget = BUDGETS.get(config.budget, BUDGETS["standard"])
-
-    def is_on(stage: str) -> bool:
-        written: bool | None = _written(config, stage).enabled
-        return stage in by_budget if written is None else written
-
-    return tuple(stage for stage in STAGES if is_on(stage))
+    enabled = {stage: _written(config, stage).enabled for stage in STAGES}
+    return tuple(
+        stage for stage, on in enabled.items() if (stage in by_budget if on is None else on)
+    )
 
 
 def settle_sampler(
@@ -86,11 +84,11 @@ def settle_sampler(
     adaptive: bool = False,
     by_importance: bool = False,
 ) -> SamplerKind:
-    """The sampler behind `auto`; any other one stays.
+    """Choose the sampler for `auto`; any other one stays.
 
-    By what was measured on surrogates of learning curves (decision 0017): random where nothing is
-    searched for (test, seed); tpe where ranges move; sobol in quick where narrowing goes by
-    importance; gp where it is at its best, beyond which it takes seconds to propose; else tpe.
+    By measurements on surrogates of learning curves (decision 0017): random for test and seed; tpe
+    if ranges move; sobol in quick if narrowing uses importance; gp within its limits, beyond which
+    a proposal takes seconds; else tpe.
     """
     if wanted != "auto":
         return wanted
@@ -113,10 +111,10 @@ def settle_sampler(
 def settle_pruner(
     wanted: PrunerKind, sampler: SamplerKind, *, only_at_the_end: bool = False
 ) -> PrunerKind:
-    """The pruner behind `auto`; any other one stays.
+    """Choose the pruner for `auto`; any other one stays.
 
-    None where the goal is known at the end alone, and beside the Gaussian process, which learns
-    nothing from pruned trials: its regret at the same cost was twice as high with them.
+    None if the goal is known only at the end, and with the Gaussian process, which learns nothing
+    from pruned trials: with them its regret at the same cost was twice as high.
     """
     if wanted != "auto":
         return wanted
@@ -126,7 +124,7 @@ def settle_pruner(
 def _require_budget(budget: str, *, root: str) -> None:
     if budget in BUDGETS:
         return
-    if looks_like_duration(budget):
+    if budget.strip()[:1].isdigit():
         parse_duration(budget, root=f"{root}.budget")
         return
     raise ConfigurationError(
@@ -149,13 +147,9 @@ def _require_something_searched(stages: tuple[str, ...], spaces: Mapping[str, Sp
 def _by_name(config: TuningConfig, stage: str) -> SizedStage:
     written = _written(config, stage)
     size = BUDGETS.get(config.budget, {}).get(stage, DEFAULT_SIZES[stage])
-    trials = _given_trials(config, stage)
-    timeout = written.timeout_minutes
-    return SizedStage(
-        Size(trials or size.trials, written.epochs or size.epochs),
-        None if timeout is None else timeout * 60,
-        f"budget {config.budget}",
-    )
+    trials = _given_trials(config, stage) or size.trials
+    size = Size(trials, written.epochs or size.epochs)
+    return SizedStage(size, written.timeout_seconds, f"budget {config.budget}")
 
 
 def _by_duration(
@@ -189,19 +183,18 @@ def _timed(config: TuningConfig, stage: str, stages: tuple[str, ...]) -> TimedSt
     written = _written(config, stage)
     last_search = [one for one in SEARCHING if one in stages][-1:]
     is_reranked = [stage] == last_search and len(config.objectives) <= 1
-    timeout = written.timeout_minutes
     return TimedStage(
         stage=stage,
         trials=_given_trials(config, stage),
         epochs=written.epochs,
-        timeout_seconds=None if timeout is None else timeout * 60,
+        timeout_seconds=written.timeout_seconds,
         is_pruned=_pruner(config, stage) not in ("none", "auto"),
         num_reruns=config.rerank.top * config.rerank.seeds if is_reranked else 0,
     )
 
 
 def _given_trials(config: TuningConfig, stage: str) -> int | None:
-    """As written for the stage; a grouped search has the trials of its groups."""
+    """Return the trials as written; a grouped search has the trials of its groups."""
     strategy = config.strategy
     if stage == "medium" and strategy.kind == "grouped":
         chosen = [one for one in strategy.groups if strategy.only_group in (None, one.name)]
@@ -246,7 +239,7 @@ def _reason(config: TuningConfig, stage: str, planned: SizedStage) -> str:
 
 
 def _pruner(config: TuningConfig, stage: str) -> PrunerKind:
-    """Trials of the test and the seed stage are all looked at, so none is stopped early."""
+    """Return the pruner; in the test and the seed stage every trial is needed in full."""
     written = _written(config, stage).pruner
     return written or (config.pruner.kind if stage in SEARCHING else "none")
 

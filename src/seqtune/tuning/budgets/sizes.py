@@ -1,4 +1,4 @@
-"""Budgets by name: how many trials of how many epochs each stage gets."""
+"""Named budgets: trials and epochs of each stage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Size(NamedTuple):
 
 
 class SizedStage(NamedTuple):
-    """The size of a stage, its wall clock, and where both come from."""
+    """The size of a stage, its wall clock, and the reason for both."""
 
     size: Size
     timeout_seconds: float | None
@@ -23,7 +23,7 @@ class SizedStage(NamedTuple):
 
 
 def of_total(num_trials: int) -> dict[str, Size]:
-    """So many trials over both searching stages, a quarter of them in the quick one."""
+    """Divide the trials over both searching stages, a quarter of them to quick."""
     quick = -(-num_trials // 4)
     return {"test": TEST, "quick": Size(quick, 20), "medium": Size(num_trials - quick, 50)}
 
@@ -39,7 +39,7 @@ BUDGETS: Mapping[str, Mapping[str, Size]] = {
     "thorough": of_total(300),
     "extensive": of_total(500),
 }
-"""A stage that a budget does not name is off, unless `tuning.stages` switches it on. The seeds of
-three_days and one_week are material for ensembles."""
+"""A stage that a budget does not name is off, unless `tuning.stages` enables it. The seed stages
+serve ensembles."""
 DEFAULT_SIZES: Mapping[str, Size] = {**BUDGETS["standard"], "seed": SEED}
-"""What a duration starts from, and a stage that is on although its budget does not name it."""
+"""For durations, and for enabled stages that the budget does not name."""

@@ -1,4 +1,4 @@
-"""From a duration to trials and epochs, by what an epoch was measured to take."""
+"""Plan trials and epochs for a duration, by the measured seconds per epoch."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from seqtune.core.format import format_duration
 from .sizes import DEFAULT_SIZES, Size, SizedStage
 
 SHARES = {"quick": 0.4, "medium": 0.6, "seed": 0.2}
-"""Of the time, among the stages that are on. The stage that is re-ranked pays for it."""
+"""Of the time, among the enabled stages. Re-ranking takes time of its stage."""
 LEAST = {"quick": Size(10, 5), "medium": Size(10, 10), "seed": Size(3, 10)}
-"""Below it a stage is not worth running: a sampler's start-up alone is 10 trials, and after 5 of 52
-epochs configurations rank by 0.83 as they do in the end, after 3 by 0.74."""
+"""Smallest useful sizes: a sampler's start-up takes 10 trials, and the rank correlation with the
+end is 0.83 after 5 of 52 epochs, 0.74 after 3."""
 ENOUGH_TRIALS = {"quick": 25, "medium": 20, "seed": 5}
-"""Epochs are shortened until so many trials fit: below 25 importances are noise."""
+"""Epochs are reduced until this many trials fit: below 25, importances are noise."""
 MOST_TRIALS = 500
 """More add little, and a sampler's own time grows with them."""
 EPOCH_STEP = 5
 SAVED_BY_PRUNING = 0.3
-"""Share of a stage's epochs that a pruner is assumed to save. An assumption, not a measurement, and
-a cautious one: a plan should rather end early."""
+"""Assumed share of a stage's epochs that a pruner saves; cautious, so that a plan ends early."""
 
 
 @dataclass(frozen=True)
 class TimedStage:
-    """What is known of a stage before its time is divided up. None is to be planned."""
+    """A stage before the time is divided; None means to be planned."""
 
     stage: str
     trials: int | None = None
@@ -36,10 +35,10 @@ class TimedStage:
     timeout_seconds: float | None = None
     is_pruned: bool = True
     num_reruns: int = 0
-    """Full trainings of the re-ranking that follows, in this stage's time."""
+    """Full trainings of the re-ranking in this stage's time."""
 
     def lengths(self) -> Sequence[int]:
-        """The numbers of epochs that come into question, the longest first."""
+        """Return the possible numbers of epochs, the longest first."""
         if self.epochs is not None:
             return (self.epochs,)
         return range(DEFAULT_SIZES[self.stage].epochs, LEAST[self.stage].epochs - 1, -EPOCH_STEP)
@@ -51,27 +50,27 @@ class TimedStage:
 
 @dataclass(frozen=True)
 class CostModel:
-    """What trainings take on this machine."""
+    """The cost of trainings on this machine."""
 
     seconds_per_epoch: float
     num_workers: int
 
     def training(self, epochs: int, *, is_pruned: bool = False) -> float:
-        """Seconds of one trial on average."""
+        """Return the average seconds of one trial."""
         return epochs * self.seconds_per_epoch * (1 - SAVED_BY_PRUNING * is_pruned)
 
     def reruns(self, stage: TimedStage, epochs: int) -> float:
-        """Wall-clock seconds of the re-ranking, which has whole rounds and no pruning."""
+        """Return the wall-clock seconds of the re-ranking: whole rounds without pruning."""
         return math.ceil(stage.num_reruns / self.num_workers) * self.training(epochs)
 
     def stage(self, stage: TimedStage, size: Size) -> float:
-        """Wall-clock seconds of a stage with its re-ranking; one whole trial at least."""
+        """Return the wall-clock seconds of a stage with re-ranking; at least one whole trial."""
         one = self.training(size.epochs, is_pruned=stage.is_pruned)
         searching = max(size.trials * one / self.num_workers, self.training(size.epochs))
         return searching + self.reruns(stage, size.epochs)
 
     def affordable(self, stage: TimedStage, epochs: int, seconds: float) -> int:
-        """How many trials of this length the time is enough for."""
+        """Return how many trials of this length fit into the time."""
         left = min(seconds - self.reruns(stage, epochs), stage.timeout_seconds or math.inf)
         if left < self.training(epochs):
             return 0
@@ -87,29 +86,24 @@ def plan_duration(
     num_workers: int,
     root: str,
 ) -> dict[str, SizedStage]:
-    """Trials, epochs and wall clock of each stage, so that all end within the duration.
+    """Plan trials, epochs and wall clock of each stage so that all end within the duration.
 
-    The time less that of the test stage is divided by `SHARES`. Trials are taken away first, then
-    epochs in steps of 5, then trials down to the least that makes sense.
+    The time without the test stage is divided by `SHARES`. Trials are reduced first, then epochs in
+    steps of 5, then trials down to `LEAST`.
     """
     clock = CostModel(seconds_per_epoch, num_workers)
     spent = clock.stage(TimedStage("test", is_pruned=False), test) if test else 0.0
     shares = {one.stage: SHARES[one.stage] for one in stages}
     parts = {name: share / sum(shares.values()) for name, share in shares.items()}
-    needed = spent + max(
-        (clock.stage(one, one.least) / parts[one.stage] for one in stages if not _is_given(one)),
-        default=0.0,
-    )
+    open_stages = [one for one in stages if one.trials is None or one.epochs is None]
+    least = (clock.stage(one, one.least) / parts[one.stage] for one in open_stages)
+    needed = spent + max(least, default=0.0)
     if needed > total_seconds:
-        raise _too_short(total_seconds, needed, stages=stages, clock=clock, root=root)
+        raise _too_short(total_seconds, needed, stages=open_stages, clock=clock, root=root)
     return {
         one.stage: _plan(one, (total_seconds - spent) * parts[one.stage], clock=clock)
         for one in stages
     }
-
-
-def _is_given(stage: TimedStage) -> bool:
-    return stage.trials is not None and stage.epochs is not None
 
 
 def _plan(stage: TimedStage, seconds: float, *, clock: CostModel) -> SizedStage:
@@ -117,7 +111,7 @@ def _plan(stage: TimedStage, seconds: float, *, clock: CostModel) -> SizedStage:
     timeout = seconds - clock.reruns(stage, size.epochs)
     return SizedStage(
         size,
-        # Where trials and epochs are given, the re-ranking may leave no time at all.
+        # with given trials and epochs, re-ranking may leave no time
         stage.timeout_seconds or max(timeout, clock.training(size.epochs)),
         _reason(stage, size, seconds, clock=clock),
     )
@@ -150,7 +144,7 @@ def _reason(stage: TimedStage, size: Size, seconds: float, *, clock: CostModel) 
     if stage.trials is None and size.trials == MOST_TRIALS:
         parts.append(f"no more than {MOST_TRIALS} trials, more add little")
     if clock.stage(stage, size) > seconds:
-        parts.append("what is given takes longer: the wall clock will end it")
+        parts.append("the given sizes take longer: the wall clock will end it")
     return ", ".join(parts)
 
 
@@ -166,12 +160,11 @@ def _too_short(
         f"{one.stage} {one.least}"
         + (f" and {one.num_reruns} trainings of the re-ranking" if one.num_reruns else "")
         for one in stages
-        if not _is_given(one)
     )
     minutes = math.ceil(needed / 60)
     return ConfigurationError(
         f"{root}.budget: {format_duration(total_seconds)} is too short at "
-        f"{clock.seconds_per_epoch:.3g} s per epoch and {clock.num_workers} at a time. The least "
-        f"that makes sense ({least}) takes {minutes}m; allow that, or give trials and epochs "
+        f"{clock.seconds_per_epoch:.3g} s per epoch and {clock.num_workers} at a time. The "
+        f"smallest useful plan ({least}) takes {minutes}m; allow that, or set trials and epochs "
         f"yourself ({root}.stages)"
     )

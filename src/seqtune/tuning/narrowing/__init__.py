@@ -1,1 +1,1 @@
-"""From the quick stage to the space of the medium stage, with a reason for each decision."""
+"""Narrow the space of the quick stage to that of the medium stage, with reasons."""

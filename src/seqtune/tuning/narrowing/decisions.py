@@ -1,4 +1,4 @@
-"""What narrowing decided for each parameter, and why: values for a table, a figure and YAML."""
+"""The decisions of narrowing with their reasons, as values for tables, figures and YAML."""
 
 from __future__ import annotations
 
@@ -11,32 +11,28 @@ from seqtune.core.trials import Params
 from ..spaces.space import Parameter, Space
 
 Action = Literal["keep", "narrow", "fix", "choices", "widen", "untouched", "drop"]
-"""keep: searched as widely as the policy allows. narrow: more closely. fix: one value left.
-choices: some choices left. widen: open again towards the quick range, because the best lies at an
-end. untouched: the medium space as written. drop: not searched in the medium stage."""
+"""keep: as wide as the policy allows. narrow: narrower. fix: one value left. choices: some choices
+left. widen: wider again, because the best lies at an end. untouched: the medium space as written.
+drop: not searched in the medium stage."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of one parameter between the quick and the medium stage."""
+    """The decision on one parameter between the quick and the medium stage."""
 
     key: str
     importance: float | None
     action: Action
     before: Mapping[str, Any]
-    """What the quick stage searched: low, high and log, or choices; empty if it did not."""
+    """The quick range: low, high and log, or choices; empty if not searched."""
     after: Mapping[str, Any]
-    """What the medium stage will search, likewise."""
+    """The medium range, likewise."""
     top: Mapping[str, Any]
     """Of the top trials: min, mean, max, num and values, or choices and counts."""
     reason: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, for figures and for the catalog."""
-        return asdict(self)
-
     def row(self) -> dict[str, Any]:
-        """One row of a table for people."""
+        """Return one row of a table."""
         return {
             "parameter": self.key,
             "importance": "" if self.importance is None else f"{self.importance:.3f}",
@@ -55,17 +51,17 @@ class Narrowed:
     space: Space
     decisions: tuple[Decision, ...]
     refused: str = ""
-    """Why nothing was narrowed; empty if something could be."""
+    """Why nothing was narrowed; empty if something was."""
     queue: tuple[Params, ...] = ()
-    """Best configurations of the quick stage, moved into the space; to be run first."""
+    """Best configurations of the quick stage, moved into the space; they run first."""
     notes: tuple[str, ...] = ()
-    """What else a person should know: values moved, bounds to widen by hand."""
+    """Values that were moved, bounds to widen by hand."""
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready; `space` as it is written in YAML."""
+        """Return JSON-ready values; `space` as in YAML."""
         return {
             "space": self.space.as_dict(),
-            "decisions": [decision.as_dict() for decision in self.decisions],
+            "decisions": [asdict(decision) for decision in self.decisions],
             "refused": self.refused,
             "queue": [dict(params) for params in self.queue],
             "notes": list(self.notes),
@@ -73,7 +69,7 @@ class Narrowed:
 
 
 def extent(parameter: Parameter | None) -> dict[str, Any]:
-    """Range or choices of a parameter as plain values."""
+    """Return range or choices of a parameter as plain values."""
     if parameter is None:
         return {}
     if parameter.kind == "categorical":

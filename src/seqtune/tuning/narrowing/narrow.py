@@ -1,20 +1,16 @@
-"""From the quick stage to the space of the medium stage.
+"""Narrow the space of the medium stage by the results of the quick stage.
 
-Three policies. `guide` is the table of docs/guide/tuning.md to the letter. `safe` is the same
-with margins: it decides nothing on account of noise, opens a range again where the best lies at
-its end, and refuses altogether where short and long training do not rank alike. `none` takes the
-medium space as written.
+Three policies: `guide` is exactly the table of docs/guide/tuning.md; `safe` adds margins, decides
+nothing from noise, widens a range if the best lies at its end, and refuses if short and long
+training rank differently; `none` uses the medium space as written. For each parameter:
 
-Who wins where the quick and the medium space both speak of a parameter:
-
-- Ranges and several choices: what the quick stage found replaces the medium one, clipped to the
-  quick range and the floor. Log, step, floor, warnings, group and conditions are the medium ones.
-- A single value in the medium space is an order and stays. If the top trials disagree, the
-  decision says so.
-- In the medium space only, or of another kind there (choices instead of a range, log): as written.
-- In the quick space only: somebody took it out; it is not searched, and the decision says which
-  value was best. Its value is then the configuration's own.
-- Where nothing was learnt at all (refused, no finished trial): the medium space as written.
+- Ranges and several choices: the result of the quick stage replaces the medium range, clipped to
+  the quick range and the floor. All other fields are the medium ones.
+- A single value in the medium space stays; the decision notes if the top trials disagree.
+- Only in the medium space, or of another kind there (choices instead of a range, log): as written.
+- Only in the quick space: not searched; the configuration's value holds, and the decision names
+  the best one.
+- Nothing learned (refused, no finished trial): the medium space as written.
 """
 
 from __future__ import annotations
@@ -45,11 +41,10 @@ def narrow(
     mode: Mode,
     rank_correlation: float | None,
 ) -> Narrowed:
-    """The medium space out of `target`, by the trials of the quick stage in `space`.
+    """Narrow `target` by the trials of the quick stage in `space`.
 
-    `rank_correlation` is the one between the short and the long budget (`agreement`); None where
-    it is unknown, which `safe` takes for a reason to refuse. The best configurations are queued
-    under every policy.
+    `rank_correlation` is between the short and the long budget; if it is None, unknown, `safe`
+    refuses. The best configurations are queued under every policy.
     """
     refused = _refusal(trials, config, rank_correlation)
     quick = _QuickStage(trials, space, config, importance, mode)
@@ -66,32 +61,32 @@ def narrow(
 def _refusal(
     trials: Sequence[Trial], config: NarrowingConfig, rank_correlation: float | None
 ) -> str:
-    """Why nothing may be narrowed; empty where it may, or where nobody asked for it."""
+    """Explain why nothing may be narrowed; empty if it may, or under the policy none."""
     if config.policy == "none":
         return ""
     if not any(trial.state == "complete" and trial.score is not None for trial in trials):
-        return "no trial of the quick stage is complete: the medium space stands as written"
+        return "no trial of the quick stage is complete: the medium space stays as written"
     if config.policy == "guide":
         return ""
     least = config.min_rank_correlation
     if rank_correlation is None:
         return (
-            "it is not known whether a short training ranks as a long one does (too few curves to "
-            "compare): the medium space stands as written. Run more quick trials, or set "
-            "tuning.narrowing.policy=guide to narrow all the same"
+            "it is unknown whether a short training ranks like a long one (too few curves to "
+            "compare): the medium space stays as written. Run more quick trials, or set "
+            "tuning.narrowing.policy=guide to narrow anyway"
         )
     if rank_correlation < least:
         return (
             f"the rank correlation between the short and the long training is "
             f"{rank_correlation:.2f}, below min_rank_correlation={least:g}: the medium space "
-            "stands as written. Give the quick stage more epochs (tuning.stages.quick.epochs)"
+            "stays as written. Give the quick stage more epochs (tuning.stages.quick.epochs)"
         )
     return ""
 
 
 @dataclass(frozen=True)
 class _QuickStage:
-    """What the quick stage has found, and by which rules it is judged."""
+    """The results of the quick stage, and the rules to judge them."""
 
     trials: Sequence[Trial]
     space: Space
@@ -106,7 +101,7 @@ class _QuickStage:
         return top_trials(self.trials, share=self.config.top_share, mode=self.mode, key=key)
 
     def proposal(self, target: Parameter, *, refused: str) -> Proposal:
-        """What becomes of one parameter of the medium space."""
+        """Propose what becomes of one parameter of the medium space."""
         quick, top = self.searched(target.key), self.top(target.key)
         why = "refused" if refused else self._why_untouched(target, quick, top)
         if why or quick is None:
@@ -125,7 +120,7 @@ class _QuickStage:
     def _why_untouched(
         self, target: Parameter, quick: Parameter | None, top: Sequence[Trial]
     ) -> str:
-        """Why nothing was learnt of it; empty where something was."""
+        """Explain why nothing was learned of it; empty if something was."""
         if self.config.policy == "none":
             return "policy none"
         if quick is None or quick.is_single:
@@ -144,7 +139,7 @@ class _QuickStage:
         return ""
 
     def left_out(self, key: str) -> Proposal:
-        """A parameter that only the quick space has."""
+        """Drop a parameter that only the quick space has."""
         done = ranked(self.trials, mode=self.mode)
         best = next((trial.params[key] for trial in done if key in trial.params), None)
         reason = "not in the medium space: the value of the configuration holds"
@@ -153,7 +148,6 @@ class _QuickStage:
         return Proposal("drop", Parameter(key, "categorical"), reason)
 
     def decision(self, key: str, proposal: Proposal) -> Decision:
-        """A row of the table."""
         quick = self.searched(key)
         return Decision(
             key=key,
@@ -167,14 +161,9 @@ class _QuickStage:
 
 
 def _frame(quick: Parameter, target: Parameter) -> Parameter:
-    """The medium parameter over the range or choices of the quick one."""
-    return replace(
-        target,
-        low=quick.low,
-        high=quick.high,
-        choices=quick.choices,
-        floor=quick.floor if target.floor is None else target.floor,
-    )
+    """Give the medium parameter the range or choices of the quick one."""
+    floor = quick.floor if target.floor is None else target.floor
+    return replace(target, low=quick.low, high=quick.high, choices=quick.choices, floor=floor)
 
 
 def _single_text(target: Parameter, top: Sequence[Trial]) -> str:
@@ -193,16 +182,14 @@ def _kind(parameter: Parameter) -> str:
 
 
 def _with_live_conditions(proposals: dict[str, Proposal], target: Space) -> dict[str, Proposal]:
-    """A child whose condition cannot hold any more drops out; values that are gone do too."""
+    """Drop children whose condition can no longer hold, and condition values that are gone."""
     settled: dict[str, Proposal] = {}
     for parameter in target.parameters:  # parents come before their children
         proposal = proposals[parameter.key]
-        live = {
-            key: _still_possible(settled.get(key), wanted) for key, wanted in parameter.when.items()
-        }
+        live = {key: _possible(settled.get(key), one) for key, one in parameter.when.items()}
         dead = [key for key, wanted in live.items() if not wanted]
         if dead:
-            reason = f"{dead[0]} has no value left beside which it exists"
+            reason = f"{dead[0]} has no value left under which it exists"
             proposal = Proposal("drop", proposal.parameter, reason)
         elif live != dict(parameter.when):
             proposal = proposal._replace(parameter=replace(proposal.parameter, when=live))
@@ -210,7 +197,7 @@ def _with_live_conditions(proposals: dict[str, Proposal], target: Space) -> dict
     return settled
 
 
-def _still_possible(parent: Proposal | None, wanted: Sequence[Value]) -> tuple[Value, ...]:
+def _possible(parent: Proposal | None, wanted: Sequence[Value]) -> tuple[Value, ...]:
     if parent is None or parent.action == "drop":
         return ()
     return tuple(value for value in wanted if parent.parameter.contains(value))

@@ -1,4 +1,4 @@
-"""The rules of narrowing, for one parameter at a time: `guide` and `safe`."""
+"""The rules of narrowing for one parameter: `guide` and `safe`."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from .decisions import Action
 HIGH_IMPORTANCE = 0.1
 LOW_IMPORTANCE = 0.05
 MIN_TRIES = 5
-"""safe: a choice that was tried less often is never dropped."""
+"""safe: a choice tried less often is never dropped."""
 MIN_TOP_TRIALS = 3
-"""safe: fewer top trials make no band."""
+"""safe: fewer top trials do not make a band."""
 MIN_BAND = 0.1
 """safe: a narrower band counts as this share of the quick range when its margin is taken."""
 AT_END = 0.05
-"""safe: the best lies at an end of the band if it is nearer than this share of the band."""
+"""safe: the best is at an end of the band if it is nearer than this share of the band."""
 AT_BOUND = 0.01
-"""The best lies at a bound of the quick range if it is nearer than this share of the range."""
+"""The best is at a bound of the quick range if it is nearer than this share of the range."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the quick stage says of one parameter that the medium stage searches too."""
+    """The results of the quick stage for one parameter that the medium stage searches too."""
 
     frame: Parameter
-    """As the medium stage has it, but with the range or choices of the quick stage."""
+    """The medium parameter with the range or choices of the quick stage."""
     importance: float
     is_noise: bool
     tried: Sequence[Trial]
-    """Finished trials in which it existed."""
+    """Finished trials with this parameter."""
     top: Sequence[Trial]
     """The best of them, best first; never empty."""
 
@@ -61,7 +61,7 @@ class Evidence:
 
 
 class Proposal(NamedTuple):
-    """What a policy makes of one parameter."""
+    """The proposal of a policy for one parameter."""
 
     action: Action
     parameter: Parameter
@@ -74,7 +74,7 @@ Policy = Callable[[Evidence, NarrowingConfig], Proposal]
 
 
 def guide(evidence: Evidence, config: NarrowingConfig) -> Proposal:  # noqa: ARG001
-    """The table of the guide to the letter."""
+    """Apply the table of the guide exactly."""
     if evidence.importance < LOW_IMPORTANCE:
         return _fixed(evidence)
     if evidence.frame.kind == "categorical":
@@ -84,7 +84,7 @@ def guide(evidence: Evidence, config: NarrowingConfig) -> Proposal:  # noqa: ARG
 
 
 def safe(evidence: Evidence, config: NarrowingConfig) -> Proposal:
-    """The same table with margins, and nothing decided on account of noise."""
+    """Apply the same table with margins, and decide nothing from noise."""
     if doubt := _doubt(evidence):
         return _whole(evidence, f"{doubt}: the quick range is kept")
     if evidence.frame.kind == "categorical":
@@ -97,9 +97,6 @@ def safe(evidence: Evidence, config: NarrowingConfig) -> Proposal:
 POLICIES: dict[str, Policy] = {"guide": guide, "safe": safe}
 
 
-# ---- guide -----------------------------------------------------------------------------------
-
-
 def _guide_range(evidence: Evidence) -> Proposal:
     frame, seen = evidence.frame, _band(evidence)
     below, above = _guide_factors(evidence)
@@ -108,8 +105,8 @@ def _guide_range(evidence: Evidence) -> Proposal:
     if low >= high:
         low, high = round_out(seen.low, seen.high, frame)
     rule = (
-        f"{_said(evidence)}: [{below:g} x the top trials' minimum {seen.low:.4g}, {above:g} x "
-        f"their maximum {seen.high:.4g}]"
+        f"{_importance_text(evidence)}: [{below:g} x the top trials' minimum {seen.low:.4g}, "
+        f"{above:g} x their maximum {seen.high:.4g}]"
     )
     if low >= high:
         return _single(evidence, nearest(seen.high, frame), f"{rule} leaves one value, {{value}}")
@@ -119,7 +116,7 @@ def _guide_range(evidence: Evidence) -> Proposal:
 
 
 def _guide_factors(evidence: Evidence) -> tuple[float, float]:
-    """By what the minimum and the maximum of the top trials are multiplied."""
+    """Return the factors for the minimum and the maximum of the top trials."""
     if evidence.importance <= HIGH_IMPORTANCE:
         return 0.95, 1.05
     if evidence.frame.floor is not None:
@@ -128,11 +125,8 @@ def _guide_factors(evidence: Evidence) -> tuple[float, float]:
 
 
 def _times(value: float, factor: float) -> float:
-    """value x factor; of a negative value the step goes the same way as of a positive one."""
+    """Multiply, moving negative values in the same direction as positive ones."""
     return value + abs(value) * (factor - 1.0)
-
-
-# ---- safe ------------------------------------------------------------------------------------
 
 
 def _doubt(evidence: Evidence) -> str:
@@ -149,7 +143,7 @@ def _doubt(evidence: Evidence) -> str:
 
 
 def _may_fix(evidence: Evidence) -> bool:
-    """A parameter that exists only now and then has a small importance for that reason alone."""
+    """Whether to fix it: conditional parameters are unimportant only because they are rare."""
     return evidence.importance < LOW_IMPORTANCE and not evidence.frame.when
 
 
@@ -181,17 +175,17 @@ def _safe_range(evidence: Evidence, *, margin: float) -> Proposal:
     )
     if low >= high:
         return _whole(evidence, f"{_band_text(seen)}, under the floor: the range above it is kept")
-    reason = f"{_said(evidence)}: {_band_text(seen)}, with a margin of {margin:.0%} of that band"
+    reason = f"{_importance_text(evidence)}: {_band_text(seen)}, with a margin of {margin:.0%}"
     if not is_low and not is_high:
         action: Action = "keep" if evidence.importance > HIGH_IMPORTANCE else "narrow"
-        return Proposal(action, _ranged(frame, low, high), reason)
+        return Proposal(action, _ranged(frame, low, high), f"{reason} of that band")
     side = "both ends" if is_low and is_high else "the lower end" if is_low else "the upper end"
-    reason += f"; the best value {evidence.best_value:.4g} lies at {side}, opened again"
+    reason += f" of that band; the best value {evidence.best_value:.4g} lies at {side}, widened"
     return Proposal("widen", _ranged(frame, low, high), reason, _advice(evidence))
 
 
 def _advice(evidence: Evidence) -> str:
-    """Which bound of the quick range the best value is at; a floor is not to be moved."""
+    """Advise on a bound of the quick range that the best value reaches, unless it is a floor."""
     frame = evidence.frame
     best = to_scale(float(evidence.best_value or 0.0), frame)
     low, high = to_scale(frame.low, frame), to_scale(frame.high, frame)
@@ -206,13 +200,10 @@ def _advice(evidence: Evidence) -> str:
     return ""
 
 
-# ---- both ------------------------------------------------------------------------------------
-
-
 def _fixed(evidence: Evidence) -> Proposal:
     value = evidence.best_value
     where = f"the value of the best trial ({evidence.best.number})"
-    reason = f"{_said(evidence)}: fixed at {{value}}, {where}"
+    reason = f"{_importance_text(evidence)}: fixed at {{value}}, {where}"
     if evidence.frame.kind == "categorical":
         return _single(evidence, value, reason)
     legal = nearest(float(value or 0.0), evidence.frame)
@@ -227,23 +218,16 @@ def _single(evidence: Evidence, value: Value, reason: str) -> Proposal:
 
 
 def only(parameter: Parameter, value: Value) -> Parameter:
-    """The parameter with one value left: still in the space, so that conditions on it hold."""
-    return Parameter(
-        parameter.key,
-        "categorical",
-        choices=(value,),
-        warn_below=parameter.warn_below,
-        warn_above=parameter.warn_above,
-        group=parameter.group,
-        when=parameter.when,
-    )
+    """Leave one value of the parameter, which stays in the space for conditions on it."""
+    left = replace(parameter, kind="categorical", choices=(value,), low=0.0, high=0.0, step=None)
+    return replace(left, log=False, floor=None)
 
 
 def _with_choices(evidence: Evidence, left: Sequence[Value], why: str) -> Proposal:
     frame = evidence.frame
     gone = [choice for choice in frame.choices if choice not in left]
     outcome = f"without {_listed(gone)}" if gone else "all choices stay"
-    reason = f"{_said(evidence)}: choices {why}; {outcome}"
+    reason = f"{_importance_text(evidence)}: choices {why}; {outcome}"
     return Proposal("choices", replace(frame, choices=tuple(left)), reason)
 
 
@@ -258,9 +242,8 @@ def _whole(evidence: Evidence, reason: str) -> Proposal:
 
 
 def _ranged(frame: Parameter, low: float, high: float) -> Parameter:
-    if frame.kind == "int":
-        return replace(frame, low=int(low), high=int(high))
-    return replace(frame, low=low, high=high)
+    number = int if frame.kind == "int" else float
+    return replace(frame, low=number(low), high=number(high))
 
 
 def _band(evidence: Evidence) -> Interval:
@@ -274,7 +257,7 @@ def _band_text(seen: Interval) -> str:
     return f"the top {len(seen.values)} trials lie in [{seen.low:.4g}, {seen.high:.4g}]"
 
 
-def _said(evidence: Evidence) -> str:
+def _importance_text(evidence: Evidence) -> str:
     share = evidence.importance
     if share > HIGH_IMPORTANCE:
         return f"importance {share:.3f} is above {HIGH_IMPORTANCE}"

@@ -1,8 +1,8 @@
-"""The best configurations of one stage as a queue for the next, whose space is another."""
+"""Queue the best configurations of one stage for the next, whose space differs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from seqtune.core.trials import Params, Trial, Value, ranked
 
@@ -13,7 +13,7 @@ from ..spaces.space import Parameter, Space
 def carried_over(
     trials: Sequence[Trial], space: Space, *, num: int, mode: Mode
 ) -> tuple[list[Params], list[str]]:
-    """The best `num` configurations in the other space, and what was moved to get them there."""
+    """Return the best `num` configurations moved into the other space, and notes on changes."""
     queue: list[Params] = []
     notes: list[str] = []
     for trial in ranked(trials, mode=mode):
@@ -22,15 +22,23 @@ def carried_over(
         params = moved(trial.params, space)
         if params and params not in queue:
             queue.append(params)
-            notes += _changes(trial, params)
+            changed = [
+                f"{key} {before} -> {params.get(key, 'left to the sampler')}"
+                for key, before in trial.params.items()
+                if params.get(key) != before
+            ]
+            if changed:
+                notes.append(
+                    f"queued trial {trial.number} in the narrowed space: {', '.join(changed)}"
+                )
     return queue, notes
 
 
 def moved(params: Params, space: Space) -> dict[str, Value]:
-    """The nearest configuration of the space.
+    """Return the nearest configuration of the space.
 
-    A number goes to the nearest legal one, what is fixed takes its value, and what does not exist
-    there is dropped. A choice that is gone has no nearest one: it is left to the sampler.
+    A number becomes the nearest legal one, a fixed parameter takes its value, and a parameter that
+    does not exist there is dropped. The sampler replaces a choice that is gone.
     """
     values: dict[str, Value] = {}
     for parameter in space.parameters:
@@ -48,13 +56,3 @@ def _moved_value(parameter: Parameter, params: Params) -> dict[str, Value]:
     if parameter.kind == "categorical" or not isinstance(value, int | float):
         return {}
     return {parameter.key: nearest(value, parameter)}
-
-
-def _changes(trial: Trial, params: Params) -> Iterator[str]:
-    changed = [
-        f"{key} {before} -> {params.get(key, 'left to the sampler')}"
-        for key, before in trial.params.items()
-        if params.get(key) != before
-    ]
-    if changed:
-        yield f"queued trial {trial.number} in the narrowed space: {', '.join(changed)}"

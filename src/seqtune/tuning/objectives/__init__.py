@@ -1,1 +1,1 @@
-"""What a trial is judged by: score, several objectives, forbidden combinations."""
+"""Judge trials: score, several objectives, forbidden combinations."""

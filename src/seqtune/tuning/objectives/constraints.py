@@ -1,4 +1,4 @@
-"""Combinations that are refused before training, declared in YAML. No code is evaluated."""
+"""Refuse combinations declared in YAML before training. No code is evaluated."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ OPERATORS = ("above", "below")
 
 
 def forbidden_reason(values: Mapping[str, Any], rules: Sequence[ForbiddenConfig]) -> str | None:
-    """The first rule whose conditions all hold, with the values that break it; None if none does.
+    """Name the first rule whose conditions all hold, with the values; None if no rule does.
 
-    `values` is the whole configuration by dotted key, not only what is searched.
+    `values` is the whole configuration by dotted key, not only the searched part.
     """
     for rule in rules:
         if all(key in values and _holds(values[key], wanted) for key, wanted in rule.when.items()):
@@ -29,7 +29,7 @@ def forbidden_reason(values: Mapping[str, Any], rules: Sequence[ForbiddenConfig]
 def check_forbidden(
     rules: Sequence[ForbiddenConfig], known_keys: Collection[str] | None, root: str
 ) -> list[str]:
-    """What is wrong with the rules, each fault with its path; `known_keys` None: keys unchecked."""
+    """List the faults of the rules with their paths; `known_keys` None leaves keys unchecked."""
     names = [rule.name for rule in rules]
     faults = [
         f"{root}: {name!r} is the name of several rules; give each its own"
@@ -76,7 +76,7 @@ def _condition_faults(wanted: Any) -> list[str]:
 
 def _bounds_faults(wanted: Mapping[str, Any]) -> list[str]:
     if not wanted:
-        return [f"an empty condition says nothing; give {' or '.join(OPERATORS)}"]
+        return [f"an empty condition has no effect; give {' or '.join(OPERATORS)}"]
     faults = [
         f"{operator!r} is not an operator; {did_you_mean(str(operator), OPERATORS)}"
         for operator in wanted

@@ -1,29 +1,27 @@
-"""What a search goes by: the score of a trial, several goals, and the pick among them."""
+"""Several objectives: check them, find the Pareto front, pick one trial."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from seqtune.core.errors import ConfigurationError, TuningError
 from seqtune.core.trials import Trial, ranked
 
 from ..config import Goal, PickConfig, TuningConfig
-from .scoring import Scoring, known_at_the_end
+from .scoring import Mode, Scoring, known_at_the_end
 
 
 class Pick(NamedTuple):
-    """The trial that is taken, and why it and no other."""
+    """The chosen trial and the reason."""
 
     trial: Trial
     reason: str
 
 
-def check_objectives(
-    config: TuningConfig, *, metric: str, mode: Literal["max", "min"], root: str
-) -> list[str]:
-    """What is wrong with the objectives, the gap penalty and the pick, before anything runs.
+def check_objectives(config: TuningConfig, *, metric: str, mode: Mode, root: str) -> list[str]:
+    """List the faults of objectives, gap penalty and pick, before anything runs.
 
     `metric` and `mode` are what training monitors.
     """
@@ -51,23 +49,23 @@ def _pick_faults(pick: PickConfig, goals: Sequence[Goal]) -> list[str]:
 
 
 def _pruner_faults(config: TuningConfig) -> list[str]:
-    """A pruner that would never have anything to go by."""
+    """Refuse a pruner that would never get a value."""
     if not known_at_the_end(config.objectives) or len(config.objectives) > 1:
         return []
     stages = {name: stage.pruner for name, stage in config.stages}
-    asked = {"pruner.kind": config.pruner.kind} | {
+    given = {"pruner.kind": config.pruner.kind} | {
         f"stages.{name}.pruner": kind for name, kind in stages.items()
     }
     return [
         f"{key}={kind} has no effect: {config.objectives[0].metric!r} is known when a trial is "
         "over, so none is stopped early; set it to none or auto"
-        for key, kind in asked.items()
+        for key, kind in given.items()
         if kind not in (None, "none", "auto")
     ]
 
 
 def pareto_front(trials: Iterable[Trial], goals: Sequence[Goal]) -> list[Trial]:
-    """The complete trials that no other one beats in every goal, in their order."""
+    """Return the complete trials that no other one beats in every goal, in order."""
     done = [one for one in trials if one.state == "complete" and len(one.values) == len(goals)]
     points = [_upwards(one, goals) for one in done]
     return [
@@ -78,11 +76,11 @@ def pareto_front(trials: Iterable[Trial], goals: Sequence[Goal]) -> list[Trial]:
 
 
 def pick(trials: Iterable[Trial], *, scoring: Scoring, pick: PickConfig) -> Pick:
-    """The trial that is taken: the best one, or of several goals one of the Pareto front.
+    """Pick the best trial, or with several goals one of the Pareto front.
 
     weights: the largest weighted mean of the goals, each scaled to 0 .. 1 over the front. knee: the
-    nearest to the best of every goal at once, on the same scale. bounds: of those that keep every
-    bound, the best in the first goal.
+    nearest to the best of every goal, on the same scale. bounds: the best in the first goal of
+    those within every bound.
     """
     trials = list(trials)
     if not scoring.is_multiple:
@@ -92,12 +90,12 @@ def pick(trials: Iterable[Trial], *, scoring: Scoring, pick: PickConfig) -> Pick
     front = pareto_front(trials, scoring.goals)
     if not front:
         raise _nothing_complete(trials)
-    rules: dict[str, Callable[[list[Trial], tuple[Goal, ...]], Pick]] = {
-        "weights": _by_weights,
-        "knee": _by_knee,
-        "bounds": _by_bounds,
-    }
-    return rules[pick.by](front, scoring.goals)
+    cost, explain = RULES[pick.by](front, scoring.goals)
+    # between equals the better first goal, then the earlier trial
+    best = min(front, key=lambda one: (cost(one), -_upwards(one, scoring.goals)[0], one.number))
+    pairs = zip(scoring.goals, best.values, strict=True)
+    values = ", ".join(f"{goal.metric}={value:.6g}" for goal, value in pairs)
+    return Pick(best, f"{explain(best)} of {len(front)} on the Pareto front: {values}")
 
 
 def _best(trials: list[Trial], scoring: Scoring) -> Pick:
@@ -109,7 +107,11 @@ def _best(trials: list[Trial], scoring: Scoring) -> Pick:
     return Pick(best, f"best {goal.metric} of {num_complete} complete trials: {best.score:.6g}")
 
 
-def _by_weights(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
+Rule = tuple[Callable[[Trial], float], Callable[[Trial], str]]
+"""The cost of a trial, of which the least wins, and the reason of the winner."""
+
+
+def _by_weights(front: list[Trial], goals: Sequence[Goal]) -> Rule:
     total = sum(goal.weight for goal in goals)
     scaled = _scaled(front, goals)
 
@@ -117,41 +119,47 @@ def _by_weights(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
         pairs = zip(goals, scaled[trial.number], strict=True)
         return sum(goal.weight * value for goal, value in pairs) / total
 
-    best = min(front, key=lambda one: (-mean(one), *_first_goal_then_number(one, goals)))
     weights = ", ".join(f"{goal.metric} {goal.weight:g}" for goal in goals)
-    reason = f"largest weighted mean ({mean(best):.3f} of 1; weights: {weights})"
-    return Pick(best, f"{reason} of {_described(best, front, goals)}")
+    return (
+        lambda one: -mean(one),
+        lambda best: f"largest weighted mean ({mean(best):.3f} of 1; weights: {weights})",
+    )
 
 
-def _by_knee(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
+def _by_knee(front: list[Trial], goals: Sequence[Goal]) -> Rule:
     scaled = _scaled(front, goals)
 
     def distance(trial: Trial) -> float:
         return math.hypot(*(1.0 - value for value in scaled[trial.number]))
 
-    best = min(front, key=lambda one: (distance(one), *_first_goal_then_number(one, goals)))
-    reason = f"nearest to the best of every goal (distance {distance(best):.3f})"
-    return Pick(best, f"{reason} of {_described(best, front, goals)}")
+    return (
+        distance,
+        lambda best: f"nearest to the best of every goal (distance {distance(best):.3f})",
+    )
 
 
-def _by_bounds(front: list[Trial], goals: tuple[Goal, ...]) -> Pick:
+def _by_bounds(front: list[Trial], goals: Sequence[Goal]) -> Rule:
     bounded = [goal for goal in goals if goal.bound is not None]
     span = _spans(front, goals)
 
     def excess(trial: Trial) -> float:
-        """By how much the bounds are broken in all, in widths of the front."""
+        """Sum by how much the bounds are broken, in widths of the front."""
         parts = zip(goals, trial.values, span, strict=True)
         return sum(_beyond(goal, value) / width for goal, value, width in parts)
 
-    best = min(front, key=lambda one: (excess(one), *_first_goal_then_number(one, goals)))
     bounds = ", ".join(
         f"{goal.metric} {'>=' if goal.mode == 'max' else '<='} {goal.bound:g}" for goal in bounded
     )
-    if excess(best) > 0:
-        reason = f"no trial keeps every bound ({bounds}): the one that breaks them least"
-    else:
-        reason = f"best {goals[0].metric} within every bound ({bounds})"
-    return Pick(best, f"{reason} of {_described(best, front, goals)}")
+
+    def explain(best: Trial) -> str:
+        if excess(best) > 0:
+            return f"no trial keeps every bound ({bounds}): the one that breaks them least"
+        return f"best {goals[0].metric} within every bound ({bounds})"
+
+    return excess, explain
+
+
+RULES = {"weights": _by_weights, "knee": _by_knee, "bounds": _by_bounds}
 
 
 def _beyond(goal: Goal, value: float) -> float:
@@ -161,7 +169,7 @@ def _beyond(goal: Goal, value: float) -> float:
 
 
 def _upwards(trial: Trial, goals: Sequence[Goal]) -> tuple[float, ...]:
-    """The values turned so that more is better."""
+    """Return the values with signs such that more is better."""
     pairs = zip(goals, trial.values, strict=True)
     return tuple(value if goal.mode == "max" else -value for goal, value in pairs)
 
@@ -171,13 +179,13 @@ def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 
 def _spans(front: list[Trial], goals: Sequence[Goal]) -> list[float]:
-    """The width of the front in each goal; 1 where it has none."""
+    """Return the width of the front in each goal; 1 if it is 0."""
     columns = zip(*(_upwards(trial, goals) for trial in front), strict=True)
     return [max(column) - min(column) or 1.0 for column in columns]
 
 
 def _scaled(front: list[Trial], goals: Sequence[Goal]) -> dict[int, tuple[float, ...]]:
-    """By trial number: each goal as 0 (worst of the front) .. 1 (best)."""
+    """Return by trial number each goal scaled to 0 (worst of the front) .. 1 (best)."""
     points = {trial.number: _upwards(trial, goals) for trial in front}
     best = [max(column) for column in zip(*points.values(), strict=True)]
     spans = _spans(front, goals)
@@ -185,18 +193,6 @@ def _scaled(front: list[Trial], goals: Sequence[Goal]) -> dict[int, tuple[float,
         number: tuple(1.0 - (b - v) / s for v, b, s in zip(point, best, spans, strict=True))
         for number, point in points.items()
     }
-
-
-def _first_goal_then_number(trial: Trial, goals: Sequence[Goal]) -> tuple[float, int]:
-    """Between equals: the better first goal, then the earlier trial."""
-    return -_upwards(trial, goals)[0], trial.number
-
-
-def _described(trial: Trial, front: list[Trial], goals: Sequence[Goal]) -> str:
-    values = ", ".join(
-        f"{goal.metric}={value:.6g}" for goal, value in zip(goals, trial.values, strict=True)
-    )
-    return f"{len(front)} on the Pareto front: {values}"
 
 
 def _nothing_complete(trials: Sequence[Trial]) -> TuningError:

@@ -1,4 +1,4 @@
-"""The score of a trial: what the search goes by."""
+"""The score of a trial, which the search optimizes."""
 
 from __future__ import annotations
 
@@ -14,31 +14,30 @@ from ..config import GapPenalty, Goal
 Mode = Literal["max", "min"]
 Metrics = Mapping[str, float]
 BY_EPOCH = ("val_", "train_")
-"""How names of metrics begin that validation logs; all others are known when a trial is over."""
+"""Prefixes of metrics logged by validation; all others are known when a trial is over."""
 
 
 class Score(NamedTuple):
-    """How a trial is judged."""
+    """The score of one trial."""
 
     score: float
-    """The first of `values`: what a single number is needed for."""
+    """The first of `values`."""
     values: tuple[float, ...]
     """One for each goal, less the penalty; (score,) for a single one."""
     penalty: float
-    """What was taken for overfitting, at least 0."""
+    """Subtracted for overfitting, at least 0."""
 
 
 def known_at_the_end(goals: Sequence[Goal]) -> bool:
-    """Whether what trials would be stopped by is not known while they run."""
+    """Whether the metric to stop trials by is unknown while they run."""
     return bool(goals) and not goals[0].metric.startswith(BY_EPOCH)
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """From the metrics of a trial to what the search goes by.
+    """Computes scores from metrics: the goals in order, of which the first stops trials.
 
-    That is the goals in their order, of which the first stops trials; without any, the monitored
-    metric, to which the gap penalty belongs.
+    Without goals, the monitored metric, to which the gap penalty applies.
     """
 
     metric: str
@@ -86,12 +85,12 @@ class Scoring:
 
     @property
     def all_goals(self) -> tuple[Goal, ...]:
-        """The goals; the monitored metric where there are none."""
+        """The goals, or the monitored metric."""
         return self.goals or (Goal(metric=self.metric, mode=self.mode),)
 
     @property
     def first(self) -> Goal:
-        """The goal behind `Score.score`: its mode, not that of the monitored metric, ranks."""
+        """The goal of `Score.score`, whose mode ranks trials."""
         return self.all_goals[0]
 
     @property
@@ -100,14 +99,14 @@ class Scoring:
 
     @property
     def directions(self) -> tuple[Literal["maximize", "minimize"], ...]:
-        """As Optuna says it, one for each value."""
+        """Optuna's directions, one for each value."""
         return tuple("maximize" if goal.mode == "max" else "minimize" for goal in self.all_goals)
 
     def score(self, metrics: Metrics) -> Score:
-        """Judge what was measured at the best epoch.
+        """Score the metrics of the best epoch.
 
-        A metric that was not measured is a fault of the configuration; one that is not a finite
-        number fails the trial: Optuna would count an infinite one as complete.
+        A missing metric is a configuration error. A metric that is not finite fails the trial:
+        Optuna would count infinity as complete.
         """
         penalty = self._penalty(metrics)
         values = []
@@ -126,16 +125,16 @@ class Scoring:
         return self.gap.weight * gap if gap > self.gap.threshold else 0.0
 
     def reported(self, metrics: Metrics) -> float | None:
-        """The value of one epoch that trials are stopped by; None where it was not measured.
+        """Return the value of one epoch that trials are stopped by; None if not measured.
 
-        Without the gap penalty: early in training there is no gap yet to judge by. Where the goal
-        is known at the end alone, no trial is stopped early and the monitored metric is told.
+        Without the gap penalty, because early in training there is no gap yet. If the goal is known
+        only at the end, no trial is stopped early and the monitored metric is reported.
         """
         value = metrics.get(self.metric if known_at_the_end(self.goals) else self.first.metric)
         return None if value is None else float(value)
 
     def identity(self) -> dict[str, Any]:
-        """What makes scores comparable. Weights and bounds only matter to the pick."""
+        """Return what makes scores comparable. Weights and bounds only affect the pick."""
         gap = {"metric": self.gap_metric, **self.gap.model_dump(include={"threshold", "weight"})}
         return {
             "goals": [{"metric": goal.metric, "mode": goal.mode} for goal in self.all_goals],

@@ -1,1 +1,1 @@
-"""What is tried next and what is stopped early: samplers, strategies, pruners."""
+"""Propose configurations and stop trials early: samplers, strategies, pruners."""

@@ -1,4 +1,4 @@
-"""Samplers that propose one configuration, chosen as a whole."""
+"""A sampler that proposes one configuration, chosen as a whole."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ NUMPY_SEEDS = 2**32
 
 
 class ChosenSampler(BaseSampler):
-    """One configuration, chosen as a whole when its first value is asked for.
+    """Proposes one configuration, chosen as a whole when its first value is needed.
 
-    Nothing is chosen for a trial that brings all its values along. Each value is looked up by its
-    key, so that one whose process died between two of its values goes on with the very same ones.
+    Nothing is chosen for a trial that brings all its values. Each value is looked up by its key,
+    so that a trial whose process died between two values resumes with the same ones.
     """
 
     def __init__(self, choose: Choose, *, seed: int) -> None:
-        self._choose = choose
-        self._seed = seed
+        self._choose, self._seed = choose, seed
         self._chosen: Params | None = None
 
     @override
@@ -56,23 +55,23 @@ class ChosenSampler(BaseSampler):
             self._chosen = self._choose(study, trial)
         if param_name in self._chosen:
             return self._chosen[param_name]
-        # beside a queued value a parameter may exist that did not exist beside the chosen one
+        # a queued value can activate a parameter that the chosen configuration does not have
         return random_value(study, trial, param_name, param_distribution, seed=self._seed)
 
 
 def random_value(
     study: Study, trial: FrozenTrial, key: str, distribution: BaseDistribution, *, seed: int
 ) -> Any:
-    """A value that depends on the seed and the key, not on what else was drawn."""
+    """Draw a value that depends on the seed and the key, not on earlier draws."""
     sampler = RandomSampler(seed=derive_seed(seed, key) % NUMPY_SEEDS)
     return sampler.sample_independent(study, trial, key, distribution)
 
 
 def always(params: Params, seed: int) -> ChosenSampler:
-    """These values, whatever was tried before."""
+    """Propose these values, regardless of earlier trials."""
     return ChosenSampler(lambda _study, _trial: params, seed=seed)
 
 
 def at_point(context: SamplerContext, point: tuple[float, ...]) -> ChosenSampler:
-    """The values at a point of the unit cube."""
+    """Propose the values at a point of the unit cube."""
     return always(context.space.from_unit(point), context.seed)

@@ -1,8 +1,8 @@
-"""A study as a model should see it: in memory, with every trial in the space of today.
+"""Copy a study for a model: in memory, with every trial in the current space.
 
-Optuna's models go by parameters whose distribution is the same in all trials, so a range that has
-moved would silently be searched at random. They also overlook some of what was learned: GP knows
-complete trials only. Both are mended in a copy, by Optuna's public interface.
+Optuna's models use only parameters whose distribution is the same in all trials, so a range that
+has moved would silently be searched at random; and GP ignores trials that are not complete. The
+copy corrects both by Optuna's public interface.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .registry import SamplerContext
 from .samplers.sobol import next_point
 
 MIN_LEARNED = 2
-"""Trials without which no model says anything."""
+"""Finished trials that a model needs."""
 SEEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 REFUSED = "refused"
 
 
 def known_trials(study: Study, space: Space, *, but: int) -> list[FrozenTrial]:
-    """Finished, infeasible and running trials that lie in this space, by number."""
+    """Copy the finished, infeasible and running trials that lie in this space, by number."""
     distributions = space.distributions()
     found = []
     for frozen in study.get_trials(deepcopy=False, states=SEEN):
@@ -51,9 +51,9 @@ def known_trials(study: Study, space: Space, *, but: int) -> list[FrozenTrial]:
 
 
 def with_constraint(past: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Infeasible trials as a GP understands them: complete, with one constraint that all have.
+    """Present infeasible trials to a GP: complete, with one constraint that all trials have.
 
-    Their value is the median of the others, which says neither good nor bad.
+    Their value is the median of the others, which is neither good nor bad.
     """
     complete = [one for one in past if one.state is TrialState.COMPLETE]
     infeasible = [one for one in past if any(value > 0 for value in one.constraints.values())]
@@ -87,7 +87,7 @@ def proposed(
     *,
     directions: Sequence[StudyDirection],
 ) -> Params:
-    """What the model would try next after these trials."""
+    """Ask the model for the configuration after these trials."""
     with quiet_optuna():
         study = optuna.create_study(
             directions=directions, sampler=model, pruner=optuna.pruners.NopPruner()
@@ -101,7 +101,7 @@ def by_model(
     *,
     propose: Callable[[Study, list[FrozenTrial], SamplerContext], Params],
 ) -> ChosenSampler:
-    """A space-filling point at first, and while there is nothing to learn from; then the model."""
+    """Propose space-filling points during start-up, then what the model proposes."""
     filling = next_point(context)
 
     def choose(study: Study, trial: FrozenTrial) -> Params:

@@ -1,4 +1,4 @@
-"""Samplers and pruners by name. Each is one file of its package, imported when it is used."""
+"""Samplers and pruners by name. Each is one file of its package, imported on use."""
 
 from __future__ import annotations
 
@@ -21,24 +21,23 @@ EntryT = TypeVar("EntryT")
 
 
 class Registry(Generic[EntryT]):
-    """Entries by name: the `ENTRY` of the file of that name, or what was put into `entries`."""
+    """Entries by name: the `ENTRY` of the file of that name, or one added to `entries`."""
 
     def __init__(self, what: str, package: str, *, words: tuple[str, ...]) -> None:
-        self._what, self._package = what, package
-        self._words = words
+        self._what, self._package, self._words = what, package, words
         self.entries: dict[str, EntryT] = {}
 
     def names(self) -> list[str]:
-        """All names, sorted. Imports nothing."""
+        """Return all names, sorted, without importing the files."""
         files = iter_modules([str(Path(__file__).with_name(self._package))])
         return sorted({*self.entries, *(file.name for file in files)})
 
     def allowed(self) -> list[str]:
-        """What may be written as a parameter: the names, and words such as auto."""
+        """Return the values allowed as a parameter: the names, and words such as auto."""
         return [*self._words, *self.names()]
 
     def check(self, name: str) -> str:
-        """Raise ValueError unless it may be written."""
+        """Return the name, or raise ValueError if it is not allowed."""
         allowed = self.allowed()
         if name in allowed:
             return name
@@ -56,7 +55,7 @@ class Registry(Generic[EntryT]):
 
 @dataclass(frozen=True)
 class SamplerContext:
-    """What the sampler of one trial is built from."""
+    """The input from which the sampler of one trial is built."""
 
     config: SamplerConfig
     space: Space
@@ -64,9 +63,9 @@ class SamplerContext:
     seed: int
     """Of this trial: a function of search, stage and rank."""
     rank: int
-    """The number of configurations before it, those that were given back left out."""
+    """Configurations tried before it."""
     num_drawn: int
-    """How many of those came from the sampler."""
+    """How many of them came from the sampler."""
     total: int
     """Trials of the whole search."""
 
@@ -77,21 +76,21 @@ class Sampler:
 
     build: Callable[[SamplerContext], BaseSampler]
     summary: str
-    """What to take it for."""
+    """When to use it."""
     is_model_based: bool = False
-    """It looks where it believes the best to be, which makes importances near chance."""
+    """It searches where it expects the best, which makes importances near chance."""
     check: Callable[[SamplerConfig, Space, int], None] = lambda _config, _space, _num_goals: None
-    """Raises ConfigurationError for a space or a number of goals that it cannot search."""
+    """Raise ConfigurationError for a space or a number of goals that it cannot search."""
     num_configurations: Callable[[SamplerConfig, Space], int | None] = lambda _config, _space: None
     """How many different ones it can propose; None for any number."""
 
 
 @dataclass(frozen=True)
 class PruningRule:
-    """One way to tell that a trial is not worth its remaining epochs."""
+    """One rule by which a trial is stopped."""
 
     reason: Callable[[Case], str]
-    """Why the trial should stop; empty: it goes on."""
+    """Why the trial should stop; empty if it continues."""
     summary: str
     """A trial is stopped when ..."""
 

@@ -1,4 +1,4 @@
-"""Searching in parts (`grouped`), and in ranges that move (`adaptive`)."""
+"""Search in parts (`grouped`), and in ranges that move (`adaptive`)."""
 
 from __future__ import annotations
 
@@ -17,28 +17,25 @@ from ..spaces.space import Parameter, Space
 ALL = "all"
 
 
-# ---- adaptive -----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class AdaptiveDecision:
-    """What was done to the ranges after some trials, and why."""
+    """How the ranges changed after some trials, and why."""
 
     after: int
-    """Finished trials until then."""
+    """Number of finished trials at that time."""
     action: Literal["shrink", "widen"]
     best: float
     improvement: float
-    """Of the best, over the last window."""
+    """Improvement of the best over the last window."""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Of every numeric parameter, from then on."""
+    """The new range of every numeric parameter."""
     reason: str = ""
 
 
 def adaptive_space(
     space: Space, trials: Sequence[Trial], strategy: StrategyConfig, mode: Mode
 ) -> Space:
-    """The space for the next trial, a function of the finished trials."""
+    """Return the space for the next trial, a function of the finished trials."""
     decisions = adaptive_decisions(space, trials, strategy, mode)
     return _with_ranges(space, decisions[-1].ranges) if decisions else space
 
@@ -46,13 +43,14 @@ def adaptive_space(
 def adaptive_decisions(
     space: Space, trials: Sequence[Trial], strategy: StrategyConfig, mode: Mode
 ) -> list[AdaptiveDecision]:
-    """One decision after each window of finished trials, from the second window on.
+    """Decide after each window of finished trials, from the second window on.
 
-    Where the best improved by less than `min_improvement`, ranges shrink around it; otherwise they
-    widen again, within the space and above the floors. Choices stay: Optuna allows no others.
+    If the best improved by less than `min_improvement`, ranges shrink around it; otherwise they
+    widen, within the space and above the floors. Choices stay: Optuna does not allow others.
     """
     finished = [one for one in sorted(trials, key=lambda one: one.number) if one.is_finished]
-    window, ranges = strategy.window, {one.key: bounds(one) for one in _numeric(space)}
+    window = strategy.window
+    ranges = {one.key: bounds(one) for one in space.parameters if one.is_range}
     decisions: list[AdaptiveDecision] = []
     for after in range(2 * window, len(finished) + 1, window):
         before = ranked(finished[: after - window], mode=mode)
@@ -83,15 +81,11 @@ def _reason(
     )
 
 
-def _numeric(space: Space) -> list[Parameter]:
-    return [one for one in space.parameters if one.kind != "categorical" and not one.is_single]
-
-
 def _moved(
     space: Space, ranges: Mapping[str, tuple[float, float]], best: Params, factor: float
 ) -> Iterator[tuple[str, tuple[float, float]]]:
-    """Each range times the factor; kept where the best has no value."""
-    for parameter in _numeric(space):
+    """Scale each range by the factor; keep it if the best trial has no value."""
+    for parameter in (one for one in space.parameters if one.is_range):
         value = best.get(parameter.key)
         if not isinstance(value, int | float):
             yield parameter.key, ranges[parameter.key]
@@ -101,7 +95,7 @@ def _moved(
         if factor < 1:
             half = (high - low) * factor / 2
             ends = center - half, center + half
-        else:  # not around the best: near an end the range would never grow back
+        else:  # not around the best: near an end the range could never grow back
             more = (high - low) * (factor - 1) / 2
             ends = low - more, high + more
         around = min(ends[0], center), max(ends[1], center)
@@ -121,9 +115,6 @@ def _with_ranges(space: Space, ranges: Mapping[str, tuple[float, float]]) -> Spa
     return Space(tuple(moved(one) for one in space.parameters))
 
 
-# ---- grouped ------------------------------------------------------------------------------------
-
-
 class Part(NamedTuple):
     """One part of a grouped search."""
 
@@ -133,10 +124,9 @@ class Part(NamedTuple):
 
 
 def group_parts(plan: StudyPlan) -> tuple[Part, ...]:
-    """The parts of the plan's strategy in their order, or the one of `only_group`.
+    """Return the parts of the plan's strategy in order, or the one of `only_group`.
 
-    `all` is every parameter. Without it, a parameter that has no group would never be searched,
-    which is a fault.
+    `all` is every parameter; without it, a parameter that has no group is a fault.
     """
     only = plan.strategy.only_group
     chosen = [one for one in plan.strategy.groups if only in (None, one.name)]
@@ -149,10 +139,10 @@ def group_parts(plan: StudyPlan) -> tuple[Part, ...]:
 
 
 def part_plan(plan: StudyPlan, part: Part, best: Params) -> StudyPlan:
-    """The study of one part.
+    """Plan the study of one part.
 
-    What it does not search is fixed to the best values so far. A condition on a parameter that has
-    no value yet takes that parameter into the part. `all` begins with the best configuration.
+    Other parameters are fixed to the best values so far. A condition on a parameter without a
+    value yet adds that parameter to the part. `all` begins with the best configuration.
     """
     keys = _with_parents(plan.space, part.keys, best)
     others = {key: value for key, value in best.items() if key not in keys}
@@ -191,7 +181,7 @@ def _never_searched(space: Space, strategy: StrategyConfig) -> list[str]:
 
 
 def _with_parents(space: Space, keys: Sequence[str], best: Params) -> set[str]:
-    """With the parameters that theirs depend on, as far as these have no value yet."""
+    """Add the parameters that these depend on and that have no value yet."""
     wanted = set(keys)
     for parameter in reversed(space.parameters):  # children before their parents
         if parameter.key in wanted:
@@ -200,7 +190,7 @@ def _with_parents(space: Space, keys: Sequence[str], best: Params) -> set[str]:
 
 
 def _restricted(queue: Sequence[Params], space: Space) -> Iterator[Params]:
-    """What of each queued configuration this part searches; each once."""
+    """Restrict each queued configuration to what this part searches; each once."""
     seen: list[Params] = []
     for params in queue:
         active = [one for one in space.active(params) if one.key in params]

@@ -1,1 +1,1 @@
-"""Running a study: the loop of a worker, and the parent that looks after it."""
+"""Run a study: the loop of a worker, and the monitor in the parent process."""

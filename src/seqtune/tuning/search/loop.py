@@ -1,20 +1,24 @@
-"""The work of one worker of a search: ask for a configuration, try it, tell what came of it.
+"""The loop of one worker of a search: ask for a configuration, train it, record the result.
 
-Any number of these loops run at the same time, on any number of machines, and know one another
-only by the study.
+Any number of loops run at the same time, on any number of machines, connected only by the study.
 """
 
 from __future__ import annotations
 
 import logging
+import sysconfig
 import time
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial
 
 from seqtune.core.errors import (
     ConfigurationError,
@@ -27,7 +31,8 @@ from seqtune.core.execution import WorkerInfo
 from seqtune.core.trials import Params
 
 from ..plan import Objective, StudyPlan
-from ..sampling.samplers import build_sampler, check_sampler, num_configurations
+from ..sampling.registry import SAMPLERS
+from ..sampling.samplers import build_sampler, check_sampler
 from ..sampling.strategies import adaptive_space
 from ..spaces.space import Space
 from ..studies.heartbeat import beating
@@ -38,6 +43,8 @@ from ..studies.records import (
     mark_failed,
     mark_infeasible,
     mark_lost,
+    own_trials,
+    record_result,
     root_number,
     set_closing,
     state_of,
@@ -52,50 +59,41 @@ from ..studies.storage_errors import (
 )
 from ..studies.storage_url import StorageUrl
 from ..studies.study import load_study
-from .outcomes import describe, record_result
-from .report_callback import ReportCallback, mode_of
-from .trial_rank import is_drawn, own_trials, position, too_many, trial_rank
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.trial import FrozenTrial
+from .report_callback import ReportCallback
+from .trial_rank import is_drawn, position, too_many, trial_rank
 
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.3
-"""Between two looks at trials of others, on which it depends whether one more is needed."""
+"""Between two looks at running trials, which decide whether one more is needed."""
 EARLY_SECONDS = 120.0
 OUT_OF_MEMORY = "out of memory"
+LONGEST_REASON = 500
 
 
 @dataclass(frozen=True)
 class SearchWork:
-    """Run trials until the plan's total is finished, or nobody should begin another one."""
+    """Run trials until the plan's total is finished or the study is closed."""
 
     ref: StorageUrl
     study_name: str
     plan: StudyPlan
     objective: Objective
     since: float = field(default_factory=time.time)
-    """Failures in a row count from then: a search that is started again gets its chance."""
+    """Failures in a row count from then, so that a restarted search gets another chance."""
 
     def __call__(self, place: WorkerInfo) -> None:
         num_goals = len(self.plan.scoring.all_goals)
         check_sampler(self.plan.sampler, self.plan.space, num_goals=num_goals)
+        is_early = time.time() - self.since < EARLY_SECONDS  # the address may be wrong
+        patience = FIRST_PATIENCE_SECONDS if is_early else PATIENCE_SECONDS
         study = with_retries(
-            lambda: load_study(self.ref, self.study_name),
-            self.ref,
-            patience_seconds=self._first_patience(),
+            lambda: load_study(self.ref, self.study_name), self.ref, patience_seconds=patience
         )
         while self._may_begin(study):
             asked = self._ask(study, place)
             if asked is not None:
                 self._try(*asked)
-
-    def _first_patience(self) -> float:
-        """Shorter at the start of a search, when the address may be wrong."""
-        is_early = time.time() - self.since < EARLY_SECONDS
-        return FIRST_PATIENCE_SECONDS if is_early else PATIENCE_SECONDS
 
     def _may_begin(self, study: optuna.Study) -> bool:
         """Wait until it is certain whether another trial is needed."""
@@ -106,7 +104,7 @@ class SearchWork:
             time.sleep(WAIT_SECONDS)
 
     def _look(self, study: optuna.Study) -> bool | None:
-        """Whether to begin a trial; None: that depends on what becomes of the running ones."""
+        """Whether to begin a trial; None if that depends on the running ones."""
         if closing_reason(study):
             return False
         trials = own_trials(study.get_trials(deepcopy=False))
@@ -124,91 +122,81 @@ class SearchWork:
         return True
 
     def _is_exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
-        number = num_configurations(self.plan.sampler, self.plan.space)
+        sampler = SAMPLERS[self.plan.sampler.kind]
+        number = sampler.num_configurations(self.plan.sampler, self.plan.space)
         return number is not None and sum(is_drawn(trial) for trial in trials) >= number
 
     def _ask(
         self, study: optuna.Study, place: WorkerInfo
     ) -> tuple[optuna.Trial, FrozenTrial, Space] | None:
-        """A trial that this worker now owns, with its sampler; None: it was one too many."""
+        """Claim a trial and set its sampler; None if it was one too many."""
         trial = with_retries(study.ask, self.ref)
         owner = partial(trial.set_user_attr, WORKER, worker_identity(place.name))
         with_retries(owner, self.ref)
         trials = with_retries(lambda: study.get_trials(deepcopy=False), self.ref)
         if position(trial.number, trials) > self.plan.total:
-            with_retries(lambda: self._give_back(trial), self.ref)
+            reason = "given back: others were about to finish the total"
+            give_back = partial(mark_lost, max_retries=0, died=False, again=False)
+            with_retries(lambda: give_back(trial.study, trial, reason), self.ref)
             return None
         space = self._space(trials)
-        turn = trial_rank(trial, trials)
+        rank, num_drawn = trial_rank(trial, trials)
         study.sampler = build_sampler(
             self.plan.sampler,
             seed=self.plan.seed,
             stage=self.plan.stage,
-            rank=turn.rank,
-            num_drawn=turn.num_drawn,
+            rank=rank,
+            num_drawn=num_drawn,
             space=space,
             total=self.plan.total,
         )
         return trial, next(one for one in trials if one.number == trial.number), space
 
-    def _give_back(self, trial: optuna.Trial) -> bool:
-        return mark_lost(
-            trial.study,
-            trial,
-            "given back: others were about to finish the total",
-            max_retries=self.plan.guards.max_retries,
-            died=False,
-            again=False,
-        )
-
     def _space(self, trials: Sequence[FrozenTrial]) -> Space:
         if self.plan.strategy.kind != "adaptive":
             return self.plan.space
         own = [to_trial(trial) for trial in own_trials(trials)]
-        return adaptive_space(self.plan.space, own, self.plan.strategy, mode_of(self.plan))
+        mode = self.plan.scoring.first.mode
+        return adaptive_space(self.plan.space, own, self.plan.strategy, mode)
 
     def _try(self, trial: optuna.Trial, frozen: FrozenTrial, space: Space) -> None:
-        """Run it, and write down what became of it."""
+        """Run it and record the result."""
+        callback = ReportCallback(trial, frozen, plan=self.plan, ref=self.ref)
         try:
-            self._attempt(trial, ReportCallback(trial, frozen, plan=self.plan, ref=self.ref), space)
+            self._attempt(trial, callback, space)
         except (Interrupted, KeyboardInterrupt, SystemExit, StorageError) as error:
             self._lose(trial, error)
             raise
 
-    def _attempt(self, trial: optuna.Trial, listener: ReportCallback, space: Space) -> None:
+    def _attempt(self, trial: optuna.Trial, callback: ReportCallback, space: Space) -> None:
+        name = f"{self.study_name}-{root_number(trial):04d}"
         try:
             with beating(trial.study, trial, ref=self.ref):
-                metrics = self._measured(trial, listener, space)
+                params = with_retries(lambda: _suggest(trial, space), self.ref)
+                metrics = self.objective({**self.plan.fixed, **params}, callback, name=name)
         except InfeasibleError as error:
             self._refuse(trial, str(error), error.constraint, error.violation)
         except MemoryError as error:
-            self._refuse(trial, describe(error), OUT_OF_MEMORY, 1.0)
+            self._refuse(trial, _describe(error), OUT_OF_MEMORY, 1.0)
         except (Interrupted, StorageError):
-            raise  # neither a stop nor a full disk is a fault of this configuration
+            raise  # not a fault of this configuration
         except Exception as error:  # noqa: BLE001 - recorded with its reason; the search goes on
-            self._fail(trial, describe(error))
+            self._fail(trial, _describe(error))
         else:
-            self._judge(trial, listener, metrics)
-
-    def _measured(
-        self, trial: optuna.Trial, listener: ReportCallback, space: Space
-    ) -> Mapping[str, float]:
-        params = with_retries(lambda: _suggested(trial, space), self.ref)
-        name = f"{self.study_name}-{root_number(trial):04d}"
-        return self.objective({**self.plan.fixed, **params}, listener, name=name)
+            self._judge(trial, callback, metrics)
 
     def _judge(
-        self, trial: optuna.Trial, listener: ReportCallback, metrics: Mapping[str, float]
+        self, trial: optuna.Trial, callback: ReportCallback, metrics: Mapping[str, float]
     ) -> None:
-        """Complete or pruned; failed where no score can be told.
+        """Record it as complete or pruned, or as failed without a score.
 
-        A metric that was not measured is nobody's bad luck: it ends the search.
+        A metric that was not measured is a configuration error and ends the search.
         """
-        if listener.is_taken_away:  # stopped in the middle: perhaps there is nothing to judge
-            logger.warning("trial %d was ended by somebody else and is dropped", trial.number)
+        if callback.is_taken_away:  # stopped in the middle: there may be nothing to judge
+            logger.warning("trial %d was ended by another process and is dropped", trial.number)
             return
         try:
-            listener.check_reported()
+            callback.check_reported()
             score = self.plan.scoring.score(metrics)
         except TrainingError as error:
             self._fail(trial, str(error))
@@ -216,9 +204,9 @@ class SearchWork:
         except ConfigurationError as error:
             self._fail(trial, str(error))
             raise
-        end = partial(record_result, trial, metrics, score, pruned=listener.pruned)
+        end = partial(record_result, trial, metrics, score, pruned=callback.pruned)
         if not with_retries(end, self.ref):
-            logger.warning("trial %d was ended by somebody else and is dropped", trial.number)
+            logger.warning("trial %d was ended by another process and is dropped", trial.number)
 
     def _refuse(self, trial: optuna.Trial, reason: str, constraint: str, violation: float) -> None:
         logger.info("trial %d cannot be run: %s", trial.number, reason)
@@ -230,7 +218,7 @@ class SearchWork:
         with_retries(lambda: mark_failed(trial.study, trial, reason), self.ref)
 
     def _lose(self, trial: optuna.Trial, error: BaseException) -> None:
-        """It is run again; where not even that can be written down, `recover` sees to it."""
+        """Queue it again; if the storage fails too, `recover` does it later."""
         with suppress(StorageError), explained(self.ref):
             mark_lost(
                 trial.study,
@@ -241,10 +229,20 @@ class SearchWork:
             )
 
 
-def _suggested(trial: optuna.Trial, space: Space) -> Params:
+def _describe(error: BaseException) -> str:
+    """Return type, message, and the last line of code outside libraries."""
+    libraries = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(libraries)] or frames
+    place = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+    text = f"{type(error).__name__}: {error}".strip()
+    return text[: LONGEST_REASON - len(place)] + place
+
+
+def _suggest(trial: optuna.Trial, space: Space) -> Params:
     with quiet_optuna(), warnings.catch_warnings():
-        # a queued configuration, or one that is run again, may lie outside a range that has moved
+        # a queued or repeated configuration may lie outside a range that has moved
         warnings.simplefilter("ignore", category=UserWarning)
         warnings.simplefilter("ignore", category=RuntimeWarning)
-        _ = trial.relative_params  # NSGA-II counts a trial to its generation only if it was asked
+        _ = trial.relative_params  # or NSGA-II does not count the trial to its generation
         return space.suggest(trial)

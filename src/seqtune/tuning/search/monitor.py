@@ -1,4 +1,4 @@
-"""Looks after a study while its workers run: counts, kills what hangs, knows when to stop."""
+"""Monitor a study while its workers run: count, kill overdue trials, decide when to stop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from itertools import takewhile
+
+from optuna.trial import FrozenTrial
 
 from seqtune.core.errors import StorageError, TuningError
 from seqtune.core.execution import MonitorDecision, Process
@@ -18,9 +20,9 @@ from ..plan import StudyPlan
 from ..studies.records import (
     Counts,
     count,
-    is_imported,
     mark_failed,
     mark_lost,
+    own_trials,
     process_of,
     set_closing,
     to_trial,
@@ -31,9 +33,6 @@ from ..studies.stored_study import StoredStudy
 from ..studies.study import recover
 from .progress import ProgressView, SearchStatus
 
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
 logger = logging.getLogger(__name__)
 
 MANY_TRIALS = 200
@@ -42,9 +41,9 @@ SECONDS_BETWEEN_LOOKS_AT_MANY = 2.0
 
 
 class SearchMonitor:
-    """The `core.execution.Foreman` of one study.
+    """The `core.execution.StudyMonitor` of one study.
 
-    What ended before it began is history: neither its failures nor its time count again.
+    Trials that ended before it started count neither as failures nor for the time.
     """
 
     def __init__(
@@ -68,20 +67,20 @@ class SearchMonitor:
         self._condemned: dict[int, str] = {}
         self._deaths: list[str] = []
         self._known: set[int] = set()
-        self._mode = plan.scoring.all_goals[0].mode
+        self._mode = plan.scoring.first.mode
         self._best: Trial | None = None
         self._seconds: list[float] = []
         self.ended: list[Trial] = []
-        """What ended under this foreman, in that order."""
+        """Trials that ended since the start, in that order."""
         self.stopped = ""
-        """Why no new trial is begun any more, where that is not the total."""
+        """Why no new trial begins, unless because of the total."""
         self.failure: TuningError | None = None
-        """Set where the study cannot go on by itself."""
+        """Set if the study cannot continue."""
         self._take_in(self._trials())
         self.ended = []
 
     def look(self) -> MonitorDecision:
-        """Take in what has ended, and judge."""
+        """Read what has ended and decide what to do."""
         if self._clock() < self._next_look:
             return MonitorDecision()
         try:
@@ -98,35 +97,37 @@ class SearchMonitor:
             trials = self._trials()
             ended = self._take_in(trials)
             self._judge()
-            standing = self._standing()
+            counts = count(self._study)
+            left = self._seconds_left(counts)
+            status = SearchStatus(self._plan.total, counts, self._best, left)
         self._away_since = None
         is_many = len(trials) > MANY_TRIALS
         pause = SECONDS_BETWEEN_LOOKS_AT_MANY if is_many else SECONDS_BETWEEN_LOOKS
         self._next_look = self._clock() + pause
-        self._view.show(standing, ended)
-        # a failure ends the study in good order too: workers see that it is closing
+        self._view.show(status, ended)
+        # after a failure too the workers stop by themselves: they see that the study is closing
         return MonitorDecision(kill=self._overdue(trials))
 
     def lost(self, process: Process, exit_code: int, *, reason: str) -> None:
-        """End the trial of that process: failed if it took too long, else to be run again."""
+        """End the trial of that process: failed if it took too long, else queued again."""
         if reason not in self._condemned.values():
             self._deaths.append(reason or exit_text(exit_code))
         with_retries(lambda: self._end_trials_of(process, exit_code, reason), self._ref)
 
-    def take_stock(self) -> None:
-        """Look now, whenever it was done last."""
+    def look_now(self) -> None:
+        """Look without the pause between two looks."""
         self._next_look = -float("inf")
         self.look()
 
     def close(self) -> None:
-        """Take in what ended last, and show it."""
+        """Show what ended last, and close the view."""
         try:
-            self.take_stock()
+            self.look_now()
         finally:
             self._view.close()
 
     def _recover(self) -> None:
-        """Now and then: workers wait for a running trial, though its machine may be gone."""
+        """Recover trials of lost machines from time to time: workers wait for running trials."""
         if self._clock() < self._next_recovery:
             return
         grace = self._ref.grace_seconds
@@ -135,8 +136,7 @@ class SearchMonitor:
         recover(self._study, max_retries=retries, grace_seconds=grace, condemned=self._condemned)
 
     def _trials(self) -> list[FrozenTrial]:
-        trials = self._study.get_trials(deepcopy=False)
-        return [trial for trial in trials if not is_imported(trial)]
+        return own_trials(self._study.get_trials(deepcopy=False))
 
     def _take_in(self, trials: Sequence[FrozenTrial]) -> list[Trial]:
         new = [one for one in trials if one.state.is_finished() and one.number not in self._known]
@@ -160,10 +160,6 @@ class SearchMonitor:
         rivals = [trial] if self._best is None else [self._best, trial]
         self._best = next(iter(ranked(rivals, mode=self._mode)), self._best)
 
-    def _standing(self) -> SearchStatus:
-        counts = count(self._study)
-        return SearchStatus(self._plan.total, counts, self._best, self._seconds_left(counts))
-
     def _seconds_left(self, counts: Counts) -> float | None:
         if not self._seconds:
             return None
@@ -179,43 +175,37 @@ class SearchMonitor:
             given = format_duration(self._plan.timeout_seconds or 0)
             self._close_study(f"the time for this stage is up ({given})")
             return
-        self.failure = self._verdict_on_failures()
+        self.failure = self._check_failures()
         if self.failure is not None:
             self._close_study(str(self.failure).partition("\n")[0])
 
     def _close_study(self, reason: str) -> None:
-        """Trials under way are finished, nothing new is begun."""
+        """Begin no new trial; running ones finish."""
         set_closing(self._study, reason)
         self.stopped = reason
 
-    def _verdict_on_failures(self) -> TuningError | None:
+    def _check_failures(self) -> TuningError | None:
         guards = self._plan.guards
-        if len(self._deaths) > guards.max_failures_in_a_row:
-            return self._explained("workers died one after another", self._deaths, "")
-        told = [trial for trial in self.ended if trial.state != "lost"]
-        failures = _last_in_a_row([one for one in told if one.state != "infeasible"], "failed")
-        if len(failures) >= guards.max_failures_in_a_row:
-            return self._explained(
-                "trials failed in a row",
-                [trial.reason for trial in failures],
-                f"max_failures_in_a_row={guards.max_failures_in_a_row}",
-            )
-        refused = _last_in_a_row(told, "infeasible")
-        if len(refused) >= guards.max_infeasible_in_a_row:
-            return self._explained(
-                "trials in a row could not be run here",
-                [trial.reason for trial in refused],
-                f"max_infeasible_in_a_row={guards.max_infeasible_in_a_row}",
-            )
+        most, most_infeasible = guards.max_failures_in_a_row, guards.max_infeasible_in_a_row
+        if len(self._deaths) > most:
+            return self._explain("workers died one after another", self._deaths, "")
+        ended = [trial for trial in self.ended if trial.state != "lost"]
+        failed = _last_reasons([one for one in ended if one.state != "infeasible"], "failed")
+        if len(failed) >= most:
+            return self._explain("trials failed in a row", failed, f"max_failures_in_a_row={most}")
+        refused = _last_reasons(ended, "infeasible")
+        if len(refused) >= most_infeasible:
+            what = "trials in a row could not be run here"
+            return self._explain(what, refused, f"max_infeasible_in_a_row={most_infeasible}")
         return None
 
-    def _explained(self, what: str, reasons: Sequence[str], guard: str) -> TuningError:
+    def _explain(self, what: str, reasons: Sequence[str], guard: str) -> TuningError:
         distinct = Counter(reason.partition("\n")[0] or "no reason given" for reason in reasons)
         lines = [f"  {number} x {reason}" for reason, number in distinct.most_common(5)]
         finished = count(self._study).finished
-        advice = "Mend the cause, or take what fails out of the space, and run again"
+        advice = "Fix the cause, or remove what fails from the space, and run again"
         if guard:
-            advice += f"; tuning.guards.{guard} is where it stops"
+            advice += f"; the limit is tuning.guards.{guard}"
         return TuningError(
             f"study {self._study.study_name} was stopped: {len(reasons)} {what}\n"
             + "\n".join(lines)
@@ -223,9 +213,9 @@ class SearchMonitor:
         )
 
     def _overdue(self, trials: Sequence[FrozenTrial]) -> dict[Process, str]:
-        """Processes whose trial takes too long, each with the reason.
+        """Return the processes whose trial takes too long, each with the reason.
 
-        Some may belong to another run of the same study, whose own foreman finds the same.
+        Some may belong to another run of the same study, whose monitor finds them too.
         """
         minutes = self._plan.guards.trial_timeout_minutes
         if minutes is None:
@@ -257,26 +247,22 @@ class SearchMonitor:
                 )
 
     def _be_patient(self, error: StorageError) -> None:
-        """A server may be away for a while: the workers wait for it, and so does the foreman."""
+        """Wait for a server that is away, as the workers do."""
         if self._away_since is None:
             self._away_since = self._clock()
-            logger.warning("%s Going on once it is back", error)
+            logger.warning("%s Continuing once it is back", error)
         if self._clock() - self._away_since > PATIENCE_SECONDS:
             raise error
         self._next_look = self._clock() + SECONDS_BETWEEN_LOOKS_AT_MANY
 
 
-def _last_in_a_row(trials: Sequence[Trial], state: str) -> list[Trial]:
-    row: list[Trial] = []
-    for trial in reversed(trials):
-        if trial.state != state:
-            break
-        row.append(trial)
-    return row
+def _last_reasons(trials: Sequence[Trial], state: str) -> list[str]:
+    """Return the reasons of the last trials in a row that ended in this state."""
+    return [one.reason for one in takewhile(lambda one: one.state == state, reversed(trials))]
 
 
 def exit_text(exit_code: int) -> str:
-    """How a process ended, in words."""
+    """Describe how a process ended."""
     if exit_code >= 0:
         return f"ended with exit code {exit_code}"
     try:

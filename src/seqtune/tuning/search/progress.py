@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: one bar on a terminal, a line for each trial elsewhere."""
+"""Show the progress of a study: one bar on a terminal, a line for each trial elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN_PARAMS = 6
 
 @dataclass(frozen=True)
 class SearchStatus:
-    """How a study stands at one moment."""
+    """The status of a study at one moment."""
 
     total: int
     counts: Counts
@@ -35,17 +35,17 @@ class SearchStatus:
 
 
 class ProgressView(Protocol):
-    """Shows how a study stands."""
+    """Shows the status of a study."""
 
-    def show(self, standing: SearchStatus, ended: Sequence[Trial]) -> None:
-        """`ended`: trials that ended since it was last called."""
+    def show(self, status: SearchStatus, ended: Sequence[Trial]) -> None:
+        """Show the status; `ended` are the trials that ended since the last call."""
 
     def close(self) -> None:
-        """Show what is still to be shown; nothing comes after it."""
+        """Show what is left, as the last call."""
 
 
 def view_of(name: str, *, enabled: bool = True) -> ProgressView:
-    """A bar where standard error is a terminal, plain lines elsewhere, or nothing."""
+    """Make a bar if standard error is a terminal, else plain lines, or nothing."""
     if not enabled:
         return NoProgress()
     return SearchBar(name) if sys.stderr.isatty() else SearchLines()
@@ -54,43 +54,40 @@ def view_of(name: str, *, enabled: bool = True) -> ProgressView:
 class NoProgress:
     """Shows nothing."""
 
-    def show(self, standing: SearchStatus, ended: Sequence[Trial]) -> None:
-        del standing, ended
+    def show(self, status: SearchStatus, ended: Sequence[Trial]) -> None:
+        del status, ended
 
     def close(self) -> None:
-        """Nothing is left to show."""
+        pass
 
 
 class SearchLines:
-    """A log line when a trial has ended; those that end within a second share one."""
+    """Logs a line when a trial has ended; trials of the same second share one."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._next = -float("inf")
         self._waiting: list[Trial] = []
-        self._standing: SearchStatus | None = None
+        self._status: SearchStatus | None = None
 
-    def show(self, standing: SearchStatus, ended: Sequence[Trial]) -> None:
-        self._standing = standing
+    def show(self, status: SearchStatus, ended: Sequence[Trial]) -> None:
+        self._status = status
         self._waiting += ended
         if self._clock() >= self._next:
-            self._say()
+            self.close()
 
     def close(self) -> None:
-        self._say()
-
-    def _say(self) -> None:
-        if not self._waiting or self._standing is None:
+        if not self._waiting or self._status is None:
             return
         *others, last = self._waiting
         more = f" (and {len(others)} more)" if others else ""
-        logger.info("%s%s; %s", trial_text(last), more, standing_text(self._standing))
+        logger.info("%s%s; %s", trial_text(last), more, status_text(self._status))
         self._waiting = []
         self._next = self._clock() + SECONDS_BETWEEN_LINES
 
 
 class SearchBar:
-    """One bar over the finished trials, with what else there is to know beside it."""
+    """One bar over the finished trials, with best value, counts and time left beside it."""
 
     def __init__(self, name: str, console: Console | None = None) -> None:
         self._progress = Progress(
@@ -98,28 +95,28 @@ class SearchBar:
             BarColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[standing]}"),
+            TextColumn("{task.fields[status]}"),
             console=console or Console(stderr=True),
             refresh_per_second=4,
         )
-        self._task = self._progress.add_task(name, total=1, standing="")
+        self._task = self._progress.add_task(name, total=1, status="")
 
-    def show(self, standing: SearchStatus, ended: Sequence[Trial]) -> None:
+    def show(self, status: SearchStatus, ended: Sequence[Trial]) -> None:
         del ended
         self._progress.update(
             self._task,
-            total=standing.total,
-            completed=min(standing.counts.finished, standing.total),
-            standing=standing_text(standing, with_total=False),
+            total=status.total,
+            completed=min(status.counts.finished, status.total),
+            status=status_text(status, with_total=False),
         )
-        self._progress.start()  # once; not before there is something to show
+        self._progress.start()  # not before there is something to show
 
     def close(self) -> None:
         self._progress.stop()
 
 
 def trial_text(trial: Trial) -> str:
-    """Number, state, value or reason, and the values that were tried."""
+    """Describe a trial: number, state, score or reason, and its parameters."""
     parts = [f"trial {trial.number} {trial.state}"]
     if trial.score is not None:
         parts.append(f"at {trial.score:.5g}")
@@ -130,26 +127,22 @@ def trial_text(trial: Trial) -> str:
 
 
 def params_text(params: Params) -> str:
-    """The last part of each key and its value, shortened."""
-    shown = [
-        f"{key.rpartition('.')[2]}={format_value(value)}"
-        for key, value in list(params.items())[:SHOWN_PARAMS]
-    ]
-    return ", ".join([*shown, *(["..."] if len(params) > SHOWN_PARAMS else [])]) or "no parameters"
+    """Show the last part of each key with its value, shortened."""
+    pairs = [f"{key.rpartition('.')[2]}={format_value(value)}" for key, value in params.items()]
+    shown = pairs if len(pairs) <= SHOWN_PARAMS else [*pairs[:SHOWN_PARAMS], "..."]
+    return ", ".join(shown) or "no parameters"
 
 
-def standing_text(standing: SearchStatus, *, with_total: bool = True) -> str:
-    """Best value, counts and the time left."""
-    counts = standing.counts
+def status_text(status: SearchStatus, *, with_total: bool = True) -> str:
+    """Describe best value, counts and the time left."""
+    counts = status.counts
     parts = []
     if with_total:
-        parts.append(f"{counts.finished} of {standing.total} finished")
-    if standing.best is not None and standing.best.score is not None:
-        parts.append(f"best {standing.best.score:.5g} in trial {standing.best.number}")
-    for word in ("pruned", "infeasible", "failed"):
-        number = getattr(counts, word)
-        if number:
-            parts.append(f"{number} {word}")
-    if standing.seconds_left is not None:
-        parts.append(f"about {format_duration(standing.seconds_left)} left")
+        parts.append(f"{counts.finished} of {status.total} finished")
+    if status.best is not None and status.best.score is not None:
+        parts.append(f"best {status.best.score:.5g} in trial {status.best.number}")
+    numbers = {state: getattr(counts, state) for state in ("pruned", "infeasible", "failed")}
+    parts += [f"{number} {state}" for state, number in numbers.items() if number]
+    if status.seconds_left is not None:
+        parts.append(f"about {format_duration(status.seconds_left)} left")
     return ", ".join(parts)

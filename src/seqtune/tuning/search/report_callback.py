@@ -1,29 +1,28 @@
-"""What hears of a trial's epochs: keeps its curve and says when it should stop."""
+"""Receive the epochs of a trial: keep its curve and decide when it should stop."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial
 
 from seqtune.core.errors import ConfigurationError
 
 from ..objectives.scoring import known_at_the_end
 from ..plan import StudyPlan
-from ..sampling.pruners import Mode, Pruner
-from ..studies.records import CURVE, root_number
+from ..sampling.pruners import Pruner
+from ..studies.records import CURVE, curve_of, root_number
 from ..studies.storage_errors import with_retries
 from ..studies.storage_url import StorageUrl
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.trial import FrozenTrial
 
 
 class ReportCallback:
     """The `report` of one trial.
 
-    A resumed run repeats epochs: only the newest known one is judged again, because a kill may have
-    come between report and judgement.
+    A resumed run repeats epochs. Only the newest known one is judged again: a kill may have come
+    between report and judgement.
     """
 
     def __init__(
@@ -33,18 +32,17 @@ class ReportCallback:
         self._ref = ref
         self._root = root_number(frozen)
         self._plan = plan
-        known = frozen.user_attrs.get(CURVE, frozen.intermediate_values)
-        self.curve: dict[int, float] = {int(epoch): value for epoch, value in known.items()}
+        self.curve = curve_of(frozen)
         self._newest_known = max(self.curve, default=0)
-        self._pruner = Pruner(plan.pruner, epochs=plan.epochs, mode=mode_of(plan))
+        self._pruner = Pruner(plan.pruner, epochs=plan.epochs, mode=plan.scoring.first.mode)
         self.measured: set[str] = set()
         self.pruned = ""
-        """Why it should stop."""
+        """Why it should stop; empty if it should not."""
         self.is_taken_away = False
-        """Somebody else has ended the trial: nothing that comes of it counts any more."""
+        """Whether another process has ended the trial, so that its result no longer counts."""
 
     def __call__(self, epoch: int, metrics: Mapping[str, float]) -> bool:
-        """Note an epoch; whether the trial should stop."""
+        """Record an epoch and return whether the trial should stop."""
         self.measured |= set(metrics)
         value = self._plan.scoring.reported(metrics)
         if value is None or self.pruned or self.is_taken_away:
@@ -59,10 +57,10 @@ class ReportCallback:
         return bool(self.pruned) or self.is_taken_away
 
     def check_reported(self) -> None:
-        """Raise where the searched metric never came: nothing was pruned, whatever the pruner."""
+        """Raise if no epoch reported the searched metric, so that nothing could be pruned."""
         if self.curve or known_at_the_end(self._plan.scoring.goals):
             return
-        metric = self._plan.scoring.all_goals[0].metric
+        metric = self._plan.scoring.first.metric
         measured = ", ".join(sorted(self.measured)) or "nothing"
         raise ConfigurationError(
             f"the search goes by {metric!r}, which no epoch reported (reported: {measured}). Name "
@@ -70,8 +68,6 @@ class ReportCallback:
         )
 
     def _keep(self, epoch: int, value: float) -> None:
-        from optuna.exceptions import UpdateFinishedTrialError
-
         try:
             if self._plan.scoring.is_multiple:  # Optuna refuses reports
                 self._trial.set_user_attr(CURVE, {str(one): v for one, v in self.curve.items()})
@@ -83,11 +79,6 @@ class ReportCallback:
     def _judge(self) -> str:
         if self._plan.scoring.is_multiple or not self._pruner.judges(max(self.curve)):
             return ""
-        everyone = self._trial.study.get_trials(deepcopy=False)
-        others = [one for one in everyone if one.number != self._trial.number]
+        trials = self._trial.study.get_trials(deepcopy=False)
+        others = [one for one in trials if one.number != self._trial.number]
         return self._pruner.reason(self.curve, others, root=self._root)
-
-
-def mode_of(plan: StudyPlan) -> Mode:
-    """Whether more is better of what trials are stopped by."""
-    return plan.scoring.all_goals[0].mode

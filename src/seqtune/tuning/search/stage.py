@@ -1,4 +1,4 @@
-"""One study from where it stands to its total."""
+"""Run one study to its total number of trials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from ..studies.records import (
     QUEUED,
     closing_reason,
     count,
-    num_finished,
     read_trials,
     set_closing,
 )
@@ -36,15 +35,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What a study has come to."""
+    """The result of a study."""
 
     name: str
     trials: tuple[Trial, ...]
-    """All of them, from every session; imported ones left out."""
+    """From every session, without imported ones."""
     num_new: int
     """Finished in this session."""
     stopped: str
-    """Why it ended before its total; empty: it is complete."""
+    """Why it ended before its total; empty if it is complete."""
     notes: tuple[str, ...]
     seconds: float
     """Wall clock of this session."""
@@ -59,10 +58,10 @@ def run_study(
     num_workers: int,
     progress: bool = True,
 ) -> StudyResult:
-    """Run what is missing to the plan's total of finished trials, and no more.
+    """Run the trials that are missing to the plan's total.
 
-    Back up the study file before (`storage.backup`, once for all stages of a run). Raises
-    TuningError where failures in a row stopped it; what has finished is kept in any case.
+    Back up the study file before (`copies.backup`, once for all stages of a run). Raises
+    TuningError after failures in a row; finished trials are kept in any case.
     """
     began = time.monotonic()
     check_sampler(plan.sampler, plan.space, num_goals=len(plan.scoring.all_goals))
@@ -82,7 +81,7 @@ def run_study(
     return StudyResult(
         name=session.name,
         trials=trials,
-        num_new=num_finished(trials) - num_before,
+        num_new=sum(trial.is_finished for trial in trials) - num_before,
         stopped=stopped,
         notes=tuple(notes),
         seconds=time.monotonic() - began,
@@ -106,7 +105,7 @@ class _Session:
         return with_retries(lambda: count(self.study).finished, self.ref)
 
     def prepare(self) -> list[str]:
-        """Mend what earlier sessions left, and queue what is known to be good."""
+        """Recover trials of earlier sessions, and queue given configurations."""
         notes = []
         with explained(self.ref), quiet_optuna():
             set_closing(self.study, "")
@@ -114,9 +113,11 @@ class _Session:
             if num_lost:
                 notes.append(f"{num_lost} trials died with their process and are run again")
             if count(self.study).finished < self.plan.total:
-                if learnt := warm_start(self.study, self.plan, self.ref):
-                    notes.append(learnt)
-                self._queue()
+                if note := warm_start(self.study, self.plan, self.ref):
+                    notes.append(note)
+                for params in self.plan.queue:  # in order; those of earlier sessions are skipped
+                    queued = {ORIGIN: QUEUED}
+                    self.study.enqueue_trial(dict(params), user_attrs=queued, skip_if_exists=True)
         return notes
 
     def _recover(self) -> int:
@@ -124,14 +125,9 @@ class _Session:
         with quiet_optuna():
             return recover(self.study, max_retries=retries, grace_seconds=grace)
 
-    def _queue(self) -> None:
-        """In order, each once: what an earlier session has queued is skipped."""
-        for params in self.plan.queue:
-            self.study.enqueue_trial(dict(params), user_attrs={ORIGIN: QUEUED}, skip_if_exists=True)
-
     def run(self, work: SearchWork, executor: Executor, *, progress: bool) -> str:
-        """Workers until the total is reached; returns why it ended before."""
-        foreman = SearchMonitor(
+        """Run workers until the total is reached; return why it ended before."""
+        monitor = SearchMonitor(
             self.study,
             self.plan,
             ref=self.ref,
@@ -140,15 +136,23 @@ class _Session:
             seconds_left=self._seconds_left(),
         )
         try:
-            self._rounds(work, foreman, executor)
+            self._run_rounds(work, monitor, executor)
         finally:
-            foreman.close()
-        if foreman.failure is not None:
-            raise foreman.failure
-        return self._stopped_by(foreman)
+            monitor.close()
+        if monitor.failure is not None:
+            raise monitor.failure
+        finished = self.num_finished()
+        if finished >= self.plan.total:
+            return ""
+        return (
+            monitor.stopped
+            or self._closing()
+            or f"the workers ended at {finished} of {self.plan.total} finished trials: "
+            "nothing is left to propose, or other workers are still running trials"
+        )
 
     def _seconds_left(self) -> float | None:
-        """Of the wall clock, less what earlier sessions have used."""
+        """Return the wall clock that earlier sessions have left."""
         limit = self.plan.timeout_seconds
         if limit is None:
             return None
@@ -162,30 +166,19 @@ class _Session:
             )
         return left
 
-    def _rounds(self, work: SearchWork, foreman: SearchMonitor, executor: Executor) -> None:
-        """Again while it helps: the last workers may have left a lost trial behind."""
-        foreman.look()
-        while not foreman.stopped:
+    def _run_rounds(self, work: SearchWork, monitor: SearchMonitor, executor: Executor) -> None:
+        """Start workers again while trials end: the last ones may have left a lost trial."""
+        monitor.look()
+        while not monitor.stopped:
             missing = self.plan.total - self.num_finished()
             if missing <= 0:
                 return
-            num_ended = len(foreman.ended)
-            executor(work, foreman, num_workers=min(self.num_workers, missing), most=missing)
+            num_ended = len(monitor.ended)
+            executor(work, monitor, num_workers=min(self.num_workers, missing), most=missing)
             with_retries(self._recover, self.ref)
-            foreman.take_stock()
-            if len(foreman.ended) == num_ended or self._closing():
+            monitor.look_now()
+            if len(monitor.ended) == num_ended or self._closing():
                 return
 
     def _closing(self) -> str:
         return with_retries(lambda: closing_reason(self.study), self.ref)
-
-    def _stopped_by(self, foreman: SearchMonitor) -> str:
-        finished = self.num_finished()
-        if finished >= self.plan.total:
-            return ""
-        return (
-            foreman.stopped
-            or self._closing()
-            or f"the workers ended at {finished} of {self.plan.total} finished trials: "
-            "nothing is left to propose, or others still run elsewhere"
-        )

@@ -1,32 +1,23 @@
-"""Where a study stands, and where in it a trial: read from all trials at once."""
+"""The rank of a trial in its study, and whether the study fails: read from all trials."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+
+from optuna.trial import FrozenTrial
 
 from ..config import GuardConfig
-from ..studies.records import AGAIN, ORIGIN, ROOT, is_imported, root_number, state_of
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.trial import FrozenTrial
+from ..studies.records import AGAIN, ORIGIN, ROOT, AnyTrial, own_trials, root_number, state_of
 
 
-class TrialRank(NamedTuple):
-    """Which configuration of the study a trial tries."""
+def trial_rank(trial: AnyTrial, trials: Sequence[FrozenTrial]) -> tuple[int, int]:
+    """Count the configurations tried before it, and those of them that the sampler drew.
 
-    rank: int
-    """How many came before it; those that were given back were never tried."""
-    num_drawn: int
-    """Of those, how many came from the sampler."""
-
-
-def trial_rank(trial: optuna.Trial | FrozenTrial, trials: Sequence[FrozenTrial]) -> TrialRank:
-    """A trial that is run again has the turn that it had at first."""
+    A trial that runs again keeps its first rank.
+    """
     root = root_number(trial)
     earlier = [one for one in trials if one.number < root and is_first(one)]
-    return TrialRank(len(earlier), sum(is_drawn(one) for one in earlier))
+    return len(earlier), sum(is_drawn(one) for one in earlier)
 
 
 def too_many(trials: Sequence[FrozenTrial], guards: GuardConfig, *, since: float) -> bool:
@@ -36,10 +27,10 @@ def too_many(trials: Sequence[FrozenTrial], guards: GuardConfig, *, since: float
         for one in trials
         if one.datetime_complete is not None and one.datetime_complete.timestamp() >= since
     ]
-    told = [state for *_, state in sorted(ended) if state != "lost"]
-    tried = [state for state in told if state != "infeasible"]
-    return _ends_in(tried, "failed", guards.max_failures_in_a_row) or _ends_in(
-        told, "infeasible", guards.max_infeasible_in_a_row
+    states = [state for *_, state in sorted(ended) if state != "lost"]
+    trained = [state for state in states if state != "infeasible"]
+    return _ends_in(trained, "failed", guards.max_failures_in_a_row) or _ends_in(
+        states, "infeasible", guards.max_infeasible_in_a_row
     )
 
 
@@ -48,20 +39,16 @@ def _ends_in(states: Sequence[str], state: str, number: int) -> bool:
 
 
 def position(number: int, trials: Sequence[FrozenTrial]) -> int:
-    """Which one it is of those that count, or still may; no later trial moves it.
+    """Return its position among the trials that count or still may; no later trial moves it.
 
-    So of workers that ask at the same time exactly the right number go on.
+    So of workers that ask at the same time exactly the right number continue.
     """
     counting = ("complete", "pruned", "running", "waiting")
     return sum(one.number <= number and state_of(one) in counting for one in own_trials(trials))
 
 
-def own_trials(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    return [one for one in trials if not is_imported(one)]
-
-
 def is_first(trial: FrozenTrial) -> bool:
-    """Neither another's second run nor given back."""
+    """Whether it is neither a repeated trial nor given back."""
     is_given_back = state_of(trial) == "lost" and AGAIN not in trial.user_attrs
     return ROOT not in trial.user_attrs and not is_given_back
 

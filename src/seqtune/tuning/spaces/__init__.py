@@ -1,1 +1,1 @@
-"""What is searched: parameters, their ranges and conditions, read from YAML."""
+"""The searched space: parameters, ranges and conditions, read from YAML."""

@@ -1,4 +1,4 @@
-"""What can be wrong between the parameters of a space, beside what is wrong within one."""
+"""Check the parameters of a space against each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .parameter import Parameter
 
 
 def nesting_faults(parameters: Mapping[str, Parameter], root: str) -> list[str]:
-    """Parameters that stand where others expect a group."""
+    """Find parameters whose key is a group of others."""
     return [
         f"{root}.{key} is a parameter and cannot hold another, {other}"
         for key in parameters
@@ -21,7 +21,7 @@ def nesting_faults(parameters: Mapping[str, Parameter], root: str) -> list[str]:
 
 
 def condition_faults(parameters: Mapping[str, Parameter], root: str) -> list[str]:
-    """Conditions on what is not searched or never so, or that wait for themselves."""
+    """Find conditions on unsearched parameters or impossible values, and cycles."""
     faults = [
         f"{root}.{key}.when.{parent}: {fault}"
         for key, parameter in parameters.items()
@@ -50,7 +50,7 @@ def _parent_faults(
 
 
 def _cycle_faults(parameters: Mapping[str, Parameter], root: str) -> list[str]:
-    """One fault for everything that waits for itself."""
+    """Report all parameters in cycles of conditions in one fault."""
     waiting = dict(parameters)
     while free := [k for k, one in waiting.items() if not set(one.when) & set(waiting)]:
         for key in free:
@@ -58,4 +58,4 @@ def _cycle_faults(parameters: Mapping[str, Parameter], root: str) -> list[str]:
     if not waiting:
         return []
     keys = ", ".join(sorted(waiting))
-    return [f"{root}: the conditions (when) of {keys} go round in a circle; take one of them out"]
+    return [f"{root}: the conditions (when) of {keys} form a cycle; remove one of them"]

@@ -1,4 +1,4 @@
-"""One searched parameter: what it may be, and when it exists. Optuna is imported on use only."""
+"""One searched parameter: its values, and when it exists. Imports Optuna on use only."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 Kind = Literal["float", "int", "categorical"]
 STEP_TOLERANCE = 1e-8
-"""In steps; the one by which Optuna decides whether a value lies on the grid."""
+"""In steps; Optuna's tolerance for values on a grid."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A range or a choice under the dotted key of the configuration (`training.lr`).
+    """A range or choices under the dotted key of the configuration (`training.lr`).
 
-    `parsing` checks what is written in YAML. Code that builds one answers for low <= high, a step
-    that divides the range, and distinct choices.
+    `parsing` checks YAML. Other code must ensure low <= high, a step that divides the range, and
+    distinct choices.
     """
 
     key: str
     kind: Kind
     low: float = 0.0
-    """Inclusive, like `high`; an int where kind is int. Both without meaning for a categorical."""
+    """Inclusive, like `high`; an int if kind is int. Unused for a categorical."""
     high: float = 0.0
     step: float | None = None
-    """None for an int is 1."""
+    """None means 1 for an int."""
     log: bool = False
     choices: tuple[Value, ...] = ()
     """Sorted by `sorted_choices`: their order is part of the distribution."""
@@ -48,7 +48,7 @@ class Parameter:
 
     @property
     def num_values(self) -> int | None:
-        """How many values it can take; None for a continuous one."""
+        """The number of values; None for a continuous parameter."""
         if self.kind == "categorical":
             return len(self.choices)
         if self.kind == "int":
@@ -59,23 +59,28 @@ class Parameter:
 
     @property
     def is_single(self) -> bool:
-        """Whether there is nothing to choose."""
+        """Whether it has only one value."""
         return len(self.choices) == 1 if self.kind == "categorical" else self.low == self.high
 
     @property
+    def is_range(self) -> bool:
+        """Whether it is a range with more than one value."""
+        return self.kind != "categorical" and not self.is_single
+
+    @property
     def only_value(self) -> Value:
-        """The value of a parameter that has one."""
+        """The value of a single one."""
         return self.choices[0] if self.kind == "categorical" else self.low
 
     def exists(self, values: Params) -> bool:
-        """Whether its conditions hold under these values; a parent without a value: no."""
+        """Whether its conditions hold under these values; not if a parent has no value."""
         return all(
             key in values and any(same(values[key], value) for value in wanted)
             for key, wanted in self.when.items()
         )
 
     def contains(self, value: Any) -> bool:
-        """Whether the search could have given this value."""
+        """Whether the search can propose this value."""
         if self.kind == "categorical":
             return any(same(value, choice) for choice in self.choices)
         number = Integral if self.kind == "int" else Real
@@ -89,13 +94,13 @@ class Parameter:
         return abs(steps - round(steps)) < STEP_TOLERANCE
 
     def canonical(self, value: Any) -> Value:
-        """A contained value in the type that the search gives it."""
+        """Convert a contained value to the type that the search proposes."""
         if self.kind == "categorical":
             return next(choice for choice in self.choices if same(value, choice))
         return int(value) if self.kind == "int" else float(value)
 
     def from_unit(self, coordinate: float) -> Value:
-        """The value at this coordinate of [0, 1]; values of a grid share it equally."""
+        """Return the value at this coordinate of [0, 1]; values of a grid get equal shares."""
         if not 0.0 <= coordinate <= 1.0:
             raise ValueError(f"coordinate {coordinate!r} of {self.key} lies outside [0, 1]")
         if self.log:
@@ -118,7 +123,7 @@ class Parameter:
         return _clip(value, self.low, self.high)
 
     def distribution(self) -> BaseDistribution:
-        """The same as Optuna says it."""
+        """Return Optuna's distribution."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.kind == "categorical":
@@ -138,7 +143,7 @@ class Parameter:
         return trial.suggest_float(self.key, self.low, self.high, step=self.step, log=self.log)
 
     def as_dict(self) -> dict[str, Any]:
-        """As it is written in YAML; what is as by default is left out."""
+        """Return the YAML form without default values."""
         written: dict[str, Any] = {"type": self.kind}
         if self.kind == "categorical":
             written["choices"] = list(self.choices)
@@ -151,7 +156,7 @@ class Parameter:
         return {name: value for name, value in written.items() if value is not None}
 
     def describe(self) -> str:
-        """What it may be, for messages."""
+        """Describe its values for messages."""
         if self.kind == "categorical":
             return f"one of {', '.join(map(repr, self.choices))}"
         step = "" if self.step is None else f" in steps of {self.step:g}"
@@ -161,12 +166,12 @@ class Parameter:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equality that tells True from 1."""
+    """Compare values; True differs from 1."""
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def sorted_choices(choices: tuple[Value, ...]) -> tuple[Value, ...]:
-    """None, booleans, numbers, texts, each in their order: the one order of these choices."""
+    """Sort choices: None, booleans, numbers, texts, each in order."""
 
     def place(choice: Value) -> tuple[int, float, str]:
         if choice is None:
@@ -179,10 +184,7 @@ def sorted_choices(choices: tuple[Value, ...]) -> tuple[Value, ...]:
 
 
 def in_order(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
-    """Parents before their children, then by key: the order of a space, however it was written.
-
-    Every parent is among them and none is its own ancestor.
-    """
+    """Sort parents before children, then by key. All parents must be given, without cycles."""
     by_key = {parameter.key: parameter for parameter in parameters}
 
     def depth(parameter: Parameter) -> int:
@@ -192,7 +194,7 @@ def in_order(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
 
 
 def exact(number: float) -> Decimal:
-    """The decimal that was written: 0.1 and not its nearest binary fraction."""
+    """Return the decimal as written: 0.1 and not its nearest binary fraction."""
     return Decimal(str(number))
 
 

@@ -1,4 +1,4 @@
-"""From YAML to the parameters of a space, with every fault under its path."""
+"""Read the parameters of a space from YAML, and report every fault with its path."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ RANGE_FIELDS = ("low", "high", "step", "log", "floor")
 COMMON_FIELDS = ("type", "group", "when", "warn_below", "warn_above")
 FIELDS = (*COMMON_FIELDS, *RANGE_FIELDS, "choices")
 LARGEST_INT = 2**53
-"""Optuna keeps every number as a float, which tells larger ones apart no more."""
+"""Optuna stores every number as a float, which cannot distinguish larger ones."""
 _LOST_NUMBER = re.compile(r"[+-]?\d+[eE][+-]?\d+")
-"""What YAML 1.1 reads as a text for want of a dot: 8e-4."""
+"""Numbers that YAML 1.1 reads as text because they have no dot: 8e-4."""
 
 
 def parse_parameters(
     values: Mapping[str, Any] | None, *, root: str, known_keys: Collection[str] | None
 ) -> tuple[Parameter, ...]:
-    """The parameters written below `root` in their order; one error for all faults."""
+    """Read the parameters below `root` in order; one error reports all faults."""
     faults: list[str] = []
     parameters: dict[str, Parameter] = {}
     for key, written in _written(values or {}, "", faults, root):
@@ -39,7 +39,7 @@ def parse_parameters(
         reader = _Reader(f"{root}.{key}", written)
         parameters[key] = reader.parameter(key)
         faults += reader.faults
-    if not faults:  # a condition on a faulty parameter cannot be judged
+    if not faults:  # a condition on a faulty parameter cannot be checked
         faults = [*nesting_faults(parameters, root), *condition_faults(parameters, root)]
     if faults:
         raise ConfigurationError(faults)
@@ -49,12 +49,12 @@ def parse_parameters(
 def _written(
     node: Any, prefix: str, faults: list[str], root: str
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(dotted key, fields) of every parameter; what is neither one nor a group is a fault."""
+    """Yield (dotted key, fields) of every parameter; anything else but a group is a fault."""
     place = f"{root}.{prefix}".rstrip(".")
     if not isinstance(node, Mapping):
         faults.append(
             f"{place}={node!r} is not a parameter; write {{type: float, low: .., high: ..}}, or "
-            "null to take it out"
+            "null to remove it"
         )
         return
     if prefix and "type" in node and not isinstance(node["type"], Mapping):
@@ -69,16 +69,16 @@ def _written(
 
 
 class _Reader:
-    """Reads the fields of one parameter and collects what is wrong with them."""
+    """Reads the fields of one parameter and collects the faults."""
 
     def __init__(self, path: str, written: Mapping[str, Any]) -> None:
         self.path = path
-        # A null means "not given", so that an environment can take a field back.
+        # null means "not given", so that an environment can remove a field
         self.fields = {name: value for name, value in written.items() if value is not None}
         self.faults: list[str] = []
 
     def parameter(self, key: str) -> Parameter:
-        """The parameter; of use only where no fault was found."""
+        """Read the parameter, which is valid only if no fault was found."""
         kind = self.fields.get("type")
         if kind not in KINDS:
             self._fault(f"type={kind!r} does not exist; {did_you_mean(str(kind), KINDS)}")
@@ -101,7 +101,7 @@ class _Reader:
             if name not in FIELDS:
                 self._fault(f"{name} is not a field; {did_you_mean(str(name), allowed)}")
             elif name not in allowed:
-                self._fault(f"{name} has no effect on type={kind}; take it out, or set it to null")
+                self._fault(f"{name} has no effect on type={kind}; remove it, or set it to null")
 
     def _group(self) -> str | None:
         group = self.fields.get("group")
@@ -119,20 +119,19 @@ class _Reader:
         if not isinstance(log, bool):
             self._fault(f"log={log!r} is neither true nor false")
         if whole and step == 1:
-            step = None  # what an int has anyway
+            step = None  # the default
         if low is not None and high is not None:
             self._check_range(low, high, log=bool(log))
             self._check_step(low, high, step, log=bool(log))
-            self._check_floor(high, floor)
-        values = {"step": step, "floor": floor, "log": bool(log)}
-        return (
-            {"low": low or 0, "high": high or 0, **values}
-            if whole
-            else {"low": low or 0.0, "high": high or 0.0, **values}
-        )
+            if floor is not None and floor > high:  # below low is valid: stages share the floor
+                self._fault(f"floor={floor} is above high={high}; lower it, or raise the range")
+        ends = {"low": low or 0, "high": high or 0}
+        if not whole:
+            ends = {name: float(end) for name, end in ends.items()}
+        return {**ends, "step": step, "floor": floor, "log": bool(log)}
 
     def _number(self, name: str, *, whole: bool = False) -> Any:
-        """A finite number, for `whole` an int; None where it is not given or wrong."""
+        """Read a finite number, for `whole` an int; None if missing or wrong."""
         value = self.fields.get(name)
         if value is None:
             return None
@@ -160,7 +159,7 @@ class _Reader:
         if step is None:
             return
         if log:
-            self._fault(f"log and step={step} exclude each other; take one of them out")
+            self._fault(f"log and step={step} exclude each other; remove one of them")
         if step <= 0:
             self._fault(f"step={step} must be above 0")
         elif low < high and exact(step) > exact(high) - exact(low):
@@ -172,11 +171,6 @@ class _Reader:
                 f"step={step} does not reach high={high} from low={low}; set high to {below} or "
                 f"{above}"
             )
-
-    def _check_floor(self, high: float, floor: float | None) -> None:
-        # One below the range is fine: the stages of a parameter share its floor.
-        if floor is not None and floor > high:
-            self._fault(f"floor={floor} is above high={high}; lower it, or raise the range")
 
     def _choices(self) -> tuple[Any, ...]:
         choices = self.fields.get("choices")
@@ -195,8 +189,10 @@ class _Reader:
         if wrong:
             return ()
         for one, other in combinations(choices, 2):
-            if one == other:
-                self._fault(_equal_choices(one, other))
+            if repr(one) == repr(other):
+                self._fault(f"choice {one!r} is given twice")
+            elif one == other:
+                self._fault(f"choices {one!r} and {other!r} are equal to a study; keep one of them")
         return sorted_choices(tuple(choices))
 
     def _check_warnings(self, choices: tuple[Any, ...]) -> None:
@@ -222,7 +218,7 @@ class _Reader:
 
 
 def _hint(value: Any) -> str:
-    """What to do about a value of the wrong type."""
+    """Suggest how to write a value of the wrong type."""
     if isinstance(value, str) and _LOST_NUMBER.fullmatch(value):
         number, _, power = value.lower().partition("e")
         return f" but a text to YAML; write {number}.0e{power}"
@@ -242,9 +238,3 @@ def _choice_fault(choice: Any) -> str | None:
     if isinstance(choice, str) and _LOST_NUMBER.fullmatch(choice):
         return f"choice {choice!r} is not a number{_hint(choice)}"
     return None
-
-
-def _equal_choices(one: Any, other: Any) -> str:
-    if repr(one) == repr(other):
-        return f"choice {one!r} is given twice"
-    return f"choices {one!r} and {other!r} are equal to a study; keep one of them"

@@ -1,4 +1,4 @@
-"""What is searched: parameters in one order, each with its condition."""
+"""The searched space: ordered parameters with conditions."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["Parameter", "Space", "parse_space"]
 def parse_space(
     values: Mapping[str, Any] | None, *, root: str, known_keys: Collection[str] | None = None
 ) -> Space:
-    """The space written in YAML below `root`; all its faults are raised in one error.
+    """Read the space below `root` of the YAML; one error reports all faults.
 
-    A mapping with `type` is a parameter, any other a group; null takes one out. `known_keys` are
-    the dotted keys of the configuration; None leaves them unchecked. Order makes no difference.
+    A mapping with `type` is a parameter, any other a group; null removes one. `known_keys` are the
+    dotted keys of the configuration; None leaves them unchecked. Order does not matter.
     """
     return Space(parse_parameters(values, root=root, known_keys=known_keys))
 
@@ -43,7 +43,7 @@ class Space:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Names of the groups that parameters belong to, sorted."""
+        """Sorted names of the groups."""
         return tuple(sorted({one.group for one in self.parameters if one.group is not None}))
 
     @property
@@ -57,7 +57,7 @@ class Space:
         raise KeyError(f"{key} is not searched; {did_you_mean(key, self.keys)}")
 
     def suggest(self, trial: BaseTrial) -> dict[str, Value]:
-        """Ask the trial for every parameter that exists under what it has answered so far."""
+        """Ask the trial for every parameter that exists under its earlier values."""
         values: dict[str, Value] = {}
         for parameter in self.parameters:
             if parameter.exists(values):
@@ -65,10 +65,9 @@ class Space:
         return values
 
     def from_unit(self, point: Sequence[float]) -> dict[str, Value]:
-        """The values at a point of the unit cube, which has one coordinate for each parameter.
+        """Return the values at a point of the unit cube, with a coordinate for each parameter.
 
-        A parameter that does not exist there has its coordinate all the same, so that a
-        space-filling sequence stays one.
+        Parameters that do not exist there have one too, so that a sequence fills the space.
         """
         if len(point) != len(self.parameters):
             raise ValueError(f"{len(point)} coordinates for {len(self.parameters)} parameters")
@@ -79,7 +78,7 @@ class Space:
         return values
 
     def active(self, params: Params) -> tuple[Parameter, ...]:
-        """The parameters that exist under these values."""
+        """Return the parameters that exist under these values."""
         seen: dict[str, Value] = {}
         found: list[Parameter] = []
         for parameter in self.parameters:
@@ -90,17 +89,17 @@ class Space:
         return tuple(found)
 
     def contains(self, params: Params) -> bool:
-        """Whether the search could have given exactly these values."""
+        """Whether the search can propose exactly these values."""
         active = self.active(params)
         return {one.key for one in active} == set(params) and all(
             one.contains(params[one.key]) for one in active
         )
 
     def checked(self, values: Mapping[str, Any], *, root: str) -> dict[str, Value]:
-        """Given values (of the queue), nested or dotted, by dotted key and in their types.
+        """Check values of the queue, nested or dotted, and return them by dotted key.
 
-        They need not be complete. Unknown keys, values outside, and parameters that do not exist
-        beside the other values are faults.
+        They need not be complete. Unknown keys, values outside the space, and parameters that do
+        not exist under the other values are faults.
         """
         given = dict(flatten(values))
         active = {parameter.key for parameter in self.active(given)}
@@ -125,21 +124,25 @@ class Space:
         return None
 
     def of_groups(self, names: Collection[str]) -> Space:
-        """The parameters of these groups; `all` is every parameter."""
+        """Return the space of these groups; `all` is every parameter."""
         if "all" in names:
             return self
         return self.without([one.key for one in self.parameters if one.group not in names])
 
     def without(self, keys: Collection[str]) -> Space:
-        """The space less these parameters. Conditions on them fall away; see `given`."""
-        left = [one for one in self.parameters if one.key not in keys]
-        return Space(in_order([_without_conditions(one, keys) for one in left]))
+        """Return the space without these parameters and conditions on them; see `given`."""
+        left = [
+            replace(one, when={k: wanted for k, wanted in one.when.items() if k not in keys})
+            for one in self.parameters
+            if one.key not in keys
+        ]
+        return Space(in_order(left))
 
     def given(self, values: Params) -> Space:
-        """What is left to search when these values are settled.
+        """Return what is left to search when these values are fixed.
 
-        A parameter that cannot exist beside them drops out, and so do its own children; the
-        condition of one that does exist falls away.
+        A parameter that cannot exist under them is dropped with its children; one that exists loses
+        its condition.
         """
         settled = dict(values)
         gone: set[str] = set()
@@ -151,22 +154,17 @@ class Space:
         return self.without({*settled, *gone})
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Every parameter as Optuna says it, by key."""
+        """Return Optuna's distributions by key."""
         return {parameter.key: parameter.distribution() for parameter in self.parameters}
 
     def as_dict(self) -> dict[str, Any]:
-        """The space as it is written in YAML; `parse_space` reads it back."""
+        """Return the YAML form, which `parse_space` reads back."""
         return unflatten({parameter.key: parameter.as_dict() for parameter in self.parameters})
 
     def identity(self) -> dict[str, Any]:
-        """What makes it another space for a study: neither floors, warnings nor groups do."""
+        """Return what identifies the space to a study: no floors, warnings or groups."""
         plain = [
             replace(one, floor=None, warn_below=None, warn_above=None, group=None)
             for one in self.parameters
         ]
         return Space(tuple(plain)).as_dict()
-
-
-def _without_conditions(parameter: Parameter, keys: Collection[str]) -> Parameter:
-    when = {key: wanted for key, wanted in parameter.when.items() if key not in keys}
-    return replace(parameter, when=when)

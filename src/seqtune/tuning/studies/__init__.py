@@ -1,1 +1,1 @@
-"""Where trials are kept: storage, studies, records, copies, imports."""
+"""Store trials: storage, studies, records, copies, imports."""

@@ -1,4 +1,4 @@
-"""Copies of studies: backups of the file before it is written to, and snapshots to keep."""
+"""Copy studies: backups of the file before each run, and snapshots to keep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from optuna.storages import RDBStorage
+from sqlalchemy import Connection, Float, MetaData, Table, select
 
 from seqtune.core.errors import ArtifactError
 from seqtune.core.files import atomic_write
@@ -17,16 +20,13 @@ from .storage import as_template, open_storage, quiet_optuna
 from .storage_errors import check_file, explained
 from .storage_url import StorageUrl, backups_of
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Table
-
 ROWS_AT_ONCE = 5000
 
 
 def backup(ref: StorageUrl, *, keep: int) -> Path | None:
-    """Copy the study file beside it, as it is; the newest `keep` copies stay.
+    """Copy the study file into `backups` beside it and keep the newest `keep` copies.
 
-    None where there is nothing to copy: a server, no file yet, or no change since the newest copy.
+    Return None if there is nothing to copy: a server, no file, or no change since the last copy.
     """
     file = ref.file
     if file is None or not file.exists() or not keep:
@@ -44,13 +44,12 @@ def backup(ref: StorageUrl, *, keep: int) -> Path | None:
 
 
 def _changed_at(file: Path) -> int:
-    """When the file, or the log of what is not in it yet, was last written to."""
-    log = file.with_name(f"{file.name}-wal")
-    times = [file.stat().st_mtime_ns]
+    """Return when the file or its write-ahead log was last written to."""
+    changed = file.stat().st_mtime_ns
     with suppress(FileNotFoundError):
-        if log.stat().st_size:
-            times.append(log.stat().st_mtime_ns)
-    return max(times)
+        log = file.with_name(f"{file.name}-wal").stat()
+        changed = max(changed, log.st_mtime_ns) if log.st_size else changed
+    return changed
 
 
 def _copy(file: Path, changed: int) -> Path:
@@ -69,14 +68,12 @@ def _copy(file: Path, changed: int) -> Path:
 
 
 def snapshot(ref: StorageUrl, study_names: Sequence[str], out: Path) -> Path:
-    """These studies, whole, in one SQLite file that Optuna and its dashboard can open."""
-    from optuna.storages import RDBStorage
-
+    """Write these studies to one SQLite file that Optuna and its dashboard can open."""
     storage = open_storage(ref)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         with atomic_write(out) as partial:
-            with quiet_optuna():  # it makes the tables
+            with quiet_optuna():  # creates the tables
                 target = RDBStorage(as_template(f"sqlite:///{partial}")).engine
             with explained(ref), storage.engine.connect() as source, target.begin() as copy:
                 _copy_studies(source, copy, study_names, place=ref.place)
@@ -89,23 +86,21 @@ def snapshot(ref: StorageUrl, study_names: Sequence[str], out: Path) -> Path:
 def _copy_studies(
     source: Connection, copy: Connection, study_names: Sequence[str], *, place: str
 ) -> None:
-    """Row by row, below the objects: `optuna.copy_study` takes a second for 50 curves."""
-    from sqlalchemy import Float, MetaData, select
-
-    ours, theirs = MetaData(), MetaData()
-    ours.reflect(copy)
-    theirs.reflect(source, only=list(ours.tables))
-    for column in (one for table in theirs.tables.values() for one in table.c):
+    """Copy row by row: `optuna.copy_study` takes a second for 50 curves."""
+    target, origin = MetaData(), MetaData()
+    target.reflect(copy)
+    origin.reflect(source, only=list(target.tables))
+    for column in (one for table in origin.tables.values() for one in table.c):
         if isinstance(column.type, Float):  # by default MySQL rounds them to ten digits
             column.type.asdecimal = False
-    studies, trials = theirs.tables["studies"], theirs.tables["trials"]
+    studies, trials = origin.tables["studies"], origin.tables["trials"]
     wanted = select(studies.c.study_id).where(studies.c.study_name.in_(study_names))
     study_ids = [row[0] for row in source.execute(wanted)]
     if len(study_ids) < len(set(study_names)):
         raise ArtifactError(f"not all of {', '.join(study_names)} are in {place}")
     trial_ids = select(trials.c.trial_id).where(trials.c.study_id.in_(study_ids))
-    for table in ours.sorted_tables:  # those without either id say which Optuna made the file
-        rows = theirs.tables[table.name]
+    for table in target.sorted_tables:  # tables without either id hold the version of Optuna
+        rows = origin.tables[table.name]
         if "study_id" in rows.c:
             _copy_rows(source, copy, select(rows).where(rows.c.study_id.in_(study_ids)), table)
         elif "trial_id" in rows.c:

@@ -1,38 +1,33 @@
-"""Which study a person wants to look at."""
+"""Find the study that the dashboard shows."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+
+from optuna.storages import BaseStorage
 
 from seqtune.core.errors import ArtifactError, ConfigurationError, did_you_mean
+from seqtune.core.trials import FINISHED
 
-from .records import CREATED, STAGE, TASK, is_imported, state_of
+from .records import CREATED, STAGE, TASK, own_trials, state_of
 from .storage import open_storage, quiet_optuna
 from .storage_errors import check_file, explained
 from .storage_url import StorageUrl
 
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-
 SEARCHES = ("test", "quick", "medium")
-"""Stages that search; the others run lists."""
+"""Stages that search; the others run given configurations."""
 
 
 @dataclass(frozen=True)
 class DashboardStudy:
     number: int
-    """Its id in the storage."""
+    """The id in the storage."""
     name: str
     num_finished: int
 
 
 def dashboard_study(ref: StorageUrl, *, task: str, name: str | None = None) -> DashboardStudy:
-    """The named study, or the newest search of a task in which a trial has finished.
-
-    A medium stage is begun after its quick stage, so it is the newer of the two.
-    """
+    """Return the named study, or the newest search of the task with a finished trial."""
     if ref.file is not None and not ref.file.exists():
         raise _nothing_yet(ref, task)
     with explained(ref), quiet_optuna():
@@ -40,35 +35,25 @@ def dashboard_study(ref: StorageUrl, *, task: str, name: str | None = None) -> D
             check_file(ref.file)
         storage = open_storage(ref)
         studies = {one.study_name: one.user_attrs for one in storage.get_all_studies()}
+        if name in studies:
+            return _load(storage, name)
         if name is not None:
-            _require(name, studies, ref)
-            return _shown(storage, name)
-        for newest in sorted(studies, key=lambda one: _age(studies[one]), reverse=True):
+            hint = did_you_mean(name, list(studies)) if studies else "it is empty"
+            raise ConfigurationError(f"{ref.place} holds no study {name!r}; {hint} (--study)")
+        by_age = sorted(studies, key=lambda one: str(studies[one].get(CREATED, "")), reverse=True)
+        for newest in by_age:
             attributes = studies[newest]
-            if (attributes.get(TASK), attributes.get(STAGE)) in {(task, one) for one in SEARCHES}:
-                shown = _shown(storage, newest)
-                if shown.num_finished:
-                    return shown
+            if attributes.get(TASK) == task and attributes.get(STAGE) in SEARCHES:
+                found = _load(storage, newest)
+                if found.num_finished:
+                    return found
     raise _nothing_yet(ref, task)
 
 
-def _age(attributes: Mapping[str, Any]) -> str:
-    return str(attributes.get(CREATED, ""))
-
-
-def _require(name: str, known: Collection[str], ref: StorageUrl) -> None:
-    if name not in known:
-        hint = did_you_mean(name, list(known)) if known else "there is none yet"
-        raise ConfigurationError(f"{ref.place} holds no study {name!r}; {hint} (--study)")
-
-
-def _shown(storage: BaseStorage, name: str) -> DashboardStudy:
+def _load(storage: BaseStorage, name: str) -> DashboardStudy:
     study_id = storage.get_study_id_from_name(name)
-    trials = storage.get_all_trials(study_id, deepcopy=False)
-    finished = sum(
-        state_of(trial) in {"complete", "pruned"} and not is_imported(trial) for trial in trials
-    )
-    return DashboardStudy(study_id, name, finished)
+    trials = own_trials(storage.get_all_trials(study_id, deepcopy=False))
+    return DashboardStudy(study_id, name, sum(state_of(one) in FINISHED for one in trials))
 
 
 def _nothing_yet(ref: StorageUrl, task: str) -> ArtifactError:

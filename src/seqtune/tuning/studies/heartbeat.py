@@ -1,7 +1,4 @@
-"""Signs of life of running trials: an attribute that is renewed while a trial is under way.
-
-It takes the way of everything else that a worker writes, through a proxy too.
-"""
+"""Heartbeats of running trials: a trial attribute, which also passes through a proxy."""
 
 from __future__ import annotations
 
@@ -10,33 +7,38 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
 
 from .storage_url import StorageUrl
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.trial import FrozenTrial
 
 logger = logging.getLogger(__name__)
 
 BEAT = "beat"
-"""Attribute of a trial: when its worker last renewed it, by the clock of the worker."""
+"""Trial attribute: the time of the last heartbeat by the clock of the worker."""
 CLOCK_SKEW_SECONDS = 300
-"""By how much the clocks of two machines may differ."""
+"""Largest expected difference between the clocks of two machines."""
 
 
 @contextmanager
 def beating(
     study: optuna.Study, trial: optuna.Trial | FrozenTrial, *, ref: StorageUrl
 ) -> Iterator[None]:
-    """Renew the sign of life now and then, so that other machines see that it is under way."""
+    """Renew the heartbeat of the trial in a thread until the block ends."""
     from .stored_study import trial_in_storage
 
     stop = threading.Event()
-    place = trial_in_storage(study, trial.number)
-    _beat(*place)
-    thread = threading.Thread(target=_beat_until, args=(stop, ref, *place), daemon=True)
+    storage, trial_id = trial_in_storage(study, trial.number)
+
+    def renew() -> None:
+        while not stop.wait(ref.heartbeat_seconds):
+            _beat(storage, trial_id)
+        storage.remove_session()
+
+    _beat(storage, trial_id)
+    thread = threading.Thread(target=renew, daemon=True)
     thread.start()
     try:
         yield
@@ -45,29 +47,23 @@ def beating(
         thread.join()
 
 
-def _beat_until(stop: threading.Event, ref: StorageUrl, storage: Any, trial_id: int) -> None:
-    while not stop.wait(ref.heartbeat_seconds):
-        _beat(storage, trial_id)
-    storage.remove_session()
-
-
 def _beat(storage: Any, trial_id: int) -> None:
     try:
         storage.set_trial_user_attr(trial_id, BEAT, time.time())
-    except Exception as error:  # noqa: BLE001 - the thread that runs the trial meets it too
+    except Exception as error:  # noqa: BLE001 - the thread that runs the trial gets it too
         logger.debug("no heartbeat: %s", type(error).__name__)
 
 
 class HeartbeatMonitor:
-    """Knows which running trials have fallen silent, though clocks of machines differ."""
+    """Find running trials without a heartbeat, although clocks of machines differ."""
 
     def __init__(self) -> None:
         self._seen: dict[int, tuple[float, float]] = {}
 
     def silent(self, running: Sequence[FrozenTrial], *, grace_seconds: int) -> set[int]:
-        """Numbers of trials that were seen without a new beat for so long, by the clock of here.
+        """Return the numbers of trials without a new beat for `grace_seconds` by the local clock.
 
-        A beat that is older than clocks can differ counts at first sight.
+        A beat older than clocks can differ counts at once.
         """
         now = time.monotonic()
         beats = {one.number: one.user_attrs[BEAT] for one in running if BEAT in one.user_attrs}

@@ -1,17 +1,17 @@
-"""Which process runs a trial, and whether it still lives."""
+"""Identify the process that runs a trial, and check that it is alive."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 
 def worker_identity(name: str = "") -> dict[str, Any]:
-    """This process, told apart from a later one with the same number."""
+    """Describe this process so that a later one with the same number differs."""
     pid = os.getpid()
     return {
         "host": socket.gethostname(),
@@ -23,19 +23,19 @@ def worker_identity(name: str = "") -> dict[str, Any]:
 
 
 def worker_name(identity: Mapping[str, Any]) -> str:
-    """For people."""
+    """Return the name to show in messages."""
     if not identity:
         return ""
     return str(identity.get("name") or f"{identity.get('host')}:{identity.get('pid')}")
 
 
 def is_here(identity: Mapping[str, Any]) -> bool:
-    """Whether that process runs, or ran, on this machine since it was switched on."""
+    """Whether that process runs, or ran, on this machine since its last boot."""
     return identity.get("host") == socket.gethostname() and identity.get("boot") == _boot()
 
 
 def is_alive(identity: Mapping[str, Any]) -> bool | None:
-    """Whether that very process still runs; None where it cannot be seen from here."""
+    """Whether that process still runs; None if it is not visible from here."""
     if not is_here(identity):
         return None
     pid, started = int(identity["pid"]), str(identity.get("started", ""))
@@ -46,7 +46,7 @@ def is_alive(identity: Mapping[str, Any]) -> bool | None:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass
     return True
 
 
@@ -58,15 +58,12 @@ def _boot() -> str:
         return ""
 
 
-_DEAD: Collection[str] = ("Z", "X")
-
-
 def _start_time(pid: int) -> str:
-    """Ticks since the machine was switched on; empty for no such process, or no /proc."""
+    """Return the start in clock ticks since boot; empty for a dead process or without /proc."""
     try:
-        # the name of the program, in parentheses, may hold spaces and parentheses
+        # the program name, in parentheses, may contain spaces and parentheses
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
     state, started = fields[0], fields[19]
-    return "" if state in _DEAD else started
+    return "" if state in ("Z", "X") else started  # zombie, dead

@@ -1,8 +1,8 @@
-"""A proxy before the database of the studies, for workers that should not or cannot reach it.
+"""Serve a proxy in front of the study database, for workers that must not or cannot reach it.
 
     SEQTUNE_STUDY_URL=postgresql://... python -m seqtune.tuning.studies.proxy --bind 127.0.0.1:13000
 
-It is Optuna's own (`run_grpc_proxy_server`) on a connection as seqtune makes it. There is no
+It is Optuna's `run_grpc_proxy_server` on a connection opened by seqtune. There is no
 authentication: anyone who reaches the address can change every study.
 """
 
@@ -32,25 +32,25 @@ NUM_THREADS = 8
 
 
 def serve(ref: StorageUrl, bind: str, *, num_threads: int = NUM_THREADS) -> None:
-    """Answer at host:port until an exception, such as KeyboardInterrupt, ends it."""
+    """Serve at host:port until an exception, such as KeyboardInterrupt, ends it."""
     storage = _cached(open_storage(ref, num_threads=num_threads))
     host, _, port = bind.rpartition(":")
-    logger.info("a proxy before %s listens at %s", ref.place, bind)
+    logger.info("a proxy in front of %s listens at %s", ref.place, bind)
     pool = ThreadPoolExecutor(num_threads)
     try:
         with quiet_optuna():
             run_grpc_proxy_server(storage, host=host, port=int(port), thread_pool=pool)
     except RuntimeError as error:
         raise ConfigurationError(
-            f"nothing can listen at {bind}: the port is taken, or the address is none of this "
-            "machine. Choose another one (--bind)"
+            f"cannot listen at {bind}: the port is taken, or this machine does not have the "
+            "address. Choose another one (--bind)"
         ) from error
 
 
 def _cached(storage: RDBStorage) -> BaseStorage:
-    """Optuna's cache, which refuses parameters of a trial that it has never seen.
+    """Wrap the storage in Optuna's cache, with the running trials loaded.
 
-    After a restart of the proxy those are the trials under way.
+    The cache refuses parameters of a trial it has never seen, as after a restart of the proxy.
     """
     cached = get_storage(storage)
     for study in storage.get_all_studies():
@@ -60,17 +60,21 @@ def _cached(storage: RDBStorage) -> BaseStorage:
     return cached
 
 
-# ---- the command --------------------------------------------------------------------------------
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    options = _parse(arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m seqtune.tuning.studies.proxy",
+        description=f"A proxy in front of the study database, whose URL is in {URL}.",
+    )
+    parser.add_argument("--bind", default="127.0.0.1:13000", help="host:port (%(default)s)")
+    text = "connections to the database, and calls answered at the same time (%(default)s)"
+    parser.add_argument("--connections", type=int, default=NUM_THREADS, help=text)
+    options = parser.parse_args(arguments)
     if not _is_loopback(options.bind):
         logger.warning(
-            "%s can be reached from other machines, and there is no authentication: whoever "
-            "reaches it may change every study. Keep it inside a network of your own",
+            "%s can be reached from other machines, and there is no authentication: anyone who "
+            "reaches it can change every study. Keep it inside a private network",
             options.bind,
         )
     try:
@@ -83,27 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m seqtune.tuning.studies.proxy",
-        description=f"A proxy before the database of the studies, which {URL} names.",
-    )
-    parser.add_argument("--bind", default="127.0.0.1:13000", help="host:port (%(default)s)")
-    parser.add_argument(
-        "--connections",
-        type=int,
-        default=NUM_THREADS,
-        help="to the database, and calls that are answered at the same time (%(default)s)",
-    )
-    return parser.parse_args(arguments)
-
-
 def _url() -> str:
     url = os.environ.get(URL, "")
     if not url:
         raise ConfigurationError(
-            f"no database is named: set {URL} to its URL; on a command line its password would "
-            "be seen by everybody"
+            f"no database is given: set {URL} to its URL; on a command line every user of this "
+            "machine would see the password"
         )
     return url
 

@@ -1,7 +1,4 @@
-"""Studies through Optuna's gRPC proxy, as workers see them.
-
-Import it where a proxy is used: it needs gRPC, which the base install has not.
-"""
+"""Open studies through Optuna's gRPC proxy. Import on use: the base install has no gRPC."""
 
 from __future__ import annotations
 
@@ -17,15 +14,15 @@ ANSWERS = (
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.INVALID_ARGUMENT,
 )
-"""Optuna's client turns these into exceptions of its own."""
+"""Optuna's client turns these into its own exceptions."""
 ADVICE = (
     "Is it running (python -m seqtune.tuning.studies.proxy), is tuning.storage.proxy its address "
-    "as workers see it, and is it among no_proxy where http_proxy is set?"
+    "as workers see it, and is it in no_proxy if http_proxy is set?"
 )
 
 
 def open_proxied(address: str) -> GrpcStorageProxy:
-    """The proxy at host:port, once it has answered."""
+    """Connect to the proxy at host:port and wait until it answers."""
     host, _, port = address.rpartition(":")
     storage = GrpcStorageProxy(host=host, port=int(port))
     try:
@@ -43,14 +40,14 @@ class ProxyFault(NamedTuple):
 
 
 def proxy_fault(error: BaseException) -> ProxyFault | None:
-    """What went wrong between worker and proxy; None for an error of another kind."""
+    """Describe a fault between worker and proxy; None for any other error."""
     if isinstance(error, ConnectionError):
         return ProxyFault(f"does not answer. {ADVICE}", True)
     if not isinstance(error, grpc.RpcError) or error.code() in ANSWERS:
         return None
     details = str(error.details()).partition("\n")[0]
     if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-        return ProxyFault(f"is no proxy of Optuna's ({details}). {ADVICE}", False)
+        return ProxyFault(f"is not an Optuna proxy ({details}). {ADVICE}", False)
     if error.code() is grpc.StatusCode.UNKNOWN:  # its database failed
-        return ProxyFault(f"says: {details}", True)
+        return ProxyFault(f"reports: {details}", True)
     return ProxyFault(f"does not answer: {details}. {ADVICE}", True)

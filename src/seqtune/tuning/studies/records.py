@@ -1,54 +1,59 @@
-"""How a trial's story is kept in a study: attributes, their meaning, and trials as plain values.
+"""Record trials in a study: attributes, their meaning, and trials as plain values.
 
-Optuna knows five states; ours are told apart by an attribute: an infeasible trial is a pruned one
-with a constraint (samplers learn from it), a lost one is a failed one that is run again.
+An attribute marks the states that Optuna does not have: an infeasible trial is a pruned one with
+a constraint (samplers learn from it), a lost trial is a failed one that runs again.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from seqtune.core.execution import Process
-from seqtune.core.trials import FINISHED, State, Trial
+from seqtune.core.trials import State, Trial
 
+from ..objectives.scoring import Score
 from .processes import worker_name
+from .stored_study import trial_in_storage
 
-if TYPE_CHECKING:
-    import optuna
-    from optuna.trial import FrozenTrial
+AnyTrial = optuna.Trial | FrozenTrial
 
 # Attributes of a study.
 IDENTITY = "identity"
-"""`StudyPlan.identity()`: what the fingerprint in its name stands for."""
+"""`StudyPlan.identity()`, whose fingerprint is in the name of the study."""
 TASK, STAGE, CREATED = "task", "stage", "created"
 CLOSING = "closing"
-"""Non-empty: nobody asks for a new trial any more; the reason."""
+"""The reason why no worker asks for a new trial; empty while the study is open."""
 
 # Attributes of a trial.
 STATE = "state"
-"""infeasible, lost or failed, where Optuna's own state does not say it."""
+"""infeasible, lost or failed, which Optuna's own state does not distinguish."""
 REASON = "reason"
 WORKER = "worker"
-"""`worker_identity()` of the process that runs it; set right after it was asked for."""
+"""`worker_identity()` of the process that runs the trial; set right after `ask`."""
 ORIGIN = "origin"
 """queued, retried or imported; absent: sampled."""
 METRICS = "metrics"
 """Everything measured at the best epoch."""
 SCORE = "score"
-"""What the search goes by; needed for pruned trials (best so far) and several objectives."""
+"""The score; needed for pruned trials (best so far) and several objectives."""
 CURVE = "curve"
-"""The curve of a trial with several objectives, for which Optuna keeps none."""
+"""The curve of a trial with several objectives, which Optuna does not store."""
 ROOT = "root"
-"""Number of the trial that this one runs again, followed back to the first."""
+"""Number of the first trial that this one repeats."""
 PREVIOUS = "previous"
-"""Number of the lost trial that this one takes the place of."""
+"""Number of the lost trial that this one replaces."""
 RETRIES = "retries"
-"""How often its process has died so far; a stop in good order does not count."""
+"""How often its process has died; an orderly stop does not count."""
 AGAIN = "again"
-"""A lost trial that is to be run again: RETRIES of the one that takes its place."""
+"""Of a lost trial that runs again: RETRIES of its replacement."""
 SOURCE = "source"
 """Imported trials: the study they come from."""
 
@@ -57,7 +62,7 @@ QUEUED, RETRIED, IMPORTED = "queued", "retried", "imported"
 
 @dataclass(frozen=True)
 class Counts:
-    """How many trials of a study stand where, imported ones left out."""
+    """Number of trials by state, without imported ones."""
 
     complete: int = 0
     pruned: int = 0
@@ -74,7 +79,7 @@ class Counts:
 
 
 def state_of(frozen: FrozenTrial) -> State:
-    """The state in our words."""
+    """Return the state, with those that Optuna does not have."""
     name = frozen.state.name
     if name == "PRUNED":
         return "infeasible" if frozen.user_attrs.get(STATE) == "infeasible" else "pruned"
@@ -88,20 +93,25 @@ def is_imported(frozen: FrozenTrial) -> bool:
     return frozen.user_attrs.get(ORIGIN) == IMPORTED
 
 
-def root_number(frozen: FrozenTrial | optuna.Trial) -> int:
-    """The number under which it was first run: names its folder, whoever runs it again."""
+def own_trials(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Drop imported trials."""
+    return [one for one in trials if not is_imported(one)]
+
+
+def root_number(frozen: AnyTrial) -> int:
+    """Return the number of its first run, which names its folder in every later run."""
     return int(frozen.user_attrs.get(ROOT, frozen.number))
 
 
 def process_of(frozen: FrozenTrial) -> Process | None:
-    """The process that runs it, or ran it; None where none has set its name to it yet."""
+    """Return the process that runs or ran it; None before a worker has claimed it."""
     worker = frozen.user_attrs.get(WORKER)
     return Process(int(worker["pid"]), str(worker["host"])) if worker else None
 
 
 def to_trial(frozen: FrozenTrial) -> Trial:
-    """Optuna's trial as a plain value."""
-    attributes = frozen.user_attrs
+    """Convert Optuna's trial to a plain value."""
+    attributes, start = frozen.user_attrs, frozen.datetime_start
     values = tuple(frozen.values or ())
     return Trial(
         number=frozen.number,
@@ -110,74 +120,71 @@ def to_trial(frozen: FrozenTrial) -> Trial:
         score=attributes.get(SCORE, values[0] if len(values) == 1 else None),
         values=values,
         metrics=attributes.get(METRICS, {}),
-        curve=_curve(frozen),
+        curve=curve_of(frozen),
         reason=attributes.get(REASON, ""),
         origin=attributes.get(ORIGIN, "sampled"),
-        started=_utc(frozen.datetime_start),
+        started=start.astimezone(UTC).isoformat(timespec="seconds") if start else None,
         seconds=frozen.duration.total_seconds() if frozen.duration is not None else None,
         worker=worker_name(attributes.get(WORKER, {})),
     )
 
 
-def _curve(frozen: FrozenTrial) -> dict[int, float]:
+def curve_of(frozen: FrozenTrial) -> dict[int, float]:
+    """Return the reported values by epoch."""
     curve = frozen.user_attrs.get(CURVE, frozen.intermediate_values)
     return {int(epoch): curve[epoch] for epoch in sorted(curve, key=int)}
 
 
 def read_trials(study: optuna.Study, *, with_imported: bool = False) -> list[Trial]:
-    """All trials of a study by number; imported ones only where they are asked for."""
+    """Return all trials of a study by number, imported ones only on request."""
     frozen = study.get_trials(deepcopy=False)
-    return [to_trial(trial) for trial in frozen if with_imported or not is_imported(trial)]
+    return [to_trial(one) for one in (frozen if with_imported else own_trials(frozen))]
 
 
 def count(study: optuna.Study) -> Counts:
-    """How the study stands; cheap, because finished trials are read from the storage once."""
-    numbers = dict.fromkeys(Counts.__dataclass_fields__, 0)
-    for frozen in study.get_trials(deepcopy=False):
-        if not is_imported(frozen):
-            numbers[state_of(frozen)] += 1
+    """Count trials by state; cheap, because the storage caches finished trials."""
+    numbers: Counter[str] = Counter(map(state_of, own_trials(study.get_trials(deepcopy=False))))
     return Counts(**numbers)
 
 
-def num_finished(trials: Iterable[Trial]) -> int:
-    """Trials that count towards a stage's total."""
-    return sum(trial.state in FINISHED and trial.origin != IMPORTED for trial in trials)
-
-
-def _utc(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds")
+def record_result(
+    trial: optuna.Trial, metrics: Mapping[str, float], score: Score, *, pruned: str
+) -> bool:
+    """End it with its score, or as pruned for this reason; False if it had already ended."""
+    try:
+        trial.set_user_attr(METRICS, {name: float(value) for name, value in metrics.items()})
+        trial.set_user_attr(SCORE, score.score)
+        if pruned:
+            trial.set_user_attr(REASON, pruned)
+            trial.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        else:
+            trial.study.tell(trial, list(score.values), skip_if_finished=True)
+    except UpdateFinishedTrialError:
+        return False
+    return True
 
 
 def mark_infeasible(
-    study: optuna.Study,
-    trial: optuna.Trial | FrozenTrial,
-    reason: str,
-    *,
-    constraint: str,
-    violation: float = 1.0,
+    study: optuna.Study, trial: AnyTrial, reason: str, *, constraint: str, violation: float = 1.0
 ) -> bool:
     """End it as refused by a constraint, which samplers learn to avoid.
 
-    Like the other two it says whether it was this call that ended the trial.
+    Each `mark_` function returns whether this call ended the trial.
     """
-    from optuna.trial import TrialState
-
     attributes = {STATE: "infeasible", REASON: reason}
-    # what `Trial.set_constraint` writes; a frozen trial of another process has no such method
+    # as `Trial.set_constraint` writes it, which a frozen trial of another process does not have
     system = {f"constraints:{constraint}": float(violation)}
     return _end(study, trial, TrialState.PRUNED, attributes, system)
 
 
-def mark_failed(study: optuna.Study, trial: optuna.Trial | FrozenTrial, reason: str) -> bool:
+def mark_failed(study: optuna.Study, trial: AnyTrial, reason: str) -> bool:
     """End it as failed: recorded with its reason, not run again."""
-    from optuna.trial import TrialState
-
     return _end(study, trial, TrialState.FAIL, {STATE: "failed", REASON: reason})
 
 
 def mark_lost(
     study: optuna.Study,
-    trial: optuna.Trial | FrozenTrial,
+    trial: AnyTrial,
     reason: str,
     *,
     max_retries: int,
@@ -186,13 +193,9 @@ def mark_lost(
 ) -> bool:
     """End it as lost and queue its configuration again, with the epochs it has reported.
 
-    died=False: it was stopped in good order, which is no strike against it. again=False: it is
-    not needed any more. After more than `max_retries` deaths it is recorded as failed.
+    died=False: an orderly stop, which does not count as a retry. again=False: it is no longer
+    needed. After more than `max_retries` deaths it fails.
     """
-    from optuna.trial import TrialState
-
-    from .stored_study import trial_in_storage
-
     storage, trial_id = trial_in_storage(study, trial.number)
     frozen = storage.get_trial(trial_id)
     retries = int(frozen.user_attrs.get(RETRIES, 0)) + died
@@ -211,9 +214,7 @@ def mark_lost(
 
 
 def queue_again(study: optuna.Study, frozen: FrozenTrial, *, retries: int) -> None:
-    """A waiting trial with the same parameters, curve and root."""
-    from optuna.trial import TrialState, create_trial
-
+    """Add a waiting trial with the same parameters, curve and root."""
     attributes = {
         **({CURVE: frozen.user_attrs[CURVE]} if CURVE in frozen.user_attrs else {}),
         ORIGIN: RETRIED,
@@ -221,11 +222,7 @@ def queue_again(study: optuna.Study, frozen: FrozenTrial, *, retries: int) -> No
         PREVIOUS: frozen.number,
         RETRIES: retries,
     }
-    system = {
-        key: value
-        for key, value in frozen.system_attrs.items()
-        if not key.startswith("constraints")
-    }
+    system = {k: v for k, v in frozen.system_attrs.items() if not k.startswith("constraints")}
     study.add_trial(
         create_trial(
             state=TrialState.WAITING,
@@ -240,15 +237,11 @@ def queue_again(study: optuna.Study, frozen: FrozenTrial, *, retries: int) -> No
 
 def _end(
     study: optuna.Study,
-    trial: optuna.Trial | FrozenTrial,
-    state: Any,
+    trial: AnyTrial,
+    state: TrialState,
     attributes: Mapping[str, Any],
     system: Mapping[str, Any] | None = None,
 ) -> bool:
-    from optuna.exceptions import UpdateFinishedTrialError
-
-    from .stored_study import trial_in_storage
-
     storage, trial_id = trial_in_storage(study, trial.number)
     try:
         for key, value in attributes.items():
@@ -261,11 +254,11 @@ def _end(
 
 
 def closing_reason(study: optuna.Study) -> str:
-    """Non-empty: finish what is under way and ask for nothing new. Read before every trial."""
+    """Return why no new trial may begin; empty if one may. Read before every trial."""
     return str(study.user_attrs.get(CLOSING, ""))
 
 
 def set_closing(study: optuna.Study, reason: str) -> None:
-    """Ask all workers, wherever they run, to begin no new trial; an empty reason opens it again."""
+    """Ask all workers to begin no new trial; an empty reason opens the study again."""
     if closing_reason(study) != reason:
         study.set_user_attr(CLOSING, reason)

@@ -1,6 +1,6 @@
-"""Studies in one SQLite file, or on a PostgreSQL, MySQL or MariaDB server, by URL.
+"""Open studies by URL: in one SQLite file, or on a PostgreSQL, MySQL or MariaDB server.
 
-A URL can hold a password: it is shown nowhere, neither in a log, nor an error, nor a repr.
+A URL may contain a password: no log, error or repr shows it.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, RDBStorage
+from sqlalchemy import Engine, Pool, QueuePool, event
+from sqlalchemy.exc import DBAPIError
 
 from seqtune.core.errors import ArtifactError
 
 from .storage_errors import LOCK_SECONDS, check_header, explained
 from .storage_url import PROXY_SCHEME, StorageUrl
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage, RDBStorage
-    from sqlalchemy import Engine, Pool
 
 CONNECT_SECONDS = 10
 ATTEMPTS = 3
@@ -32,11 +33,11 @@ VANISHED: dict[str, dict[str, int]] = {
     },
     "mysql+pymysql": {"read_timeout": 25, "write_timeout": 25},
 }
-"""A server whose machine vanished never says so; by these it is away after a minute, not hours."""
+"""Timeouts that detect a server whose machine vanished after a minute instead of hours."""
 
 
 def reach(ref: StorageUrl) -> BaseStorage:
-    """The studies as a worker reaches them: the database, or a proxy before it."""
+    """Connect a worker to the studies: to the database, or to a proxy in front of it."""
     if not ref.is_proxied:
         return open_storage(ref)
     with explained(ref), quiet_optuna():
@@ -46,10 +47,9 @@ def reach(ref: StorageUrl) -> BaseStorage:
 
 
 def open_storage(ref: StorageUrl, *, num_threads: int = 1) -> RDBStorage:
-    """A connection to the studies; tables are made where there are none yet.
+    """Connect to the studies and create missing tables.
 
-    It holds one connection for each of `num_threads`, and one more while a heartbeat falls into a
-    transaction.
+    One connection for each of `num_threads`, and one more for a heartbeat during a transaction.
     """
     with explained(ref):
         if ref.file is not None:
@@ -62,15 +62,13 @@ def open_storage(ref: StorageUrl, *, num_threads: int = 1) -> RDBStorage:
 
 
 def _connect(ref: StorageUrl, num_threads: int) -> RDBStorage:
-    from sqlalchemy.exc import DBAPIError
-
     began = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
             return _connect_once(ref, num_threads)
         except DBAPIError:
-            # of two processes that make the tables at the same time, one finds them there; what
-            # takes long is a server that does not answer
+            # of two processes that create the tables at once, one fails and then finds them;
+            # a long wait means a server that does not answer
             if attempt + 1 == ATTEMPTS or time.monotonic() - began > CONNECT_SECONDS / 2:
                 raise
             time.sleep(0.2 * (attempt + 1))
@@ -78,8 +76,6 @@ def _connect(ref: StorageUrl, num_threads: int) -> RDBStorage:
 
 
 def _connect_once(ref: StorageUrl, num_threads: int) -> RDBStorage:
-    from optuna.storages import RDBStorage
-
     parsed = ref.parsed()
     url = parsed.render_as_string(hide_password=False)
     connect_args = {"connect_timeout": CONNECT_SECONDS, **VANISHED.get(parsed.drivername, {})}
@@ -98,28 +94,30 @@ def _connect_once(ref: StorageUrl, num_threads: int) -> RDBStorage:
             storage = RDBStorage(as_template(url), engine_kwargs=settings)
     except BaseException as error:
         _close(pools)
-        if type(error) is RuntimeError:  # Optuna's word on a schema that is not its own
-            raise _of_another_version(ref) from error
+        if type(error) is RuntimeError:  # Optuna refuses the schema of another version
+            raise ArtifactError(
+                f"the studies in {ref.place} were written by another version of Optuna. Keep a "
+                "copy, then run: optuna storage upgrade --storage <URL>"
+            ) from error
         raise
     weakref.finalize(storage, _close, pools)
     return storage
 
 
 def as_template(url: str) -> str:
-    """`RDBStorage` fills in a template."""
+    """Escape braces: `RDBStorage` formats the URL as a template."""
     return url.replace("{", "{{").replace("}", "}}")
 
 
 def _noted_in(pools: list[Pool]) -> type[Pool]:
-    """A pool that can be closed without the engine: drivers complain of open connections."""
-    from sqlalchemy.pool import QueuePool
+    """Make a pool class that can be closed without the engine: drivers warn of open connections."""
 
     class NotedPool(QueuePool):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             pools.append(self)
 
-    NotedPool.__module__ = QueuePool.__module__  # the name of its logger, which is not ours
+    NotedPool.__module__ = QueuePool.__module__  # names its logger
     return NotedPool
 
 
@@ -128,23 +126,15 @@ def _close(pools: list[Pool]) -> None:
         pool.dispose()
 
 
-def _of_another_version(ref: StorageUrl) -> ArtifactError:
-    return ArtifactError(
-        f"the studies in {ref.place} were written by another version of Optuna. Keep a copy, then "
-        "run: optuna storage upgrade --storage <URL>"
-    )
-
-
 def _tame_sqlite(engine: Engine) -> None:
-    """Several processes on one file: readers beside a writer, and writers in line.
+    """Let several processes share the file: readers beside a writer, and writers in turn.
 
-    Without BEGIN IMMEDIATE two workers read the same queued trial before either takes it.
+    Without BEGIN IMMEDIATE two workers read the same queued trial before either claims it.
     """
-    from sqlalchemy import event
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver begins no transactions of its own
+        connection.isolation_level = None  # no transactions by the driver
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
 
@@ -157,9 +147,7 @@ def _tame_sqlite(engine: Engine) -> None:
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Without Optuna's own log lines and its notes on what is experimental."""
-    import optuna
-
+    """Suppress Optuna's log lines below WARNING and its notes on experimental features."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

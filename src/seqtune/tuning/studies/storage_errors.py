@@ -1,4 +1,4 @@
-"""What can be wrong with a storage, in words a person can act on; and waiting for a server."""
+"""Explain storage errors with a next step, and wait for a server that is away."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
 from seqtune.core.errors import (
     ArtifactError,
@@ -29,15 +31,14 @@ LOCK_SECONDS = 60
 PATIENCE_SECONDS = 300.0
 """How long a server may be away before a worker gives up."""
 FIRST_PATIENCE_SECONDS = 15.0
-"""The same for one that has never answered: its address is wrong, rather."""
+"""The same for a server that has never answered: its address is probably wrong."""
 
 
 def check_header(file: Path) -> None:
-    """Refuse what is no SQLite file before anything is written to it.
+    """Refuse a file that is not SQLite before anything is written to it.
 
-    Never open()s the file: closing it again would drop the locks that connections of this process
-    hold on it (they belong to the process), and the next worker to leave, believing to be the last
-    one, would delete the write-ahead log under the others.
+    Never open() the file: closing it drops the locks of this process's connections, and the next
+    worker to leave would then delete the write-ahead log that the others still use.
     """
     if not file.exists():
         return
@@ -51,14 +52,14 @@ def check_header(file: Path) -> None:
         with _reading(file) as database:
             database.execute("PRAGMA schema_version").fetchone()
     except sqlite3.OperationalError:
-        return  # locked or out of reach, which is another matter
+        return  # locked or out of reach: reported when it is opened
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
-            raise damaged(file, "is no SQLite file") from error
+            raise damaged(file, "is not a SQLite file") from error
 
 
 def check_file(file: Path) -> None:
-    """The same, and every page of it, and whether it belongs to Optuna at all."""
+    """Check the header, every page, and that the file belongs to Optuna."""
     check_header(file)
     if not file.exists() or not file.stat().st_size:
         return
@@ -68,7 +69,7 @@ def check_file(file: Path) -> None:
             tables = {row[0] for row in names}
             verdict = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.OperationalError:
-        return  # locked or out of reach, which is another matter
+        return
     except sqlite3.DatabaseError as error:
         raise damaged(file, str(error)) from error
     if verdict != "ok":
@@ -85,9 +86,9 @@ def _reading(file: Path) -> closing[sqlite3.Connection]:
 
 
 def damaged(file: Path, found: str) -> ArtifactError:
-    """What to do about a study file that cannot be read."""
+    """Make the error for an unreadable study file, with the way back to its newest backup."""
     backups = backups_of(file)
-    advice = "there is no backup of it: move it away, and a new study begins"
+    advice = "there is no backup of it: move it away to begin a new study"
     if backups:
         advice = (
             f"the newest backup is {backups[-1]}: move the damaged file away together with "
@@ -100,13 +101,11 @@ def damaged(file: Path, found: str) -> ArtifactError:
 
 @contextmanager
 def explained(ref: StorageUrl) -> Iterator[None]:
-    """Turn what a database or a driver raises into something a person can act on."""
+    """Translate errors of a database or a driver into messages with a next step."""
     try:
         yield
     except SeqtuneError:
         raise
-    except ModuleNotFoundError as error:
-        raise _missing_driver(ref) from error
     except Exception as error:
         translated = explanation(error, ref)
         if translated is None:
@@ -115,9 +114,7 @@ def explained(ref: StorageUrl) -> Iterator[None]:
 
 
 def explanation(error: BaseException, ref: StorageUrl) -> SeqtuneError | None:
-    """The same error in words a person can act on; None for one that is not the storage's."""
-    from sqlalchemy.exc import DBAPIError
-
+    """Translate a storage error; None for any other error."""
     for cause in _chain(error):
         if isinstance(cause, ImportError):
             return _missing_driver(ref)
@@ -131,8 +128,8 @@ def explanation(error: BaseException, ref: StorageUrl) -> SeqtuneError | None:
             return _of_sqlite(cause, ref.file)
         if isinstance(cause, OSError):
             return storage_error(cause, ref.place) or StorageError(
-                f"studies cannot be kept in {ref.place}: {cause.strerror or cause}. Give another "
-                "place, or move away what is in the way"
+                f"studies cannot be stored in {ref.place}: {cause.strerror or cause}. Give another "
+                "path, or move the obstacle away"
             )
         if isinstance(cause, DBAPIError):
             return StorageError(
@@ -144,20 +141,18 @@ def explanation(error: BaseException, ref: StorageUrl) -> SeqtuneError | None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it was raised from; the driver's own comes before SQLAlchemy's.
+    """Yield an error and its causes, the driver's before SQLAlchemy's.
 
-    Where a connection is lost, Optuna tries another query on it: what is raised then says nothing
-    of the loss that it happened under.
+    After a lost connection Optuna tries another query on it, whose error hides the loss: that one
+    is only in the context.
     """
-    from sqlalchemy.exc import PendingRollbackError
-
     while error is not None:
         original = getattr(error, "orig", None)
         if isinstance(original, BaseException):
             yield original
         yield error
-        is_sequel = isinstance(error, PendingRollbackError)
-        error = error.__context__ if is_sequel else error.__cause__
+        is_hiding = isinstance(error, PendingRollbackError)
+        error = error.__context__ if is_hiding else error.__cause__
 
 
 def _without_password(text: str, ref: StorageUrl) -> str:
@@ -182,7 +177,7 @@ def _of_sqlite(error: sqlite3.Error, file: Path) -> SeqtuneError:
     )
     return StorageError(
         f"the study file {file} cannot be used: {reason} ({error}). Finished trials are kept; "
-        "mend this and run again"
+        "repair this and run again"
     )
 
 
@@ -196,13 +191,8 @@ _SQLITE_REASONS = {
 }
 
 
-# ---- a server that goes away and comes back -----------------------------------------------------
-
-
 def is_away(error: BaseException, ref: StorageUrl) -> bool:
     """Whether a server did not answer, so that the same call may succeed later."""
-    from sqlalchemy.exc import InterfaceError, OperationalError
-
     if ref.file is not None or isinstance(error, ConfigurationError):
         return False
     if ref.is_proxied:
@@ -216,10 +206,9 @@ def is_away(error: BaseException, ref: StorageUrl) -> bool:
 def with_retries(
     action: Callable[[], ResultT], ref: StorageUrl, *, patience_seconds: float = PATIENCE_SECONDS
 ) -> ResultT:
-    """Do it, again and again while the server is away.
+    """Call `action`, again and again while the server is away.
 
-    `action` is repeated as a whole, and an answer can be lost after the deed was done: it must
-    do no harm the second time.
+    An answer can be lost after the work was done, so a second call must do no harm.
     """
     deadline, pause = time.monotonic() + patience_seconds, 0.5
     while True:

@@ -1,15 +1,14 @@
-"""Where studies live, said without giving a password away."""
+"""The address of the studies, shown without its password."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from seqtune.core.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL
 
 DRIVERS = {
     "postgresql": "postgresql+psycopg",
@@ -24,23 +23,22 @@ PROXY_SCHEME = "grpc://"
 
 @dataclass(frozen=True)
 class StorageUrl:
-    """Where the studies are; picklable, so that each worker opens the storage for itself."""
+    """The address of the studies; picklable, so that each worker opens its own connection."""
 
     url: str = field(repr=False)
     heartbeat_seconds: int = 15
     grace_seconds: int = 60
     proxy: str = ""
-    """host:port of a proxy that workers go through; empty: they go to the database themselves."""
+    """host:port of a proxy for workers; empty: they connect to the database."""
 
     def for_workers(self) -> StorageUrl:
-        """Where workers find the studies; with a proxy they are not told the password."""
+        """Return the address for workers; with a proxy it has no password."""
         if not self.proxy:
             return self
         return replace(self, url=f"{PROXY_SCHEME}{self.proxy}", proxy="")
 
     @property
     def is_proxied(self) -> bool:
-        """Whether this is the address of a proxy and not of a database."""
         return self.url.startswith(PROXY_SCHEME)
 
     @property
@@ -53,7 +51,7 @@ class StorageUrl:
 
     @property
     def place(self) -> str:
-        """Where it is, for people, without user and password."""
+        """The address for messages, without user and password."""
         if self.is_proxied:
             return f"the proxy of the studies at {self.url.removeprefix(PROXY_SCHEME)}"
         url = self.parsed()
@@ -64,20 +62,17 @@ class StorageUrl:
         return f"the {server} server at {url.host}{port}, database {url.database}"
 
     def parsed(self) -> URL:
-        """The URL with a driver; a wrong one is refused without being repeated."""
-        from sqlalchemy import make_url
-        from sqlalchemy.exc import ArgumentError
-
+        """Return the URL with a driver; the error for a wrong one does not repeat it."""
         try:
             url = make_url(self.url)
         except (ArgumentError, ValueError):
-            raise ConfigurationError(f"the URL of the study is none. {_URLS}") from None
+            raise ConfigurationError(f"the URL of the study is invalid. {_URLS}") from None
         url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
         backend = url.drivername.partition("+")[0]
         if backend != "sqlite" and backend not in SERVERS:
             raise ConfigurationError(f"studies cannot be kept in {backend!r}. {_URLS}")
         if backend == "sqlite" and url.database in (None, "", ":memory:"):
-            raise ConfigurationError(f"a study in memory is lost to its workers. {_URLS}")
+            raise ConfigurationError(f"workers cannot reach a study in memory. {_URLS}")
         if "@" in (url.host or ""):
             raise ConfigurationError(
                 "user or password in the URL of the study hold a character such as @ or / that "
@@ -93,5 +88,5 @@ _URLS = (
 
 
 def backups_of(file: Path) -> list[Path]:
-    """Its backups, oldest first."""
+    """Return the backups of a study file, oldest first."""
     return sorted((file.parent / "backups").glob(f"{file.stem}-*{file.suffix}"))

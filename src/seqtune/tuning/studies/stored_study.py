@@ -1,4 +1,4 @@
-"""A study with its storage, whose public methods end trials of other processes."""
+"""A study with its storage, by which one process ends trials of another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .heartbeat import HeartbeatMonitor
 
 
 class StoredStudy(optuna.Study):
-    """Optuna keeps the storage of a study private; this one names it."""
+    """A study with a public storage; Optuna keeps it private."""
 
     def __init__(self, name: str, storage: BaseStorage) -> None:
         super().__init__(name, storage, optuna.samplers.RandomSampler(), optuna.pruners.NopPruner())
@@ -19,8 +19,7 @@ class StoredStudy(optuna.Study):
 
 
 def trial_in_storage(study: optuna.Study, number: int) -> tuple[BaseStorage, int]:
-    """The storage of a `StoredStudy`, and the id that the trial of this number has in it."""
+    """Return the storage of a `StoredStudy` and the id of the trial with this number in it."""
     if not isinstance(study, StoredStudy):
         raise TypeError(f"study {study.study_name} was not opened by open_study or load_study")
-    storage = study.storage
-    return storage, storage.get_trial_id_from_study_id_trial_number(study.id, number)
+    return study.storage, study.storage.get_trial_id_from_study_id_trial_number(study.id, number)

@@ -1,4 +1,4 @@
-"""Studies by name: made, taken up again, and mended after a kill."""
+"""Create studies by name, resume them, and repair them after a kill."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from seqtune.core.config import canonical_json
 from seqtune.core.errors import ArtifactError
@@ -36,10 +41,6 @@ from .storage_errors import check_file, explained
 from .storage_url import StorageUrl
 from .stored_study import StoredStudy
 
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
-
 NAMED_DIFFERENCES = 5
 LONGEST_VALUE = 40
 
@@ -49,22 +50,20 @@ class OpenedStudy:
     """A study that is ready for workers."""
 
     study: StoredStudy
-    is_new: bool
     notes: tuple[str, ...]
-    """What a person should know: what is taken up, or why a new one was begun."""
+    """What was resumed, or why a new study began."""
 
 
 def study_name(plan: StudyPlan) -> str:
-    """<task>-<stage>-<8 hex digits over everything that makes it another study>."""
+    """Return <task>-<stage>-<8 hex digits over `plan.identity()`>."""
     digest = sha256(canonical_json(plan.identity()).encode()).hexdigest()[:8]
     return f"{plan.task}-{plan.stage}-{digest}"
 
 
 def open_study(ref: StorageUrl, plan: StudyPlan) -> OpenedStudy:
-    """The study of this plan, made where there is none yet.
+    """Open the study of this plan, or create it, in the parent before any worker starts.
 
-    Called in the parent before any worker starts. One that differs in anything that counts is
-    another study, and stays.
+    A study of another identity is another study and stays as it is.
     """
     if ref.file is not None:
         with explained(ref):
@@ -74,41 +73,32 @@ def open_study(ref: StorageUrl, plan: StudyPlan) -> OpenedStudy:
         study, is_new = _create_or_load(storage, study_name(plan), plan)
         _describe(study, plan)
         notes = _notes_on_new(study, plan) if is_new else _notes_on_old(study, plan)
-    return OpenedStudy(study, is_new, notes)
+    return OpenedStudy(study, notes)
 
 
 def load_study(ref: StorageUrl, name: str) -> StoredStudy:
-    """A study that exists, through a connection of its own: what each worker calls."""
+    """Open an existing study through a connection of its own, as each worker does."""
     storage = reach(ref)
-    try:
-        with explained(ref), quiet_optuna():
+    with explained(ref), quiet_optuna():
+        try:
             return StoredStudy(name, storage)
-    except KeyError:
-        known = ", ".join(names(ref)) or "none"
-        raise ArtifactError(f"{ref.place} holds no study {name!r}; it has: {known}") from None
-
-
-def names(ref: StorageUrl) -> list[str]:
-    """Names of all studies there."""
-    storage = reach(ref)
-    with explained(ref):
-        return sorted(frozen.study_name for frozen in storage.get_all_studies())
+        except KeyError:
+            known = ", ".join(sorted(one.study_name for one in storage.get_all_studies()))
+    raise ArtifactError(f"{ref.place} holds no study {name!r}; it has: {known or 'none'}")
 
 
 def _create_or_load(storage: BaseStorage, name: str, plan: StudyPlan) -> tuple[StoredStudy, bool]:
-    from optuna.exceptions import DuplicatedStudyError
-    from optuna.study import StudyDirection
-
     directions = [StudyDirection[one.upper()] for one in plan.scoring.directions]
+    is_new = True
     try:
         storage.create_new_study(directions, name)
     except DuplicatedStudyError:
-        return StoredStudy(name, storage), False
-    return StoredStudy(name, storage), True
+        is_new = False
+    return StoredStudy(name, storage), is_new
 
 
 def _describe(study: StoredStudy, plan: StudyPlan) -> None:
-    """What the name stands for; made good where the creator died before it came so far."""
+    """Write the attributes of the study, unless its creator completed them."""
     if IDENTITY in study.user_attrs:
         return
     study.set_metric_names([goal.metric for goal in plan.scoring.all_goals])
@@ -120,10 +110,9 @@ def _describe(study: StoredStudy, plan: StudyPlan) -> None:
 
 def _notes_on_old(study: StoredStudy, plan: StudyPlan) -> tuple[str, ...]:
     counts = count(study)
-    ended = [f"{counts.finished} of {plan.total} trials finished"]
-    ended += [f"{counts.infeasible} infeasible"] if counts.infeasible else []
-    ended += [f"{counts.failed} failed"] if counts.failed else []
-    return (f"taking up study {study.study_name}: {', '.join(ended)}",)
+    text = f"resuming study {study.study_name}: {counts.finished} of {plan.total} trials finished"
+    text += f", {counts.infeasible} infeasible" if counts.infeasible else ""
+    return (text + (f", {counts.failed} failed" if counts.failed else ""),)
 
 
 def _notes_on_new(study: StoredStudy, plan: StudyPlan) -> tuple[str, ...]:
@@ -150,10 +139,10 @@ def _newest_of_the_kind(study: StoredStudy, plan: StudyPlan) -> tuple[str, dict[
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Key by key, the first few: what one identity says and what the other."""
+    """List the first few keys in which two identities differ, with both values."""
     before, after = (dict(flatten(json.loads(canonical_json(one)))) for one in (old, new))
     lines = [
-        f"{key}: {_shown(before, key)} -> {_shown(after, key)}"
+        f"{key}: {_show(before, key)} -> {_show(after, key)}"
         for key in sorted({*before, *after})
         if key not in before or key not in after or before[key] != after[key]
     ]
@@ -163,10 +152,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _shown(values: Mapping[str, Any], key: str) -> str:
-    if key not in values:
-        return "absent"
-    return shorten(canonical_json(values[key]), LONGEST_VALUE)
+def _show(values: Mapping[str, Any], key: str) -> str:
+    return shorten(canonical_json(values[key]), LONGEST_VALUE) if key in values else "absent"
 
 
 def recover(
@@ -176,19 +163,17 @@ def recover(
     grace_seconds: int,
     condemned: Mapping[int, str] = MappingProxyType({}),
 ) -> int:
-    """Trials whose process is gone become lost and are queued again; how many.
+    """Mark trials whose process is gone as lost, queue them again, and return how many.
 
-    A process of this machine is looked up; one of another machine is gone when it was seen without
-    a heartbeat for `grace_seconds`. `condemned`: trials by number whose process was killed for
-    that reason: they have failed.
+    A process of another machine is gone after `grace_seconds` without a heartbeat. `condemned`:
+    trials by number whose process was killed on purpose, with the reason: they fail.
     """
-    from optuna.trial import TrialState
-
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     silent = study.heartbeats.silent(running, grace_seconds=grace_seconds)
     num_lost = 0
     for trial in running:
-        reason = _gone(trial, is_silent=trial.number in silent, grace_seconds=grace_seconds)
+        is_silent = trial.number in silent
+        reason = _reason_gone(trial, is_silent=is_silent, grace_seconds=grace_seconds)
         if reason and trial.number in condemned:
             mark_failed(study, trial, condemned[trial.number])
         elif reason:
@@ -196,26 +181,26 @@ def recover(
     return num_lost + _queue_orphans(study, grace_seconds=grace_seconds)
 
 
-def _gone(trial: FrozenTrial, *, is_silent: bool, grace_seconds: int) -> str:
-    """Why nobody runs it any more; empty while somebody does or may."""
+def _reason_gone(trial: FrozenTrial, *, is_silent: bool, grace_seconds: int) -> str:
+    """Explain why no process runs it any more; empty while one does or may."""
     worker = trial.user_attrs.get(WORKER, {})
     alive = is_alive(worker) if worker else None
     if alive is False:
         return f"its process {worker.get('pid')} ended"
     if alive is None and is_silent:
-        return f"no sign of life from {worker_name(worker) or 'its worker'} for {grace_seconds} s"
+        return f"no heartbeat from {worker_name(worker) or 'its worker'} for {grace_seconds} s"
     if not worker and _is_older(trial.datetime_start, grace_seconds):
         return "its worker ended before it began"
     return ""
 
 
 def _is_older(moment: datetime | None, seconds: int) -> bool:
-    # Optuna writes the local time, without its zone
+    # Optuna writes local time without its zone
     return moment is not None and datetime.now() - moment > timedelta(seconds=seconds)
 
 
 def _queue_orphans(study: StoredStudy, *, grace_seconds: int) -> int:
-    """Lost trials whose successor was never queued: whoever was about to was killed itself."""
+    """Queue successors of lost trials whose worker was killed before it queued them."""
     trials = study.get_trials(deepcopy=False)
     succeeded = {trial.user_attrs.get(PREVIOUS) for trial in trials}
     orphans = [

@@ -1,54 +1,57 @@
-"""Trials measured elsewhere: whether another study fits this space, and learning from it.
+"""Import the trials of another study that fits this space.
 
-Imported trials are complete trials of origin `imported`. The sampler learns from them; no total,
-no best value and no table of results counts them.
+They become complete trials of origin `imported`. The sampler learns from them; no total, no best
+value and no table of results counts them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from seqtune.core.errors import ArtifactError, TuningError, did_you_mean
 
 from ..plan import StudyPlan
-from .records import IMPORTED, ORIGIN, SOURCE, is_imported
+from .records import IMPORTED, ORIGIN, SOURCE, is_imported, own_trials
 from .storage import as_template, quiet_optuna
 from .storage_errors import check_file, damaged, explained
 from .storage_url import StorageUrl
 from .study import load_study
 
-if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
-    from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
-
 FILES = (".db", ".sqlite", ".sqlite3", ".log")
-"""Endings of what is a study file, and not the name of a study."""
+"""Suffixes of study files; anything else is the name of a study."""
 
 
 def warm_start(study: optuna.Study, plan: StudyPlan, ref: StorageUrl) -> str:
-    """Take over the trials of the study that the plan names; says so, or is empty if none is named.
+    """Import the trials of the study that the plan names, and return a note; empty if none.
 
-    A study of the same storage by its name, or a study file by its path. Trials that were taken
-    over in an earlier session are not taken twice.
+    A study of the same storage by its name, or a study file by its path. Trials imported by an
+    earlier session are skipped.
     """
     if plan.warm_start is None or plan.warm_start == study.study_name:
         return ""
     file = Path(plan.warm_start)
     source = read_foreign(file) if file.suffix in FILES else load_study(ref, plan.warm_start)
-    trials = _complete(source)
+    trials = own_trials(source.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     usable = [
         (trial, params) for trial in trials if (params := _usable_params(trial, plan)) is not None
     ]
-    faults = _faults(source, trials, plan)
+    theirs = {key: one for trial in trials for key, one in trial.distributions.items()}
+    faults = _faults(source, theirs, plan)
     if not faults and not usable:
-        faults = [_nothing(trials), *_range_notes(_distributions(trials), plan)]
+        reason = f"none of its {len(trials)} complete trials lies within this space"
+        reason = reason if trials else "it has no complete trial"
+        faults = [reason, *_range_notes(theirs, plan)]
     if faults:
         raise TuningError(
-            f"warm_start={plan.warm_start!r} cannot be learnt from here: {'; '.join(faults)}. Name "
+            f"warm_start={plan.warm_start!r} does not fit here: {'; '.join(faults)}. Name "
             "a study that fits, or set warm_start to null"
         )
     _adopt(study, source.study_name, usable, plan)
@@ -58,18 +61,12 @@ def warm_start(study: optuna.Study, plan: StudyPlan, ref: StorageUrl) -> str:
 
 
 def read_foreign(file: Path) -> optuna.Study:
-    """The study in a file that seqtune need not have written. The file is not changed."""
+    """Read the study in a file of seqtune or of Optuna. The file is not changed."""
     if not file.exists():
         raise ArtifactError(f"there is no study file {file}")
     if file.suffix == ".log":
         return _read_journal(file)
     check_file(file)
-    return _read_sqlite(file)
-
-
-def _read_sqlite(file: Path) -> optuna.Study:
-    from optuna.storages import RDBStorage
-
     url = f"sqlite:///{file.absolute().as_uri()}?mode=ro&uri=true"
     with explained(StorageUrl(f"sqlite:///{file}")), quiet_optuna():
         storage = RDBStorage(as_template(url), skip_table_creation=True)
@@ -77,97 +74,52 @@ def _read_sqlite(file: Path) -> optuna.Study:
 
 
 def _read_journal(file: Path) -> optuna.Study:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
     with quiet_optuna():
         try:
             storage = JournalStorage(JournalFileBackend(str(file)))
         except (ValueError, KeyError) as error:  # ValueError: not JSON
-            raise damaged(file, "it is no journal of Optuna") from error
+            raise damaged(file, "it is not a journal of Optuna") from error
         return _load(storage, file)
 
 
 def _load(storage: BaseStorage, file: Path) -> optuna.Study:
-    import optuna
-
     known = sorted(frozen.study_name for frozen in storage.get_all_studies())
     if not known:
         raise ArtifactError(f"{file} holds no study")
     if len(known) > 1:
         raise ArtifactError(
-            f"{file} holds several studies ({', '.join(known)}); copy the one that is meant to a "
-            "file of its own (optuna.copy_study)"
+            f"{file} holds several studies ({', '.join(known)}); copy the one you mean to a file "
+            "of its own (optuna.copy_study)"
         )
     return optuna.load_study(study_name=known[0], storage=storage)
 
 
-def _complete(source: optuna.Study) -> list[FrozenTrial]:
-    from optuna.trial import TrialState
-
-    trials = source.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return [trial for trial in trials if not is_imported(trial)]
-
-
 def _usable_params(trial: FrozenTrial, plan: StudyPlan) -> dict[str, Any] | None:
-    """Its values of what is searched here; None where it lies outside this study."""
-    fixed = {key: value for key, value in trial.params.items() if key in plan.fixed}
-    if any(plan.fixed[key] != value for key, value in fixed.items()):
+    """Return its values of the parameters searched here; None if it lies outside this study."""
+    if any(plan.fixed.get(key, value) != value for key, value in trial.params.items()):
         return None
     params = {key: value for key, value in trial.params.items() if key not in plan.fixed}
     return params if plan.space.contains(params) else None
 
 
-def _faults(source: optuna.Study, trials: Sequence[FrozenTrial], plan: StudyPlan) -> list[str]:
-    """What does not agree: directions, names and types."""
-    theirs = _distributions(trials)
-    return [
-        *_direction_faults(source, plan),
-        *_name_faults(theirs, plan),
-        *_kind_faults(theirs, plan),
-    ]
-
-
-def _distributions(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
-    return {key: one for trial in trials for key, one in trial.distributions.items()}
-
-
-def _nothing(trials: Sequence[FrozenTrial]) -> str:
-    if not trials:
-        return "it has no complete trial"
-    return f"none of its {len(trials)} complete trials lies within this space"
-
-
-def _direction_faults(source: optuna.Study, plan: StudyPlan) -> list[str]:
-    theirs = [direction.name.lower() for direction in source.directions]
-    ours = list(plan.scoring.directions)
-    if theirs == ours:
-        return []
-    return [f"directions: it has {', '.join(theirs)}; this study has {', '.join(ours)}"]
-
-
-def _name_faults(theirs: Mapping[str, Any], plan: StudyPlan) -> list[str]:
+def _faults(
+    source: optuna.Study, theirs: Mapping[str, BaseDistribution], plan: StudyPlan
+) -> list[str]:
+    """List the directions, names and types that differ."""
+    faults = []
+    given, wanted = [one.name.lower() for one in source.directions], plan.scoring.directions
+    if given != list(wanted):
+        faults.append(f"directions: it has {', '.join(given)}; this study has {', '.join(wanted)}")
     if not theirs:
-        return []
-    ours = plan.space.keys
-    unknown = [key for key in sorted(theirs) if key not in ours and key not in plan.fixed]
-    missing = [
-        parameter.key
-        for parameter in plan.space.parameters
-        if parameter.key not in theirs and not parameter.when
-    ]
-    return [
-        *(f"{key}: searched there, not here; {did_you_mean(key, ours)}" for key in unknown),
-        *(f"{key}: searched here, not there" for key in missing),
-    ]
-
-
-def _kind_faults(theirs: Mapping[str, BaseDistribution], plan: StudyPlan) -> list[str]:
-    return [
-        f"{key}: {_kind(theirs[key])} there, {plan.space[key].kind} here"
-        for key in plan.space.keys
-        if key in theirs and _kind(theirs[key]) != plan.space[key].kind
-    ]
+        return faults
+    own = plan.space.keys
+    unknown = [key for key in sorted(theirs) if key not in own and key not in plan.fixed]
+    missing = [p.key for p in plan.space.parameters if p.key not in theirs and not p.when]
+    faults += [f"{key}: searched there, not here; {did_you_mean(key, own)}" for key in unknown]
+    faults += [f"{key}: searched here, not there" for key in missing]
+    kinds = {key: (_kind(theirs[key]), plan.space[key].kind) for key in own if key in theirs}
+    faults += [f"{key}: {a} there, {b} here" for key, (a, b) in kinds.items() if a != b]
+    return faults
 
 
 def _kind(distribution: BaseDistribution) -> str:
@@ -175,7 +127,7 @@ def _kind(distribution: BaseDistribution) -> str:
 
 
 def _range_notes(theirs: Mapping[str, BaseDistribution], plan: StudyPlan) -> list[str]:
-    """Ranges and choices that differ, which is no fault: single trials may lie within."""
+    """List ranges and choices that differ. Not faults: single trials may lie within."""
     return [
         f"{key}: {_described(theirs[key])} there, {plan.space[key].describe()} here"
         for key in plan.space.keys
@@ -201,10 +153,7 @@ def _adopt(
     usable: Sequence[tuple[FrozenTrial, dict[str, Any]]],
     plan: StudyPlan,
 ) -> None:
-    """Copy trials, none twice. Their curves stay behind: they may be of another number of epochs,
-    and pruners compare."""
-    from optuna.trial import create_trial
-
+    """Copy trials, each once, without curves: pruners cannot compare other numbers of epochs."""
     taken = {
         tuple(trial.user_attrs[SOURCE])
         for trial in study.get_trials(deepcopy=False)

@@ -1,8 +1,7 @@
-"""What stops a trial that is not worth its remaining epochs.
+"""Stop a trial that is not worth its remaining epochs.
 
-A decision is a function of curves alone: the trial's own and those of the others. It leaves nothing
-behind in the study, so a trial that goes on after a kill is judged as if nothing had happened.
-Epochs count from 1.
+A decision is a function of the curves of all trials, without state in the study: a trial that
+resumes after a kill is judged as if it had never stopped. Epochs count from 1.
 """
 
 from __future__ import annotations
@@ -10,22 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
+from optuna.trial import FrozenTrial
+
+from ...config import PrunerConfig
+from ...objectives.scoring import Mode
 from ..registry import PRUNERS
 
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
-    from ...config import PrunerConfig
-
 Curve = Mapping[int, float]
-Mode = Literal["max", "min"]
 
 
 @dataclass(frozen=True)
 class Pruner:
-    """One kind with its warm-up, in which no trial is ever pruned."""
+    """One pruning rule with its warm-up, during which no trial is pruned."""
 
     config: PrunerConfig
     epochs: int
@@ -37,13 +33,13 @@ class Pruner:
         return max(self.config.warmup_epochs, math.ceil(self.config.warmup_share * self.epochs))
 
     def judges(self, epoch: int) -> bool:
-        """Whether a trial may be stopped there: neither in the warm-up nor where it ends anyway."""
+        """Whether a trial may be stopped there: after the warm-up and before its last epoch."""
         return self.config.kind != "none" and self.warmup < epoch < self.epochs
 
     def reason(self, curve: Curve, others: Sequence[FrozenTrial], *, root: int) -> str:
-        """Why the trial with this curve should stop now; empty: it goes on.
+        """Return why the trial with this curve should stop now; empty if it continues.
 
-        `others` are the other trials of the study, `root` the number that the trial had at first.
+        `others` are the other trials of the study, `root` the first number of the trial.
         """
         epoch = max(curve, default=0)
         if not self.judges(epoch):
@@ -55,7 +51,7 @@ class Pruner:
 
 @dataclass(frozen=True)
 class Case:
-    """A trial that has reported an epoch, and what it is judged by."""
+    """A trial that has reported an epoch, and the trials it is compared with."""
 
     pruner: Pruner
     curve: Curve
@@ -72,7 +68,7 @@ class Case:
 
     @property
     def complete(self) -> list[FrozenTrial]:
-        """Empty while there are fewer than the startup trials."""
+        """The complete trials; empty while there are fewer than the startup trials."""
         found = [one for one in self.others if one.state.name == "COMPLETE"]
         return found if len(found) >= self.config.startup_trials else []
 
@@ -84,12 +80,12 @@ class Case:
         return before < first or (now - first) // interval > (before - first) // interval
 
     def best(self, values: Iterable[float]) -> float:
-        """NaN where none is a number."""
+        """Return the best value; NaN if none is a number."""
         known = [value for value in values if not math.isnan(value)]
         return (max if self.maximize else min)(known, default=math.nan)
 
     def behind(self, value: float, bar: float, name: str) -> str:
-        """Says so where the value is worse than the bar."""
+        """Return the reason to stop if the value is worse than the bar, else an empty text."""
         if math.isnan(value):
             return "no epoch gave a number"
         if value >= bar if self.maximize else value <= bar:

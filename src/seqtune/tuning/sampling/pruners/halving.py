@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from optuna.trial import FrozenTrial
 
 from ..registry import PruningRule
 from . import Case, Curve
 
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
 
 def at_a_rung(case: Case, rivals: Sequence[FrozenTrial], first_rung: int) -> str:
-    """Asynchronous: compared with whoever has come that far, once at each rung."""
+    """Compare with the trials that have reached the same rung, once at each rung."""
     factor = case.config.reduction_factor
     rung = _new_rung(case.curve, first_rung, factor)
     if rung is None:
@@ -23,15 +21,15 @@ def at_a_rung(case: Case, rivals: Sequence[FrozenTrial], first_rung: int) -> str
     values = [value for curve in curves if (value := _value_at(case, curve, rung)) is not None]
     known = sorted((v for v in values if not math.isnan(v)), reverse=case.maximize)
     bar = known[max(len(known) // factor, 1) - 1] if known else math.nan
-    return case.behind(values[0], bar, f"what 1 of {factor} had at epoch {rung}")
+    return case.behind(values[0], bar, f"the best 1 of {factor} at epoch {rung}")
 
 
 RIVALS = ("COMPLETE", "PRUNED", "RUNNING")
-"""Not lost ones: they are run again, and would compete twice."""
+"""Lost trials run again and would compete twice."""
 
 
 def _new_rung(curve: Curve, rung: int, factor: int) -> int | None:
-    """The rung that the newest epoch has reached, and the one before it had not."""
+    """Return the rung that the newest epoch has reached and the previous one had not."""
     *_, before, now = 0, 0, *sorted(curve)
     found = None
     while rung <= now:
@@ -41,7 +39,7 @@ def _new_rung(curve: Curve, rung: int, factor: int) -> int | None:
 
 
 def _value_at(case: Case, curve: Curve, rung: int) -> float | None:
-    """The best up to the first epoch at or after the rung; None: it has not come that far."""
+    """Return the best up to the first epoch at or after the rung; None if it is not reached."""
     reached = min((epoch for epoch in curve if epoch >= rung), default=None)
     if reached is None:
         return None
@@ -50,5 +48,5 @@ def _value_at(case: Case, curve: Curve, rung: int) -> float | None:
 
 ENTRY = PruningRule(
     lambda case: at_a_rung(case, case.others, case.pruner.warmup + 1),
-    "it is not in the best 1 of `reduction_factor` that came as far, asked ever more rarely",
+    "it is not in the best 1 of `reduction_factor` at a rung; rungs are ever further apart",
 )

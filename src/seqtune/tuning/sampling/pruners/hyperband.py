@@ -13,7 +13,7 @@ from .halving import at_a_rung
 
 
 def reason(case: Case) -> str:
-    """Halving in brackets that begin later and later; trials compete within their bracket."""
+    """Apply halving within the trial's bracket; each bracket begins later than the one before."""
     first, factor = case.pruner.warmup + 1, case.config.reduction_factor
     number = _num_brackets(first, case.pruner.epochs, factor)
     own = _bracket(case.root, number, factor)
@@ -29,10 +29,10 @@ def _num_brackets(first: int, epochs: int, factor: int) -> int:
 
 
 def _bracket(root: int, number: int, factor: int) -> int:
-    """By the share of trials that each bracket should get; the earliest gets the most."""
+    """Choose the bracket by the share of trials that each gets; the earliest gets the most."""
     shares = [math.ceil(number * factor**left / (left + 1)) for left in reversed(range(number))]
     place = derive_seed(0, "bracket", root) % sum(shares)
     return next(i for i in range(number) if place < sum(shares[: i + 1]))
 
 
-ENTRY = PruningRule(reason, "halving says so within its bracket; later brackets begin later")
+ENTRY = PruningRule(reason, "halving stops it within its bracket; each bracket begins later")

@@ -1,4 +1,4 @@
-"""Against the median of the complete trials at the same epoch."""
+"""Compare with the median of the complete trials at the same epoch."""
 
 from __future__ import annotations
 

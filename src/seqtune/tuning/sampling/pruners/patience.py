@@ -1,4 +1,4 @@
-"""Against itself."""
+"""Compare with the best epoch of the trial itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import Case
 
 
 def reason(case: Case) -> str:
-    """Epochs since its own best."""
+    """Count the epochs since the best one."""
     best = case.best(case.curve.values())
     if math.isnan(best):
         return "no epoch gave a number"

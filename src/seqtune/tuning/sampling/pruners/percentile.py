@@ -1,4 +1,4 @@
-"""Against a percentile of the complete trials at the same epoch."""
+"""Compare with a percentile of the complete trials at the same epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import Case
 
 
 def below(case: Case, share: float, name: str) -> str:
-    """The best so far against what `share` per cent of the complete trials had here."""
+    """Compare the best so far with this percentile of the complete trials at the same epoch."""
     epoch = max(case.curve)
     theirs = [one.intermediate_values.get(epoch, math.nan) for one in case.complete]
     theirs = [value for value in theirs if not math.isnan(value)]

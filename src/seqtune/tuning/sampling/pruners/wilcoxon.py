@@ -1,4 +1,4 @@
-"""Against the best trial, by a signed-rank test over epochs."""
+"""Compare with the best trial by a signed-rank test over epochs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ MIN_PAIRS = 2
 
 
 def reason(case: Case) -> str:
-    """Whether the curve lies below that of the best trial, epoch by epoch.
+    """Test whether the curve lies below that of the best trial, epoch by epoch.
 
-    Epochs of one training are no independent samples: `p_threshold` is a knob and not an error
-    rate, and whatever lies below the best curve all along is stopped. For trials whose steps are
-    folds or seeds it is exact.
+    Epochs of one training are not independent samples, so `p_threshold` is a setting and not an
+    error rate. For trials whose steps are folds or seeds it is exact.
     """
     from scipy.stats import wilcoxon
 

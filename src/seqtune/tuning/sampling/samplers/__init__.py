@@ -1,7 +1,7 @@
-"""What proposes the next configuration: one sampler for one trial, without a memory of its own.
+"""Build the sampler of one trial, without state between trials.
 
-Everything a sampler uses is read from the study, or drawn from a seed that is a function of the
-trial's rank. A search that was stopped anywhere therefore continues with the same draws.
+A sampler reads everything from the study or draws it from a seed that is a function of the trial's
+rank. So a search that was stopped anywhere continues with the same draws.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def build_sampler(
     num_drawn: int | None = None,
     total: int = 100,
 ) -> BaseSampler:
-    """The sampler for one trial; `seed` and `stage` are the plan's, the rest `SamplerContext`."""
+    """Build the sampler for one trial; for the arguments see `StudyPlan` and `SamplerContext`."""
     if config.kind not in SAMPLERS:
         raise ConfigurationError(f"sampler.kind={config.kind!r} is settled before a search begins")
     own = derive_seed(seed, stage, rank) % NUMPY_SEEDS
@@ -38,11 +38,6 @@ def build_sampler(
 
 
 def check_sampler(config: SamplerConfig, space: Space, *, num_goals: int = 1) -> None:
-    """Refuse a kind that cannot search this space, before anything runs."""
+    """Refuse a sampler that cannot search this space, before anything runs."""
     if config.kind in SAMPLERS:
         SAMPLERS[config.kind].check(config, space, num_goals)
-
-
-def num_configurations(config: SamplerConfig, space: Space) -> int | None:
-    """How many different ones the sampler can propose; None for any number."""
-    return SAMPLERS[config.kind].num_configurations(config, space)

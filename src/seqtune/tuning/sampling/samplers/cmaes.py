@@ -1,4 +1,4 @@
-"""CMA-ES as a function of the trials so far, without a state to keep or to lose."""
+"""CMA-ES as a function of the trials so far, without state between trials."""
 
 from __future__ import annotations
 
@@ -29,12 +29,8 @@ Point = NDArray[np.float64]
 
 
 def moving(space: Space) -> list[Parameter]:
-    """What CMA-ES can move: numbers that always exist and can take more than one value."""
-    return [
-        one
-        for one in space.parameters
-        if one.kind != "categorical" and not one.when and not one.is_single
-    ]
+    """Return the ranges that always exist, which CMA-ES can move."""
+    return [one for one in space.parameters if one.is_range and not one.when]
 
 
 def check(_config: SamplerConfig, space: Space, num_goals: int) -> None:
@@ -55,16 +51,16 @@ def check(_config: SamplerConfig, space: Space, num_goals: int) -> None:
 def evolved(
     past: Sequence[FrozenTrial], space: Space, *, num_startup: int, maximize: bool, seed: int
 ) -> Params:
-    """The next configuration: the generations so far are told again, then one point is drawn.
+    """Propose the next configuration: replay all generations, then draw one point.
 
-    A generation is the next few finished trials by number, whoever ran them. Categorical and
-    conditional parameters are drawn at random.
+    A generation is the next few finished trials by number. Categorical and conditional parameters
+    are drawn at random.
     """
     from cmaes import CMA  # type: ignore[import-untyped]
 
     ranges = moving(space)
     first, later = past[:num_startup], past[num_startup:]
-    key = _Order(maximize)
+    key = partial(_sort_key, sign=-1.0 if maximize else 1.0)
     optimizer = CMA(
         mean=_start(sorted(first, key=key), ranges),
         sigma=SIGMA,
@@ -74,7 +70,7 @@ def evolved(
     size = optimizer.population_size
     for start in range(0, len(later) - size + 1, size):
         generation = sorted(later[start : start + size], key=key)
-        # only the order matters, and that of pruned and infeasible trials is not one of values
+        # CMA-ES uses only the order, and pruned and infeasible trials are not ordered by values
         optimizer.tell([(_unit(one.params, ranges), float(n)) for n, one in enumerate(generation)])
         if optimizer.should_stop():
             break
@@ -84,43 +80,32 @@ def evolved(
     return space.from_unit([min(max(coordinate, 0.0), 1.0) for coordinate in point])
 
 
-class _Order:
-    """Sorts trials from the best to the worst: complete, pruned, infeasible."""
-
-    def __init__(self, maximize: bool) -> None:
-        self._sign = -1.0 if maximize else 1.0
-
-    def __call__(self, trial: FrozenTrial) -> tuple[float, float, int]:
-        violation = sum(value for value in trial.constraints.values() if value > 0)
-        pruned = float(trial.state.name == "PRUNED")
-        value = trial.values[0] if trial.values else math.inf * self._sign
-        return (2.0 + violation if violation else pruned, self._sign * value, trial.number)
+def _sort_key(trial: FrozenTrial, *, sign: float) -> tuple[float, float, int]:
+    """Sort from the best to the worst: complete, pruned, infeasible."""
+    violation = sum(value for value in trial.constraints.values() if value > 0)
+    pruned = float(trial.state.name == "PRUNED")
+    value = trial.values[0] if trial.values else math.inf * sign
+    return (2.0 + violation if violation else pruned, sign * value, trial.number)
 
 
 def _start(first: Sequence[FrozenTrial], ranges: Sequence[Parameter]) -> Point:
-    """The best of the space-filling trials, not too near to an end."""
+    """Return the best of the space-filling trials, moved away from the ends."""
     if not first:
         return np.full(len(ranges), 0.5)
     return np.clip(_unit(first[0].params, ranges), EDGE, 1.0 - EDGE)
 
 
 def _unit(params: Params, ranges: Sequence[Parameter]) -> Point:
-    """Coordinates of these values in the unit cube."""
+    """Return the coordinates of these values in the unit cube."""
     return np.array([_coordinate(params[one.key], one) for one in ranges])
 
 
 def _coordinate(value: object, parameter: Parameter) -> float:
-    """The middle of what `Parameter.from_unit` maps to this value."""
-    half = _half_a_step(parameter)
+    """Return the middle of what `Parameter.from_unit` maps to this value."""
+    half = float(parameter.step or parameter.kind == "int") / 2
     low = to_scale(float(parameter.low) - half, parameter)
     high = to_scale(float(parameter.high) + half, parameter)
     return (to_scale(float(str(value)), parameter) - low) / (high - low)
-
-
-def _half_a_step(parameter: Parameter) -> float:
-    if parameter.kind == "int":
-        return float(parameter.step or 1) / 2
-    return float(parameter.step or 0.0) / 2
 
 
 def propose(study: Study, past: list[FrozenTrial], context: SamplerContext) -> Params:

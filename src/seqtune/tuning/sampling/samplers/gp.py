@@ -16,7 +16,7 @@ from .tpe import propose as propose_by_tpe
 
 
 def propose(study: Study, past: list[FrozenTrial], context: SamplerContext) -> Params:
-    """Parameters that do not always exist are left to TPE, one by one."""
+    """Propose by a GP; TPE proposes conditional parameters, one by one."""
     from optuna.samplers import GPSampler
 
     past = with_constraint(past)

@@ -21,8 +21,8 @@ MAX_CELLS = 100_000
 
 
 def grid(space: Space, *, points: int) -> list[Params]:
-    """Every cell, conditions resolved; a range without a step becomes `points` values."""
-    _refuse_a_huge_one(space, points=points)
+    """Return every cell, conditions resolved; a range without a step has `points` values."""
+    _check_size(space, points=points)
     cells: list[dict[str, Value]] = [{}]
     for parameter in space.parameters:
         values = grid_values(parameter, points=points)
@@ -35,7 +35,7 @@ def grid(space: Space, *, points: int) -> list[Params]:
 
 
 def grid_values(parameter: Parameter, *, points: int) -> tuple[Value, ...]:
-    """The values of one parameter on a grid."""
+    """Return the values of one parameter on a grid."""
     if parameter.kind == "categorical":
         return parameter.choices
     number = parameter.num_values
@@ -47,7 +47,7 @@ def grid_values(parameter: Parameter, *, points: int) -> tuple[Value, ...]:
 
 
 def _spread(parameter: Parameter, points: int) -> tuple[Value, ...]:
-    """Evenly from end to end, on the scale of the parameter, each value once."""
+    """Spread values evenly from end to end on the scale of the parameter, each once."""
     space = np.geomspace if parameter.log else np.linspace
     values: list[Any] = space(parameter.low, parameter.high, points).tolist()
     if parameter.kind == "int":
@@ -57,17 +57,17 @@ def _spread(parameter: Parameter, points: int) -> tuple[Value, ...]:
 
 
 def grid_cells(config: SamplerConfig, space: Space, *, seed: int) -> list[Params]:
-    """The cells in the order in which they are tried: a grid left early is no corner."""
+    """Shuffle the cells, so that an unfinished grid is not one corner of the space."""
     cells: Sequence[Params] = grid(space, points=config.grid_points)
     return [cells[index] for index in np.random.default_rng(seed).permutation(len(cells))]
 
 
-def _refuse_a_huge_one(space: Space, *, points: int) -> None:
+def _check_size(space: Space, *, points: int) -> None:
     size = math.prod(len(grid_values(one, points=points)) for one in space.parameters)
     if size > MAX_CELLS:
         raise ConfigurationError(
             f"sampler.kind=grid: the space has about {size} cells, more than {MAX_CELLS}; give "
-            f"ranges larger steps, lower sampler.grid_points (now {points}), or take sobol"
+            f"ranges larger steps, lower sampler.grid_points (now {points}), or use sobol"
         )
 
 
@@ -77,16 +77,12 @@ def build(context: SamplerContext) -> BaseSampler:
 
 
 def check(config: SamplerConfig, space: Space, _num_goals: int) -> None:
-    _refuse_a_huge_one(space, points=config.grid_points)
-
-
-def num_configurations(config: SamplerConfig, space: Space) -> int:
-    return len(grid(space, points=config.grid_points))
+    _check_size(space, points=config.grid_points)
 
 
 ENTRY = Sampler(
     build,
     "a few values that you want all combinations of",
     check=check,
-    num_configurations=num_configurations,
+    num_configurations=lambda config, space: len(grid(space, points=config.grid_points)),
 )

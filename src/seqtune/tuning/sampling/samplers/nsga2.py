@@ -14,7 +14,7 @@ from ..chosen_sampler import random_value
 from ..registry import Sampler, SamplerContext
 
 MIN_POPULATION, MAX_POPULATION, GENERATIONS = 4, 50, 5
-"""A population that leaves room for about so many generations."""
+"""The population size allows about this many generations."""
 
 
 class ReproducibleNSGAII(NSGAIISampler):
@@ -26,7 +26,7 @@ class ReproducibleNSGAII(NSGAIISampler):
 
     @override
     def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
-        # the order that Optuna gives depends on which process asks first
+        # Optuna's order depends on which process asks first
         parents = super().get_parent_population(study, generation)
         return sorted(parents, key=lambda parent: parent.number)
 
@@ -42,7 +42,6 @@ class ReproducibleNSGAII(NSGAIISampler):
 
 
 def population_size(total: int) -> int:
-    """For a search of `total` trials."""
     return min(max(total // GENERATIONS, MIN_POPULATION), MAX_POPULATION)
 
 

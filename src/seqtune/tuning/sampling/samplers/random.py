@@ -10,7 +10,7 @@ from ..registry import Sampler, SamplerContext
 
 
 def random_point(*, num_dimensions: int, seed: int) -> tuple[float, ...]:
-    """Independent uniform coordinates."""
+    """Draw independent uniform coordinates."""
     return tuple(np.random.default_rng(seed).random(num_dimensions).tolist())
 
 

@@ -10,7 +10,7 @@ from ..registry import Sampler, SamplerContext
 
 
 def sobol_point(index: int, *, num_dimensions: int, seed: int) -> tuple[float, ...]:
-    """Point `index` of a scrambled Sobol sequence."""
+    """Return point `index` of a scrambled Sobol sequence."""
     from scipy.stats import qmc
 
     if not num_dimensions:
@@ -22,7 +22,7 @@ def sobol_point(index: int, *, num_dimensions: int, seed: int) -> tuple[float, .
 
 
 def next_point(context: SamplerContext) -> tuple[float, ...]:
-    """The point of this trial in the sequence of the whole search."""
+    """Return the point of this trial in the sequence of the whole search."""
     num_dimensions = len(context.space.parameters)
     return sobol_point(context.num_drawn, num_dimensions=num_dimensions, seed=context.search_seed)
 

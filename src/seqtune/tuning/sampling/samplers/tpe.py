@@ -15,7 +15,7 @@ from ..registry import Sampler, SamplerContext
 
 
 def propose(study: Study, past: list[FrozenTrial], context: SamplerContext) -> Params:
-    """Optuna 5: multivariate for one objective, running trials counted as bad ones."""
+    """Propose by TPE, in Optuna 5 multivariate for one objective, with running trials as bad."""
     candidates = context.config.candidates
     model = TPESampler(n_startup_trials=1, n_ei_candidates=candidates, seed=context.seed)
     return proposed(past, context.space, model, directions=study.directions)
