@@ -13,7 +13,7 @@ VALIDATE = "params:validate"
 ENSEMBLE = "params:ensemble"
 
 
-def of_task(task: str, nodes: Iterable[Node], *, stage: str) -> Pipeline:
+def of_task(task: str, nodes: Iterable[Node | Pipeline], *, stage: str) -> Pipeline:
     """Put the nodes of a stage under `<task>.<stage>`, and its datasets under `<task>`.
 
     Stages meet in datasets, so these do not belong to any of them. `params:task` stands for the
