@@ -134,5 +134,5 @@ def test_a_session_has_our_hooks_and_none_of_the_plugins_that_are_switched_off(
         [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
     )
 
-    ours = ("parameters", "report", "summary", "tracking")
+    ours = ("parameters", "report", "tracking")
     assert result.stdout.splitlines()[-1] == str([f"seqtune.hooks.{name}" for name in ours])
