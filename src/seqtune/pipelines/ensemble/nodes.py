@@ -71,7 +71,7 @@ class EnsembleNodes:
 
         threads = [m.config.training.num_threads for m in plan.members if m.config]
         most = max((number for number in threads if number != "auto"), default=1)
-        engine = ExecutionBackend(cluster, reads=(split,), scratch=scratch).that_keeps_results()
+        engine = ExecutionBackend(cluster, reads=(split,), scratch=scratch).with_shared_results()
         return train_missing(
             plan,
             self.task,

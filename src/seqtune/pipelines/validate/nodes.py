@@ -1,4 +1,4 @@
-"""Joins the final configuration of a task to `training.fit`, several times."""
+"""Nodes that train the final configuration of a task several times."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ValidateNodes:
     def validate(
         self, resolved: Resolved[Any], split: Path, scratch: Path, settings: ValidateConfig
     ) -> Report:
-        """Train the final configuration N times: mean, spread, and whether that is stable."""
+        """Train the final configuration N times; report mean, spread, and whether it is stable."""
         from seqtune.core.config import fingerprint
 
         from .runs import plan_runs
@@ -56,7 +56,7 @@ class ValidateNodes:
     def _run(
         self, run: PlannedRun, config: RunConfig, data: TrainingData, folder: Path, *, of: int
     ) -> FinishedRun:
-        """One training, from where it stopped; what was finished before is only read."""
+        """Run or resume one training; one that finished before is only read."""
         from .runs import FinishedRun, read_done, write_done
 
         known = read_done(folder, run) if config.training.resume else None
@@ -101,6 +101,6 @@ def _score(metrics: Mapping[str, float], training: TrainingConfig) -> float:
 def _require_validation(data: TrainingData) -> None:
     if not data.has_validation:
         raise ConfigurationError(
-            "nothing is held out (split.use_full_data), so there is no metric to measure a spread "
-            "of; set split.use_full_data: false, and run split and validate again"
+            "nothing is held out (split.use_full_data), so there is no metric to compare; "
+            "set split.use_full_data: false, and run split and validate again"
         )

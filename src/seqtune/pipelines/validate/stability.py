@@ -1,4 +1,4 @@
-"""How far apart trainings of one configuration come out."""
+"""The spread between trainings of one configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .runs import FinishedRun
 def summarise(
     done: Sequence[FinishedRun], settings: ValidateConfig, *, metric: str, task: str
 ) -> Report:
-    """Numbers for each kind of seeds, and a verdict over all of them."""
+    """Summarise each kind of seeds, and say whether all are stable."""
     kinds = list(dict.fromkeys(one.run.kind for one in done))
     groups = {kind: spread([one.score for one in done if one.run.kind == kind]) for kind in kinds}
     is_stable = all(group["std"] < settings.max_std for group in groups.values())
@@ -34,7 +34,7 @@ def summarise(
 
 
 def spread(scores: Sequence[float]) -> dict[str, Any]:
-    """Mean, standard deviation (of a sample, n - 1) and range."""
+    """Return mean, standard deviation (of a sample, n - 1) and range."""
     return {
         "num_runs": len(scores),
         "mean": mean(scores),
