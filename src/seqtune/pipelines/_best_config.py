@@ -98,7 +98,7 @@ def _read(values: Mapping[str, Any], *, what: str, task: str) -> BestConfig:
         best = BestConfig.model_validate(dict(values))
     except (ValidationError, ValueError, TypeError) as error:
         raise ArtifactError(
-            f"{what} is damaged: {_first_fault(error)}; {_NEXT_STEP.format(task=task)}"
+            f"{what} is damaged: {describe_first_fault(error)}; {_NEXT_STEP.format(task=task)}"
         ) from error
     if best.format_version != FORMAT_VERSION:
         raise ArtifactError(
@@ -108,7 +108,7 @@ def _read(values: Mapping[str, Any], *, what: str, task: str) -> BestConfig:
     return best
 
 
-def _first_fault(error: Exception) -> str:
+def describe_first_fault(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]

@@ -1,4 +1,4 @@
-"""The metrics of an ensemble: beside the single checkpoint, and with how often test was opened."""
+"""The metrics of an ensemble, beside the single checkpoint, and the uses of test."""
 
 from __future__ import annotations
 
@@ -20,14 +20,11 @@ REOPEN = "--params ensemble.reopen_test=true"
 
 
 def describe(scored: ScoredEnsemble, ensemble: Ensemble, single: Report | None) -> Report:
-    """The report of the catalog: `metrics` of an ensemble, and what stands beside it.
-
-    `single` is the metrics report of the catalog.
-    """
+    """Report the metrics of an ensemble beside `single`, the metrics of the checkpoint."""
     first = next(iter(ensemble.member_paths().values()))
     metric = open_checkpoint(first).manifest.monitor.removeprefix(VALIDATION)
     compared = compare(scored.report, single, reference=ensemble.manifest.reference, metric=metric)
-    lines = [*_compared(compared, metric), *_openings(scored)]
+    lines = [*_describe_comparison(compared, metric), *_describe_openings(scored)]
     for line in lines:
         logger.info("%s", line)
     return {
@@ -41,7 +38,7 @@ def describe(scored: ScoredEnsemble, ensemble: Ensemble, single: Report | None) 
 
 
 def compare(ours: Report, single: Report | None, *, reference: str, metric: str) -> dict[str, Any]:
-    """The metric of both, by part; `why_not` where they cannot be set side by side."""
+    """Return the metric of both, by part; `why_not` says why they cannot be compared."""
     why_not, parts = _why_not(ours, single, reference=reference), {}
     if not why_not and single is not None:
         parts = _parts(ours["parts"], single.get("parts", {}), metric)
@@ -50,7 +47,7 @@ def compare(ours: Report, single: Report | None, *, reference: str, metric: str)
 
 
 def value(part: Mapping[str, Any], metric: str) -> float | None:
-    """One number of a part of a metrics report: group, metric, then ours beside the floors."""
+    """Find one number in a part of a metrics report: group, metric, model or baseline."""
     for group in part.values():
         if isinstance(group, Mapping) and metric in group:
             found = group[metric]
@@ -81,7 +78,7 @@ def _parts(
     return parts
 
 
-def _compared(compared: Mapping[str, Any], metric: str) -> list[str]:
+def _describe_comparison(compared: Mapping[str, Any], metric: str) -> list[str]:
     if compared["why_not"]:
         return [f"not set beside the single checkpoint: {compared['why_not']}"]
     return [
@@ -91,16 +88,16 @@ def _compared(compared: Mapping[str, Any], metric: str) -> list[str]:
     ]
 
 
-def _openings(scored: ScoredEnsemble) -> list[str]:
+def _describe_openings(scored: ScoredEnsemble) -> list[str]:
     lines = []
     if (first := scored.refused) is not None:
         lines.append(
             f"test stays closed: it was opened for another ensemble ({first.ensemble}, "
-            f"{first.when}), and whoever chooses by looking at test has none left. These are the "
-            f"metrics on valid; {REOPEN} opens it once more, and counts that"
+            f"{first.when}), and a test set that guides a choice is no test any more. These are "
+            f"the metrics on valid; {REOPEN} opens it once more, and counts that"
         )
     if scored.from_store:
-        lines.append(f"test was scored before ({scored.when}): that result is read, none is made")
+        lines.append(f"test was scored before ({scored.when}): that result is reused")
     if scored.openings > 1:
         lines.append(
             f"{scored.openings} different ensembles were scored on this test set: the best of "
