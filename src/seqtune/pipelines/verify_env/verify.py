@@ -1,11 +1,11 @@
-"""All checks in their order, and the report that is made of them."""
+"""All checks in their order, and the report of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from seqtune.core.config import RunConfig, fingerprint, library_versions
 from seqtune.core.errors import ConfigurationError
@@ -20,25 +20,19 @@ from .values import compare_values, table_of_both
 RehearseSide = Callable[[RunConfig], StepResults]
 
 
-class ResolvePath(Protocol):
-    """The way from what was typed to the configuration of one side."""
-
-    def __call__(self) -> Resolved[Any]: ...
-
-
 @dataclass(frozen=True)
 class ComparedPaths:
-    """Tuning and training: how each resolves its configuration, and how each runs."""
+    """How tuning and training each resolve their configuration, and run a few steps of it."""
 
-    tuning: ResolvePath
-    training: ResolvePath
+    tuning: Callable[[], Resolved[Any]]
+    training: Callable[[], Resolved[Any]]
     rehearse_tuning: RehearseSide
     rehearse_training: RehearseSide
 
 
 @dataclass(frozen=True)
 class VerifyPaths:
-    """Where it is checked."""
+    """The files and folders that are checked."""
 
     split: str
     scratch: Path
@@ -47,7 +41,7 @@ class VerifyPaths:
 
 @dataclass
 class Findings:
-    """Grows check by check."""
+    """What was found so far."""
 
     checks: list[Check] = field(default_factory=list)
     tuning: Resolved[Any] | None = None
@@ -63,59 +57,41 @@ def verify(
     place: VerifyPaths,
     best: Sequence[Check] = (),
 ) -> Report:
-    """Everything that is found out about the two sides; nothing is raised for what is found."""
+    """Check both sides and report what was found; nothing that was found raises an error."""
     findings = Findings([environment_checks.imports(), environment_checks.locked(place.lock)])
-    _resolve(findings, sides)
-    if findings.tuning is not None and findings.training is not None:
-        _compare(findings, findings.tuning, findings.training, task=task.name)
-        _check_split(findings, data, findings.training, place)
-        _prove(findings, sides, findings.tuning, findings.training, place)
+    try:
+        tuning, training = sides.tuning(), sides.training()
+    except ConfigurationError as error:
+        findings.checks += [Check("configuration", "fail", fault) for fault in error.faults]
+    else:
+        findings.tuning, findings.training = tuning, training
+        findings.checks += _compare(tuning, training, data, place, task=task.name)
+        steps = sides.rehearse_tuning(tuning.config), sides.rehearse_training(training.config)
+        size = max(side.model_mib for side in steps)
+        findings.checks += [
+            prove(*steps),
+            environment_checks.disk_space(place.scratch, model_mib=size),
+        ]
+        findings.proof = {"tuning": asdict(steps[0]), "training": asdict(steps[1])}
     findings.checks += best
     return _report(findings, data, task=task.name)
 
 
-def _resolve(findings: Findings, sides: ComparedPaths) -> None:
-    try:
-        findings.tuning, findings.training = sides.tuning(), sides.training()
-    except ConfigurationError as error:
-        findings.checks += [Check("configuration", "fail", fault) for fault in error.faults]
-
-
 def _compare(
-    findings: Findings, tuning: Resolved[Any], training: Resolved[Any], *, task: str
-) -> None:
-    origin = training.origins.get("training.precision", DEFAULT)
-    findings.checks.append(environment_checks.device(training.config.training, origin=origin))
-    findings.checks += compare_values(tuning.table(), training.table(), task=task)
-
-
-def _check_split(
-    findings: Findings, data: TrainingData, training: Resolved[Any], place: VerifyPaths
-) -> None:
-    split = getattr(training.config, "split", None)
-    is_full = bool(getattr(split, "use_full_data", False))
-    findings.checks.append(
-        environment_checks.held_out(data, name=place.split, use_full_data=is_full)
-    )
-
-
-def _prove(
-    findings: Findings,
-    sides: ComparedPaths,
     tuning: Resolved[Any],
     training: Resolved[Any],
+    data: TrainingData,
     place: VerifyPaths,
-) -> None:
-    ran = {
-        "tuning": sides.rehearse_tuning(tuning.config),
-        "training": sides.rehearse_training(training.config),
-    }
-    size = max(side.model_mib for side in ran.values())
-    findings.checks += [
-        prove(ran["tuning"], ran["training"]),
-        environment_checks.disk_space(place.scratch, model_mib=size),
+    *,
+    task: str,
+) -> list[Check]:
+    config, origin = training.config, training.origins.get("training.precision", DEFAULT)
+    is_full = bool(getattr(getattr(config, "split", None), "use_full_data", False))
+    return [
+        environment_checks.device(config.training, origin=origin),
+        *compare_values(tuning.table(), training.table(), task=task),
+        environment_checks.held_out(data, name=place.split, use_full_data=is_full),
     ]
-    findings.proof = {name: asdict(side) for name, side in ran.items()}
 
 
 def _report(findings: Findings, data: TrainingData, *, task: str) -> Report:

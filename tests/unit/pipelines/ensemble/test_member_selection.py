@@ -93,7 +93,7 @@ def test_presets_can_be_named_and_must_exist(
     plan = choose(members="presets", presets=("wide",), parameters=parameters).choose()
     assert [member.name for member in plan.members] == ["trained", "preset-wide"]
 
-    with pytest.raises(ConfigurationError, match="'wid' is not a preset of recommend; did you mean"):
+    with pytest.raises(ConfigurationError, match="'wid' is not a preset of recommend; did"):
         choose(members="presets", presets=("wid",), parameters=parameters).choose()
 
 
