@@ -41,7 +41,10 @@ def compare(ours: Report, single: Report | None, *, reference: str, metric: str)
     """Return the metric of both, by part; `why_not` says why they cannot be compared."""
     why_not, parts = _why_not(ours, single, reference=reference), {}
     if not why_not and single is not None:
-        parts = _parts(ours["parts"], single.get("parts", {}), metric)
+        for name, part in ours["parts"].items():
+            one, other = value(part, metric), value(single.get("parts", {}).get(name, {}), metric)
+            if one is not None and other is not None:
+                parts[name] = {"ensemble": one, "single": other, "gain": one - other}
         why_not = "" if parts else f"{metric} is not among the metrics of both"
     return {"metric": metric, "parts": parts, "why_not": why_not}
 
@@ -65,17 +68,6 @@ def _why_not(ours: Report, single: Report | None, *, reference: str) -> str:
     if single.get("data_hash") != ours.get("data_hash"):
         return "the metrics of the single checkpoint are of other data"
     return ""
-
-
-def _parts(
-    ours: Mapping[str, Any], theirs: Mapping[str, Any], metric: str
-) -> dict[str, dict[str, float]]:
-    parts = {}
-    for name, part in ours.items():
-        one, other = value(part, metric), value(theirs.get(name, {}), metric)
-        if one is not None and other is not None:
-            parts[name] = {"ensemble": one, "single": other, "gain": one - other}
-    return parts
 
 
 def _describe_comparison(compared: Mapping[str, Any], metric: str) -> list[str]:

@@ -36,12 +36,12 @@ class TrainMembers:
     labels: tuple[str, ...]
     """The name of each for people: member 2 of 5."""
 
-    def __call__(self, worker: WorkerInfo) -> None:
+    def __call__(self, place: WorkerInfo) -> None:
         data = self.task.open_data(self.split)
-        mine = slice(worker.index, None, worker.num_workers)
+        mine = slice(place.index, None, place.num_workers)
         for member, label in zip(self.members[mine], self.labels[mine], strict=True):
             if stored(self.store, member.fingerprint) is None:  # or a worker that died trained it
-                self._train(member, data, label=label, progress=worker.num_workers == 1)
+                self._train(member, data, label=label, progress=place.num_workers == 1)
 
     def folder(self, member: PlannedMember) -> Path:
         return self.scratch / "members" / member.fingerprint
@@ -126,23 +126,22 @@ def train_missing(
 ) -> tuple[PlannedMember, ...]:
     """Return every member with a checkpoint; train only those that have none."""
     before = trained_versions(trained, [member.fingerprint for member in plan.members])
-    found = [replace(member, checkpoint=_find(member, before, store)) for member in plan.members]
-    missing = []
-    for number, member in enumerate(found, start=1):
-        label = f"member {number} of {len(found)}"
-        if member.checkpoint is None:
+    checkpoints, missing = [], []
+    for number, member in enumerate(plan.members, start=1):
+        label, key = f"member {number} of {len(plan.members)}", member.fingerprint
+        checkpoint = member.checkpoint or before.get(key) or stored(store, key)
+        checkpoints.append(checkpoint or store / key)
+        if checkpoint is None:
             missing.append((member, label))
         else:
-            score = describe_score(member.checkpoint)
+            score = describe_score(checkpoint)
             logger.info("%s: %s, %s, from before", label, member.origin, score)
     if missing:
         members, labels = zip(*missing, strict=True)
         work = TrainMembers(task, split, scratch, store, members, labels)
         _run(work, executor, num_workers=min(num_workers, len(missing)), max_retries=max_retries)
-    return tuple(
-        member if member.checkpoint else replace(member, checkpoint=store / member.fingerprint)
-        for member in found
-    )
+    pairs = zip(plan.members, checkpoints, strict=True)
+    return tuple(replace(member, checkpoint=checkpoint) for member, checkpoint in pairs)
 
 
 def describe_score(checkpoint: Path) -> str:
@@ -150,10 +149,6 @@ def describe_score(checkpoint: Path) -> str:
     manifest = open_checkpoint(checkpoint).manifest
     score = manifest.score
     return "nothing held out" if score is None else f"{manifest.monitor} {score:.4f}"
-
-
-def _find(member: PlannedMember, before: dict[str, Path], store: Path) -> Path | None:
-    return member.checkpoint or before.get(member.fingerprint) or stored(store, member.fingerprint)
 
 
 def _run(work: TrainMembers, executor: Executor, *, num_workers: int, max_retries: int) -> None:

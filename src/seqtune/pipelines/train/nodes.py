@@ -32,7 +32,7 @@ class DistributedFit:
     directory: Path
     fingerprint: str
 
-    def __call__(self, rank: RankInfo) -> None:
+    def __call__(self, place: RankInfo) -> None:
         from seqtune.training import fit
 
         fit(
@@ -41,7 +41,7 @@ class DistributedFit:
             self.task.open_data(self.split),
             directory=self.directory,
             fingerprint=self.fingerprint,
-            launched=rank,
+            launched=place,
         )
 
 

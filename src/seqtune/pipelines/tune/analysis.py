@@ -140,13 +140,3 @@ def draw_stage(
         figures.timeline(trials),
         figures.pareto_front(trials, goals=goals),
     )
-
-
-def draw_rerank(parameters: TaskParameters, tuning: TuningParameters, reranked: Report) -> Figure:
-    """Draw scores with one seed beside scores over fresh seeds."""
-    from seqtune.reporting import figures
-
-    metric = scoring_of(parameters, tuning).first.metric
-    return figures.rerank(
-        reranked.get("rows") or [], metric=metric, reason=reranked.get("reason", "")
-    )

@@ -155,6 +155,10 @@ class TuneNodes:
         self, parameters: TaskParameters, tuning: TuningParameters, reranked: Report
     ) -> Any:
         """Draw scores with one seed beside means over fresh seeds."""
-        from .analysis import draw_rerank
+        from seqtune.reporting import figures
 
-        return draw_rerank(parameters, tuning, reranked)
+        from .search import scoring_of
+
+        rows, reason = reranked.get("rows") or [], reranked.get("reason", "")
+        metric = scoring_of(parameters, tuning).first.metric
+        return figures.rerank(rows, metric=metric, reason=reason)

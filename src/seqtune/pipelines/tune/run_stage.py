@@ -69,7 +69,10 @@ def run_quick(
     ]
     result = search.run(search.plan(budget, space, queue=queue), search.objective(budget))
     remove_shared_trainings(search.scratch, "quick")
-    report = {**_describe(search, budget, result), "epochs": _epochs(budgets)}
+    report = {
+        **_describe(search, budget, result),
+        "epochs": {name: one.epochs for name, one in budgets.items()},
+    }
     return trials_table(result.trials), snapshot(search.storage, [result.name], out), report
 
 
@@ -92,7 +95,7 @@ def run_medium(
     remove_shared_trainings(search.scratch, "medium")
     report = {
         **_describe(search, budget, *results),
-        "epochs": _epochs(budgets),
+        "epochs": {name: one.epochs for name, one in budgets.items()},
         "ranges": _list_range_changes(search, space, results),
     }
     trials = [trial for result in results for trial in result.trials]
@@ -221,10 +224,6 @@ def _describe(search: Search, budget: StageBudget, *results: StudyResult) -> Rep
             "seconds": sum(result.seconds for result in results),
         }
     )
-
-
-def _epochs(budgets: Mapping[str, StageBudget]) -> dict[str, int]:
-    return {stage: budget.epochs for stage, budget in budgets.items()}
 
 
 def _list_range_changes(

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from seqtune.core.config import TrainingConfig
 from seqtune.core.format import MIB, format_size
@@ -98,7 +99,7 @@ def device(config: TrainingConfig, *, origin: str) -> Check:
 def _pinned(text: str) -> dict[str, str]:
     lines = (line.split("#")[0].strip() for line in text.splitlines())
     pins = (line.partition("==") for line in lines if "==" in line)
-    return {_canonical(name): number for name, _, number in pins}
+    return {canonicalize_name(name.strip()): number for name, _, number in pins}
 
 
 def _required(distribution: str) -> set[str]:
@@ -108,7 +109,7 @@ def _required(distribution: str) -> set[str]:
     except PackageNotFoundError:
         return set()
     needed = (Requirement(text) for text in texts)
-    return {_canonical(r.name) for r in needed if r.marker is None or r.marker.evaluate()}
+    return {canonicalize_name(r.name) for r in needed if r.marker is None or r.marker.evaluate()}
 
 
 def _installed(name: str) -> str | None:
@@ -116,7 +117,3 @@ def _installed(name: str) -> str | None:
         return version(name).partition("+")[0]  # 2.13.0+cpu is a build of 2.13.0
     except PackageNotFoundError:
         return None
-
-
-def _canonical(name: str) -> str:
-    return name.strip().lower().replace("_", "-")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from seqtune.core.differences import Difference, Table, differences, explain, shown
+from seqtune.core.differences import Table, differences, explain, shown
 from seqtune.core.resolve import DEFAULT, Resolved
 from seqtune.core.task import TrainingData
 from seqtune.core.verification import Check
@@ -29,16 +29,27 @@ NEXT_STEP = "set it back, tune again, or train with --params verify_env.on_misma
 
 def compare_values(tuning: Table, training: Table, *, task: str) -> list[Check]:
     """Make one check per subject, and one for all other keys, so that every key is compared."""
-    found = differences(tuning, training)
     keys = sorted({*tuning, *training})
-    checks, named = [], set[str]()
-    for subject, patterns in SUBJECTS.items():
-        own = [key for pattern in patterns for key in keys if _matches(key, pattern)]
-        named |= set(own)
-        if own:
-            checks.append(_subject(subject, own, found, tuning, task=task))
-    rest = [key for key in keys if key not in named]
-    checks.append(_rest(rest, found, tuning, training, task=task))
+    groups = {
+        subject: [key for pattern in patterns for key in keys if _matches(key, pattern)]
+        for subject, patterns in SUBJECTS.items()
+    }
+    named = {key for group in groups.values() for key in group}
+    groups[EVERYTHING_ELSE] = [key for key in keys if key not in named]
+    found = differences(tuning, training)
+    checks = []
+    for subject, group in groups.items():
+        faults = [explain(difference, task) for difference in found if difference.key in group]
+        if faults:
+            checks.append(Check(subject, "fail", "\n".join(faults)))
+        elif subject == EVERYTHING_ELSE:
+            unset = sum(
+                tuning[key]["origin"] == training[key]["origin"] == DEFAULT for key in group
+            )
+            checks.append(Check(subject, "ok", f"{len(group)} equal, {unset} of them defaults"))
+        elif group:
+            values = (f"{key.rpartition('.')[2]} {shown(tuning[key]['value'])}" for key in group)
+            checks.append(Check(subject, "ok", f"{', '.join(values)} on both sides"))
     return checks
 
 
@@ -67,25 +78,3 @@ def table_of_both(tuning: Table, training: Table) -> list[dict[str, Any]]:
 
 def _matches(key: str, pattern: str) -> bool:
     return key.startswith(pattern) if pattern.endswith(".") else key == pattern
-
-
-def _subject(
-    subject: str, keys: Sequence[str], found: Sequence[Difference], table: Table, *, task: str
-) -> Check:
-    if fault := _explained(keys, found, task):
-        return Check(subject, "fail", fault)
-    values = ", ".join(f"{key.rpartition('.')[2]} {shown(table[key]['value'])}" for key in keys)
-    return Check(subject, "ok", f"{values} on both sides")
-
-
-def _rest(
-    keys: Sequence[str], found: Sequence[Difference], left: Table, right: Table, *, task: str
-) -> Check:
-    if fault := _explained(keys, found, task):
-        return Check(EVERYTHING_ELSE, "fail", fault)
-    unset = sum(1 for key in keys if left[key]["origin"] == right[key]["origin"] == DEFAULT)
-    return Check(EVERYTHING_ELSE, "ok", f"{len(keys)} equal, {unset} of them defaults")
-
-
-def _explained(keys: Sequence[str], found: Sequence[Difference], task: str) -> str:
-    return "\n".join(explain(difference, task) for difference in found if difference.key in keys)
