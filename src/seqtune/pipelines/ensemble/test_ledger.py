@@ -31,7 +31,7 @@ class EvaluateEnsemble(Protocol):
 
 
 @dataclass(frozen=True)
-class TestUse:
+class Opening:
     """The ensemble that test was opened for before, and when."""
 
     ensemble: str
@@ -49,7 +49,7 @@ class ScoredEnsemble:
     """How many ensembles were scored on this test; 0 if there is no test."""
     when: str = ""
     """ISO time, UTC, of the result."""
-    refused: TestUse | None = None
+    refused: Opening | None = None
     """The ensemble that test was opened for, if test stays closed to this one."""
 
 
@@ -92,7 +92,7 @@ class TestLedger:
         entry = _read(path)
         return ScoredEnsemble(entry["report"], from_store, self._count(test), when=entry["scored"])
 
-    def _closed_by(self, ensemble: str, test: str) -> TestUse | None:
+    def _closed_by(self, ensemble: str, test: str) -> Opening | None:
         """Return the first ensemble scored on this test, if it closes test to this one."""
         if not self.once or self.reopen:
             return None
@@ -100,7 +100,7 @@ class TestLedger:
         if not entries or any(entry["ensemble"] == ensemble for entry in entries):
             return None
         first = min(entries, key=lambda entry: str(entry["scored"]))
-        return TestUse(first["ensemble"], first["scored"])
+        return Opening(first["ensemble"], first["scored"])
 
     def _count(self, test: str) -> int:
         return len({entry["ensemble"] for entry in self._entries(test)})
