@@ -32,9 +32,14 @@ class OriginConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> dict[str, Any]:
         if key == PARAMETERS:
             _ = self.parameter_origins  # raises a clear error for a broken file
-        if key == CREDENTIALS and key not in self:
-            return self._credentials()
-        return super().__getitem__(key)
+        if key != CREDENTIALS or key in self:
+            return super().__getitem__(key)
+        try:
+            written = super().__getitem__(key)
+        except MissingConfigException:
+            written = {}
+        # the study's database may come from an environment variable alone
+        return Credentials({"study": {"url": os.environ.get(STUDY_URL)}, **written})
 
     @cached_property
     def parameter_origins(self) -> Mapping[str, str]:
@@ -56,14 +61,6 @@ class OriginConfigLoader(OmegaConfigLoader):
             }
             for file in sorted(folder / name for name in names if name.endswith(SUFFIXES)):
                 yield file, str(Path(source.name) / file.relative_to(source))
-
-    def _credentials(self) -> Credentials:
-        """Read the files; the study's database may come from an environment variable."""
-        try:
-            written = super().__getitem__(CREDENTIALS)
-        except MissingConfigException:
-            written = {}
-        return Credentials({"study": {"url": os.environ.get(STUDY_URL)}, **written})
 
 
 class Credentials(dict[str, Any]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -51,19 +51,15 @@ def with_user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def explain(error: BaseException) -> BaseException | None:
     """Return the error to show, even if Kedro wrapped it; None for a bug."""
-    for cause in _chain(error):
+    cause: BaseException | None = error
+    while cause is not None:
         if isinstance(cause, SeqtuneError):
             return cause
         if isinstance(cause, OSError) and (known := storage_error(cause, cause.filename or "data")):
             return known
+        cause = cause.__cause__ or cause.__context__
     is_yaml = isinstance(error, YAMLError) or str(error).startswith("Duplicate keys found")
     return error if is_yaml or isinstance(error, KEDRO_ERRORS) else None
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _is_not_repeated(record: logging.LogRecord) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -104,14 +104,10 @@ class MemberSelector:
             if weights in seen:
                 continue
             seen.add(weights)
-            config_hash = fingerprint(resolved.config, data_hash=self.data.content_hash)
-            yield PlannedMember(
-                name=f"trial-{best.trial}-{config_hash[:6]}",
-                origin=f"trial {best.trial} of {best.study}",
-                fingerprint=config_hash,
-                config=resolved.config,
-                known_score=best.metrics.get(resolved.config.training.monitor),
-            )
+            score = best.metrics.get(resolved.config.training.monitor)
+            origin = f"trial {best.trial} of {best.study}"
+            member = self._plan(f"trial-{best.trial}", origin, resolved.config, score=score)
+            yield replace(member, name=f"{member.name}-{member.fingerprint[:6]}")
 
     def _presets(self) -> Iterator[PlannedMember]:
         """Yield the task's configuration under its presets, without what tuning found."""
@@ -129,24 +125,20 @@ class MemberSelector:
                 )
             parameters = self.parameters._replace(preset=name)
             config = resolve_run(self.task, parameters, self.data)[0].config
-            yield PlannedMember(
-                name=f"preset-{name}",
-                origin=f"preset {name}",
-                fingerprint=fingerprint(config, data_hash=self.data.content_hash),
-                config=config,
-            )
+            yield self._plan(f"preset-{name}", f"preset {name}", config)
 
     def _seeds(self) -> Iterator[PlannedMember]:
         config = self._own_configuration()
         for number in range(1, self.settings.top):
             seed = derive_seed(config.seed, "ensemble", number) % 2**32
             own = config.model_copy(update={"seed": seed})
-            yield PlannedMember(
-                name=f"seed-{seed}",
-                origin=f"seed {seed}",
-                fingerprint=fingerprint(own, data_hash=self.data.content_hash),
-                config=own,
-            )
+            yield self._plan(f"seed-{seed}", f"seed {seed}", own)
+
+    def _plan(
+        self, name: str, origin: str, config: RunConfig, *, score: float | None = None
+    ) -> PlannedMember:
+        config_hash = fingerprint(config, data_hash=self.data.content_hash)
+        return PlannedMember(name, origin, config_hash, config=config, known_score=score)
 
     def _own_configuration(self) -> RunConfig:
         """Return the configuration of the checkpoint; refuse other values on the command line."""

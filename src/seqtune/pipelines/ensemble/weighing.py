@@ -118,7 +118,16 @@ def _weigh(
     seed: int,
 ) -> WeighedEnsemble:
     if not data.has_validation:
-        return _uniform(task, settings, num_members=len(paths))
+        scale = settings.scale if settings.scale != AUTO else (*task.scales, AUTO)[0]
+        logger.warning("%s, on the scale %s", NOTHING_HELD_OUT, scale)
+        return WeighedEnsemble(
+            weights=[1 / len(paths)] * len(paths),
+            scale=scale,
+            method=UNIFORM,
+            metric="nothing held out",
+            reason=NOTHING_HELD_OUT,
+            findings={"reason": NOTHING_HELD_OUT},
+        )
     import numpy as np
 
     from seqtune.ensembling import weigh
@@ -133,20 +142,6 @@ def _weigh(
         reason=found.reason,
         findings={**found.as_dict(), "pool": dict(pool.facts())},
         decision=dict(pool.decision(np.asarray(found.weights), scale=found.scale)),
-    )
-
-
-def _uniform(task: TaskSpec, settings: EnsembleConfig, *, num_members: int) -> WeighedEnsemble:
-    """Give all members the same weight, because nothing is held out."""
-    scale = settings.scale if settings.scale != AUTO else (*task.scales, AUTO)[0]
-    logger.warning("%s, on the scale %s", NOTHING_HELD_OUT, scale)
-    return WeighedEnsemble(
-        weights=[1 / num_members] * num_members,
-        scale=scale,
-        method=UNIFORM,
-        metric="nothing held out",
-        reason=NOTHING_HELD_OUT,
-        findings={"reason": NOTHING_HELD_OUT},
     )
 
 

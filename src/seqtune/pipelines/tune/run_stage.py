@@ -1,4 +1,4 @@
-"""The stages of a search, each from its inputs in the catalog to its outputs."""
+"""The stages of a search: what the nodes of the same names do (nodes.py)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ SEEDS_OF_STAGE = 1000
 
 
 def run_test(search: Search) -> tuple[pd.DataFrame, Report]:
-    """Check that the chain works and that every searched key has an effect; time an epoch."""
     search.refuse_given_epochs()
     if not search.is_enabled("test"):
         return trials_table([]), _off("test")
@@ -57,7 +56,6 @@ def run_test(search: Search) -> tuple[pd.DataFrame, Report]:
 def run_quick(
     search: Search, tests: pd.DataFrame, *, out: Path
 ) -> tuple[pd.DataFrame, Path, Report]:
-    """Search widely, with short trainings."""
     search.refuse_given_epochs()
     if not search.is_enabled("quick"):
         return trials_table([]), snapshot(search.storage, [], out), _off("quick")
@@ -79,7 +77,6 @@ def run_quick(
 def run_medium(
     search: Search, tests: pd.DataFrame, narrowed: dict[str, Any], *, out: Path
 ) -> tuple[pd.DataFrame, Path, Report]:
-    """Search the narrowed space, with long trainings."""
     search.refuse_given_epochs()
     if not search.is_enabled("medium"):
         return trials_table([]), snapshot(search.storage, [], out), _off("medium")
@@ -105,7 +102,6 @@ def run_medium(
 def run_rerank(
     search: Search, *, tests: pd.DataFrame, quick: pd.DataFrame, medium: pd.DataFrame
 ) -> Report:
-    """Train the best few of the last stage again, all with the same fresh seeds."""
     config = search.tuning.config.rerank
     stage, trials = _last_stage(search, quick=quick, medium=medium)
     scoring = search.scoring
@@ -134,7 +130,6 @@ def choose_best(
     reranked: Report,
     analyses: Mapping[str, Report],
 ) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], Report]:
-    """Choose the configuration to train, the robust one, and the best ten."""
     stage, trials = _last_stage(search, quick=quick, medium=medium)
     budget = search.budgets(read_trials_table(tests))[stage]
     trial, chosen = _pick(search, trials, reranked)
@@ -157,7 +152,6 @@ def choose_best(
 def run_seed(
     search: Search, best: dict[str, Any], tests: pd.DataFrame
 ) -> tuple[pd.DataFrame, Report]:
-    """Train the best configuration with many seeds: how much of its score is luck?"""
     if not search.is_enabled("seed"):
         return trials_table([]), _off("seed")
     budget = search.budgets(read_trials_table(tests))["seed"]

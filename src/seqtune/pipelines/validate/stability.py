@@ -29,7 +29,7 @@ def summarise(
         "max_std": settings.max_std,
         "stable": is_stable,
         "groups": groups,
-        "runs": [_row(one) for one in done],
+        "runs": [{**row.pop("run"), **row} for row in map(asdict, done)],
     }
 
 
@@ -53,8 +53,3 @@ def _line(metric: str, kind: str, group: dict[str, Any], *, max_std: float) -> s
         f"deviation {group['std']:.4f} {sign} {max_std:g}, from {group['min']:.4f} to "
         f"{group['max']:.4f}: {verdict}"
     )
-
-
-def _row(done: FinishedRun) -> dict[str, Any]:
-    values = asdict(done)
-    return {**values.pop("run"), **values}

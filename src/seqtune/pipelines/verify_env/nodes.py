@@ -97,7 +97,13 @@ def conclude(report: Report, page: str, *, scratch: Path, stop: bool) -> None:
     if not stop:
         logger.warning("continuing because of verify_env.on_mismatch=warn")
         return
-    kept = _keep(report, page, scratch / "verify_env")
+    folder = scratch / "verify_env"
+    kept = folder / "verify_page.html"
+    with storage_errors(folder):  # here, because a node that stops saves no dataset
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(report, indent=2, ensure_ascii=False)
+        (folder / "verify_report.json").write_text(text, encoding="utf-8")
+        kept.write_text(page, encoding="utf-8")
     raise ConfigurationError(
         [
             *faults,
@@ -105,14 +111,3 @@ def conclude(report: Report, page: str, *, scratch: Path, stop: bool) -> None:
             "--params verify_env.on_mismatch=warn",
         ]
     )
-
-
-def _keep(report: Report, page: str, folder: Path) -> Path:
-    """Keep the report in the scratch folder: a node that stops saves no dataset."""
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(report, indent=2, ensure_ascii=False)
-        (folder / "verify_report.json").write_text(text, encoding="utf-8")
-        kept = folder / "verify_page.html"
-        kept.write_text(page, encoding="utf-8")
-    return kept
