@@ -31,11 +31,16 @@ from seqtune.tuning.parameters import TuningParameters
 LEAVES = dict(flatten(RecommendConfig().model_dump()))
 FITTING = {
     "ingest.delimiter": ";",
+    "model.side_embeddings": ("genre",),
     "split.test_items": 0,
     "training.max_minutes": 5.0,
     "training.num_threads": 3,
 }
 """Other values of those that are null, bounded on both sides, or one of several kinds."""
+
+
+CHANGEABLE = [key for key in LEAVES if key != "model.architecture"]
+"""Another architecture has other parameters, so it cannot change alone."""
 
 
 def other(key: str, value: Any) -> Any:
@@ -84,7 +89,7 @@ def changed(key: str) -> Resolved[Any]:
     return unchanged(key).replace(key, other(key, LEAVES[key]), origin="--params")
 
 
-@pytest.mark.parametrize("key", LEAVES)
+@pytest.mark.parametrize("key", CHANGEABLE)
 def test_any_single_value_that_differs_is_caught_and_named(key: str) -> None:
     checks = compare_values(unchanged(key).table(), changed(key).table(), task="recommend")
     faults = "\n".join(failures(checks))
@@ -95,8 +100,8 @@ def test_any_single_value_that_differs_is_caught_and_named(key: str) -> None:
 
 
 def test_every_leaf_there_is_was_changed() -> None:
-    assert len(LEAVES) > 50
-    assert all(changed(key).table()[key]["value"] is not None for key in LEAVES)
+    assert len(CHANGEABLE) > 50
+    assert all(changed(key).table()[key]["value"] is not None for key in CHANGEABLE)
 
 
 def test_a_default_that_nobody_set_is_caught() -> None:
