@@ -37,11 +37,13 @@ def describe(scored: ScoredEnsemble, ensemble: Ensemble, single: Report | None) 
     }
 
 
-def compare(ours: Report, single: Report | None, *, reference: str, metric: str) -> dict[str, Any]:
+def compare(
+    ensemble: Report, single: Report | None, *, reference: str, metric: str
+) -> dict[str, Any]:
     """Return the metric of both, by part; `why_not` says why they cannot be compared."""
-    why_not, parts = _why_not(ours, single, reference=reference), {}
+    why_not, parts = _reason_against(ensemble, single, reference=reference), {}
     if not why_not and single is not None:
-        for name, part in ours["parts"].items():
+        for name, part in ensemble["parts"].items():
             one, other = value(part, metric), value(single.get("parts", {}).get(name, {}), metric)
             if one is not None and other is not None:
                 parts[name] = {"ensemble": one, "single": other, "gain": one - other}
@@ -58,14 +60,14 @@ def value(part: Mapping[str, Any], metric: str) -> float | None:
     return None
 
 
-def _why_not(ours: Report, single: Report | None, *, reference: str) -> str:
-    if not ours.get("parts"):
+def _reason_against(ensemble: Report, single: Report | None, *, reference: str) -> str:
+    if not ensemble.get("parts"):
         return "nothing is held out"
     if single is None:
         return "there are no metrics of the single checkpoint"
     if single.get("fingerprint") != reference:
         return "the newest metrics are those of another checkpoint"
-    if single.get("data_hash") != ours.get("data_hash"):
+    if single.get("data_hash") != ensemble.get("data_hash"):
         return "the metrics of the single checkpoint are of other data"
     return ""
 
