@@ -241,5 +241,5 @@ def test_a_second_ensemble_on_the_same_test_is_warned_of(ensemble: Ensemble) -> 
         metrics(0.6), from_store=True, openings=2, when="2026-01-01T00:00:00+00:00"
     )
     lines = describe(scored, ensemble, None)["headline"]
-    assert "test was scored before (2026-01-01T00:00:00+00:00): that result is read" in lines[1]
+    assert "test was scored before (2026-01-01T00:00:00+00:00): that result is reused" in lines[1]
     assert "2 different ensembles were scored on this test set" in lines[2]
