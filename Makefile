@@ -1,5 +1,5 @@
-# Verbs of the project; `make` lists them. Each sets up what it needs: nothing has to be installed
-# first but make and Python >= 3.11 with venv.
+# Commands of the project; `make` lists them. Each sets up what it needs: only make and
+# Python >= 3.11 with venv have to be installed.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 KEDRO := $(BIN)/kedro
-# Of pytest: one more than the two cores that it is measured on, as tests also wait.
+# Processes of pytest: one more than two cores, because tests also wait.
 WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-# What is looked at: your own results, or those of the sample data as long as there are no others.
+# The results to show: your own, or those of the sample data if there are no others.
 ENV ?= $(if $(wildcard data/08_reporting/*),,$(if $(wildcard data/sample/08_reporting/*),sample))
 AT = $(if $(ENV),--env $(ENV))
 
@@ -18,10 +18,10 @@ AT = $(if $(ENV),--env $(ENV))
 .DELETE_ON_ERROR:
 .PHONY: help setup run test test-services test-all lint format bench bench-peers viz viz-static dashboard mlflow notebook docs pictures lock clean
 
-help: ## List these verbs
+help: ## List these commands
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
-setup: $(READY) ## Create .venv with every version that was tested (the other verbs do it too)
+setup: $(READY) ## Create .venv with the tested versions (the other commands do it too)
 
 run: $(READY) ## Write sample data and run the whole chain on it (TASK=classify, TASK=summarize)
 	$(KEDRO) run --pipelines $(if $(TASK),$(TASK).)sample --env sample
@@ -30,19 +30,19 @@ run: $(READY) ## Write sample data and run the whole chain on it (TASK=classify,
 test: $(READY) ## Run the tests that need no services, without the slow ones
 	$(PYTEST) -m "not slow and not services"
 
-test-services: $(READY) ## Run those with browsers, a Ray cluster and servers, without the slow ones
+test-services: $(READY) ## Run the tests with browsers, a Ray cluster and servers, without the slow ones
 	$(PYTEST) -m "services and not slow"
 
 test-all: $(READY) ## Run all tests, slow ones included
 	$(PYTEST)
 
-lint: $(READY) ## Check style, format, types and who imports whom
+lint: $(READY) ## Check style, format, types and imports between packages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(READY) ## Format the code, and mend what ruff can mend
+format: $(READY) ## Format the code, and fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/jupyter-nbconvert --clear-output --inplace --log-level=ERROR notebooks/*.ipynb
@@ -52,13 +52,13 @@ bench: $(READY) ## Run the benchmarks (minutes); reports go to benchmarks/report
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
 
-bench-peers: $(READY) ## Run BERT4Rec of other libraries beside ours (hours; ARGS="--users 300")
+bench-peers: $(READY) ## Compare with BERT4Rec of other libraries (hours; ARGS="--users 300")
 	@PYTHONPATH=benchmarks $(BIN)/python -m peers $(ARGS)
 
 viz: $(READY) ## Show the graph in a browser, on this machine only
 	$(KEDRO) viz run --host 127.0.0.1 --no-browser $(AT) $(if $(PORT),--port $(PORT))
 
-viz-static: $(READY) ## Write the graph as a site of files to build
+viz-static: $(READY) ## Write the graph as static web pages to build/
 	$(if $(ENV),KEDRO_ENV=$(ENV)) $(KEDRO) viz build --include-previews
 
 dashboard: $(READY) ## Show the studies of tuning in a browser, on this machine only
@@ -68,18 +68,18 @@ mlflow: $(READY) ## Show runs, their curves and models in a browser, on this mac
 	$(KEDRO) mlflow ui $(AT) $(if $(PORT),--port $(PORT))
 
 notebook: $(READY) ## Open the notebooks in JupyterLab, on this machine only
-	@# The kernel is put into .venv, not into your home; nobody is asked for updates.
+	@# The kernel goes into .venv, not into your home; no server is asked for updates.
 	SEQTUNE_ENV=$(or $(ENV),local) JUPYTER_DATA_DIR=$(CURDIR)/$(VENV)/share/jupyter \
 	$(KEDRO) jupyter lab --ip=127.0.0.1 --LabApp.extension_manager=readonly \
 		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
 
-docs: $(READY) ## Write docs/guide/parameters.md anew from the classes that check parameters
+docs: $(READY) ## Write docs/guide/parameters.md from the classes that check parameters
 	$(BIN)/python docs/write_parameters.py
 
 pictures: $(READY) ## Take the pictures of the README from a run on the sample data (Chromium)
 	$(BIN)/python docs/make_pictures.py
 
-lock: $(READY) ## Write requirements.lock anew from what is installed in .venv
+lock: $(READY) ## Write requirements.lock from the versions installed in .venv
 	$(BIN)/python -m pip --disable-pip-version-check freeze --all --exclude-editable > $(VENV)/frozen
 	{ sed -n '/^#/p' requirements.lock; \
 	  sed -E '/^(pip|wheel)==/d; s/\+[a-z0-9.]+$$//' $(VENV)/frozen | LC_ALL=C sort -f; \
@@ -92,8 +92,8 @@ clean: ## Remove .venv and caches; data and results stay
 		.import_linter_cache src/*.egg-info
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The marker is written last: without it the environment is made anew, so that an interrupted
-# installation is never taken for a complete one.
+# The marker is written last: without it the environment is created again, so that an interrupted
+# installation never looks complete.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "seqtune needs Python 3.11 or newer as '$(PYTHON)'; try: make PYTHON=python3.12" >&2; \

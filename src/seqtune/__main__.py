@@ -9,7 +9,7 @@ from kedro.framework.project import configure_project
 
 def main() -> None:
     configure_project(Path(__file__).parent.name)
-    from seqtune.commands.run import run  # reads the settings of the project just configured
+    from seqtune.commands.run import run  # needs the configured project
 
     run(prog_name="seqtune")
 

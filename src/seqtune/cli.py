@@ -1,4 +1,4 @@
-"""Commands of the project, found by Kedro; each is imported when it is asked for."""
+"""Commands of the project, found by Kedro; each is imported on use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kedro's configuration loader, which also knows the file that set each parameter."""
+"""Kedro's configuration loader, extended by the file that set each parameter."""
 
 from __future__ import annotations
 
@@ -22,23 +22,28 @@ SUFFIXES = (".yml", ".yaml", ".json")
 
 
 class OriginConfigLoader(OmegaConfigLoader):
-    """`OmegaConfigLoader` with the origin of every parameter, and without a need for credentials.
+    """`OmegaConfigLoader` with the origin of every parameter; credentials are optional.
 
-    Kedro hands out merged values: which file set what is read from the same files by the same
+    Kedro only returns merged values, so the origins come from reading the same files by the same
     patterns (decision 0043).
     """
 
     @override
     def __getitem__(self, key: str) -> dict[str, Any]:
         if key == PARAMETERS:
-            _ = self.parameter_origins  # says of a broken file what is wrong with it
-        if key == CREDENTIALS and key not in self:
-            return self._credentials()
-        return super().__getitem__(key)
+            _ = self.parameter_origins  # raises a clear error for a broken file
+        if key != CREDENTIALS or key in self:
+            return super().__getitem__(key)
+        try:
+            written = super().__getitem__(key)
+        except MissingConfigException:
+            written = {}
+        # the study's database may come from an environment variable alone
+        return Credentials({"study": {"url": os.environ.get(STUDY_URL)}, **written})
 
     @cached_property
     def parameter_origins(self) -> Mapping[str, str]:
-        """The file (`conf/base/parameters.yml`) that set each dotted key; environments win."""
+        """Map each dotted key to the file that set it, such as `conf/base/parameters.yml`."""
         return {
             key: origin
             for file, origin in self._parameter_files()
@@ -57,17 +62,9 @@ class OriginConfigLoader(OmegaConfigLoader):
             for file in sorted(folder / name for name in names if name.endswith(SUFFIXES)):
                 yield file, str(Path(source.name) / file.relative_to(source))
 
-    def _credentials(self) -> Credentials:
-        """What the files hold; the study's database may come from the environment alone."""
-        try:
-            written = super().__getitem__(CREDENTIALS)
-        except MissingConfigException:
-            written = {}
-        return Credentials({"study": {"url": os.environ.get(STUDY_URL)}, **written})
-
 
 class Credentials(dict[str, Any]):
-    """Credentials by name; says of a missing one where it belongs."""
+    """Credentials by name; a missing one raises an error that says where to put it."""
 
     def __missing__(self, name: str) -> Any:
         raise ConfigurationError(
@@ -91,14 +88,14 @@ def _read(file: Path, origin: str) -> Mapping[str, Any]:
         ) from error
     if not isinstance(values, Mapping | None):
         raise ConfigurationError(
-            f"{origin}: a file of parameters holds groups (`recommend:` and what belongs to it "
-            f"below), not a {type(values).__name__}"
+            f"{origin}: a file of parameters contains groups (`recommend:` with its values "
+            f"below it), not a {type(values).__name__}"
         )
     return values or {}
 
 
 def _parse(text: str) -> Any:
-    """By libyaml where there is one; PyYAML's parser, ten times as slow, explains faults better."""
+    """Parse with libyaml if installed; PyYAML is ten times as slow but explains errors better."""
     fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         return yaml.load(text, Loader=fast)  # noqa: S506

@@ -1,4 +1,4 @@
-"""Every pipeline by name. Names without a prefix belong to `recommend`."""
+"""All pipelines by name; names without a prefix belong to `recommend`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ STAGES = {
     "ensemble": ensemble.create_pipeline,
     "predict": predict.create_pipeline,
 }
-"""The chain, in its order."""
+"""The stages of the whole chain, in order."""
 DRY_RUN = "dry_run"
 VERIFIED = ("tune", "train")
-"""Stages that take the report of verify_env, and run it themselves when asked for alone."""
+"""Stages that need the report of verify_env; run alone, they include it."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """`tune` is `recommend.tune`; `recommend` and `__default__` are its whole chain."""
+    """`tune` is also `recommend.tune`; `recommend` and `__default__` are its whole chain."""
     pipelines: dict[str, Pipeline] = {}
     for task in TASKS:
         stages = {name: create(task) for name, create in STAGES.items()}

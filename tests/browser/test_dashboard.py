@@ -75,6 +75,6 @@ def test_nothing_can_be_deleted_or_renamed(dashboard: Any) -> None:
 
     with pytest.raises(urllib.error.HTTPError, match="403") as refused:
         ask(f"{dashboard.url}/api/studies/{study}", method="DELETE")
-    assert b"for reading only" in refused.value.read()
+    assert b"read-only" in refused.value.read()
     refused.value.close()
     assert ask(f"{dashboard.url}/api/studies") == before

@@ -67,4 +67,4 @@ def test_one_file_of_studies_does_not_serve_two_machines(
     on_ray = f"cluster.engine=ray,cluster.address={cluster.address},cluster.wait_seconds=100"
     refused = kedro("run", "--env", "sample", "--pipelines", "tune", "--params", on_ray)
     assert refused.returncode == 1
-    assert "one SQLite file does not serve" in " ".join(refused.stderr.split())
+    assert "one SQLite file cannot serve them" in " ".join(refused.stderr.split())

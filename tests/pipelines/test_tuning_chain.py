@@ -141,7 +141,7 @@ def test_one_stage_alone(shared_kedro: Kedro, data: Path) -> None:
     before = num_trials(data)
     off = ("--params", "tuning.stages.medium.enabled=false")
     output = succeed(shared_kedro, "--pipelines", "tune", "--tags", "quick", *off)
-    assert "nothing to do, all trials were there already" in output
+    assert "nothing to do, all trials exist already" in output
     assert "tune_medium" not in output
     assert num_trials(data) == before
 

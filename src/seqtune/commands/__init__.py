@@ -1,1 +1,1 @@
-"""Commands of `kedro` in this project; each module is imported when its command is asked for."""
+"""Commands of `kedro` in this project; each module is imported on use."""

@@ -1,4 +1,4 @@
-"""What a run says: coloured and wrapped in a terminal, one plain line a message elsewhere."""
+"""Console output: coloured and wrapped in a terminal, one plain line per message elsewhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing_extensions import override
 
 PLAIN = "%(asctime)s %(levelname)-7s %(message)s"
 LOGGERS = (None, "kedro")
-"""Those that conf/logging.yml gives handlers; None is the root."""
+"""The loggers that have handlers; None is the root."""
 
 
-def plain_outside_a_terminal() -> None:
-    """Rich would cut the lines of a log file to 80 columns, and pad them."""
+def use_plain_logs_outside_terminal() -> None:
+    """Replace Rich outside a terminal: it would wrap and pad the lines of a log file."""
     if sys.stdout.isatty():
         return
     from rich.logging import RichHandler
@@ -23,23 +23,20 @@ def plain_outside_a_terminal() -> None:
         for handler in logger.handlers:
             if isinstance(handler, RichHandler):
                 logger.removeHandler(handler)
-                logger.addHandler(_plain(markup=handler.markup))
+                plain = logging.StreamHandler(sys.stdout)
+                formatter = MarkupRemover if handler.markup else logging.Formatter
+                plain.setFormatter(formatter(PLAIN))
+                logger.addHandler(plain)
 
 
-def _plain(*, markup: bool) -> logging.Handler:
-    plain = logging.StreamHandler(sys.stdout)
-    plain.setFormatter(_WithoutMarkup(PLAIN) if markup else logging.Formatter(PLAIN))
-    return plain
-
-
-class _WithoutMarkup(logging.Formatter):
-    """Kedro's messages carry Rich's markup for colours."""
+class MarkupRemover(logging.Formatter):
+    """Remove Rich's markup for colours from Kedro's messages."""
 
     @override
     def formatMessage(self, record: logging.LogRecord) -> str:
         from rich.errors import MarkupError
         from rich.text import Text
 
-        with suppress(MarkupError):  # brackets of a path or a list
+        with suppress(MarkupError):  # the brackets of a path or a list
             record.message = Text.from_markup(record.message).plain
         return super().formatMessage(record)

@@ -1,4 +1,4 @@
-"""`kedro dashboard`: the trials of a study in a browser, by the Optuna dashboard."""
+"""`kedro dashboard`: the trials of a study in a browser, shown by the Optuna dashboard."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ READING = {"GET", "HEAD"}
 def dashboard(
     project: ProjectMetadata, env: str | None, task: str, study: str | None, port: int
 ) -> None:
-    """Show the studies of tuning, for reading only."""
+    """Show the studies of tuning, read-only."""
     from optuna_dashboard import wsgi
 
     from seqtune.tuning.studies.dashboard_study import dashboard_study
     from seqtune.tuning.studies.storage import open_storage, quiet_optuna
 
-    ref = _storage_of(project, env, task)
+    ref = _find_storage(project, env, task)
     shown = dashboard_study(ref, task=task, name=study)
     with quiet_optuna():
-        app = _for_reading_only(wsgi(open_storage(ref)))
+        app = _make_read_only(wsgi(open_storage(ref)))
         serve(
             lambda place: make_server(
-                *place, app, server_class=_ThreadingServer, handler_class=_Quiet
+                *place, app, server_class=_ThreadingServer, handler_class=_QuietHandler
             ),
             port,
             started=(
@@ -55,7 +55,7 @@ def dashboard(
         )
 
 
-def _storage_of(project: ProjectMetadata, env: str | None, task: str) -> StorageUrl:
+def _find_storage(project: ProjectMetadata, env: str | None, task: str) -> StorageUrl:
     from kedro.framework.session import KedroSession
 
     from seqtune.core.errors import ConfigurationError, did_you_mean
@@ -69,14 +69,14 @@ def _storage_of(project: ProjectMetadata, env: str | None, task: str) -> Storage
     return StorageUrl(session.load_context().catalog.load(f"{task}.study_storage"))
 
 
-def _for_reading_only(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """A study is evidence: its page may neither delete nor rename it."""
+def _make_read_only(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Refuse to delete or rename a study from the page, because it is evidence."""
 
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in READING:
             return app(environ, start_response)
         start_response("403 Forbidden", [("Content-Type", "application/json")])
-        return [b'{"reason": "seqtune shows studies for reading only"}']
+        return [b'{"reason": "seqtune shows studies read-only"}']
 
     return guarded
 
@@ -85,6 +85,6 @@ class _ThreadingServer(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
-class _Quiet(WSGIRequestHandler):
+class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """The page asks again every few seconds."""
+        """Log nothing: the page sends a request every few seconds."""

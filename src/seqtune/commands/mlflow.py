@@ -1,11 +1,10 @@
-"""`kedro mlflow ui`: MLflow's own server over the runs of an environment."""
+"""`kedro mlflow ui`: MLflow's own server with the runs of an environment."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 from kedro.framework.startup import ProjectMetadata
@@ -19,7 +18,7 @@ from .serving import HOST, address
 
 PORT = 5000
 COMMAND = (sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--workers", "1")
-SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # nobody asks for jobs here
+SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # no jobs are needed here
 
 
 @click.group("mlflow")
@@ -34,25 +33,20 @@ def mlflow() -> None:
 @with_user_errors
 def ui(project: ProjectMetadata, env: str | None, port: int) -> None:
     """Show the runs of an environment."""
-    server = _settings(project, env)["server"]
-    uri = under(project.project_path, str(server["mlflow_tracking_uri"]))
-    if uri.startswith("http"):
-        click.echo(f"Runs are kept by the server {mask(uri)}")
-        return
-    _require_runs(uri)
-    click.echo(f"Runs in {mask(uri.removeprefix(SQLITE))}: {address(port)}\nCtrl+C ends it.")
-    sys.stdout.flush()
-    # not as an option: a password in it could be read in the list of processes
-    environment = {**SETTINGS, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
-    os.execve(COMMAND[0], [*COMMAND, "--port", str(port)], environment)  # noqa: S606
-
-
-def _settings(project: ProjectMetadata, env: str | None) -> dict[str, Any]:
     from kedro.framework.session import KedroSession
 
     session = KedroSession.create(project.project_path, env=env)
-    conf: dict[str, Any] = session.load_context().config_loader["mlflow"]
-    return conf
+    server = session.load_context().config_loader["mlflow"]["server"]
+    uri = under(project.project_path, str(server["mlflow_tracking_uri"]))
+    if uri.startswith("http"):
+        click.echo(f"The runs are on the server {mask(uri)}")
+        return
+    _require_runs(uri)
+    click.echo(f"Runs in {mask(uri.removeprefix(SQLITE))}: {address(port)}\nCtrl+C stops it.")
+    sys.stdout.flush()
+    # not as an option, because the list of processes would show a password in it
+    environment = {**SETTINGS, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    os.execve(COMMAND[0], [*COMMAND, "--port", str(port)], environment)  # noqa: S606
 
 
 def _require_runs(uri: str) -> None:

@@ -1,11 +1,11 @@
-"""`kedro run`, with one clear message instead of a traceback for what a user can mend."""
+"""`kedro run`, with one clear message instead of a traceback for errors that a user can fix."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -18,23 +18,23 @@ from yaml import YAMLError
 
 from seqtune.core.errors import ConfigurationError, SeqtuneError, storage_error
 
-from .console import plain_outside_a_terminal
+from .console import use_plain_logs_outside_terminal
 
 logger = logging.getLogger(__name__)
 
-KEDROS = (DatasetError, MissingConfigException, ParameterValidationError)
-"""Errors of Kedro whose messages say what to mend."""
+KEDRO_ERRORS = (DatasetError, MissingConfigException, ParameterValidationError)
+"""Errors of Kedro whose messages say what to fix."""
 
 
 def with_user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command that says in one message what a user can mend."""
+    """Wrap a command so that an error a user can fix is one message, not a traceback."""
 
     @wraps(command)
     def call(*args: Any, **kwargs: Any) -> Any:
-        plain_outside_a_terminal()
-        # Kedro 1.7 calls it so; omegaconf 2.4 has renamed it.
+        use_plain_logs_outside_terminal()
+        # Kedro 1.7 uses the old name; omegaconf 2.4 has a new one.
         warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)
-        logging.getLogger("kedro.pipeline.node").addFilter(_is_not_a_repetition)
+        logging.getLogger("kedro.pipeline.node").addFilter(_is_not_repeated)
         try:
             return command(*args, **kwargs)
         except Exception as error:
@@ -50,46 +50,37 @@ def with_user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def explain(error: BaseException) -> BaseException | None:
-    """The error to show for an exception: ours, wherever Kedro wrapped it; None for a bug."""
-    for cause in _chain(error):
+    """Return the error to show, even if Kedro wrapped it; None for a bug."""
+    cause: BaseException | None = error
+    while cause is not None:
         if isinstance(cause, SeqtuneError):
             return cause
         if isinstance(cause, OSError) and (known := storage_error(cause, cause.filename or "data")):
             return known
-    if isinstance(error, KEDROS) or _is_of_yaml(error):
-        return error
-    return None
+        cause = cause.__cause__ or cause.__context__
+    is_yaml = isinstance(error, YAMLError) or str(error).startswith("Duplicate keys found")
+    return error if is_yaml or isinstance(error, KEDRO_ERRORS) else None
 
 
-def _is_of_yaml(error: BaseException) -> bool:
-    """Files of conf that cannot be read; Kedro's messages name them."""
-    text = str(error)
-    return isinstance(error, YAMLError) or text.startswith("Duplicate keys found")
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _is_not_a_repetition(record: logging.LogRecord) -> bool:
-    """Kedro's node logs the text of the error that is shown at the end anyway."""
+def _is_not_repeated(record: logging.LogRecord) -> bool:
+    """Drop Kedro's log line with the text of an error that is shown at the end anyway."""
     return not str(record.msg).startswith("Node %s failed with error")
 
 
-def run_or_rehearse(**options: Any) -> Any:
-    """`kedro run`; where a task's dry run is asked for, that in the place of its pipelines."""
-    asked = dry_runs(options.get("params") or {}, _named(options))
+def run_or_dry_run(**options: Any) -> Any:
+    """Run `kedro run`, with dry runs in place of a task's pipelines if asked to."""
+    single = options.get("pipeline")
+    names = [single] if single else list(options.get("pipelines") or ())
+    asked = dry_runs(options.get("params") or {}, names)
     if asked:
         options |= {"pipeline": None, "pipelines": asked}
     return kedro_run.callback(**options)  # type: ignore[misc]
 
 
 def dry_runs(params: Mapping[str, Any], named: Sequence[str]) -> list[str]:
-    """The dry runs that `--params <task>.dry_run=true` asks for, by the names of their pipelines.
+    """Return the pipelines of the dry runs that `--params <task>.dry_run=true` asks for.
 
-    Refuses one of a task of which no pipeline is run: it would have no effect.
+    Refuse one of a task of which no pipeline runs: it would have no effect.
     """
     from seqtune.pipeline_registry import DEFAULT_TASK, DRY_RUN, TASKS
 
@@ -109,17 +100,10 @@ def dry_runs(params: Mapping[str, Any], named: Sequence[str]) -> list[str]:
     return [f"{task}.{DRY_RUN}" for task in asked]
 
 
-def _named(options: Mapping[str, Any]) -> list[str]:
-    """The pipelines that were asked for by name."""
-    return (
-        [options["pipeline"]] if options.get("pipeline") else list(options.get("pipelines") or ())
-    )
-
-
 run = click.Command(
     "run",
     params=kedro_run.params,
-    callback=with_user_errors(run_or_rehearse),
+    callback=with_user_errors(run_or_dry_run),
     help=kedro_run.help,
     short_help="Run a pipeline.",
     context_settings=kedro_run.context_settings,

@@ -1,4 +1,4 @@
-"""Pages that are served to this machine alone."""
+"""Web pages that are served to this machine only."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ def address(port: int, path: str = "") -> str:
 
 
 def serve(make: Callable[[tuple[str, int]], BaseServer], port: int, *, started: str) -> None:
-    """Serve until Ctrl+C; `started` is said when there is something to see."""
+    """Serve until Ctrl+C; print `started` once the server accepts requests."""
     try:
         server = make((HOST, port))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
         raise ConfigurationError(
-            f"port {port} is taken by another program, perhaps this one, already running; choose "
-            f"another with --port {port + 1}"
+            f"port {port} is in use, perhaps by this command in another terminal; choose another "
+            f"with --port {port + 1}"
         ) from error
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is temporary is cleared away
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # runs the cleanup of temporary files
     with server:
-        print(f"{started}\nCtrl+C ends it.", flush=True)
+        print(f"{started}\nCtrl+C stops it.", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            print("Ended.")
+            print("Stopped.")

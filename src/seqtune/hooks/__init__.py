@@ -1,4 +1,4 @@
-"""Kedro hooks, one file for each thing that happens around a run."""
+"""Kedro hooks: checked parameters, tracking, and the report of a run."""
 
 from .parameters import ParameterHooks
 from .report import ReportHooks

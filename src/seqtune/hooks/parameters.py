@@ -1,4 +1,4 @@
-"""Parameters are checked before any node runs."""
+"""Checks of all parameters before any node runs."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ SECTIONS: Mapping[str, type[Section]] = {
     "ensemble": EnsembleConfig,
     "sample": SampleParameters,
 }
-"""Groups of parameters that all tasks share, with the classes that check them."""
+"""Groups of parameters that all tasks share, and the classes that check them."""
 
 
 class ParameterHooks:
-    """Replaces YAML in `params:...` by typed, checked objects that know their origins.
+    """Replaces YAML in `params:...` by typed, checked objects with the origin of each value.
 
-    Kedro's own typed parameters cannot do this: the class differs per task while the node is the
-    same function, and they know no origins (decision 0043).
+    Kedro's own typed parameters cannot do this: the class depends on the task while the node
+    function does not, and they have no origins (decision 0043).
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class ParameterHooks:
         loader = context.config_loader
         self._origins = lambda: getattr(loader, "parameter_origins", {})
 
-    @hook_impl(tryfirst=True)  # the other hooks read what is parsed here
+    @hook_impl(tryfirst=True)  # the other hooks read the parsed parameters
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
@@ -74,7 +74,7 @@ class ParameterHooks:
 
 @dataclass(frozen=True)
 class GivenParameters:
-    """What the files and the command line say."""
+    """The parameters of the files and the command line."""
 
     values: Mapping[str, Any]
     """Merged, the command line included."""
@@ -83,7 +83,7 @@ class GivenParameters:
     """The file of each dotted key."""
 
     def parsers(self) -> dict[str, Callable[[], Any]]:
-        """By the name of a parameter: what makes the object that nodes receive."""
+        """Map the name of a parameter to the function that makes the object for nodes."""
         parsers: dict[str, Callable[[], Any]] = {
             name: partial(self.section, name, section) for name, section in SECTIONS.items()
         }
@@ -104,7 +104,7 @@ class GivenParameters:
         )
 
     def tuning(self, task: TaskSpec) -> Any:
-        """`tuning`, which is for all tasks, under `<task>.tuning`."""
+        """Merge `tuning`, common to all tasks, with `<task>.tuning`."""
         from seqtune.tuning.parameters import SPACES, parse_tuning
 
         name = f"{task.name}.tuning"
@@ -128,7 +128,7 @@ class GivenParameters:
         )
 
     def unknown_groups(self) -> list[str]:
-        """What is wrong with the names of groups on the command line."""
+        """List the faults in the names of groups on the command line."""
         known = sorted({key.split(".")[0] for key in self.origins})
         return [
             f"{key} is not a group of parameters; {did_you_mean(key, known)} (set in {RUNTIME})"
@@ -150,7 +150,7 @@ class GivenParameters:
 
 
 def _below(values: Mapping[str, Any], key: str) -> Any:
-    """What stands below a dotted key; nothing where it is absent or empty."""
+    """Return the values below a dotted key, or an empty mapping."""
     for part in key.split("."):
         values = (values.get(part) if isinstance(values, Mapping) else None) or {}
     return values

@@ -1,4 +1,4 @@
-"""What a person sees of a run: where it is, a page about it, and a summary at its end."""
+"""What a person sees of a run: its progress, a page about it, and a summary at the end."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ GROUP = "report"
 
 
 class ReportHooks:
-    """Names and times the nodes, writes the report when the run ends, well or not, and prints the
-    summary after all other hooks."""
+    """Times the nodes, writes the report at the end or after an error, prints the summary."""
 
     def __init__(self) -> None:
         self._version = ""
@@ -115,7 +114,7 @@ class ReportHooks:
         return RunFacts(catalog, run, tasks=[task.name for task in TASKS])
 
     def _write(self, facts: RunFacts, pipeline: Pipeline) -> list[AnyPath]:
-        """The page of every task that the run worked on."""
+        """Write the page of every task that the run worked on."""
         nodes = [node.name for node in pipeline.nodes] if self._is_enabled else []
         tasks = [task for task in facts.tasks if any(_is_of(task, node) for node in nodes)]
         pages = [_write_or_warn(facts, task) for task in tasks]
@@ -123,14 +122,14 @@ class ReportHooks:
 
 
 def _is_of(task: str, node: str) -> bool:
-    """Whether a node works on a task's data; generating a sample is nothing to report on."""
+    """Whether a node works on a task's data; writing sample data needs no report."""
     return node.startswith(f"{task}.") and not node.startswith(f"{task}.sample")
 
 
 def _write_or_warn(facts: RunFacts, task: str) -> AnyPath | None:
     try:
         return write_report(facts, task)
-    except Exception as error:  # a report is never worth a run
+    except Exception as error:  # a failing report must not fail the run
         logger.warning(
             "the report of %s could not be written (%s: %s); the run itself is not affected",
             task,

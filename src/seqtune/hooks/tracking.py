@@ -1,4 +1,4 @@
-"""A run is written down as it goes: MLflow, TensorBoard, Weights & Biases."""
+"""Tracking of a run while it goes on: MLflow, TensorBoard, Weights & Biases."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ logger = logging.getLogger(__name__)
 
 
 class TrackingHooks:
-    """Opens the sinks, tells them what nodes made, and ends them; none of them can end a run."""
+    """Opens the sinks, logs what nodes made, and closes them; a failing sink never ends a run."""
 
     def __init__(self) -> None:
         self._context: KedroContext | None = None
         self._save_version = ""
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._tracker = Tracker()
         self._config = TrackingConfig()
-        self._watch = GpuMonitor(0.0)
-        self._teller: RecordBuilder | None = None
+        self._gpus = GpuMonitor(0.0)
+        self._builder: RecordBuilder | None = None
         self._copies: TemporaryDirectory[str] | None = None
-        self._made: dict[str, dict[str, Any]] = {}
-        self._model_of = ""
-        self._under_way = ""
+        self._outputs: dict[str, dict[str, Any]] = {}
+        self._model = ""
+        self._stage = ""
         self._mlflow_run = ""
 
     @hook_impl
@@ -67,7 +67,7 @@ class TrackingHooks:
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        self._forget()
+        self._reset()
         self._config = choose(_read_config(run_params, catalog))
         if self._config.is_off:
             return
@@ -76,34 +76,34 @@ class TrackingHooks:
         self._tracker = Tracker(self._sinks(run_params))
         if not self._tracker.is_on:
             return
-        atexit.register(self._left_behind)
-        self._watch = GpuMonitor(self._config.gpu_every_seconds)
-        self._watch.start()
-        self._teller = RecordBuilder(
-            place=partial(self._find, catalog),
-            goals=_goals(pipeline, catalog),
+        atexit.register(self._end_at_exit)
+        self._gpus = GpuMonitor(self._config.gpu_every_seconds)
+        self._gpus.start()
+        self._builder = RecordBuilder(
+            place=partial(self._find_file, catalog),
+            goals=_read_trial_metrics(pipeline, catalog),
             since=time.time(),
-            watch=self._watch,
+            watch=self._gpus,
         )
-        self._guarded(lambda: self._tracker.log(Record("run", tags=_tags(run_params))))
-        self._model_of = _model_of(pipeline) if self._config.log_model else ""
+        self._guard(lambda: self._tracker.log(Record("run", tags=_tags(run_params))))
+        self._model = _find_model(pipeline) if self._config.log_model else ""
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
         if self._tracker.is_on:
-            self._under_way = stage_of(node)
-            self._tracker.log(Record("stage", self._under_way, started=time.time()))
+            self._stage = stage_of(node)
+            self._tracker.log(Record("stage", self._stage, started=time.time()))
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
-        """Only now are the files where they belong; a node is told of when all of its are."""
+        """Log a node once all of its outputs are saved: only then are its files in place."""
         if not self._tracker.is_on:
             return
-        made = self._made.setdefault(node.name, {})
+        made = self._outputs.setdefault(node.name, {})
         made[dataset_name] = data
         if len(made) == len(node.outputs):
-            self._under_way = ""
-            self._guarded(lambda: self._tell(node, self._made.pop(node.name)))
+            self._stage = ""
+            self._guard(lambda: self._log_outputs(node, self._outputs.pop(node.name)))
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
@@ -113,13 +113,13 @@ class TrackingHooks:
     def after_pipeline_run(self) -> None:
         self._end("FINISHED")
 
-    def _find(self, catalog: DataCatalog, name: str) -> Path | None:
-        """Where something is that was saved: of what went to object storage a copy."""
+    def _find_file(self, catalog: DataCatalog, name: str) -> Path | None:
+        """Find the file or folder of a saved dataset; object storage is copied to this machine."""
         place = place_of(catalog, name, self._save_version)
         if place is None or isinstance(place, Path):
             return place
         if isinstance(place, ArtifactPath):
-            return Path(catalog[name].load())  # which is in the cache
+            return Path(catalog[name].load())  # in the cache
         if not place.is_file():
             return None
         if self._copies is None:
@@ -129,51 +129,48 @@ class TrackingHooks:
         copy.write_bytes(place.read_bytes())
         return copy
 
-    def _tell(self, node: Node, made: Mapping[str, Any]) -> None:
-        assert self._teller is not None  # noqa: S101
-        self._tracker.log(*self._teller.records(node, made), *self._news_of_gpus())
-        if made.get(self._model_of) is not None:
-            self._tracker.log(Record("run", model=self._teller.there(self._model_of)))
+    def _log_outputs(self, node: Node, made: Mapping[str, Any]) -> None:
+        assert self._builder is not None  # noqa: S101
+        self._tracker.log(*self._builder.records(node, made), *self._gpu_records())
+        if made.get(self._model) is not None:
+            self._tracker.log(Record("run", model=self._builder.there(self._model)))
 
-    def _news_of_gpus(self) -> list[Record]:
-        news = self._watch.news()
+    def _gpu_records(self) -> list[Record]:
+        news = self._gpus.news()
         return [Record("run", series=news)] if news else []
 
-    def _pages(self) -> list[Record]:
-        """The report of the run, which its own hook has just written."""
-        assert self._teller is not None  # noqa: S101
+    def _report_records(self) -> list[Record]:
+        """Return the reports of the run, which their own hook has just written."""
+        assert self._builder is not None  # noqa: S101
         names = [f"{task.name}.{REPORT}" for task in TASKS]
-        places = [place for name in names if (place := self._teller.place(name))]
+        places = [place for name in names if (place := self._builder.place(name))]
         return [Record("run", files={"report": [p]}) for p in places if p.exists()]
 
     def _end(self, end: End, error: BaseException | None = None) -> None:
-        atexit.unregister(self._left_behind)
+        atexit.unregister(self._end_at_exit)
         if not self._tracker.is_on:
             return
-        self._watch.stop()
+        self._gpus.stop()
         reason = "" if error is None else f"{type(error).__name__}: {error}"
-        if self._under_way and error is not None:
-            told = Record("stage", self._under_way, tags={"error": reason}, end=end)
-            self._tracker.log(told)
-        self._guarded(lambda: self._tracker.log(*self._news_of_gpus(), *self._pages()))
+        if self._stage and error is not None:
+            self._tracker.log(Record("stage", self._stage, tags={"error": reason}, end=end))
+        self._guard(lambda: self._tracker.log(*self._gpu_records(), *self._report_records()))
         self._tracker.close(end, reason)
         if self._copies is not None:
             self._copies.cleanup()
         if self._mlflow_run and not error:
             logger.info("MLflow: run %s, `make mlflow` shows it", self._mlflow_run)
 
-    def _left_behind(self) -> None:
-        """Python ends while a run is under way: Ctrl-C, which no hook of Kedro's hears of."""
+    def _end_at_exit(self) -> None:
+        """End the run at Ctrl-C, for which Kedro calls no hook."""
         self._end("KILLED", KeyboardInterrupt("stopped"))
 
-    def _guarded(self, call: Callable[[], None]) -> None:
+    def _guard(self, call: Callable[[], None]) -> None:
         try:
             with quietly():
                 call()
-        except Exception as error:  # noqa: BLE001  # whatever it is, the run is worth more
+        except Exception as error:  # noqa: BLE001  # no error of tracking may end the run
             self._tracker.give_up(error)
-
-    # ---- where it goes ---------------------------------------------------------------------
 
     def _sinks(self, run_params: Mapping[str, Any]) -> list[Sink]:
         assert self._context is not None  # noqa: S101
@@ -203,14 +200,14 @@ class TrackingHooks:
 
 
 def _tags(run_params: Mapping[str, Any]) -> dict[str, str]:
-    """What Kedro was asked for, and the command that asks for the same."""
+    """Describe the arguments of the run, and the command that repeats it."""
     known = {key: str(value) for key, value in masked(run_params).items() if value}
     return {**known, "kedro_command": command_line(run_params)}
 
 
 def _tracking_folder(context: KedroContext) -> Path:
-    named = context.config_loader["globals"]
-    folder = named.get("tracking") or f"{named.get('data', 'data')}/{FOLDER}"
+    folders = context.config_loader["globals"]
+    folder = folders.get("tracking") or f"{folders.get('data', 'data')}/{FOLDER}"
     return Path(context.project_path) / str(folder)
 
 
@@ -220,8 +217,8 @@ def _read_config(run_params: Mapping[str, Any], catalog: DataCatalog) -> Trackin
     return resolve(TrackingConfig, Layer("conf", values), Layer(RUNTIME, runtime), root=ROOT).config
 
 
-def _goals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, TrialMetric]:
-    """What each task is judged by, from the parameters that were checked before."""
+def _read_trial_metrics(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, TrialMetric]:
+    """Read the metric of each task from its checked parameters."""
     goals = {}
     for task in TASKS:
         name = f"params:{task.name}"
@@ -235,11 +232,8 @@ def _goals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, TrialMetric]:
     return goals
 
 
-def _model_of(pipeline: Pipeline) -> str:
-    """The dataset whose folder becomes the model: the ensemble where one is made."""
-    outputs = pipeline.all_outputs()
-    for kind in ("ensemble", "checkpoint"):
-        for name in sorted(outputs):
-            if name.rpartition(".")[2] == kind:
-                return name
-    return ""
+def _find_model(pipeline: Pipeline) -> str:
+    """Find the dataset to log as the model: the ensemble if the run makes one."""
+    names = sorted(pipeline.all_outputs())
+    kinds = ("ensemble", "checkpoint")
+    return next((n for kind in kinds for n in names if n.rpartition(".")[2] == kind), "")

@@ -1,1 +1,1 @@
-"""One folder a stage; a stage is built once and instantiated for each task as a namespace."""
+"""One folder per stage; each is built once and instantiated for every task as a namespace."""

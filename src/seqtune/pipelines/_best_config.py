@@ -1,4 +1,4 @@
-"""The best configuration of tuning: written by `tune`, taken by `train`, read by people."""
+"""The best configuration of tuning: written by `tune`, read by `train` and by people."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 FOR_FULL_DATA = ("split.use_full_data", EPOCHS)
-"""What training on everything changes on purpose, beside the data."""
+"""What training on the full data changes on purpose, besides the data."""
 
 
 class BestConfig(Section):
-    """`values` is what training takes over; the rest says where it comes from."""
+    """`values` is what training uses; the rest says where it comes from."""
 
     format_version: int = FORMAT_VERSION
     task: str
@@ -32,7 +32,7 @@ class BestConfig(Section):
     """Nested as in the task's configuration: searched values, epochs, threads."""
     metric: str
     score: float
-    """Of the trial, with the seed of the configuration; after any penalty."""
+    """Of the trial, with the seed of the configuration, after any penalty."""
     metrics: dict[str, float]
     best_epoch: int
     study: str
@@ -49,26 +49,26 @@ class BestConfig(Section):
 
     @property
     def layer(self) -> Layer:
-        """What training puts over the YAML files."""
+        """The layer that training puts over the YAML files."""
         return Layer(f"best config (trial {self.trial} of {self.study})", self.values)
 
 
 def read_best_config(values: Mapping[str, Any] | None, *, task: str) -> BestConfig | None:
-    """The best configuration as the catalog gives it; None where there is none yet."""
+    """Read the best configuration from the catalog; None if there is none yet."""
     return None if values is None else _read(values, what=f"{task}.best_config", task=task)
 
 
 def read_top_configs(
     values: Sequence[Mapping[str, Any]] | None, *, task: str
 ) -> tuple[BestConfig, ...]:
-    """The best trials of tuning, the chosen one first; none where there was no tuning."""
+    """Read the best trials of tuning, the chosen one first; empty without tuning."""
     return tuple(_read(one, what=f"{task}.top_configs", task=task) for one in values or ())
 
 
 def changes_since(best: BestConfig, now: Resolved[Any], data: TrainingData) -> list[str]:
-    """What would make training now another one than the trial that was tuned, one line each.
+    """List what makes training now differ from the tuned trial, one line each.
 
-    Training on everything is meant to have other data and as many epochs as were found best.
+    Training on the full data has other data and the best number of epochs on purpose.
     """
     is_final = not data.has_validation
     ignored = {f"{group}.{key}" for group, keys in WITHOUT_EFFECT.items() for key in keys}
@@ -83,8 +83,13 @@ def changes_since(best: BestConfig, now: Resolved[Any], data: TrainingData) -> l
             f"it was tuned on other data (content {best.data_hash[:12]}, now "
             f"{data.content_hash[:12]})"
         )
-    if versions := _other_versions(best.versions, library_versions(now.config.libraries)):
-        changes.append(f"it was tuned with other versions ({', '.join(versions)})")
+    before, versions = best.versions, library_versions(now.config.libraries)
+    if other := [
+        f"{name} {before.get(name, 'absent')} -> {versions.get(name, 'absent')}"
+        for name in sorted({*before, *versions})
+        if before.get(name) != versions.get(name)
+    ]:
+        changes.append(f"it was tuned with other versions ({', '.join(other)})")
     return changes
 
 
@@ -93,7 +98,7 @@ def _read(values: Mapping[str, Any], *, what: str, task: str) -> BestConfig:
         best = BestConfig.model_validate(dict(values))
     except (ValidationError, ValueError, TypeError) as error:
         raise ArtifactError(
-            f"{what} is damaged: {_first_fault(error)}; {_NEXT_STEP.format(task=task)}"
+            f"{what} is damaged: {describe_first_fault(error)}; {_NEXT_STEP.format(task=task)}"
         ) from error
     if best.format_version != FORMAT_VERSION:
         raise ArtifactError(
@@ -103,19 +108,11 @@ def _read(values: Mapping[str, Any], *, what: str, task: str) -> BestConfig:
     return best
 
 
-def _first_fault(error: Exception) -> str:
+def describe_first_fault(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-
-
-def _other_versions(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    return [
-        f"{name} {before.get(name, 'absent')} -> {now.get(name, 'absent')}"
-        for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
-    ]
 
 
 def require_agreement(
@@ -125,7 +122,7 @@ def require_agreement(
     *,
     on_mismatch: Literal["stop", "warn"],
 ) -> None:
-    """Refuse to train something else than what was tuned, unless that was asked for."""
+    """Refuse to train anything but what was tuned, unless the user allowed it."""
     changes = changes_since(best, now, data)
     if not changes:
         return
@@ -136,9 +133,9 @@ def require_agreement(
     raise ConfigurationError(
         [
             *changes,
-            f"training would not reproduce trial {best.trial} of {best.study}. Set this back, tune "
-            f"again (`kedro run --pipelines {best.task}.tune`), train without it (--params "
-            f"{best.task}.best_config=ignore), or go on all the same (--params "
+            f"training would not reproduce trial {best.trial} of {best.study}. Undo the change, "
+            f"tune again (`kedro run --pipelines {best.task}.tune`), train without it (--params "
+            f"{best.task}.best_config=ignore), or continue anyway (--params "
             "verify_env.on_mismatch=warn)",
         ]
     )

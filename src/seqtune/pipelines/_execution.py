@@ -1,6 +1,6 @@
-"""The processes beside this one: those of this machine, or of the nodes of a cluster.
+"""Worker processes, on this machine or on the nodes of a cluster.
 
-Stages ask an `ExecutionBackend` and do not know which it is (`cluster` in parameters_cluster.yml).
+Stages ask an `ExecutionBackend` and do not know which (`cluster` in parameters_cluster.yml).
 """
 
 from __future__ import annotations
@@ -25,35 +25,37 @@ from seqtune.core.execution import (
 )
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from seqtune.workers.cluster.connection import Connection
     from seqtune.workers.cluster.file_shipping import ShippedFiles
 
 logger = logging.getLogger(__name__)
 
 PRELOAD = ("seqtune.training", "optuna")
-"""Imported once for all workers of a run, which takes seconds."""
+"""Imported once for all workers of a run, because each import takes seconds."""
 MAX_CPU_WORKERS = 8
 
 
 @dataclass(frozen=True)
 class ExecutionBackend:
-    """Who does work that names these folders."""
+    """Where work runs that reads the folders `reads` and writes below `scratch`."""
 
     cluster: ClusterConfig
     reads: tuple[Path, ...]
-    """Folders that the work reads."""
     scratch: Path
-    """The folder that it writes below."""
 
     def executor(self, *, elastic: bool = False) -> Executor:
-        """Several places at once. `elastic`: the work does not mind how many there are, and more
-        may come."""
+        """Run work in several workers; `elastic`: more of them may join while it runs."""
         if self.is_local:
-            return _local_executor()
+            from seqtune.workers.local import run_local
+
+            return partial(run_local, preload=PRELOAD)
         require_ray()
         return partial(_on_cluster, cluster=self.cluster, carried=self.carried, elastic=elastic)
 
     def spread(self) -> ParallelMap:
-        """Parts of one thing, made in several processes where there is a cluster."""
+        """Map over parts in several processes on a cluster, and serially here."""
         if self.is_local:
             return map_serially
         require_ray()
@@ -63,16 +65,14 @@ class ExecutionBackend:
 
     @property
     def shares_trainings(self) -> bool:
-        """Whether one training is shared among several processes."""
+        """Whether several processes share one training."""
         return not self.is_local and self.cluster.training_workers > 1
 
     def run_ranks(self, work: RankWork) -> None:
-        """One training, by all of `cluster.training_workers` processes."""
-        require_ray()
-        from seqtune.workers.cluster.connection import connected
+        """Run one training in `cluster.training_workers` processes."""
         from seqtune.workers.cluster.ranks import run_ranks
 
-        with connected(self.cluster, carried=self.carried) as connection:
+        with self._connect() as connection:
             run_ranks(
                 work,
                 num_ranks=self.cluster.training_workers,
@@ -82,36 +82,29 @@ class ExecutionBackend:
             )
 
     def num_workers(self, wanted: int | Literal["auto"], *, num_threads: int = 1) -> int:
-        """How many trainings run at once (tuning.workers), each with so many threads."""
+        """Return how many trainings run at once (tuning.workers), each with `num_threads`."""
         if wanted != "auto":
             return wanted
         if self.is_local:
             return num_local_workers(num_threads)
-        require_ray()
-        from seqtune.workers.cluster.connection import connected
-
-        with connected(self.cluster, carried=self.carried) as connection:
+        with self._connect() as connection:
             connection.require_place()
             return connection.num_places()
 
     def spans_machines(self) -> bool:
-        """Whether work may run on another machine than this one."""
+        """Whether work may run on another machine."""
         if self.is_local:
             return False
-        require_ray()
-        from seqtune.workers.cluster.connection import connected
-
-        with connected(self.cluster, carried=self.carried) as connection:
+        with self._connect() as connection:
             return connection.spans_machines()
 
-    def that_keeps_results(self) -> ExecutionBackend:
-        """For work whose results lie in the data folder: this machine, where nodes do not share
-        it."""
+    def with_shared_results(self) -> ExecutionBackend:
+        """Fall back to this machine if the nodes do not see the data folder, for its results."""
         if self.is_local or self.cluster.data == "shared":
             return self
         logger.info(
-            "cluster.data=copy: the cluster does not see the data folder, so this is done "
-            "on this machine"
+            "cluster.data=copy: the cluster does not see the data folder, so this runs on this "
+            "machine"
         )
         return replace(self, cluster=ClusterConfig())
 
@@ -125,9 +118,15 @@ class ExecutionBackend:
 
         return ShippedFiles(self.reads, self.scratch, copy=self.cluster.data == "copy")
 
+    def _connect(self) -> AbstractContextManager[Connection]:
+        require_ray()
+        from seqtune.workers.cluster.connection import connected
+
+        return connected(self.cluster, carried=self.carried)
+
 
 def num_local_workers(num_threads: int = 1) -> int:
-    """How many trainings this machine runs at once."""
+    """Return how many trainings this machine runs at once."""
     from seqtune.workers.gpus import visible_gpus
 
     cores = min(os.cpu_count() or 1, MAX_CPU_WORKERS)
@@ -135,18 +134,12 @@ def num_local_workers(num_threads: int = 1) -> int:
 
 
 def require_ray() -> None:
-    """Refuse a cluster where Ray is not installed."""
+    """Refuse to use a cluster if Ray is not installed."""
     if find_spec("ray") is None:
         raise ConfigurationError(
             "cluster.engine=ray, but Ray is not installed. Run: pip install 'seqtune[cluster]' on "
-            "every node, or use this machine alone with cluster.engine=local"
+            "every node, or use only this machine with cluster.engine=local"
         )
-
-
-def _local_executor() -> Executor:
-    from seqtune.workers.local import run_local
-
-    return partial(run_local, preload=PRELOAD)
 
 
 def _on_cluster(

@@ -1,4 +1,4 @@
-"""The node that draws what metrics bring along: figures and tables of a task, by its names."""
+"""The node that draws the figures and tables of a task from its metrics."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from kedro.pipeline import Node
 from seqtune.core.task import Report, TaskSpec
 
 MISSING = (
-    "The metrics hold nothing of it: nothing was held out to be scored, or these are metrics of "
-    "an earlier version"
+    "The metrics do not contain it: nothing was held out to score, or they are of an earlier "
+    "version"
 )
 
 
 def exhibit_nodes(task: TaskSpec, metrics: str, *, name: str, prefix: str = "") -> list[Node]:
-    """One node, or none where the task shows nothing; `metrics` is a dataset."""
+    """Return one node, or none for a task without figures and tables; `metrics` is a dataset."""
     outputs = [
         *(f"{prefix}{figure}_figure" for figure in task.figures),
         *(f"{prefix}{table}_table" for table in task.tables),
     ]
     if not outputs:
         return []
-    draw = ExhibitNodes(task).draw
-    return [Node(draw, inputs=[metrics], outputs=outputs, name=name)]
+    return [Node(ExhibitNodes(task).draw, inputs=[metrics], outputs=outputs, name=name)]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class ExhibitNodes:
     task: TaskSpec
 
     def draw(self, metrics: Report | None) -> list[Any]:
-        """Figures, then tables, in the order of the task; where one is missing, that is said."""
+        """Draw figures, then tables, in the order of the task; a missing one says so."""
         from seqtune.core.metrics import EXHIBITS
         from seqtune.reporting.figures import draw_exhibit
 
@@ -43,7 +42,7 @@ class ExhibitNodes:
 
 
 def _table(shown: Mapping[str, Any] | None) -> Any:
-    """As a data frame; one without columns could not be read back."""
+    """Build a data frame; one without columns could not be read back."""
     from seqtune.reporting.figures import exhibit_table
 
     table = exhibit_table(shown)

@@ -1,4 +1,4 @@
-"""A folder of a node's own below the scratch folder, gone again if the node fails."""
+"""A node's own folder below the scratch folder, removed if the node fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seqtune.core.errors import storage_error
 
 @contextmanager
 def scratch_folder(scratch: Path, stage: str) -> Iterator[Path]:
-    """A fresh folder; on any error nothing of it stays."""
+    """Make a fresh folder; remove it on any error."""
     with storage_errors(scratch):
         folder = Path(tempfile.mkdtemp(prefix=f"{stage}-", dir=scratch))
     try:
@@ -26,7 +26,7 @@ def scratch_folder(scratch: Path, stage: str) -> Iterator[Path]:
 
 @contextmanager
 def storage_errors(place: Path) -> Iterator[None]:
-    """Say of a full or read-only disk what it is, instead of where in the code it showed."""
+    """Turn the error of a full or read-only disk into one that says so."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The common wiring of every stage: nodes of one task under its namespace."""
+"""The wiring common to all stages: nodes of one task under its namespace."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ VALIDATE = "params:validate"
 ENSEMBLE = "params:ensemble"
 
 
-def of_task(task: str, nodes: Iterable[Node], *, stage: str) -> Pipeline:
+def of_task(task: str, nodes: Iterable[Node | Pipeline], *, stage: str) -> Pipeline:
     """Put the nodes of a stage under `<task>.<stage>`, and its datasets under `<task>`.
 
-    Stages meet in datasets, so these do not belong to any of them. `params:task` stands for the
-    task's checked parameters as a whole; `scratch`, and parameters of a stage, are one for all.
+    Datasets connect stages, so they are not under the stage. `params:task` becomes the checked
+    parameters of the task; `scratch` and the parameters of stages are common to all tasks.
     """
     template = Pipeline(
         list(nodes), namespace=stage, prefix_datasets_with_namespace=False, tags=[stage]
     )
-    shared = {SCRATCH} & template.inputs()
-    shared_parameters = (CLUSTER, VERIFY, VALIDATE, ENSEMBLE)
-    parameters = {"params:task": f"params:{task}"} | {name: name for name in shared_parameters}
+    common = (CLUSTER, VERIFY, VALIDATE, ENSEMBLE)
+    parameters = {"params:task": f"params:{task}"} | {name: name for name in common}
     return Pipeline(
         template,
         namespace=task,
-        inputs=shared,
+        inputs={SCRATCH} & template.inputs(),
         parameters={name: parameters[name] for name in parameters.keys() & template.inputs()},
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from kedro.logging import RichHandler
 
-from seqtune.commands.console import plain_outside_a_terminal
+from seqtune.commands.console import use_plain_logs_outside_terminal
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_message_stays_in_one_line_and_loses_kedros_colours(
     loggers: tuple[logging.Logger, logging.Logger], capsys: pytest.CaptureFixture[str]
 ) -> None:
     kedro, root = loggers
-    plain_outside_a_terminal()
+    use_plain_logs_outside_terminal()
     kedro.info("[bold]loading[/bold] %s", "x" * 200)
     root.warning("an item called [bold]Alien[/bold]")
     lines = capsys.readouterr().out.splitlines()
@@ -42,7 +42,7 @@ def test_a_message_stays_in_one_line_and_loses_kedros_colours(
 def test_brackets_that_are_no_markup_are_kept(
     loggers: tuple[logging.Logger, logging.Logger], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plain_outside_a_terminal()
+    use_plain_logs_outside_terminal()
     loggers[0].info("it was [/d/data] of [3]")
     assert capsys.readouterr().out.rstrip().endswith("it was [/d/data] of [3]")
 
@@ -51,5 +51,5 @@ def test_a_terminal_keeps_its_colours(
     loggers: tuple[logging.Logger, logging.Logger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    plain_outside_a_terminal()
+    use_plain_logs_outside_terminal()
     assert isinstance(loggers[0].handlers[0], RichHandler)

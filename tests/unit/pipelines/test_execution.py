@@ -54,8 +54,8 @@ def test_a_cluster_without_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_keeps_results_in_the_data_folder_stays_where_that_is() -> None:
-    assert engine(engine="ray").that_keeps_results().is_local is False
-    assert engine(engine="ray", data="copy").that_keeps_results().is_local is True
+    assert engine(engine="ray").with_shared_results().is_local is False
+    assert engine(engine="ray", data="copy").with_shared_results().is_local is True
 
 
 def test_a_share_of_a_gpu_or_whole_ones() -> None:

@@ -1,4 +1,4 @@
-"""What a run would take, without training anything."""
+"""Estimate what a run takes, without training."""
 
 from .pipeline import create_pipeline
 

@@ -1,4 +1,4 @@
-"""Joins a task to a rehearsal of its training."""
+"""Nodes of the dry run: a few steps of a task's training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NUM_STEPS = 3
-"""The first is not timed: it is slower than all others."""
+"""The first is not timed: it is slower than the others."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class DryRunNodes:
         scratch: Path,
         cluster: ClusterConfig,
     ) -> Report:
-        """Everything up to the first steps of training; then what all of them would take."""
+        """Do everything up to the first steps of training, and estimate what all would take."""
         from seqtune.training import available_memory_mib, profile_steps
 
         from .._resolution import resolve_run
@@ -48,24 +48,18 @@ class DryRunNodes:
         audits = dict(self.task.audit(config, data)) if self.task.audit else {}
         estimate = self.task.estimate_memory(config, data)
         with storage_errors(scratch):
-            rehearsal = profile_steps(
-                self.task, config, data, num_steps=NUM_STEPS, directory=scratch
-            )
-        costs = Costs.of(rehearsal, config.training)
-        memory = Memory(
-            estimate_mib=estimate,
-            measured_mib=rehearsal.peak_memory_mib,
-            here_mib=available_memory_mib(config.training),
-        )
-        engine = ExecutionBackend(cluster, reads=(split,), scratch=scratch)
-        workers = engine.num_workers(tuning.config.workers)
+            steps = profile_steps(self.task, config, data, num_steps=NUM_STEPS, directory=scratch)
+        costs = Costs.of(steps, config.training)
+        memory = Memory(estimate, steps.peak_memory_mib, available_memory_mib(config.training))
+        backend = ExecutionBackend(cluster, reads=(split,), scratch=scratch)
+        workers = backend.num_workers(tuning.config.workers)
         report: Report = describe(self.task.name, costs, memory, audits) | {
             "preset": preset,
             "data_hash": data.content_hash,
             "split": split_report.get("headline", []),
             "values": resolved.table(),
             "tuning": planned_search(tuning, costs, workers=workers),
-            "rehearsal": asdict(rehearsal),
+            "rehearsal": asdict(steps),
         }
         report["headline"] += report["tuning"]["headline"]
         for line in report["headline"]:

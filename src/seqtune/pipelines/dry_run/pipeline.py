@@ -1,4 +1,4 @@
-"""Wires the dry run of a task, which stands in the place of everything after the split."""
+"""Pipeline of the dry run, which replaces everything after the split."""
 
 from __future__ import annotations
 
@@ -11,16 +11,10 @@ from .nodes import DryRunNodes
 
 
 def create_pipeline(task: TaskSpec) -> Pipeline:
-    nodes = DryRunNodes(task)
-    return of_task(
-        task.name,
-        [
-            Node(
-                nodes.dry_run,
-                inputs=["params:task", "params:tuning", "split", "split_report", SCRATCH, CLUSTER],
-                outputs="dry_run_report",
-                name="dry_run",
-            )
-        ],
-        stage="dry_run",
+    node = Node(
+        DryRunNodes(task).dry_run,
+        inputs=["params:task", "params:tuning", "split", "split_report", SCRATCH, CLUSTER],
+        outputs="dry_run_report",
+        name="dry_run",
     )
+    return of_task(task.name, [node], stage="dry_run")

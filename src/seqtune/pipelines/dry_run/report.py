@@ -1,10 +1,9 @@
-"""From a few steps of training to what all of them would take, in words."""
+"""From a few steps of training to what all of them would take, as text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seqtune.core.config import TrainingConfig
 from seqtune.core.errors import ConfigurationError
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Memory:
-    """What a training takes on one device; None where this machine does not tell."""
+    """What a training needs on one device; None if this machine does not report it."""
 
     estimate_mib: float
     measured_mib: float | None
@@ -29,46 +28,45 @@ class Memory:
     def line(self) -> str:
         measured = "" if self.measured_mib is None else f", {self.measured_mib:.0f} MiB measured"
         here = "" if self.here_mib is None else f", of {self.here_mib:.0f} MiB that are free here"
-        fits = ""
+        fix = ""
         if self.here_mib is not None and self.estimate_mib > self.here_mib:
-            fits = (
+            fix = (
                 ": too much. Lower training.batch_size (and raise "
                 "training.accumulate_grad_batches), or take a smaller model"
             )
-        return f"memory: about {self.estimate_mib:.0f} MiB by the estimate{measured}{here}{fits}"
+        return f"memory: about {self.estimate_mib:.0f} MiB by the estimate{measured}{here}{fix}"
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What one training takes in time."""
+    """The time that one training takes; a step of the optimiser may have several batches."""
 
     step_seconds: float
-    """Of a batch."""
+    """Per batch."""
     batches_per_epoch: int
     steps_per_epoch: int
-    """Of the optimiser."""
     validation_seconds: float | None
-    """Of a whole validation, going by its first batch."""
+    """Of a whole validation, estimated from its first batch."""
     epochs: int
     validations: int
 
     @classmethod
-    def of(cls, rehearsal: StepProfile, training: TrainingConfig) -> Costs:
-        batches = rehearsal.num_batches
+    def of(cls, steps: StepProfile, training: TrainingConfig) -> Costs:
+        batches = steps.num_batches
         return cls(
-            step_seconds=rehearsal.step_seconds,
+            step_seconds=steps.step_seconds,
             batches_per_epoch=batches,
             steps_per_epoch=-(-batches // training.accumulate_grad_batches),
-            validation_seconds=rehearsal.validation_seconds,
+            validation_seconds=steps.validation_seconds,
             epochs=training.epochs,
             validations=training.epochs // training.validate_every_epochs,
         )
 
     @property
     def epoch_seconds(self) -> float:
-        """Of an epoch, with its share of the validations."""
-        validated = (self.validation_seconds or 0.0) * self.validations / self.epochs
-        return self.batches_per_epoch * self.step_seconds + validated
+        """An epoch with its share of the validations."""
+        validation = (self.validation_seconds or 0.0) * self.validations / self.epochs
+        return self.batches_per_epoch * self.step_seconds + validation
 
     @property
     def seconds(self) -> float:
@@ -86,10 +84,15 @@ class Costs:
 
 
 def describe(task: str, costs: Costs, memory: Memory, audits: Report) -> Report:
-    """The report, without what the search would take."""
-    lines = [f"{task}: dry run, nothing was trained", memory.line, *costs.lines]
+    """Report memory, time and the lengths of texts."""
+    tokens = [
+        f"tokens of {part}: {found['longer']} of {found['texts']} texts are longer than "
+        f"{found['limit']} ({found['share']:.1%})"
+        for part, found in audits.items()
+    ]
+    line = f"{task}: dry run, nothing was trained"
     return {
-        "headline": [*lines, *_audited(audits)],
+        "headline": [line, memory.line, *costs.lines, *tokens],
         "memory": asdict(memory),
         "costs": {**asdict(costs), "epoch_seconds": costs.epoch_seconds, "seconds": costs.seconds},
         "audits": audits,
@@ -97,7 +100,7 @@ def describe(task: str, costs: Costs, memory: Memory, audits: Report) -> Report:
 
 
 def planned_search(tuning: TuningParameters, costs: Costs, *, workers: int) -> Report:
-    """What each stage of the search may take at most, by the budget that is set."""
+    """Report the most that each stage of the search may take within its budget."""
     try:
         budgets = plan_stages(
             tuning.config,
@@ -115,22 +118,13 @@ def planned_search(tuning: TuningParameters, costs: Costs, *, workers: int) -> R
         }
         for stage, budget in budgets.items()
     }
-    told = ", ".join(
+    details = ", ".join(
         f"{stage} {one['trials']} x {one['epochs']} epochs {format_duration(one['seconds'])}"
         for stage, one in stages.items()
     )
     whole = sum(one["seconds"] for one in stages.values())
     line = (
         f"tuning: at most about {format_duration(whole)} with {workers} workers, if a trial "
-        f"takes what this configuration does ({told})"
+        f"takes what this configuration does ({details})"
     )
     return {"headline": [line], "stages": stages, "seconds": whole, "workers": workers}
-
-
-def _audited(audits: Mapping[str, Any]) -> list[str]:
-    """One line for each part of which it is known how long its texts are."""
-    return [
-        f"tokens of {part}: {found['longer']} of {found['texts']} texts are longer than "
-        f"{found['limit']} ({found['share']:.1%})"
-        for part, found in audits.items()
-    ]

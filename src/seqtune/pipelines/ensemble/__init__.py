@@ -1,4 +1,4 @@
-"""Several trained models, weighed on valid, scored on test once, and handed to predict as one."""
+"""Several trained models, weighed on valid, scored on test once, and used by predict as one."""
 
 from .pipeline import create_pipeline
 

@@ -1,9 +1,9 @@
-"""Who is in the ensemble: the best trials, other seeds, presets, or checkpoints that were named."""
+"""The choice of members: the best trials, other seeds, presets, or named checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -21,14 +21,14 @@ from seqtune.core.resolve import flatten
 from seqtune.core.seeds import derive_seed
 from seqtune.core.task import TaskSpec, TrainingData
 
-from .._best_config import BestConfig, require_agreement
+from .._best_config import BestConfig, describe_first_fault, require_agreement
 from .._resolution import EPOCHS, resolve_run, training_fingerprint
 from .members import TRAINED, MemberPlan, PlannedMember, distinct, require_fit
 
 
 @dataclass(frozen=True)
 class MemberSelector:
-    """All that the choice depends on."""
+    """Everything that the choice depends on."""
 
     task: TaskSpec
     parameters: TaskParameters
@@ -37,10 +37,10 @@ class MemberSelector:
     data: TrainingData
     trained: Checkpoint
     trials: Sequence[BestConfig]
-    """What tuning left, best first; empty: nothing."""
+    """The trials that tuning kept, best first; empty without tuning."""
 
     def choose(self) -> MemberPlan:
-        """The trained checkpoint, then the others."""
+        """Choose the trained checkpoint, then the others."""
         require_fit(self.trained, self.task, self.data)
         kind, why = self._kind()
         first = PlannedMember(
@@ -59,28 +59,28 @@ class MemberSelector:
                 members.pop()
                 break
         if len(members) < self.settings.top:
-            why += f"; {len(members)} is all there are, of ensemble.top={self.settings.top}"
+            why += f"; there are only {len(members)} of ensemble.top={self.settings.top}"
         return MemberPlan(tuple(members), kind, why)
 
     def _kind(self) -> tuple[str, str]:
         wanted, root = self.settings.members, "ensemble.members"
         if wanted in ("seeds", "presets", "checkpoints"):
             return wanted, f"{root}={wanted}"
-        unfit = self._why_no_trials()
-        if not unfit:
+        reason = self._reason_against_trials()
+        if not reason:
             return "trials", f"{root}={wanted}: the best trials of {self.trials[0].stage}"
         if wanted == "auto":
-            return "seeds", f"{root}=auto: {unfit}, so other seeds of the trained configuration"
+            return "seeds", f"{root}=auto: {reason}, so other seeds of the trained configuration"
         raise ConfigurationError(
-            f"{root}=trials, but {unfit}. Run `kedro run --pipelines {self.task.name}.tune` and "
+            f"{root}=trials, but {reason}. Run `kedro run --pipelines {self.task.name}.tune` and "
             "`.train`, or choose seeds or checkpoints"
         )
 
-    def _why_no_trials(self) -> str:
-        """Empty where the trials of tuning can be taken."""
+    def _reason_against_trials(self) -> str:
+        """Say why the trials of tuning cannot be members; empty if they can."""
         name = self.task.name
         if self.parameters.best_config == IGNORE:
-            return f"{name}.best_config=ignore leaves tuning aside"
+            return f"{name}.best_config=ignore ignores tuning"
         if not self.trials:
             return f"tuning has left no trials ({name}.top_configs)"
         before, now = self.trials[0].data_hash, self.data.content_hash
@@ -92,7 +92,7 @@ class MemberSelector:
         return ""
 
     def _trials(self) -> Iterator[PlannedMember]:
-        """Those whose weights differ: of trials that differ in what training never reads, one."""
+        """Yield trials whose weights differ: one of those that train the same weights."""
         seen: set[str] = set()
         for best in self.trials:
             resolved, _ = resolve_run(self.task, self.parameters, self.data, layer=best.layer)
@@ -104,69 +104,59 @@ class MemberSelector:
             if weights in seen:
                 continue
             seen.add(weights)
-            print_of_it = fingerprint(resolved.config, data_hash=self.data.content_hash)
-            yield PlannedMember(
-                name=f"trial-{best.trial}-{print_of_it[:6]}",
-                origin=f"trial {best.trial} of {best.study}",
-                fingerprint=print_of_it,
-                config=resolved.config,
-                known_score=best.metrics.get(resolved.config.training.monitor),
-            )
+            score = best.metrics.get(resolved.config.training.monitor)
+            origin = f"trial {best.trial} of {best.study}"
+            member = self._plan(f"trial-{best.trial}", origin, resolved.config, score=score)
+            yield replace(member, name=f"{member.name}-{member.fingerprint[:6]}")
 
     def _presets(self) -> Iterator[PlannedMember]:
-        """The task's configuration under its presets, without what tuning found."""
+        """Yield the task's configuration under its presets, without what tuning found."""
         root = "ensemble.presets"
         if not self.data.has_validation:
             raise ConfigurationError(
-                "ensemble.members=presets needs something held out to find each one's best epoch "
-                "on, and split.use_full_data leaves nothing; choose seeds or checkpoints"
+                "ensemble.members=presets needs held-out data to find each one's best epoch, and "
+                "split.use_full_data holds out nothing; choose seeds or checkpoints"
             )
         for name in self.settings.presets or self.parameters.presets:
             if name not in self.parameters.presets:
                 raise ConfigurationError(
-                    f"{root}: {name!r} is no preset of {self.task.name}; "
+                    f"{root}: {name!r} is not a preset of {self.task.name}; "
                     f"{did_you_mean(name, list(self.parameters.presets))}"
                 )
             parameters = self.parameters._replace(preset=name)
             config = resolve_run(self.task, parameters, self.data)[0].config
-            yield PlannedMember(
-                name=f"preset-{name}",
-                origin=f"preset {name}",
-                fingerprint=fingerprint(config, data_hash=self.data.content_hash),
-                config=config,
-            )
+            yield self._plan(f"preset-{name}", f"preset {name}", config)
 
     def _seeds(self) -> Iterator[PlannedMember]:
         config = self._own_configuration()
         for number in range(1, self.settings.top):
             seed = derive_seed(config.seed, "ensemble", number) % 2**32
             own = config.model_copy(update={"seed": seed})
-            yield PlannedMember(
-                name=f"seed-{seed}",
-                origin=f"seed {seed}",
-                fingerprint=fingerprint(own, data_hash=self.data.content_hash),
-                config=own,
-            )
+            yield self._plan(f"seed-{seed}", f"seed {seed}", own)
+
+    def _plan(
+        self, name: str, origin: str, config: RunConfig, *, score: float | None = None
+    ) -> PlannedMember:
+        config_hash = fingerprint(config, data_hash=self.data.content_hash)
+        return PlannedMember(name, origin, config_hash, config=config, known_score=score)
 
     def _own_configuration(self) -> RunConfig:
-        """What the checkpoint was trained by; what was typed otherwise would have no effect."""
+        """Return the configuration of the checkpoint; refuse other values on the command line."""
         try:
             config = self.parameters.config_class.model_validate(self.trained.manifest.config)
         except ValidationError as error:
-            first = error.errors()[0]
             raise ArtifactError(
                 f"checkpoint {self.trained.path} holds a configuration that this version of "
-                f"seqtune does not understand: {'.'.join(map(str, first['loc']))}: {first['msg']}; "
-                "train again"
+                f"seqtune does not understand: {describe_first_fault(error)}; train again"
             ) from error
-        then = dict(flatten(config.model_dump(mode="json")))
+        before = dict(flatten(config.model_dump(mode="json")))
         now = dict(flatten(self.parameters.resolve().config.model_dump(mode="json")))
         faults = [
             f"{self.task.name}.{key}={now[key]!r} ({RUNTIME}) has no effect: members from seeds "
-            f"are trained as the checkpoint was, with {then[key]!r}. Leave it out, or train again "
-            "with it first"
+            f"are trained as the checkpoint was, with {before[key]!r}. Leave it out, or train "
+            "again with it first"
             for key, _, _ in self.parameters.runtime.leaves()
-            if now[key] != then[key]
+            if now[key] != before[key]
         ]
         if faults:
             raise ConfigurationError(faults)
@@ -194,13 +184,13 @@ class MemberSelector:
         return members
 
     def _open(self, name: str) -> Checkpoint:
-        """A folder, or a version of the dataset that the trained checkpoint is a version of."""
+        """Open a folder, or another version of the trained checkpoint's dataset."""
         versions = self.trained.path.parents[1]
         for folder in (Path(name), versions / name / self.trained.path.name):
             if (folder / MANIFEST).is_file():
                 return open_checkpoint(folder)
-        there = sorted(folder.name for folder in versions.iterdir() if folder.is_dir())
+        known = sorted(folder.name for folder in versions.iterdir() if folder.is_dir())
         raise ConfigurationError(
             f"{name!r} is neither the folder of a checkpoint ({MANIFEST} in it) nor a version "
-            f"below {versions}, where there are {', '.join(there)}"
+            f"below {versions}, which has {', '.join(known)}"
         )

@@ -1,4 +1,4 @@
-"""A member before and after it is trained, and where trained ones are found and kept."""
+"""Members of an ensemble, before and after training, and where trained ones are kept."""
 
 from __future__ import annotations
 
@@ -17,38 +17,37 @@ from seqtune.core.task import TaskSpec, TrainingData
 logger = logging.getLogger(__name__)
 
 TRAINED = "trained"
-"""Name of the member that is the trained checkpoint: what the ensemble is compared with."""
+"""The member that is the trained checkpoint, with which the ensemble is compared."""
 
 
 @dataclass(frozen=True)
 class PlannedMember:
-    """One member: how to train it, or where it is."""
+    """One member: how to train it, or where its checkpoint is."""
 
     name: str
     """Its folder in the ensemble."""
     origin: str
-    """Where it comes from, in words."""
+    """Where it comes from, for people."""
     fingerprint: str
     config: RunConfig | None = None
-    """What to train it by; None: there is a checkpoint."""
+    """None if there is a checkpoint."""
     checkpoint: Path | None = None
     known_score: float | None = None
-    """What it scored where it was validated, if its own training validates nothing."""
+    """Its score in tuning, if its own training validates nothing."""
 
 
 @dataclass(frozen=True)
 class MemberPlan:
-    """Who is in the ensemble, and why these."""
+    """The members, the trained checkpoint first, and why they were chosen."""
 
     members: tuple[PlannedMember, ...]
-    """The trained checkpoint first."""
     kind: str
-    """trials, seeds or checkpoints."""
+    """trials, seeds, presets or checkpoints."""
     why: str
 
 
 def distinct(members: Iterable[PlannedMember]) -> list[PlannedMember]:
-    """One of each fingerprint, the first; it takes over the words of where the other comes from."""
+    """Keep the first member of each fingerprint, with the origins of all of them."""
     kept: dict[str, PlannedMember] = {}
     for member in members:
         first = kept.setdefault(member.fingerprint, member)
@@ -61,7 +60,7 @@ def distinct(members: Iterable[PlannedMember]) -> list[PlannedMember]:
 
 
 def require_fit(checkpoint: Checkpoint, task: TaskSpec, data: TrainingData) -> None:
-    """Refuse a checkpoint of another task, another data set, or another split of it."""
+    """Refuse a checkpoint of another task, data set or split."""
     manifest = checkpoint.manifest
     if manifest.task != task.name:
         raise ArtifactError(
@@ -78,32 +77,32 @@ def require_fit(checkpoint: Checkpoint, task: TaskSpec, data: TrainingData) -> N
 
 
 def trained_versions(checkpoint: Path, wanted: Collection[str]) -> dict[str, Path]:
-    """Those of the wanted fingerprints that are a version of the same dataset as `checkpoint`."""
+    """Find the wanted fingerprints among the versions of the dataset of `checkpoint`."""
     found = {}
     for manifest in sorted(checkpoint.parents[1].glob(f"*/{checkpoint.name}/{MANIFEST}")):
-        with suppress(ArtifactError):  # nobody asked for one that is damaged
+        with suppress(ArtifactError):  # a damaged one may not be wanted
             fingerprint = open_checkpoint(manifest.parent).manifest.fingerprint
-            if fingerprint in wanted and _intact(manifest.parent):
+            if fingerprint in wanted and _open_intact(manifest.parent):
                 found[fingerprint] = manifest.parent
     return found
 
 
 def stored(store: Path, fingerprint: str) -> Path | None:
-    """A member that was trained before; a damaged one is removed, to be trained again."""
+    """Find a member that was trained before; remove a damaged one, so that it trains again."""
     folder = store / fingerprint
     if not folder.is_dir():
         return None
-    if (intact := _intact(folder)) is not None and intact.manifest.fingerprint == fingerprint:
+    if (found := _open_intact(folder)) is not None and found.manifest.fingerprint == fingerprint:
         return folder
     shutil.rmtree(folder)
     return None
 
 
-def _intact(folder: Path) -> Checkpoint | None:
+def _open_intact(folder: Path) -> Checkpoint | None:
     try:
         checkpoint = open_checkpoint(folder)
         checkpoint.weights_path("best")
     except ArtifactError as error:
-        logger.warning("not taken as a member: %s", error)
+        logger.warning("not used as a member: %s", error)
         return None
     return checkpoint

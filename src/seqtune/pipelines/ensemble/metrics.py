@@ -1,4 +1,4 @@
-"""The metrics of an ensemble: beside the single checkpoint, and with how often test was opened."""
+"""The metrics of an ensemble, beside the single checkpoint, and the uses of test."""
 
 from __future__ import annotations
 
@@ -20,14 +20,11 @@ REOPEN = "--params ensemble.reopen_test=true"
 
 
 def describe(scored: ScoredEnsemble, ensemble: Ensemble, single: Report | None) -> Report:
-    """The report of the catalog: `metrics` of an ensemble, and what stands beside it.
-
-    `single` is the metrics report of the catalog.
-    """
+    """Report the metrics of an ensemble beside `single`, the metrics of the checkpoint."""
     first = next(iter(ensemble.member_paths().values()))
     metric = open_checkpoint(first).manifest.monitor.removeprefix(VALIDATION)
     compared = compare(scored.report, single, reference=ensemble.manifest.reference, metric=metric)
-    lines = [*_compared(compared, metric), *_openings(scored)]
+    lines = [*_describe_comparison(compared, metric), *_describe_openings(scored)]
     for line in lines:
         logger.info("%s", line)
     return {
@@ -40,17 +37,22 @@ def describe(scored: ScoredEnsemble, ensemble: Ensemble, single: Report | None) 
     }
 
 
-def compare(ours: Report, single: Report | None, *, reference: str, metric: str) -> dict[str, Any]:
-    """The metric of both, by part; `why_not` where they cannot be set side by side."""
-    why_not, parts = _why_not(ours, single, reference=reference), {}
+def compare(
+    ensemble: Report, single: Report | None, *, reference: str, metric: str
+) -> dict[str, Any]:
+    """Return the metric of both, by part; `why_not` says why they cannot be compared."""
+    why_not, parts = _reason_against(ensemble, single, reference=reference), {}
     if not why_not and single is not None:
-        parts = _parts(ours["parts"], single.get("parts", {}), metric)
+        for name, part in ensemble["parts"].items():
+            one, other = value(part, metric), value(single.get("parts", {}).get(name, {}), metric)
+            if one is not None and other is not None:
+                parts[name] = {"ensemble": one, "single": other, "gain": one - other}
         why_not = "" if parts else f"{metric} is not among the metrics of both"
     return {"metric": metric, "parts": parts, "why_not": why_not}
 
 
 def value(part: Mapping[str, Any], metric: str) -> float | None:
-    """One number of a part of a metrics report: group, metric, then ours beside the floors."""
+    """Find one number in a part of a metrics report: group, metric, model or baseline."""
     for group in part.values():
         if isinstance(group, Mapping) and metric in group:
             found = group[metric]
@@ -58,30 +60,19 @@ def value(part: Mapping[str, Any], metric: str) -> float | None:
     return None
 
 
-def _why_not(ours: Report, single: Report | None, *, reference: str) -> str:
-    if not ours.get("parts"):
+def _reason_against(ensemble: Report, single: Report | None, *, reference: str) -> str:
+    if not ensemble.get("parts"):
         return "nothing is held out"
     if single is None:
         return "there are no metrics of the single checkpoint"
     if single.get("fingerprint") != reference:
         return "the newest metrics are those of another checkpoint"
-    if single.get("data_hash") != ours.get("data_hash"):
+    if single.get("data_hash") != ensemble.get("data_hash"):
         return "the metrics of the single checkpoint are of other data"
     return ""
 
 
-def _parts(
-    ours: Mapping[str, Any], theirs: Mapping[str, Any], metric: str
-) -> dict[str, dict[str, float]]:
-    parts = {}
-    for name, part in ours.items():
-        one, other = value(part, metric), value(theirs.get(name, {}), metric)
-        if one is not None and other is not None:
-            parts[name] = {"ensemble": one, "single": other, "gain": one - other}
-    return parts
-
-
-def _compared(compared: Mapping[str, Any], metric: str) -> list[str]:
+def _describe_comparison(compared: Mapping[str, Any], metric: str) -> list[str]:
     if compared["why_not"]:
         return [f"not set beside the single checkpoint: {compared['why_not']}"]
     return [
@@ -91,16 +82,16 @@ def _compared(compared: Mapping[str, Any], metric: str) -> list[str]:
     ]
 
 
-def _openings(scored: ScoredEnsemble) -> list[str]:
+def _describe_openings(scored: ScoredEnsemble) -> list[str]:
     lines = []
     if (first := scored.refused) is not None:
         lines.append(
             f"test stays closed: it was opened for another ensemble ({first.ensemble}, "
-            f"{first.when}), and whoever chooses by looking at test has none left. These are the "
-            f"metrics on valid; {REOPEN} opens it once more, and counts that"
+            f"{first.when}), and a test set that guides a choice is no test any more. These are "
+            f"the metrics on valid; {REOPEN} opens it once more, and counts that"
         )
     if scored.from_store:
-        lines.append(f"test was scored before ({scored.when}): that result is read, none is made")
+        lines.append(f"test was scored before ({scored.when}): that result is reused")
     if scored.openings > 1:
         lines.append(
             f"{scored.openings} different ensembles were scored on this test set: the best of "

@@ -1,4 +1,4 @@
-"""Joins trials, training and weighing to one ensemble, and scores it on test once."""
+"""Nodes that make one ensemble of several models, and score it on test once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class EnsembleNodes:
         checkpoint: Path,
         top_configs: list[dict[str, Any]] | None,
     ) -> MemberPlan:
-        """The trained checkpoint, then the best trials, other seeds, or those that were named."""
+        """Choose the trained checkpoint, then trials, seeds, presets or named checkpoints."""
         from seqtune.core.checkpoint import open_checkpoint
 
         from .._best_config import read_top_configs
@@ -66,12 +66,12 @@ class EnsembleNodes:
         store: Path,
         cluster: ClusterConfig,
     ) -> tuple[PlannedMember, ...]:
-        """Train the members that nobody has trained yet, several at once."""
+        """Train the members that are not trained yet, several at once."""
         from .training import train_missing
 
         threads = [m.config.training.num_threads for m in plan.members if m.config]
         most = max((number for number in threads if number != "auto"), default=1)
-        engine = ExecutionBackend(cluster, reads=(split,), scratch=scratch).that_keeps_results()
+        backend = ExecutionBackend(cluster, reads=(split,), scratch=scratch).with_shared_results()
         return train_missing(
             plan,
             self.task,
@@ -79,8 +79,8 @@ class EnsembleNodes:
             scratch=scratch,
             store=store,
             trained=checkpoint,
-            executor=engine.executor(),
-            num_workers=engine.num_workers(tuning.config.workers, num_threads=most),
+            executor=backend.executor(),
+            num_workers=backend.num_workers(tuning.config.workers, num_threads=most),
             max_retries=tuning.config.guards.max_retries,
         )
 
@@ -92,7 +92,7 @@ class EnsembleNodes:
         split: Path,
         scratch: Path,
     ) -> tuple[Path, Report]:
-        """Find on valid how much each counts, and put those that do into one folder."""
+        """Find the weight of each on valid, and put those with a weight into one folder."""
         from .weighing import make_ensemble
 
         data = self.task.open_data(split)
@@ -107,7 +107,7 @@ class EnsembleNodes:
         results: Path,
         metrics: Report | None,
     ) -> Report:
-        """Score it on what was held out: on test once, whatever is run again."""
+        """Score it on what was held out; on test only once, however often this runs."""
         from seqtune.core.ensemble import open_ensemble
 
         from .metrics import describe

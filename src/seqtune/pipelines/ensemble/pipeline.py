@@ -1,4 +1,4 @@
-"""Wires the ensemble of a task."""
+"""Pipeline of the ensemble stage."""
 
 from __future__ import annotations
 
@@ -10,45 +10,31 @@ from .._report_items import exhibit_nodes
 from .._template import CLUSTER, ENSEMBLE, SCRATCH, VERIFY, of_task
 from .nodes import EnsembleNodes
 
+MEMBERS = ["ensemble_plan", "params:tuning", "split", "checkpoint", SCRATCH, "members", CLUSTER]
+
 
 def create_pipeline(task: TaskSpec) -> Pipeline:
-    nodes = EnsembleNodes(task)
-    return of_task(
-        task.name,
-        [
-            Node(
-                nodes.choose,
-                inputs=["params:task", ENSEMBLE, VERIFY, "split", "checkpoint", "top_configs"],
-                outputs="ensemble_plan",
-                name="choose_members",
-            ),
-            Node(
-                nodes.train,
-                inputs=[
-                    "ensemble_plan",
-                    "params:tuning",
-                    "split",
-                    "checkpoint",
-                    SCRATCH,
-                    "members",
-                    CLUSTER,
-                ],
-                outputs="trained_members",
-                name="train_members",
-            ),
-            Node(
-                nodes.weigh,
-                inputs=["ensemble_plan", "trained_members", ENSEMBLE, "split", SCRATCH],
-                outputs=["ensemble", "ensemble_report"],
-                name="weigh_members",
-            ),
-            Node(
-                nodes.evaluate,
-                inputs=["ensemble", ENSEMBLE, "split", "test_results", "metrics"],
-                outputs="ensemble_metrics",
-                name="evaluate_ensemble",
-            ),
-            *exhibit_nodes(task, "ensemble_metrics", name="draw_ensemble", prefix="ensemble_"),
-        ],
-        stage="ensemble",
-    )
+    stage = EnsembleNodes(task)
+    nodes = [
+        Node(
+            stage.choose,
+            inputs=["params:task", ENSEMBLE, VERIFY, "split", "checkpoint", "top_configs"],
+            outputs="ensemble_plan",
+            name="choose_members",
+        ),
+        Node(stage.train, inputs=MEMBERS, outputs="trained_members", name="train_members"),
+        Node(
+            stage.weigh,
+            inputs=["ensemble_plan", "trained_members", ENSEMBLE, "split", SCRATCH],
+            outputs=["ensemble", "ensemble_report"],
+            name="weigh_members",
+        ),
+        Node(
+            stage.evaluate,
+            inputs=["ensemble", ENSEMBLE, "split", "test_results", "metrics"],
+            outputs="ensemble_metrics",
+            name="evaluate_ensemble",
+        ),
+        *exhibit_nodes(task, "ensemble_metrics", name="draw_ensemble", prefix="ensemble_"),
+    ]
+    return of_task(task.name, nodes, stage="ensemble")

@@ -1,7 +1,7 @@
-"""Test is opened once for an ensemble: what it gave is kept, and read from then on.
+"""Ledger of test results: an ensemble is scored on test once, and the result reused.
 
 <key>.json      the result of one ensemble on one test, written once and never changed
-.lock           held while it is decided whether test is opened, and while it is
+.lock           held while deciding whether to open test, and while it is scored
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from seqtune import __version__
 from seqtune.core.config import canonical_json
 from seqtune.core.errors import ArtifactError
-from seqtune.core.files import lock
+from seqtune.core.files import lock, sync
 from seqtune.core.task import Report
 
 TEST, VALID = "test", "valid"
@@ -27,11 +27,11 @@ LOCK = ".lock"
 
 class EvaluateEnsemble(Protocol):
     def __call__(self, parts: Collection[str] | None) -> Report:
-        """Metrics on some parts of what was held out; None: on all."""
+        """Return metrics on some held-out parts; None: on all."""
 
 
 @dataclass(frozen=True)
-class PreviousUse:
+class Opening:
     """The ensemble that test was opened for before, and when."""
 
     ensemble: str
@@ -41,32 +41,32 @@ class PreviousUse:
 
 @dataclass(frozen=True)
 class ScoredEnsemble:
-    """The metrics of an ensemble, and whether they were made now."""
+    """The metrics of an ensemble, and whether they are new."""
 
     report: Report
     from_store: bool
     openings: int
-    """Different ensembles whose result on this test is known; 0: there is no test."""
+    """How many ensembles were scored on this test; 0 if there is no test."""
     when: str = ""
     """ISO time, UTC, of the result."""
-    refused: PreviousUse | None = None
-    """Test stays closed, because this one was scored on it."""
+    refused: Opening | None = None
+    """The ensemble that test was opened for, if test stays closed to this one."""
 
 
 @dataclass(frozen=True)
 class TestLedger:
-    """What was scored on tests, in a folder."""
+    """Results on test sets, in a folder."""
 
-    __test__ = False  # for pytest, which would take it for a test
+    __test__ = False  # keeps pytest from collecting it
 
     store: Path
     once: bool = False
-    """Whether a test is opened for the first ensemble alone."""
+    """Open a test only for the first ensemble."""
     reopen: bool = False
-    """Open it for another one all the same; counted like every opening."""
+    """Open it for another one anyway; counted like every opening."""
 
     def score(self, *, ensemble: str, test: str, evaluate: EvaluateEnsemble) -> ScoredEnsemble:
-        """The stored result of this ensemble (a fingerprint) on a test (a hash), or a new one."""
+        """Return the stored result of an ensemble (fingerprint) on a test (hash), or a new one."""
         with lock(self.store / LOCK):
             return self._score(ensemble, test, evaluate)
 
@@ -92,15 +92,15 @@ class TestLedger:
         entry = _read(path)
         return ScoredEnsemble(entry["report"], from_store, self._count(test), when=entry["scored"])
 
-    def _closed_by(self, ensemble: str, test: str) -> PreviousUse | None:
-        """Whoever was scored on this test first, where nobody else may be."""
+    def _closed_by(self, ensemble: str, test: str) -> Opening | None:
+        """Return the first ensemble scored on this test, if it closes test to this one."""
         if not self.once or self.reopen:
             return None
         entries = self._entries(test)
         if not entries or any(entry["ensemble"] == ensemble for entry in entries):
             return None
         first = min(entries, key=lambda entry: str(entry["scored"]))
-        return PreviousUse(first["ensemble"], first["scored"])
+        return Opening(first["ensemble"], first["scored"])
 
     def _count(self, test: str) -> int:
         return len({entry["ensemble"] for entry in self._entries(test)})
@@ -111,24 +111,22 @@ class TestLedger:
 
 
 def result_key(ensemble: str, test: str) -> str:
-    """A name for the result: 16 hex digits over all that it depends on."""
-    said = {"ensemble": ensemble, "test": test, "seqtune": __version__}
-    return sha256(canonical_json(said).encode()).hexdigest()[:16]
+    """Name the result: 16 hex digits over everything that it depends on."""
+    values = {"ensemble": ensemble, "test": test, "seqtune": __version__}
+    return sha256(canonical_json(values).encode()).hexdigest()[:16]
 
 
 def _write_new(path: Path, entry: dict[str, Any]) -> bool:
-    """Write a file that is complete or not there; False: somebody else was first."""
+    """Write a file completely or not at all; False if another process was first."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    text = json.dumps(entry, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(entry, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        partial.write_text(text, encoding="utf-8")
+        sync(partial)
         os.link(partial, path)  # unlike a rename it never replaces what is there
     except FileExistsError:
         return False
-    except OSError:  # a file system without second names
+    except OSError:  # a file system without hard links
         if path.exists():
             return False
         partial.replace(path)
@@ -149,6 +147,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 _NEXT_STEP = (
-    "seqtune wrote it once and never changes it. Restore it, or remove it and know that its test "
-    "result is then made a second time"
+    "seqtune wrote it once and never changes it. Restore it, or remove it and accept that test is "
+    "scored a second time"
 )

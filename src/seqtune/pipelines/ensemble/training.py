@@ -1,4 +1,4 @@
-"""Training members that are not there yet, several at once, going on after a kill."""
+"""Training of missing members, several at once, resumed after a kill."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ from .members import MemberPlan, PlannedMember, stored, trained_versions
 logger = logging.getLogger(__name__)
 
 MARKER = "worker"
-"""In the folder of a training: who is at it."""
+"""A file in the folder of a training: the process that runs it."""
 
 
 @dataclass(frozen=True)
 class TrainMembers:
-    """Picklable: it is called in worker processes, which open the data by its path."""
+    """Trains members; picklable, because worker processes call it and open the data by its path."""
 
     task: TaskSpec
     split: Path
     scratch: Path
     store: Path
     members: tuple[PlannedMember, ...]
-    places: tuple[str, ...]
-    """How each is called for people: member 2 of 5."""
+    labels: tuple[str, ...]
+    """The name of each for people: member 2 of 5."""
 
     def __call__(self, place: WorkerInfo) -> None:
         data = self.task.open_data(self.split)
         mine = slice(place.index, None, place.num_workers)
-        for member, called in zip(self.members[mine], self.places[mine], strict=True):
-            if stored(self.store, member.fingerprint) is None:  # not by who died in this place
-                self._train(member, data, called=called, progress=place.num_workers == 1)
+        for member, label in zip(self.members[mine], self.labels[mine], strict=True):
+            if stored(self.store, member.fingerprint) is None:  # or a worker that died trained it
+                self._train(member, data, label=label, progress=place.num_workers == 1)
 
     def folder(self, member: PlannedMember) -> Path:
         return self.scratch / "members" / member.fingerprint
 
     def _train(
-        self, member: PlannedMember, data: TrainingData, *, called: str, progress: bool
+        self, member: PlannedMember, data: TrainingData, *, label: str, progress: bool
     ) -> None:
         from seqtune.training import fit
 
         if member.config is None:
-            raise TrainingError(f"{called}: {member.origin} has no configuration to be trained by")
+            raise TrainingError(f"{label}: {member.origin} has no configuration to train")
         folder = self.folder(member)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).write_text(marker_of(Process(os.getpid(), socket.gethostname())))
@@ -66,19 +66,19 @@ class TrainMembers:
                 progress=progress,
             )
         except Interrupted:
-            raise  # what was trained is gone on with
+            raise  # the folder stays, so that training resumes from it
         except SeqtuneError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise TrainingError(f"{called} ({member.origin}) failed: {error}") from error
+            raise TrainingError(f"{label} ({member.origin}) failed: {error}") from error
         publish(result.checkpoint, self.store / member.fingerprint)
         shutil.rmtree(folder, ignore_errors=True)
-        scored = describe_score(self.store / member.fingerprint)
-        logger.info("%s: %s, %s, %.0f s", called, member.origin, scored, result.seconds)
+        score = describe_score(self.store / member.fingerprint)
+        logger.info("%s: %s, %s, %.0f s", label, member.origin, score, result.seconds)
 
 
 @dataclass
 class MemberMonitor:
-    """A foreman that lets a worker die a few times, not for ever."""
+    """Monitor that restarts the training of a member a few times, not for ever."""
 
     work: TrainMembers
     max_retries: int
@@ -89,22 +89,22 @@ class MemberMonitor:
         return MonitorDecision(stop=self.hopeless)
 
     def lost(self, process: Process, _exit_code: int, *, reason: str) -> None:
-        whose = self._of(process)
-        self.deaths[whose] += 1
-        logger.warning("%s: %s; it is gone on with", whose, reason)
-        if self.deaths[whose] > self.max_retries:
+        member = self._member_of(process)
+        self.deaths[member] += 1
+        logger.warning("%s: %s; it is restarted", member, reason)
+        if self.deaths[member] > self.max_retries:
             self.hopeless = (
-                f"{whose}: its process died {self.deaths[whose]} times, and "
+                f"{member}: its process died {self.deaths[member]} times, and "
                 f"tuning.guards.max_retries={self.max_retries} allows no further run; of the last "
                 f"one, {reason}. Free memory, or run fewer workers (tuning.workers)"
             )
 
-    def _of(self, process: Process) -> str:
-        """The member that a worker was at."""
-        for member, called in zip(self.work.members, self.work.places, strict=True):
+    def _member_of(self, process: Process) -> str:
+        """Name the member that a worker was training."""
+        for member, label in zip(self.work.members, self.work.labels, strict=True):
             marker = self.work.folder(member) / MARKER
             if marker.is_file() and marker.read_text() == marker_of(process):
-                return f"{called} ({member.origin})"
+                return f"{label} ({member.origin})"
         return "a worker"
 
 
@@ -124,44 +124,41 @@ def train_missing(
     num_workers: int,
     max_retries: int,
 ) -> tuple[PlannedMember, ...]:
-    """Every member with a checkpoint; only what nobody has trained before is trained."""
+    """Return every member with a checkpoint; train only those that have none."""
     before = trained_versions(trained, [member.fingerprint for member in plan.members])
-    found = [replace(member, checkpoint=_find(member, before, store)) for member in plan.members]
-    calls = [f"member {number} of {len(found)}" for number, _ in enumerate(found, start=1)]
-    missing = [pair for pair in zip(found, calls, strict=True) if pair[0].checkpoint is None]
-    for member, called in zip(found, calls, strict=True):
-        if member.checkpoint is not None:
-            scored = describe_score(member.checkpoint)
-            logger.info("%s: %s, %s, from before", called, member.origin, scored)
+    checkpoints, missing = [], []
+    for number, member in enumerate(plan.members, start=1):
+        label, key = f"member {number} of {len(plan.members)}", member.fingerprint
+        checkpoint = member.checkpoint or before.get(key) or stored(store, key)
+        checkpoints.append(checkpoint or store / key)
+        if checkpoint is None:
+            missing.append((member, label))
+        else:
+            score = describe_score(checkpoint)
+            logger.info("%s: %s, %s, from before", label, member.origin, score)
     if missing:
-        members, places = zip(*missing, strict=True)
-        work = TrainMembers(task, split, scratch, store, members, places)
+        members, labels = zip(*missing, strict=True)
+        work = TrainMembers(task, split, scratch, store, members, labels)
         _run(work, executor, num_workers=min(num_workers, len(missing)), max_retries=max_retries)
-    return tuple(
-        member if member.checkpoint else replace(member, checkpoint=store / member.fingerprint)
-        for member in found
-    )
+    pairs = zip(plan.members, checkpoints, strict=True)
+    return tuple(replace(member, checkpoint=checkpoint) for member, checkpoint in pairs)
 
 
 def describe_score(checkpoint: Path) -> str:
-    """The monitored metric at the best epoch, as a person reads it."""
+    """Describe the monitored metric at the best epoch for people."""
     manifest = open_checkpoint(checkpoint).manifest
     score = manifest.score
     return "nothing held out" if score is None else f"{manifest.monitor} {score:.4f}"
 
 
-def _find(member: PlannedMember, before: dict[str, Path], store: Path) -> Path | None:
-    return member.checkpoint or before.get(member.fingerprint) or stored(store, member.fingerprint)
-
-
 def _run(work: TrainMembers, executor: Executor, *, num_workers: int, max_retries: int) -> None:
-    if num_workers == 1:  # in this process, which need not start another that imports torch
+    if num_workers == 1:  # in this process: another one would have to import torch first
         work(WorkerInfo(0, 1, "here"))
     else:
-        watch = MemberMonitor(work, max_retries)
-        executor(work, watch, num_workers=num_workers)
-        if watch.hopeless:
-            raise TrainingError(watch.hopeless)
+        monitor = MemberMonitor(work, max_retries)
+        executor(work, monitor, num_workers=num_workers)
+        if monitor.hopeless:
+            raise TrainingError(monitor.hopeless)
     folder = work.scratch / "members"
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

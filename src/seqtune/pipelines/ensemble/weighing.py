@@ -1,20 +1,29 @@
-"""How much each member counts: found on valid, written into the ensemble folder."""
+"""The weight of each member: found on valid, written to the ensemble folder."""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from seqtune.core.checkpoint import Checkpoint, open_checkpoint
 from seqtune.core.config import EnsembleConfig, library_versions
-from seqtune.core.ensemble import EnsembleManifest, Member, ensemble_fingerprint
+from seqtune.core.ensemble import (
+    MANIFEST,
+    MEMBERS,
+    EnsembleManifest,
+    Member,
+    ensemble_fingerprint,
+)
 from seqtune.core.errors import ConfigurationError
+from seqtune.core.files import write_json
 from seqtune.core.task import Report, TaskSpec, TrainingData
 
-from .folder import write_ensemble
 from .members import MemberPlan, PlannedMember
 
 logger = logging.getLogger(__name__)
@@ -28,7 +37,7 @@ NOTHING_HELD_OUT = (
 
 @dataclass(frozen=True)
 class WeighedEnsemble:
-    """What decides who counts how much."""
+    """The weights, and how they were found."""
 
     weights: Sequence[float]
     scale: str
@@ -37,7 +46,7 @@ class WeighedEnsemble:
     reason: str
     findings: dict[str, Any]
     decision: dict[str, Any] = field(default_factory=dict)
-    """What else belongs to the weights when it comes to deciding."""
+    """What a prediction needs besides the weights, such as thresholds."""
 
 
 def make_ensemble(
@@ -49,11 +58,12 @@ def make_ensemble(
     *,
     out: Path,
 ) -> tuple[Path, Report]:
-    """Weigh the members and write the ensemble to `out`; the report says what was compared."""
-    members = _without_twins(members)
+    """Weigh the members and write the ensemble to `out`; report what was compared."""
+    members = _drop_duplicates(members)
     paths = {member.name: _path(member) for member in members}
     opened = {name: open_checkpoint(path) for name, path in paths.items()}
-    weighed = _weigh(task, paths, data, settings, seed=_seed(opened[members[0].name]))
+    first = opened[members[0].name].manifest
+    weighed = _weigh(task, paths, data, settings, seed=int(first.config["seed"]))
     described = [
         _member(member, opened[member.name], weight=weight)
         for member, weight in zip(members, weighed.weights, strict=True)
@@ -76,23 +86,24 @@ def make_ensemble(
         metric=weighed.metric,
         decision=weighed.decision,
         findings=weighed.findings,
-        versions=library_versions(opened[members[0].name].manifest.versions),
+        versions=library_versions(first.versions),
     )
-    return write_ensemble(out, manifest, paths), _report(manifest, plan, weighed)
+    _write_folder(out, manifest, paths)
+    return out, _report(manifest, plan, weighed)
 
 
 def refuse_unknown(task: TaskSpec, settings: EnsembleConfig, data: TrainingData) -> None:
-    """Refuse what members could not be weighed by, before any is trained for it."""
+    """Refuse settings that cannot weigh members, before any member is trained."""
     faults = []
     if task.scales and settings.scale not in (AUTO, *task.scales):
         faults.append(
-            f"ensemble.scale={settings.scale!r} is no scale of {task.name}; choose one of "
+            f"ensemble.scale={settings.scale!r} is not a scale of {task.name}; choose one of "
             f"{', '.join((AUTO, *task.scales))}"
         )
     if not data.has_validation and settings.weights not in (AUTO, UNIFORM):
         faults.append(
-            f"ensemble.weights={settings.weights} needs something held out to be found on, and "
-            "split.use_full_data leaves nothing; choose auto or uniform"
+            f"ensemble.weights={settings.weights} needs held-out data to find weights, and "
+            "split.use_full_data holds out nothing; choose auto or uniform"
         )
     if faults:
         raise ConfigurationError(faults)
@@ -107,7 +118,16 @@ def _weigh(
     seed: int,
 ) -> WeighedEnsemble:
     if not data.has_validation:
-        return _uniform(task, settings, num_members=len(paths))
+        scale = settings.scale if settings.scale != AUTO else (*task.scales, AUTO)[0]
+        logger.warning("%s, on the scale %s", NOTHING_HELD_OUT, scale)
+        return WeighedEnsemble(
+            weights=[1 / len(paths)] * len(paths),
+            scale=scale,
+            method=UNIFORM,
+            metric="nothing held out",
+            reason=NOTHING_HELD_OUT,
+            findings={"reason": NOTHING_HELD_OUT},
+        )
     import numpy as np
 
     from seqtune.ensembling import weigh
@@ -125,22 +145,8 @@ def _weigh(
     )
 
 
-def _uniform(task: TaskSpec, settings: EnsembleConfig, *, num_members: int) -> WeighedEnsemble:
-    """Where there is nothing to find weights on."""
-    scale = settings.scale if settings.scale != AUTO else (*task.scales, AUTO)[0]
-    logger.warning("%s, on the scale %s", NOTHING_HELD_OUT, scale)
-    return WeighedEnsemble(
-        weights=[1 / num_members] * num_members,
-        scale=scale,
-        method=UNIFORM,
-        metric="nothing held out",
-        reason=NOTHING_HELD_OUT,
-        findings={"reason": NOTHING_HELD_OUT},
-    )
-
-
-def _without_twins(members: Sequence[PlannedMember]) -> list[PlannedMember]:
-    """Members whose weights differ: two configurations may well have trained the same model."""
+def _drop_duplicates(members: Sequence[PlannedMember]) -> list[PlannedMember]:
+    """Keep one member of each set of weights: two configurations may train the same model."""
     kept: dict[str, PlannedMember] = {}
     for member in members:
         sha = open_checkpoint(_path(member)).manifest.best.sha256
@@ -160,6 +166,10 @@ def _member(member: PlannedMember, checkpoint: Checkpoint, *, weight: float) -> 
         weight=weight,
         score=member.known_score if score is None else score,
     )
+
+
+FIELDS_OF_REPORT = ("method", "scale", "weights", "reason")
+"""Findings that the report writes itself."""
 
 
 def _report(manifest: EnsembleManifest, plan: MemberPlan, weighed: WeighedEnsemble) -> Report:
@@ -182,12 +192,8 @@ def _report(manifest: EnsembleManifest, plan: MemberPlan, weighed: WeighedEnsemb
         "reason": weighed.reason,
         "members": [member.model_dump(mode="json") for member in manifest.members],
         "weights": {member.name: member.weight for member in manifest.members},
-        **{key: value for key, value in weighed.findings.items() if key not in TOLD},
+        **{k: v for k, v in weighed.findings.items() if k not in FIELDS_OF_REPORT},
     }
-
-
-TOLD = ("method", "scale", "weights", "reason")
-"""What the report says in its own words."""
 
 
 def _path(member: PlannedMember) -> Path:
@@ -196,5 +202,20 @@ def _path(member: PlannedMember) -> Path:
     return member.checkpoint
 
 
-def _seed(checkpoint: Checkpoint) -> int:
-    return int(checkpoint.manifest.config["seed"])
+def _write_folder(
+    folder: Path, manifest: EnsembleManifest, checkpoints: Mapping[str, Path]
+) -> None:
+    """Fill a new folder with the members that count, and write the manifest last."""
+    (folder / MEMBERS).mkdir(parents=True)
+    for name in (member.name for member in manifest.used):
+        shutil.copytree(checkpoints[name], folder / MEMBERS / name, copy_function=_link)
+    write_json(folder / MANIFEST, json.loads(manifest.model_dump_json()))
+
+
+def _link(source: str, target: str) -> str:
+    """Link the file under a second name, or copy it if the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target

@@ -1,4 +1,4 @@
-"""Joins a task's reader to the catalog."""
+"""Nodes of the ingest stage."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class IngestNodes:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Of the raw files that are read, in the order of the node's inputs."""
+        """Roles of the raw files, in the order of the node's inputs."""
         return (*self.task.sources, *self.task.named_sources)
 
     def ingest(self, parameters: TaskParameters, scratch: Path, *raw: Any) -> tuple[Path, Report]:
-        """Read, check and number the raw files."""
+        """Read and check the raw files, and number what is in them."""
         config = parameters.resolve().config
         sources: dict[str, tuple[Path, ...]] = {}
         for role, found in zip(self.roles, raw, strict=True):

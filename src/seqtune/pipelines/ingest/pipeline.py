@@ -1,4 +1,4 @@
-"""Wires the ingest stage of a task."""
+"""Pipeline of the ingest stage."""
 
 from __future__ import annotations
 
@@ -11,16 +11,11 @@ from .nodes import IngestNodes
 
 
 def create_pipeline(task: TaskSpec) -> Pipeline:
-    nodes = IngestNodes(task)
-    return of_task(
-        task.name,
-        [
-            Node(
-                nodes.ingest,
-                inputs=["params:task", SCRATCH, *(f"raw_{role}" for role in nodes.roles)],
-                outputs=[task.ingested, "ingest_report"],
-                name="ingest",
-            )
-        ],
-        stage="ingest",
+    stage = IngestNodes(task)
+    node = Node(
+        stage.ingest,
+        inputs=["params:task", SCRATCH, *(f"raw_{role}" for role in stage.roles)],
+        outputs=[task.ingested, "ingest_report"],
+        name="ingest",
     )
+    return of_task(task.name, [node], stage="ingest")

@@ -1,4 +1,4 @@
-"""A checkpoint or an ensemble -> predictions for all users, and a submission file."""
+"""A checkpoint or an ensemble -> predictions and a submission file."""
 
 from .pipeline import create_pipeline
 

@@ -1,4 +1,4 @@
-"""What predicts: the checkpoint, or the ensemble that was made beside it."""
+"""The choice between the checkpoint and the ensemble made from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AUTO, CHECKPOINT, ENSEMBLE = "auto", "checkpoint", "ensemble"
 
 @dataclass(frozen=True)
 class ChosenModel:
-    """The folder that is predicted with."""
+    """The folder of the model that predicts."""
 
     kind: str
     path: Path
@@ -31,7 +31,7 @@ def choose_model(
     *,
     task: str,
 ) -> ChosenModel:
-    """By `<task>.predict.model`; auto: the ensemble of this checkpoint on these data, if any."""
+    """Choose by `<task>.predict.model`; auto takes the ensemble if it fits checkpoint and data."""
     wanted: str = getattr(settings, "model", CHECKPOINT)
     asked = f"{task}.predict.model={wanted}"
     if wanted == CHECKPOINT:
@@ -44,15 +44,16 @@ def choose_model(
                 "choose auto or checkpoint"
             )
         return ChosenModel(ENSEMBLE, ensemble, asked)
-    if unfit := _why_not(settings, checkpoint, ensemble, data):
-        return ChosenModel(CHECKPOINT, checkpoint, f"{asked}: {unfit}")
-    return ChosenModel(
-        ENSEMBLE, ensemble or checkpoint, f"{asked}: it was made beside this checkpoint"
-    )
+    reason = _reason_against(settings, checkpoint, ensemble, data)
+    if reason or ensemble is None:
+        return ChosenModel(CHECKPOINT, checkpoint, f"{asked}: {reason}")
+    return ChosenModel(ENSEMBLE, ensemble, f"{asked}: it was made beside this checkpoint")
 
 
-def _why_not(settings: Section, checkpoint: Path, ensemble: Path | None, data: TrainingData) -> str:
-    """Why auto does not take the ensemble; empty where it does."""
+def _reason_against(
+    settings: Section, checkpoint: Path, ensemble: Path | None, data: TrainingData
+) -> str:
+    """Say why auto does not take the ensemble; empty if it does."""
     if ensemble is None:
         return "there is no ensemble"
     if getattr(settings, "weights", "best") != "best":

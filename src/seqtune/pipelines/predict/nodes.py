@@ -1,4 +1,4 @@
-"""Joins a task's prediction, by a checkpoint or an ensemble, to the catalog."""
+"""Nodes of the predict stage."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class PredictNodes:
         ensemble: Path | None,
         cluster: ClusterConfig,
     ) -> tuple[Path, Path, Report]:
-        """Recommend for all users, or for those of the file of new rows."""
+        """Predict with the chosen model for all rows, or for the file of new rows."""
         from .model import choose_model
 
         data, settings = self.task.open_data(split), parameters.predict
         chosen = choose_model(settings, checkpoint, ensemble, data, task=self.task.name)
-        told = f"predicted with the {chosen.kind} ({chosen.why})"
-        logger.info("%s", told)
+        line = f"predicted with the {chosen.kind} ({chosen.why})"
+        logger.info("%s", line)
         with scratch_folder(scratch, "predict") as out:
-            engine = ExecutionBackend(cluster, reads=(chosen.path, split, out), scratch=scratch)
+            backend = ExecutionBackend(cluster, reads=(chosen.path, split, out), scratch=scratch)
             report = self.task.predict(
-                chosen.path, data, settings, new_rows=new_rows, out=out, spread=engine.spread()
+                chosen.path, data, settings, new_rows=new_rows, out=out, spread=backend.spread()
             )
         report = {
             **report,
-            "headline": [*report.get("headline", ()), told],
+            "headline": [*report.get("headline", ()), line],
             "model": chosen.kind,
             "model_why": chosen.why,
         }

@@ -1,4 +1,4 @@
-"""Wires the predict stage of a task."""
+"""Pipeline of the predict stage."""
 
 from __future__ import annotations
 
@@ -9,26 +9,14 @@ from seqtune.core.task import TaskSpec
 from .._template import CLUSTER, SCRATCH, of_task
 from .nodes import PredictNodes
 
+INPUTS = ["params:task", SCRATCH, "checkpoint", "split", "raw_new_rows", "ensemble", CLUSTER]
+
 
 def create_pipeline(task: TaskSpec) -> Pipeline:
-    nodes = PredictNodes(task)
-    return of_task(
-        task.name,
-        [
-            Node(
-                nodes.predict,
-                inputs=[
-                    "params:task",
-                    SCRATCH,
-                    "checkpoint",
-                    "split",
-                    "raw_new_rows",
-                    "ensemble",
-                    CLUSTER,
-                ],
-                outputs=["predictions", "submission", "predict_report"],
-                name="predict",
-            )
-        ],
-        stage="predict",
+    node = Node(
+        PredictNodes(task).predict,
+        inputs=INPUTS,
+        outputs=["predictions", "submission", "predict_report"],
+        name="predict",
     )
+    return of_task(task.name, [node], stage="predict")

@@ -1,4 +1,4 @@
-"""Sample data to try a task on."""
+"""Sample data to try a task with."""
 
 from .pipeline import create_pipeline
 

@@ -1,4 +1,4 @@
-"""Write a task's sample data: the files in its folder `sample`, and tiny models for texts."""
+"""Nodes that write sample data: the files in a task's folder `sample`, and tiny text models."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class SampleNodes:
     task: TaskSpec
 
     def write(self, parameters: SampleParameters, scratch: Path) -> tuple[Path, ...]:
-        """Files as a user would bring them."""
+        """Write the files as a user would bring them."""
         assert self.task.sample_folder is not None  # noqa: S101
         if not parameters.enabled:
             raise ConfigurationError(
-                "sample.enabled=false: sample data is written in its own environment only, so "
-                "that it never replaces files of yours; run "
+                "sample.enabled=false: sample data is written only in its own environment, so "
+                "that it never replaces your own files; run "
                 f"`kedro run --pipelines {self.task.name}.sample --env sample`"
             )
         with scratch_folder(scratch, "sample") as out:
@@ -45,7 +45,7 @@ def _copy_file(source: Path, out: Path) -> Path:
 
 
 def _build_model(source: Path, out: Path) -> Path:
-    """A folder as `save_pretrained` writes it: a given tokeniser, and random weights."""
+    """Write a folder as `save_pretrained` does: a given tokeniser, and random weights."""
     import torch
     import transformers
 

@@ -1,4 +1,4 @@
-"""Wires the sample data of a task."""
+"""Pipeline that writes the sample data of a task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .nodes import SampleNodes
 
 
 def create_pipeline(task: TaskSpec) -> Pipeline:
-    """One node, whose outputs are named after the files: `sample_<name>`."""
+    """Build one node, whose outputs are named after the files: `sample_<name>`."""
     names = [name.rpartition("/")[2].partition(".")[0] for name in task.sample_files]
     node = Node(
         SampleNodes(task).write,

@@ -1,4 +1,4 @@
-"""Train, valid and test parts as memory-mapped arrays."""
+"""Training, validation and test parts as memory-mapped arrays."""
 
 from .pipeline import create_pipeline
 

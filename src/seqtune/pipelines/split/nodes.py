@@ -1,4 +1,4 @@
-"""Joins a task's split to the catalog."""
+"""Nodes of the split stage."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ class SplitNodes:
     def split(
         self, parameters: TaskParameters, scratch: Path, ingested: Path
     ) -> tuple[Path, Report]:
-        """Hold out what is to be predicted."""
-        config = parameters.resolve().config
+        """Hold out what the model has to predict."""
         with scratch_folder(scratch, "split") as out:
-            report = self.task.split(ingested, config, out=out)
+            report = self.task.split(ingested, parameters.resolve().config, out=out)
         return out, report

@@ -1,4 +1,4 @@
-"""Wires the split stage of a task."""
+"""Pipeline of the split stage."""
 
 from __future__ import annotations
 
@@ -11,16 +11,10 @@ from .nodes import SplitNodes
 
 
 def create_pipeline(task: TaskSpec) -> Pipeline:
-    nodes = SplitNodes(task)
-    return of_task(
-        task.name,
-        [
-            Node(
-                nodes.split,
-                inputs=["params:task", SCRATCH, task.ingested],
-                outputs=["split", "split_report"],
-                name="split",
-            )
-        ],
-        stage="split",
+    node = Node(
+        SplitNodes(task).split,
+        inputs=["params:task", SCRATCH, task.ingested],
+        outputs=["split", "split_report"],
+        name="split",
     )
+    return of_task(task.name, [node], stage="split")

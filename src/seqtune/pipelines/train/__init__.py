@@ -1,4 +1,4 @@
-"""One configuration -> a versioned checkpoint and its honest metrics."""
+"""One configuration -> a versioned checkpoint and its metrics on held-out data."""
 
 from .pipeline import create_pipeline
 

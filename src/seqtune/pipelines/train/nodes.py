@@ -1,4 +1,4 @@
-"""Joins a task's model to `training.fit`."""
+"""Nodes of the train stage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DistributedFit:
-    """One training, by whichever processes call this at the same time; picklable."""
+    """One training, shared by the processes that call it at the same time; picklable."""
 
     task: TaskSpec
     config: RunConfig
@@ -58,7 +58,7 @@ class TrainNodes:
         found: dict[str, Any] | None,
         verified: Report,
     ) -> tuple[Resolved[Any], dict[str, Any]]:
-        """Settle every value of the configuration, once, and write down where each came from."""
+        """Settle every value of the configuration once, and record where each came from."""
         from seqtune.core.parameters import IGNORE
         from seqtune.training import epochs_for_full_data
 
@@ -70,9 +70,8 @@ class TrainNodes:
         best = None
         if parameters.best_config != IGNORE:
             best = read_best_config(found, task=self.task.name)
-        resolved, preset = resolve_run(
-            self.task, parameters, data, layer=best.layer if best else None
-        )
+        layer = best.layer if best else None
+        resolved, preset = resolve_run(self.task, parameters, data, layer=layer)
         if not data.has_validation:
             resolved = epochs_for_full_data(resolved, validated)
         if best is not None:
@@ -83,8 +82,7 @@ class TrainNodes:
     def fit(
         self, resolved: Resolved[Any], split: Path, scratch: Path, cluster: ClusterConfig
     ) -> Path:
-        """Train, in this process or shared among several; the folder of the run becomes the
-        checkpoint."""
+        """Train, in this process or shared by several; return the folder of the checkpoint."""
         from seqtune.core.config import fingerprint
         from seqtune.training.checkpoints import FOLDER
 
@@ -92,15 +90,17 @@ class TrainNodes:
         run = fingerprint(resolved.config, data_hash=data.content_hash)
         folder = scratch / f"train-{run}"
         training = DistributedFit(self.task, resolved.config, split, folder, run)
-        engine = ExecutionBackend(cluster, reads=(split,), scratch=scratch)
-        if engine.shares_trainings:
-            engine.run_ranks(training)
+        backend = ExecutionBackend(cluster, reads=(split,), scratch=scratch)
+        if backend.shares_trainings:
+            backend.run_ranks(training)
         else:
             training(ALONE)
         return folder / FOLDER
 
     def evaluate(self, checkpoint: Path, split: Path) -> Report:
-        """Score the checkpoint on what was held out, beside the floors; where test is for one
-        final model alone, on valid."""
+        """Score the checkpoint and the baselines on what was held out.
+
+        If test may be used only once, by the final model, this scores valid alone.
+        """
         parts = (VALID,) if self.task.test_once else None
         return self.task.evaluate(checkpoint, self.task.open_data(split), parts=parts)

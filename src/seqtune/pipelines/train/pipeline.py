@@ -1,4 +1,4 @@
-"""Wires the train stage of a task."""
+"""Pipeline of the train stage."""
 
 from __future__ import annotations
 
@@ -12,36 +12,28 @@ from .nodes import TrainNodes
 
 
 def create_pipeline(task: TaskSpec) -> Pipeline:
-    nodes = TrainNodes(task)
-    return of_task(
-        task.name,
-        [
-            Node(
-                nodes.resolve,
-                inputs=[
-                    "params:task",
-                    VERIFY,
-                    "split",
-                    "validated_checkpoint",
-                    "best_config",
-                    "verify_report",
-                ],
-                outputs=["resolved_config", "config"],
-                name="resolve_config",
-            ),
-            Node(
-                nodes.fit,
-                inputs=["resolved_config", "split", SCRATCH, CLUSTER],
-                outputs="checkpoint",
-                name="train",
-            ),
-            Node(
-                nodes.evaluate,
-                inputs=["checkpoint", "split"],
-                outputs="metrics",
-                name="evaluate",
-            ),
-            *exhibit_nodes(task, "metrics", name="draw_metrics"),
-        ],
-        stage="train",
-    )
+    stage = TrainNodes(task)
+    nodes = [
+        Node(
+            stage.resolve,
+            inputs=[
+                "params:task",
+                VERIFY,
+                "split",
+                "validated_checkpoint",
+                "best_config",
+                "verify_report",
+            ],
+            outputs=["resolved_config", "config"],
+            name="resolve_config",
+        ),
+        Node(
+            stage.fit,
+            inputs=["resolved_config", "split", SCRATCH, CLUSTER],
+            outputs="checkpoint",
+            name="train",
+        ),
+        Node(stage.evaluate, inputs=["checkpoint", "split"], outputs="metrics", name="evaluate"),
+        *exhibit_nodes(task, "metrics", name="draw_metrics"),
+    ]
+    return of_task(task.name, nodes, stage="train")

@@ -1,4 +1,4 @@
-"""What trials say: analysis, the narrowed space, figures."""
+"""The analysis of trials: statistics, the narrowed space, figures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def analyse_stage(
     *,
     top: int,
 ) -> Report:
-    """SPEC 4.4 for one stage; `space` is what it searched."""
+    """Analyse the trials of one stage; `space` is what it searched."""
     trials = read_trials_table(table)
     config = parameters.resolve().config
     space = without_fixed_params(space, parameters)
@@ -50,12 +50,11 @@ def analyse_stage(
         top=top,
         training_values=dict(flatten(config.model_dump(mode="json"))),
     )
-    result: Report = plain({**found.as_dict(), "agreement": _measured(trials, report, mode=mode)})
-    return result
+    return plain({**found.as_dict(), "agreement": _agreement(trials, report, mode=mode)})
 
 
-def _measured(trials: Sequence[Trial], report: Report, *, mode: Mode) -> dict[str, Any] | None:
-    """How the ranking after a quick stage's epochs agrees with the one at the end of these."""
+def _agreement(trials: Sequence[Trial], report: Report, *, mode: Mode) -> dict[str, Any] | None:
+    """Measure how well the ranking after the quick stage's epochs predicts the final one."""
     at_epoch = (report.get("epochs") or {}).get("quick")
     if at_epoch is None or not any(trial.num_epochs > at_epoch for trial in trials):
         return None
@@ -65,7 +64,7 @@ def _measured(trials: Sequence[Trial], report: Report, *, mode: Mode) -> dict[st
 def narrow_space(
     parameters: TaskParameters, tuning: TuningParameters, table: pd.DataFrame, report: Report
 ) -> tuple[dict[str, Any], Report, Figure]:
-    """The narrowed space as YAML, every decision as a table, and both as a figure."""
+    """Return the narrowed space as YAML, every decision as a table, and both as a figure."""
     from seqtune.reporting import figures
 
     trials = read_trials_table(table)
@@ -73,7 +72,7 @@ def narrow_space(
     space, target = (
         without_fixed_params(tuning.spaces[name], parameters) for name in ("quick", "medium")
     )
-    epochs = report.get("epochs") or {}  # only of stages that are switched on
+    epochs = report.get("epochs") or {}  # holds only stages that are switched on
     short = epochs.get("quick", 1)
     agreement = estimated_rank_correlation(
         trials, short_epochs=short, long_epochs=epochs.get("medium", short), mode=mode
@@ -87,41 +86,40 @@ def narrow_space(
         mode=mode,
         rank_correlation=agreement.value,
     )
-    said = narrowed.as_dict()
-    written = plain({"space": said["space"], "queue": said["queue"]})
-    findings = plain({**said, "agreement": agreement.as_dict(), "headline": _headline(said)})
-    figure = figures.narrowing(said["decisions"], refused=said["refused"])
+    result = narrowed.as_dict()
+    written = plain({"space": result["space"], "queue": result["queue"]})
+    findings = plain({**result, "agreement": agreement.as_dict(), "headline": _headline(result)})
+    figure = figures.narrowing(result["decisions"], refused=result["refused"])
     return written, findings, figure
 
 
 def narrowed_space(
     parameters: TaskParameters, narrowed: Mapping[str, Any]
 ) -> tuple[Space, list[Params]]:
-    """The narrowed space as the catalog gives it, perhaps edited by a person, and its queue."""
+    """Read the narrowed space, perhaps edited by hand, and its queue."""
     root = f"{parameters.task}.narrowed_space"
     values, known = parameters.searchable(narrowed["space"] or {}, root=f"{root}.space")
     space = task_space(
         values, task=parameters.task, stage="medium", known=known, root=f"{root}.space"
     )
-    queue: list[Params] = [
+    return space, [
         space.checked(values, root=f"{root}.queue[{index}]")
         for index, values in enumerate(narrowed.get("queue") or [])
     ]
-    return space, queue
 
 
-def _headline(said: Mapping[str, Any]) -> list[str]:
-    if said["refused"]:
-        return [f"narrow: nothing is narrowed, {said['refused']}"]
-    actions = [decision["action"] for decision in said["decisions"]]
-    told = ", ".join(f"{actions.count(action)} {action}" for action in dict.fromkeys(actions))
-    return [f"narrow: {told}; {len(said['queue'])} configurations queued", *said["notes"]]
+def _headline(result: Mapping[str, Any]) -> list[str]:
+    if result["refused"]:
+        return [f"narrow: nothing was narrowed, {result['refused']}"]
+    actions = [decision["action"] for decision in result["decisions"]]
+    counts = ", ".join(f"{actions.count(action)} {action}" for action in dict.fromkeys(actions))
+    return [f"narrow: {counts}; {len(result['queue'])} configurations queued", *result["notes"]]
 
 
 def draw_stage(
     tuning: TuningParameters, table: pd.DataFrame, analysis: Report, *, stage: str
 ) -> tuple[Figure, ...]:
-    """The figures of a stage, in the order of `pipeline.FIGURES`."""
+    """Draw the figures of a stage, in the order of `pipeline.FIGURES`."""
     from seqtune.reporting import figures
 
     trials = read_trials_table(table)
@@ -141,14 +139,4 @@ def draw_stage(
         figures.intermediate_values(trials, **axes),
         figures.timeline(trials),
         figures.pareto_front(trials, goals=goals),
-    )
-
-
-def draw_rerank(parameters: TaskParameters, tuning: TuningParameters, reranked: Report) -> Figure:
-    """Scores with one seed beside scores over fresh seeds."""
-    from seqtune.reporting import figures
-
-    metric = scoring_of(parameters, tuning).first.metric
-    return figures.rerank(
-        reranked.get("rows") or [], metric=metric, reason=reranked.get("reason", "")
     )

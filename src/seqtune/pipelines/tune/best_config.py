@@ -1,4 +1,4 @@
-"""From trials to the configuration that training takes over."""
+"""From trials to the configuration that training uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seqtune.core.config import fingerprint, library_versions
 from seqtune.core.errors import InfeasibleError
 from seqtune.core.resolve import flatten
 from seqtune.core.task import Report
-from seqtune.core.trials import Params, Trial, ranked
+from seqtune.core.trials import Trial, ranked
 
 from .._best_config import BestConfig
 from .._resolution import trial_values
@@ -18,13 +18,13 @@ from .search import Search
 from .tables import plain
 
 MAX_TOP = 10
-"""Configurations that are kept beside the best one, itself included."""
+"""How many configurations are kept, the best one included."""
 
 
 def describe_best(
     search: Search, trial: Trial, objective: TrainTrial, *, chosen: str
 ) -> dict[str, Any]:
-    """The best configuration, complete: values, origins, environment, and why this one."""
+    """Describe the best configuration: values, origins, environment, and why it was chosen."""
     data = search.task.open_data(search.split)
     resolved = objective.resolve(trial.params, data)
     best = BestConfig(
@@ -44,8 +44,7 @@ def describe_best(
         versions=library_versions(resolved.config.libraries),
         fingerprint=fingerprint(resolved.config, data_hash=data.content_hash),
     )
-    result: dict[str, Any] = plain(best.model_dump(mode="json"))
-    return result
+    return plain(best.model_dump(mode="json"))
 
 
 def in_order(
@@ -56,9 +55,9 @@ def in_order(
     chosen: str,
     mode: Literal["max", "min"],
 ) -> list[tuple[Trial, str]]:
-    """The chosen trial, those that were re-ranked by their mean over fresh seeds, then the rest.
+    """Order the trials: the chosen one, the re-ranked ones by mean over fresh seeds, the rest.
 
-    One of each configuration, with the reason for its place; `chosen` is that of the first.
+    Each configuration appears once, with the reason for its place; `chosen` is the first reason.
     """
     best_first = ranked(trials, mode=mode)
     rows = [row for row in reranked.get("rows", ()) if row["mean"] is not None]
@@ -71,25 +70,20 @@ def in_order(
     rest = [(trial, f"score {trial.score:.4f} in {trial.study}") for trial in best_first]
     placed: dict[tuple[tuple[str, Any], ...], tuple[Trial, str]] = {}
     for trial, why in [(first, chosen), *again, *rest]:
-        placed.setdefault(_configuration(trial.params), (trial, why))
+        placed.setdefault(tuple(sorted(trial.params.items())), (trial, why))
     return list(placed.values())
 
 
 def describe_robust(
     search: Search, values: Mapping[str, Any], objective: TrainTrial
 ) -> dict[str, Any]:
-    """The mean of the best trials, which was never trained, and whether it could be."""
+    """Describe the mean of the best trials, and whether that configuration can be built."""
     params = dict(flatten(values))
     try:
         objective.resolve(params, search.task.open_data(search.split))
-        note = "never trained as such; copy its values to conf/local to try it"
+        note = "never trained itself; copy its values to conf/local to try it"
     except InfeasibleError as error:
         note = f"it cannot be built: {error}"
-    result: dict[str, Any] = plain(
+    return plain(
         {"made_of": f"the best trials of {objective.stage}", "note": note, "values": values}
     )
-    return result
-
-
-def _configuration(params: Params) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(params.items()))

@@ -1,14 +1,12 @@
-"""Studies that propose nothing: a list of configurations, each run once.
+"""Studies of a fixed list of configurations, each run once: re-ranking and the seed stage.
 
-The re-ranking and the seed stage are such lists. As studies they have what every stage has: several
-workers, totals, and going on after a kill.
+As studies they have what every stage has: several workers, totals, and resuming after a kill.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from seqtune.core.trials import Params, Trial
 from seqtune.tuning.budgets.plans import StageBudget
@@ -25,7 +23,7 @@ RUN = "run"
 
 @dataclass(frozen=True)
 class FixedConfigTrial:
-    """The objective of a list: parameter `run` says which configuration."""
+    """The objective of such a study: the parameter `run` is an index into the list."""
 
     trial: TrainTrial
     runs: tuple[Params, ...]
@@ -37,11 +35,9 @@ class FixedConfigTrial:
 def run_fixed_configs(
     search: Search, runs: Sequence[Params], *, stage: str, epochs: int
 ) -> tuple[list[Trial], StudyResult]:
-    """Train every configuration of a list; the trials come back with their own parameters."""
-    choices = list(range(len(runs)))
-    space = parse_space(
-        {RUN: {"type": "categorical", "choices": choices}}, root=stage, known_keys=None
-    )
+    """Train every configuration of a list; return trials with their own parameters."""
+    run = {"type": "categorical", "choices": list(range(len(runs)))}
+    space = parse_space({RUN: run}, root=stage, known_keys=None)
     budget = StageBudget(
         stage=stage,
         trials=len(runs),
@@ -49,13 +45,12 @@ def run_fixed_configs(
         timeout_seconds=None,
         sampler="grid",
         pruner="none",
-        reason="one trial for each configuration of the list",
+        reason="one trial per configuration of the list",
     )
     plan = search.plan(budget, space)
-    listed: dict[str, Any] = {"runs": [dict(run) for run in runs]}
     plan = replace(
         plan,
-        environment={**plan.environment, **listed},
+        environment={**plan.environment, "runs": [dict(run) for run in runs]},
         sampler=SamplerConfig(kind="grid"),
         pruner=PrunerConfig(kind="none"),
         warm_start=None,

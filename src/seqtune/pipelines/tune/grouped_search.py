@@ -1,4 +1,4 @@
-"""Groups of parameters, searched one after another, with the best values carried forward."""
+"""Search groups of parameters one after another, and carry the best values forward."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .search import Search
 def run_groups(
     search: Search, budget: StageBudget, space: Space, *, queue: Sequence[Params]
 ) -> list[StudyResult]:
-    """One study a group; trials have all their parameters, those carried forward too."""
+    """Run one study per group; trials hold the parameters carried forward too."""
     whole = search.plan(budget, space, queue=queue)
     scoring, rule = whole.scoring, search.tuning.config.pick
     best: Params = {}

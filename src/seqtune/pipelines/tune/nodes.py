@@ -1,4 +1,4 @@
-"""Joins a task to the tuning engine, stage by stage."""
+"""Nodes of the search: a task joined to the tuning engine, stage by stage."""
 
 from __future__ import annotations
 
@@ -32,21 +32,23 @@ class TuneNodes:
         storage: str,
         scratch: Path,
         cluster: ClusterConfig,
-        _verified: Report,
+        verified: Report,
     ) -> Search:
-        """What every stage of the search works with; made once verify_env has passed."""
+        """Collect what every stage of the search needs, once verify_env has passed."""
+        from .._resolution import warn_of_other_data
         from .search import Search
 
+        warn_of_other_data(verified, self.task.open_data(split), task=self.task.name)
         return Search(self.task, parameters, tuning, split, storage, scratch, cluster)
 
     def test(self, search: Search) -> tuple[pd.DataFrame, Report]:
-        """Two short trials: the chain works, each searched key has an effect, an epoch is timed."""
+        """Run two short trials: check the chain and the effect of each key, time an epoch."""
         from .run_stage import run_test
 
         return run_test(search)
 
     def quick(self, search: Search, tests: pd.DataFrame) -> tuple[pd.DataFrame, Path, Report]:
-        """Wide and short: where is it worth looking?"""
+        """Search widely with short trainings: which regions are promising?"""
         from .run_stage import run_quick
 
         with scratch_folder(search.scratch, "quick") as out:
@@ -55,7 +57,7 @@ class TuneNodes:
     def medium(
         self, search: Search, tests: pd.DataFrame, narrowed: dict[str, Any]
     ) -> tuple[pd.DataFrame, Path, Report]:
-        """Precise and long, in the narrowed space."""
+        """Search the narrowed space with long trainings."""
         from .run_stage import run_medium
 
         with scratch_folder(search.scratch, "medium") as out:
@@ -64,7 +66,7 @@ class TuneNodes:
     def rerank(
         self, search: Search, tests: pd.DataFrame, quick: pd.DataFrame, medium: pd.DataFrame
     ) -> Report:
-        """The best few again over fresh seeds that they share: which one is not just lucky?"""
+        """Train the best few again with the same fresh seeds: which one is not just lucky?"""
         from .run_stage import run_rerank
 
         return run_rerank(search, tests=tests, quick=quick, medium=medium)
@@ -79,7 +81,7 @@ class TuneNodes:
         quick_analysis: Report,
         medium_analysis: Report,
     ) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], Report]:
-        """The configuration that training takes over, the robust one, and the best ten."""
+        """Choose the configuration to train, the robust one, and the best ten."""
         from .run_stage import choose_best
 
         analyses = {"quick": quick_analysis, "medium": medium_analysis}
@@ -90,7 +92,7 @@ class TuneNodes:
     def seed(
         self, search: Search, tests: pd.DataFrame, best: dict[str, Any]
     ) -> tuple[pd.DataFrame, Report]:
-        """The best configuration over many seeds: how far luck goes. Off unless asked for."""
+        """Train the best configuration with many seeds, if asked to: how much is luck?"""
         from .run_stage import run_seed
 
         return run_seed(search, best, tests)
@@ -102,11 +104,10 @@ class TuneNodes:
         trials: pd.DataFrame,
         report: Report,
     ) -> Report:
-        """What the quick stage found out about the space."""
+        """Analyse the quick stage over its whole space."""
         from .analysis import analyse_stage
 
-        space = tuning.spaces["quick"]
-        return analyse_stage(parameters, tuning, space, trials, report, top=5)
+        return analyse_stage(parameters, tuning, tuning.spaces["quick"], trials, report, top=5)
 
     def analyse_medium(
         self,
@@ -116,7 +117,7 @@ class TuneNodes:
         report: Report,
         narrowed: dict[str, Any],
     ) -> Report:
-        """What the medium stage found out about the narrowed space."""
+        """Analyse the medium stage over the narrowed space."""
         from .analysis import analyse_stage, narrowed_space
 
         space, _queue = narrowed_space(parameters, narrowed)
@@ -129,7 +130,7 @@ class TuneNodes:
         trials: pd.DataFrame,
         report: Report,
     ) -> tuple[dict[str, Any], Report, Any]:
-        """The space of the medium stage, with a reason for every decision."""
+        """Narrow the space for the medium stage, with a reason for every decision."""
         from .analysis import narrow_space
 
         return narrow_space(parameters, tuning, trials, report)
@@ -137,7 +138,7 @@ class TuneNodes:
     def draw_quick(
         self, tuning: TuningParameters, trials: pd.DataFrame, analysis: Report
     ) -> tuple[Any, ...]:
-        """The figures of the quick stage."""
+        """Draw the figures of the quick stage."""
         from .analysis import draw_stage
 
         return draw_stage(tuning, trials, analysis, stage="quick")
@@ -145,7 +146,7 @@ class TuneNodes:
     def draw_medium(
         self, tuning: TuningParameters, trials: pd.DataFrame, analysis: Report
     ) -> tuple[Any, ...]:
-        """The figures of the medium stage."""
+        """Draw the figures of the medium stage."""
         from .analysis import draw_stage
 
         return draw_stage(tuning, trials, analysis, stage="medium")
@@ -153,7 +154,11 @@ class TuneNodes:
     def draw_rerank(
         self, parameters: TaskParameters, tuning: TuningParameters, reranked: Report
     ) -> Any:
-        """Scores with one seed beside means over fresh seeds."""
-        from .analysis import draw_rerank
+        """Draw scores with one seed beside means over fresh seeds."""
+        from seqtune.reporting import figures
 
-        return draw_rerank(parameters, tuning, reranked)
+        from .search import scoring_of
+
+        rows, reason = reranked.get("rows") or [], reranked.get("reason", "")
+        metric = scoring_of(parameters, tuning).first.metric
+        return figures.rerank(rows, metric=metric, reason=reason)

@@ -30,7 +30,7 @@ BEST_EPOCH = "best_epoch"
 
 @dataclass(frozen=True)
 class TrainTrial:
-    """Picklable: it is called in worker processes, which open the data by its path."""
+    """The objective; picklable, because worker processes call it and open the data by its path."""
 
     task: TaskSpec
     parameters: TaskParameters
@@ -45,7 +45,9 @@ class TrainTrial:
     def __call__(self, params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, float]:
         data = self.task.open_data(self.split)
         resolved = self.resolve(params, data)
-        self._refuse_forbidden(resolved)
+        values = dict(flatten(resolved.config.model_dump()))
+        if reason := forbidden_reason(values, self.forbidden):
+            raise InfeasibleError(reason, constraint="forbidden")
         if self.task.measure is None:
             folder = self.scratch / "tune" / name
             _, metrics = self._fit(resolved.config, data, report, name=name, folder=folder)
@@ -53,7 +55,7 @@ class TrainTrial:
             return metrics
         with self.trained(resolved.config, data, report, name=name) as trained:
             if not trained.is_new:
-                for row in trained.history:  # as its own training would have told them
+                for row in trained.history:  # as its own training would have reported them
                     if report(int(row["epoch"]), row):
                         return trained.metrics
             if trained.checkpoint is None:
@@ -64,8 +66,7 @@ class TrainTrial:
     def trained(
         self, config: RunConfig, data: TrainingData, report: ReportEpoch, *, name: str
     ) -> AbstractContextManager[SharedTraining]:
-        """The weights of this configuration, trained now or by a trial that is like it in all that
-        training reads."""
+        """Train this configuration, or reuse a trial that agrees in everything training reads."""
         read, key = training_fingerprint(self.task, config, data)
         return train_or_reuse(
             stage_folder(self.scratch, self.stage) / key,
@@ -83,7 +84,7 @@ class TrainTrial:
     ) -> tuple[FitResult, dict[str, float]]:
         from seqtune.training import fit
 
-        known = self._known_before(config, data, name=name)
+        known = self._measure_before(config, data, name=name)
         try:
             result = fit(
                 self.task,
@@ -95,7 +96,7 @@ class TrainTrial:
                 progress=False,
             )
         except Interrupted:
-            raise  # what was trained is gone on with
+            raise  # the folder stays, so that training resumes from it
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -103,7 +104,7 @@ class TrainTrial:
         return result, {**known, **result.best_metrics, **trained}
 
     def resolve(self, params: Params, data: TrainingData) -> Resolved[Any]:
-        """The configuration of these parameters; what cannot be built is a violated constraint."""
+        """Resolve these parameters; what cannot be built violates a constraint."""
         try:
             return resolve_trial(
                 self.task,
@@ -116,15 +117,10 @@ class TrainTrial:
         except ConfigurationError as error:
             raise InfeasibleError(str(error), constraint="shapes") from error
 
-    def _refuse_forbidden(self, resolved: Resolved[Any]) -> None:
-        values = dict(flatten(resolved.config.model_dump()))
-        if reason := forbidden_reason(values, self.forbidden):
-            raise InfeasibleError(reason, constraint="forbidden")
-
-    def _known_before(
+    def _measure_before(
         self, config: RunConfig, data: TrainingData, *, name: str
     ) -> dict[str, float]:
-        """What is known before training; refuses what does not fit into memory."""
+        """Measure what is known before training; refuse what does not fit into memory."""
         estimate = self.task.estimate_memory(config, data)
         limit = self.memory_limit_mib
         if limit is not None and estimate > limit:
@@ -144,14 +140,11 @@ class TrainTrial:
             dry = profile_steps(self.task, config, data, num_steps=1, directory=folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        seconds = dry.validation_seconds_per_row
         known = {
             "model_mib": dry.model_mib,
             "num_parameters": dry.num_parameters,
             "peak_memory_mib": dry.peak_memory_mib,
-            "inference_ms_per_row": _ms(dry.validation_seconds_per_row),
+            "inference_ms_per_row": None if seconds is None else 1000.0 * seconds,
         }
         return measured | {key: float(value) for key, value in known.items() if value is not None}
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else 1000.0 * seconds

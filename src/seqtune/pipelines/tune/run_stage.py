@@ -1,4 +1,4 @@
-"""What each stage of a search does, from its inputs in the catalog to its outputs."""
+"""The stages of a search: what the nodes of the same names do (nodes.py)."""
 
 from __future__ import annotations
 
@@ -25,18 +25,17 @@ from .best_config import MAX_TOP, describe_best, describe_robust, in_order
 from .fixed_configs import run_fixed_configs
 from .grouped_search import run_groups
 from .search import Search, without_fixed_params
+from .shared_training import remove_shared_trainings
 from .tables import plain, read_trials_table, trials_table
 from .unused_params import refuse_params_without_effect, refuse_unmeasured_params
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OFF = "switched off (tuning.stages.{stage}.enabled)"
 SEEDS_OF_STAGE = 1000
 
 
 def run_test(search: Search) -> tuple[pd.DataFrame, Report]:
-    """Check that the chain works and every searched key has an effect; time an epoch."""
     search.refuse_given_epochs()
     if not search.is_enabled("test"):
         return trials_table([]), _off("test")
@@ -49,25 +48,30 @@ def run_test(search: Search) -> tuple[pd.DataFrame, Report]:
     result = search.run(search.plan(budget, search.space("quick")), objective)
     if not ranked(result.trials, mode=search.scoring.first.mode):
         reasons = "; ".join(sorted({t.reason for t in result.trials if t.reason})) or "no reason"
-        raise TuningError(f"no trial of the test stage came to its end: {reasons}")
-    search.remove_shared_trainings("test")
-    return trials_table(result.trials), _report(search, budget, result)
+        raise TuningError(f"no trial of the test stage finished: {reasons}")
+    remove_shared_trainings(search.scratch, "test")
+    return trials_table(result.trials), _describe(search, budget, result)
 
 
 def run_quick(
     search: Search, tests: pd.DataFrame, *, out: Path
 ) -> tuple[pd.DataFrame, Path, Report]:
-    """Wide and short."""
     search.refuse_given_epochs()
     if not search.is_enabled("quick"):
-        return trials_table([]), _snapshot(search, [], out), _off("quick")
+        return trials_table([]), snapshot(search.storage, [], out), _off("quick")
     budgets = search.budgets(read_trials_table(tests))
     budget, space = budgets["quick"], search.space("quick")
-    queue = queued_by_user(search, space)
+    queue = [
+        space.checked(values, root=f"tuning.queue[{index}]")
+        for index, values in enumerate(search.tuning.config.queue)
+    ]
     result = search.run(search.plan(budget, space, queue=queue), search.objective(budget))
-    search.remove_shared_trainings("quick")
-    report = {**_report(search, budget, result), "epochs": _epochs(budgets)}
-    return trials_table(result.trials), _snapshot(search, [result.name], out), report
+    remove_shared_trainings(search.scratch, "quick")
+    report = {
+        **_describe(search, budget, result),
+        "epochs": {name: one.epochs for name, one in budgets.items()},
+    }
+    return trials_table(result.trials), snapshot(search.storage, [result.name], out), report
 
 
 def run_medium(
@@ -75,7 +79,7 @@ def run_medium(
 ) -> tuple[pd.DataFrame, Path, Report]:
     search.refuse_given_epochs()
     if not search.is_enabled("medium"):
-        return trials_table([]), _snapshot(search, [], out), _off("medium")
+        return trials_table([]), snapshot(search.storage, [], out), _off("medium")
     budgets = search.budgets(read_trials_table(tests))
     budget = budgets["medium"]
     space, queue = narrowed_space(search.parameters, narrowed)
@@ -85,22 +89,21 @@ def run_medium(
     else:
         plan = search.plan(budget, space, queue=queue)
         results = [search.run(plan, search.objective(budget))]
-    search.remove_shared_trainings("medium")
+    remove_shared_trainings(search.scratch, "medium")
     report = {
-        **_report(search, budget, *results),
-        "epochs": _epochs(budgets),
-        "ranges": _moved_ranges(search, space, results),
+        **_describe(search, budget, *results),
+        "epochs": {name: one.epochs for name, one in budgets.items()},
+        "ranges": _list_range_changes(search, space, results),
     }
     trials = [trial for result in results for trial in result.trials]
-    return trials_table(trials), _snapshot(search, [r.name for r in results], out), report
+    return trials_table(trials), snapshot(search.storage, [r.name for r in results], out), report
 
 
 def run_rerank(
     search: Search, *, tests: pd.DataFrame, quick: pd.DataFrame, medium: pd.DataFrame
 ) -> Report:
-    """Train the best few of the last stage again over fresh seeds that they share."""
     config = search.tuning.config.rerank
-    stage, trials = last_stage(search, quick=quick, medium=medium)
+    stage, trials = _last_stage(search, quick=quick, medium=medium)
     scoring = search.scoring
     if not config.enabled or scoring.is_multiple:
         why = "several objectives" if scoring.is_multiple else "tuning.rerank"
@@ -110,13 +113,12 @@ def run_rerank(
     runs = rerank_queue(best, seeds)
     epochs = search.budgets(read_trials_table(tests))[stage].epochs
     reruns, result = run_fixed_configs(search, runs, stage=f"{stage}.rerank", epochs=epochs)
-    search.remove_shared_trainings(f"{stage}.rerank")
+    remove_shared_trainings(search.scratch, f"{stage}.rerank")
     judged = judge(best, reruns, mode=scoring.first.mode)
-    lines = [f"rerank: {judged.reason}", _how_many("rerank", result)]
-    report: Report = plain(
+    lines = [f"rerank: {judged.reason}", _describe_result("rerank", result)]
+    return plain(
         {"enabled": True, "headline": lines, "seeds": seeds, "stage": stage, **judged.as_dict()}
     )
-    return report
 
 
 def choose_best(
@@ -128,8 +130,7 @@ def choose_best(
     reranked: Report,
     analyses: Mapping[str, Report],
 ) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], Report]:
-    """The configuration that training takes over, the robust one, and the best ten."""
-    stage, trials = last_stage(search, quick=quick, medium=medium)
+    stage, trials = _last_stage(search, quick=quick, medium=medium)
     budget = search.budgets(read_trials_table(tests))[stage]
     trial, chosen = _pick(search, trials, reranked)
     objective = search.objective(budget)
@@ -151,7 +152,6 @@ def choose_best(
 def run_seed(
     search: Search, best: dict[str, Any], tests: pd.DataFrame
 ) -> tuple[pd.DataFrame, Report]:
-    """How far luck goes: the best configuration over many seeds."""
     if not search.is_enabled("seed"):
         return trials_table([]), _off("seed")
     budget = search.budgets(read_trials_table(tests))["seed"]
@@ -159,25 +159,17 @@ def run_seed(
     seeds = fresh_seeds(search.tuning.config.seed, num=budget.trials, below=SEEDS_OF_STAGE)
     runs: list[Params] = [{**params, "seed": seed} for seed in seeds]
     trials, result = run_fixed_configs(search, runs, stage="seed", epochs=budget.epochs)
-    search.remove_shared_trainings("seed")
+    remove_shared_trainings(search.scratch, "seed")
     judged = judge_seeds(trials, mode=search.scoring.first.mode)
-    lines = [f"seed: {judged.verdict}", _how_many("seed", result)]
-    report: Report = plain({"enabled": True, "headline": lines, **judged.as_dict()})
-    return trials_table(trials), report
+    lines = [f"seed: {judged.verdict}", _describe_result("seed", result)]
+    report = {"enabled": True, "headline": lines, **judged.as_dict()}
+    return trials_table(trials), plain(report)
 
 
-def queued_by_user(search: Search, space: Space) -> list[Params]:
-    """Known good configurations from `tuning.queue`, checked against the space."""
-    return [
-        space.checked(values, root=f"tuning.queue[{index}]")
-        for index, values in enumerate(search.tuning.config.queue)
-    ]
-
-
-def last_stage(
+def _last_stage(
     search: Search, *, quick: pd.DataFrame, medium: pd.DataFrame
 ) -> tuple[str, list[Trial]]:
-    """The longest stage that has finished trials, and those."""
+    """Return the longest stage that has finished trials, with its trials."""
     for stage, table in (("medium", medium), ("quick", quick)):
         trials = read_trials_table(table)
         if ranked(trials, mode="max"):
@@ -197,25 +189,22 @@ def _pick(search: Search, trials: Sequence[Trial], reranked: Report) -> tuple[Tr
     return choice.trial, choice.reason
 
 
-def _snapshot(search: Search, names: Sequence[str], out: Path) -> Path:
-    return snapshot(search.storage, names, out)
-
-
 def _off(stage: str) -> Report:
-    return {"enabled": False, "headline": [f"{stage}: {OFF.format(stage=stage)}"]}
+    line = f"{stage}: switched off (tuning.stages.{stage}.enabled)"
+    return {"enabled": False, "headline": [line]}
 
 
-def _report(search: Search, budget: StageBudget, *results: StudyResult) -> Report:
+def _describe(search: Search, budget: StageBudget, *results: StudyResult) -> Report:
     trials = [trial for result in results for trial in result.trials]
     first = search.scoring.first
     mode, metric = first.mode, first.metric
     states = [trial.state for trial in trials]
     counts = {state: states.count(state) for state in dict.fromkeys(states)}
-    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    total = ", ".join(f"{count} {state}" for state, count in counts.items())
     best = [f"; best {metric} {one.score:.4f}" for one in ranked(trials, mode=mode)[:1]]
-    lines = [f"{budget.stage}: {told}{''.join(best)}"]
-    lines += [_how_many(budget.stage, result) for result in results]
-    report: Report = plain(
+    lines = [f"{budget.stage}: {total}{''.join(best)}"]
+    lines += [_describe_result(budget.stage, result) for result in results]
+    return plain(
         {
             "enabled": True,
             "headline": lines,
@@ -229,32 +218,24 @@ def _report(search: Search, budget: StageBudget, *results: StudyResult) -> Repor
             "seconds": sum(result.seconds for result in results),
         }
     )
-    return report
 
 
-def _epochs(budgets: Mapping[str, StageBudget]) -> dict[str, int]:
-    return {stage: budget.epochs for stage, budget in budgets.items()}
-
-
-def _moved_ranges(
+def _list_range_changes(
     search: Search, space: Space, results: Sequence[StudyResult]
 ) -> list[dict[str, Any]]:
-    """What an adaptive search did to its ranges, and why."""
+    """List what an adaptive search did to its ranges, and why."""
     strategy = search.tuning.config.strategy
     if strategy.kind != "adaptive":
         return []
     mode = search.scoring.first.mode
     trials = [trial for result in results for trial in result.trials]
-    moved: list[dict[str, Any]] = plain(
-        [asdict(one) for one in adaptive_decisions(space, trials, strategy, mode)]
-    )
-    return moved
+    return plain([asdict(one) for one in adaptive_decisions(space, trials, strategy, mode)])
 
 
-def _how_many(stage: str, result: StudyResult) -> str:
+def _describe_result(stage: str, result: StudyResult) -> str:
     if result.stopped:
         return f"{stage}: stopped early, {result.stopped}"
     if not result.num_new:
-        return f"{stage}: nothing to do, all trials were there already (study {result.name})"
+        return f"{stage}: nothing to do, all trials exist already (study {result.name})"
     took = format_duration(result.seconds)
     return f"{stage}: {result.num_new} new trials in {took} (study {result.name})"

@@ -1,4 +1,4 @@
-"""Running one stage of a task: its budget, its limits, its workers."""
+"""The search of a task: its budgets, limits and workers, and how a study runs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,11 @@ from seqtune.tuning.studies.storage_url import StorageUrl
 from .._execution import ExecutionBackend
 from .._resolution import EPOCHS, resolve_trial
 from .objective import TrainTrial
-from .shared_training import remove_shared_trainings
 
 
 @dataclass(frozen=True)
 class Search:
-    """A task, what was typed about it, and where things are: all that a stage needs."""
+    """A task, its parameters and the places of its data: all that a stage needs."""
 
     task: TaskSpec
     parameters: TaskParameters
@@ -53,7 +52,7 @@ class Search:
         return scoring_of(self.parameters, self.tuning)
 
     def budgets(self, tests: Sequence[Trial] = ()) -> dict[str, StageBudget]:
-        """What each stage may spend, given the trials of the test stage."""
+        """Plan what each stage may spend, given the trials of the test stage."""
         return plan_stages(
             self.tuning.config,
             spaces=self.tuning.spaces,
@@ -65,45 +64,34 @@ class Search:
         return stage in enabled_stages(self.tuning.config)
 
     def refuse_given_epochs(self) -> None:
-        """Epochs of the command line would win over the budget of every stage."""
+        """Refuse epochs on the command line: they would override the budget of every stage."""
         if EPOCHS in {key for key, _, _ in self.parameters.runtime.leaves()}:
             raise ConfigurationError(
-                f"{self.task.name}.{EPOCHS} (set in {RUNTIME}) would take the place of every "
-                "stage's own epochs; leave it out while tuning, or set "
-                "tuning.stages.<stage>.epochs instead"
+                f"{self.task.name}.{EPOCHS} (set in {RUNTIME}) would override the epochs of "
+                "every stage; leave it out, or set tuning.stages.<stage>.epochs instead"
             )
 
     def space(self, stage: str) -> Space:
-        """What a stage searches: a value given on the command line is fixed, and taken out."""
+        """Return what a stage searches, without the values that the command line fixes."""
         return without_fixed_params(self.tuning.spaces[stage], self.parameters)
 
-    def plan(
-        self,
-        budget: StageBudget,
-        space: Space,
-        *,
-        stage: str = "",
-        queue: Sequence[Params] = (),
-        fixed: Params | None = None,
-        seed: int | None = None,
-    ) -> StudyPlan:
+    def plan(self, budget: StageBudget, space: Space, *, queue: Sequence[Params] = ()) -> StudyPlan:
         config = self.tuning.config
         sampler = config.sampler.model_copy(update={"kind": budget.sampler})
-        if queue and budget.sampler == "gp":  # it has something to begin with
+        if queue and budget.sampler == "gp":  # the queue replaces random trials at the start
             sampler = sampler.model_copy(update={"startup_trials": 1})
         pruner = config.pruner.model_copy(update={"kind": budget.pruner})
         return StudyPlan(
             task=self.task.name,
-            stage=stage or budget.stage,
+            stage=budget.stage,
             space=space,
             total=budget.trials,
             epochs=budget.epochs,
             scoring=self.scoring,
-            seed=config.seed if seed is None else seed,
+            seed=config.seed,
             sampler=sampler,
             pruner=pruner,
-            environment=self.environment({*space.keys, *(fixed or {})}),
-            fixed=fixed or {},
+            environment=self.environment(space.keys),
             queue=tuple(queue),
             guards=config.guards,
             strategy=config.strategy,
@@ -112,7 +100,7 @@ class Search:
         )
 
     def environment(self, searched: Collection[str]) -> dict[str, Any]:
-        """All that a trial's result depends on beside what is searched."""
+        """Return everything that a trial's result depends on besides the searched values."""
         data = self.task.open_data(self.split)
         resolved = resolve_trial(self.task, self.parameters, data, params={}, epochs=1)
         unimportant = {f"{group}.{key}" for group, keys in WITHOUT_EFFECT.items() for key in keys}
@@ -121,14 +109,14 @@ class Search:
         versions = library_versions(resolved.config.libraries)
         return {"config": config, "data": data.content_hash, "versions": versions}
 
-    def objective(self, budget: StageBudget, *, stage: str = "") -> TrainTrial:
+    def objective(self, budget: StageBudget) -> TrainTrial:
         config = self.tuning.config
         return TrainTrial(
             task=self.task,
             parameters=self.parameters,
             split=self.split,
             scratch=self.scratch,
-            stage=stage or budget.stage,
+            stage=budget.stage,
             epochs=budget.epochs,
             forbidden=config.forbidden,
             memory_limit_mib=self.memory_limit_mib(),
@@ -144,12 +132,11 @@ class Search:
         from seqtune.training import available_memory_mib
 
         training = self.parameters.resolve().config.training
-        here: float | None = available_memory_mib(training, sharers=self.num_workers)
-        return here
+        return available_memory_mib(training, sharers=self.num_workers)
 
     def run(self, plan: StudyPlan, objective: Objective) -> StudyResult:
-        """Run a study to its total."""
-        self._require_a_database()
+        """Run a study until it has its total number of trials."""
+        self._require_database()
         back_up_once(self.storage, self.tuning.config.storage.backups)
         result = run_study(
             plan,
@@ -164,35 +151,31 @@ class Search:
         )
         return replace(result, trials=trials)
 
-    def _require_a_database(self) -> None:
-        """Refuse one SQLite file for several machines, unless they ask a proxy."""
+    def _require_database(self) -> None:
+        """Refuse one SQLite file for several machines, unless a proxy serves it."""
         storage = self.storage
         if storage.file is None or storage.proxy or not self._engine.spans_machines():
             return
         raise ConfigurationError(
-            f"studies are kept in {storage.file}, but the nodes of the cluster are several "
-            "machines, which one SQLite file does not serve; name a PostgreSQL or MySQL database "
-            "in SEQTUNE_STUDY_URL (postgresql://<user>:<password>@<host>/<database>), or put a "
-            "proxy before the file (tuning.storage.proxy)"
+            f"studies are kept in {storage.file}, but the cluster has several machines, and one "
+            "SQLite file cannot serve them; name a PostgreSQL or MySQL database in "
+            "SEQTUNE_STUDY_URL (postgresql://<user>:<password>@<host>/<database>), or put a proxy "
+            "in front of the file (tuning.storage.proxy)"
         )
-
-    def remove_shared_trainings(self, stage: str) -> None:
-        """Free the disk of weights that only trials of a stage share, which is over."""
-        remove_shared_trainings(self.scratch, stage)
 
     @property
     def storage(self) -> StorageUrl:
-        kept = self.tuning.config.storage
+        config = self.tuning.config.storage
         return StorageUrl(
             self.storage_url,
-            heartbeat_seconds=kept.heartbeat_seconds,
-            grace_seconds=kept.grace_seconds,
-            proxy=kept.proxy or "",
+            heartbeat_seconds=config.heartbeat_seconds,
+            grace_seconds=config.grace_seconds,
+            proxy=config.proxy or "",
         )
 
 
 def scoring_of(parameters: TaskParameters, tuning: TuningParameters) -> Scoring:
-    """What a search goes by: its objectives, or without any what training monitors."""
+    """Return what a search optimises: its objectives, or by default the monitored metric."""
     training = parameters.resolve().config.training
     return Scoring(
         metric=training.monitor,
@@ -204,18 +187,18 @@ def scoring_of(parameters: TaskParameters, tuning: TuningParameters) -> Scoring:
 
 @cache
 def back_up_once(ref: StorageUrl, keep: int) -> None:
-    """Copy the study file as it was before this process wrote to it."""
+    """Copy the study file before this process first writes to it."""
     backup(ref, keep=keep)
 
 
 def without_fixed_params(space: Space, parameters: TaskParameters) -> Space:
-    """The space with what the command line sets taken out, and conditions on it settled."""
+    """Remove what the command line sets from the space, and settle conditions on it."""
     given = {key: value for key, value, _ in parameters.runtime.leaves() if key in space.keys}
     return space.given(given)
 
 
 def seconds_per_epoch(trials: Sequence[Trial]) -> float | None:
-    """What an epoch took in these trials, all that belongs to a trial included."""
+    """Return the time per epoch of these trials, everything that a trial does included."""
     finished = [trial for trial in trials if trial.is_finished and trial.seconds]
     epochs = sum(trial.num_epochs for trial in finished)
     return sum(trial.seconds or 0.0 for trial in finished) / epochs if epochs else None

@@ -1,8 +1,8 @@
-"""Trained weights that several trials share: trials that differ in what training never reads.
+"""Trained weights shared by trials that differ only in what training never reads.
 
 <scratch>/tune/trained-<stage>/<key>/          what `fit` writes
 <scratch>/tune/trained-<stage>/<key>/metrics.json   written last: "complete"
-<scratch>/tune/trained-<stage>/<key>.lock      held alone by who trains, shared by who measures
+<scratch>/tune/trained-<stage>/<key>.lock      exclusive while training, shared while measuring
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 METRICS = "metrics.json"
 KEPT = 3
-"""The newest trainings of a stage that stay on the disk until it is over."""
+"""How many of the newest trainings stay on disk until their stage ends."""
 
 
 @dataclass(frozen=True)
 class SharedTraining:
-    """What a training gave, by whichever trial."""
+    """The result of a training, whichever trial ran it."""
 
     checkpoint: Path | None
-    """None where the training was not gone through to its end."""
+    """None if the training was stopped before its end."""
     metrics: Mapping[str, float]
     history: Sequence[Mapping[str, float]]
     is_new: bool
@@ -40,10 +40,10 @@ class SharedTraining:
 def train_or_reuse(
     folder: Path, train: Callable[[Path], tuple[FitResult, Mapping[str, float]]]
 ) -> Iterator[SharedTraining]:
-    """The training of this folder, which stays there as long as it is used.
+    """Yield the training of this folder, which is not removed while in use.
 
-    Whoever asks while another trains it waits for that. A training that was stopped from outside
-    before its end is nobody else's: it is given to who asked for it, and not kept.
+    A caller waits while another one trains it. A training that was stopped from outside before its
+    end is not kept: only the caller that ran it gets it.
     """
     guard = _lock_of(folder)
     made: SharedTraining | None = None
@@ -59,7 +59,7 @@ def train_or_reuse(
 
 
 def remove_shared_trainings(scratch: Path, stage: str) -> None:
-    """Remove what a stage has trained; it is over."""
+    """Free the disk of weights that trials of a finished stage shared."""
     shutil.rmtree(stage_folder(scratch, stage), ignore_errors=True)
 
 
@@ -82,7 +82,7 @@ def _train(
         "history": [dict(row) for row in result.history],
     }
     write_json(folder / METRICS, kept)
-    _forget_older(folder.parent)
+    _remove_older(folder.parent)
     return SharedTraining(result.checkpoint, metrics, result.history, is_new=True)
 
 
@@ -96,8 +96,8 @@ def _read(folder: Path, *, is_new: bool) -> SharedTraining | None:
     )
 
 
-def _forget_older(stage: Path) -> None:
-    """Leave the newest; those that somebody is reading stay too."""
+def _remove_older(stage: Path) -> None:
+    """Keep the newest, and those that another trial is reading."""
     for path in sorted(stage.glob(f"*/{METRICS}"), key=_age)[KEPT:]:
         folder = path.parent
         with lock(_lock_of(folder), wait_seconds=0.0) as is_free:

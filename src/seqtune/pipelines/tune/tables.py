@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seqtune.core.trials import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
+
 
 def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:
-    """One row a trial; mappings and lists are JSON."""
+    """Build a table of one row per trial; mappings and lists become JSON."""
     import pandas as pd
 
     columns = [field.name for field in fields(Trial)]
@@ -26,9 +28,10 @@ def read_trials_table(table: pd.DataFrame) -> list[Trial]:
     return [Trial.from_row({str(key): value for key, value in row.items()}) for row in rows]
 
 
-def plain(value: Any) -> Any:
-    """The same in types that JSON and YAML know: no tuples, no NumPy."""
-    return json.loads(json.dumps(value, default=_as_plain))
+def plain(value: T) -> T:
+    """Convert to types that JSON and YAML know: no tuples, no NumPy."""
+    converted: T = json.loads(json.dumps(value, default=_as_plain))
+    return converted
 
 
 def _as_plain(value: Any) -> Any:

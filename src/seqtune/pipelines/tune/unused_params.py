@@ -1,4 +1,4 @@
-"""Refuses to search parameters that have no effect: the search would learn from noise."""
+"""Refusal to search parameters without an effect: the search would learn from noise."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MAX_SAMPLES = 64
 
 
 def refuse_params_without_effect(objective: TrainTrial, space: Space, *, root: str) -> None:
-    """Every searched key must have an effect in some configuration of the space that has it."""
+    """Refuse searched keys that have no effect in any sampled configuration."""
     data = objective.task.open_data(objective.split)
-    met, effective = set[str](), set[str]()
+    seen, effective = set[str](), set[str]()
     for params in _samples(space):
         if effective == set(space.keys):
             return
@@ -28,9 +28,9 @@ def refuse_params_without_effect(objective: TrainTrial, space: Space, *, root: s
             config = objective.resolve(params, data).config
         except InfeasibleError:
             continue
-        met |= set(params)
+        seen |= set(params)
         effective |= {key for key in params if has_effect(config, key)}
-    if unused := [key for key in space.keys if key in met - effective]:
+    if unused := [key for key in space.keys if key in seen - effective]:
         raise ConfigurationError(
             [
                 f"{root}.{key} is searched, but {objective.task.name} never reads it with the "
@@ -42,23 +42,23 @@ def refuse_params_without_effect(objective: TrainTrial, space: Space, *, root: s
 
 
 def refuse_unmeasured_params(task: TaskSpec, space: Space, scoring: Scoring, *, root: str) -> None:
-    """Refuse keys that training never reads where every goal is measured by training."""
+    """Refuse keys that training never reads if every goal is measured during training."""
     if any(not goal.metric.startswith(BY_EPOCH) for goal in scoring.all_goals):
         return
     if keys := [key for key in space.keys if key.split(".")[0] in task.after_training]:
         goals = ", ".join(goal.metric for goal in scoring.all_goals)
         raise ConfigurationError(
             [
-                f"{root}.{key} is searched, but the search goes by {goals}, which training "
-                f"measures and this does not change; take it out (null), or name in "
-                f"tuning.objectives what {task.name} measures on trained weights"
+                f"{root}.{key} is searched, but the search optimises {goals}, which training "
+                f"measures and this key does not change; take it out (null), or name in "
+                f"tuning.objectives a metric that {task.name} measures on trained weights"
                 for key in keys
             ]
         )
 
 
 def _samples(space: Space) -> Iterator[Params]:
-    """Configurations from all over the space, the middle first."""
+    """Sample configurations from the whole space, the middle first."""
     size = len(space.keys)
     yield space.from_unit([0.5] * size)
     for index in range(MAX_SAMPLES):

@@ -1,4 +1,4 @@
-"""Is the final configuration stable? It is trained again, N times."""
+"""Train the final configuration again N times: is it stable?"""
 
 from .pipeline import create_pipeline
 

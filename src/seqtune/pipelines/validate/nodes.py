@@ -1,10 +1,9 @@
-"""Joins the final configuration of a task to `training.fit`, several times."""
+"""Nodes that train the final configuration of a task several times."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from seqtune.core.task import Report, TaskSpec, TrainingData
 from .._scratch import storage_errors
 
 if TYPE_CHECKING:
-    from seqtune.core.config import RunConfig, TrainingConfig, ValidateConfig
+    from seqtune.core.config import RunConfig, ValidateConfig
     from seqtune.core.resolve import Resolved
 
     from .runs import FinishedRun, PlannedRun
@@ -30,7 +29,7 @@ class ValidateNodes:
     def validate(
         self, resolved: Resolved[Any], split: Path, scratch: Path, settings: ValidateConfig
     ) -> Report:
-        """Train the final configuration N times: mean, spread, and whether that is stable."""
+        """Train the final configuration N times; report mean, spread, and whether it is stable."""
         from seqtune.core.config import fingerprint
 
         from .runs import plan_runs
@@ -38,7 +37,11 @@ class ValidateNodes:
 
         config = resolved.config
         data = self.task.open_data(split)
-        _require_validation(data)
+        if not data.has_validation:
+            raise ConfigurationError(
+                "nothing is held out (split.use_full_data), so there is no metric to compare; set "
+                "split.use_full_data: false, and run split and validate again"
+            )
         runs = plan_runs(config, settings)
         whole = fingerprint(config, data_hash=data.content_hash)
         folder = scratch / f"validate-{whole}"
@@ -56,16 +59,16 @@ class ValidateNodes:
     def _run(
         self, run: PlannedRun, config: RunConfig, data: TrainingData, folder: Path, *, of: int
     ) -> FinishedRun:
-        """One training, from where it stopped; what was finished before is only read."""
+        """Run or resume one training; one that finished before is only read."""
+        from seqtune.core.config import fingerprint
+        from seqtune.training import fit
+
         from .runs import FinishedRun, read_done, write_done
 
         known = read_done(folder, run) if config.training.resume else None
         if known is not None:
             logger.info("%s: %.4f, from before", run.name, known.score)
             return known
-        from seqtune.core.config import fingerprint
-        from seqtune.training import fit
-
         logger.info("%s, one of %d trainings, seed %d", run.name, of, run.seed)
         own = config.model_copy(update={"seed": run.seed})
         result = fit(
@@ -75,9 +78,16 @@ class ValidateNodes:
             directory=folder / run.name,
             fingerprint=fingerprint(own, data_hash=data.content_hash),
         )
+        score = result.best_metrics.get(config.training.monitor)
+        if score is None:
+            raise ConfigurationError(
+                "the training ended before its first validation, so there is no "
+                f"{config.training.monitor}; raise training.max_minutes (now "
+                f"{config.training.max_minutes})"
+            )
         done = FinishedRun(
             run=run,
-            score=_score(result.best_metrics, config.training),
+            score=score,
             best_epoch=result.best_epoch,
             stopped=result.stopped,
             seconds=result.seconds,
@@ -86,21 +96,3 @@ class ValidateNodes:
         write_done(folder, done)
         shutil.rmtree(folder / run.name, ignore_errors=True)
         return done
-
-
-def _score(metrics: Mapping[str, float], training: TrainingConfig) -> float:
-    score = metrics.get(training.monitor)
-    if score is None:
-        raise ConfigurationError(
-            f"the training ended before its first validation, so there is no {training.monitor}; "
-            f"raise training.max_minutes (now {training.max_minutes})"
-        )
-    return score
-
-
-def _require_validation(data: TrainingData) -> None:
-    if not data.has_validation:
-        raise ConfigurationError(
-            "nothing is held out (split.use_full_data), so there is no metric to measure a spread "
-            "of; set split.use_full_data: false, and run split and validate again"
-        )

@@ -1,4 +1,4 @@
-"""Wires the validation of a task's final configuration."""
+"""Pipeline that validates a task's final configuration."""
 
 from __future__ import annotations
 
@@ -11,16 +11,10 @@ from .nodes import ValidateNodes
 
 
 def create_pipeline(task: TaskSpec) -> Pipeline:
-    nodes = ValidateNodes(task)
-    return of_task(
-        task.name,
-        [
-            Node(
-                nodes.validate,
-                inputs=["resolved_config", "split", SCRATCH, VALIDATE],
-                outputs="validate_report",
-                name="validate",
-            )
-        ],
-        stage="validate",
+    node = Node(
+        ValidateNodes(task).validate,
+        inputs=["resolved_config", "split", SCRATCH, VALIDATE],
+        outputs="validate_report",
+        name="validate",
     )
+    return of_task(task.name, [node], stage="validate")

@@ -1,4 +1,4 @@
-"""Which trainings a validation consists of, and what is kept of each until all are done."""
+"""The trainings of a validation, and their results until all are done."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Kind = Literal["same", "different"]
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One training to do."""
+    """One training to run."""
 
     kind: Kind
     number: int
@@ -31,7 +31,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """One training that was done."""
+    """The result of one training."""
 
     run: PlannedRun
     score: float
@@ -42,18 +42,19 @@ class FinishedRun:
 
 
 def plan_runs(config: RunConfig, settings: ValidateConfig) -> list[PlannedRun]:
-    """With the seed of the configuration, with seeds derived from it, or both."""
+    """Plan trainings with the configuration's seed, with seeds derived from it, or both."""
     numbers = range(1, settings.runs + 1)
     runs = []
     if settings.seeds in ("same", "both"):
         runs += [PlannedRun("same", number, config.seed) for number in numbers]
     if settings.seeds in ("different", "both"):
-        runs += [PlannedRun("different", number, _seed(config, number)) for number in numbers]
+        seeds = (derive_seed(config.seed, "validate", number) % 2**32 for number in numbers)
+        runs += [PlannedRun("different", number, seed) for number, seed in enumerate(seeds, 1)]
     return runs
 
 
 def read_done(folder: Path, run: PlannedRun) -> FinishedRun | None:
-    """What an earlier session found; None where it did not get that far."""
+    """Read the result of an earlier session; None if that run did not finish."""
     path = folder / f"{run.name}.json"
     if not path.is_file():
         return None
@@ -64,7 +65,3 @@ def read_done(folder: Path, run: PlannedRun) -> FinishedRun | None:
 def write_done(folder: Path, done: FinishedRun) -> None:
     with atomic_write(folder / f"{done.run.name}.json") as partial:
         partial.write_text(json.dumps(asdict(done)), encoding="utf-8")
-
-
-def _seed(config: RunConfig, number: int) -> int:
-    return derive_seed(config.seed, "validate", number) % 2**32

@@ -1,4 +1,4 @@
-"""How far apart trainings of one configuration come out."""
+"""The spread between trainings of one configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .runs import FinishedRun
 def summarise(
     done: Sequence[FinishedRun], settings: ValidateConfig, *, metric: str, task: str
 ) -> Report:
-    """Numbers for each kind of seeds, and a verdict over all of them."""
+    """Summarise each kind of seeds, and say whether all are stable."""
     kinds = list(dict.fromkeys(one.run.kind for one in done))
     groups = {kind: spread([one.score for one in done if one.run.kind == kind]) for kind in kinds}
     is_stable = all(group["std"] < settings.max_std for group in groups.values())
@@ -29,12 +29,12 @@ def summarise(
         "max_std": settings.max_std,
         "stable": is_stable,
         "groups": groups,
-        "runs": [_row(one) for one in done],
+        "runs": [{**row.pop("run"), **row} for row in map(asdict, done)],
     }
 
 
 def spread(scores: Sequence[float]) -> dict[str, Any]:
-    """Mean, standard deviation (of a sample, n - 1) and range."""
+    """Return mean, standard deviation (of a sample, n - 1) and range."""
     return {
         "num_runs": len(scores),
         "mean": mean(scores),
@@ -53,8 +53,3 @@ def _line(metric: str, kind: str, group: dict[str, Any], *, max_std: float) -> s
         f"deviation {group['std']:.4f} {sign} {max_std:g}, from {group['min']:.4f} to "
         f"{group['max']:.4f}: {verdict}"
     )
-
-
-def _row(done: FinishedRun) -> dict[str, Any]:
-    values = asdict(done)
-    return {**values.pop("run"), **values}

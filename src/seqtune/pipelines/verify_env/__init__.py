@@ -1,4 +1,4 @@
-"""Tuning environment = training environment: compared value by value, then proved by running."""
+"""Check that tuning and training are the same: compare every value, then run both."""
 
 from .pipeline import create_pipeline
 

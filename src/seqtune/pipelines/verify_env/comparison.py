@@ -1,4 +1,4 @@
-"""The proof: both sides train a few steps, in two processes, and their losses must be equal."""
+"""The proof: both sides train a few steps in two processes, and their losses must be equal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAME = "same losses"
 
 @dataclass(frozen=True)
 class StepResults:
-    """What one side did; `error` in place of losses where it could not."""
+    """The steps of one side; `error` instead of losses if it could not take them."""
 
     losses: tuple[float, ...] = ()
     metrics: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class StepResults:
 
 @dataclass(frozen=True)
 class RunSteps:
-    """Trains a few steps of a configuration. Picklable, and so is what it gives back."""
+    """Trains a few steps of a configuration; picklable, and so is its result."""
 
     task: TaskSpec
     split: Path
@@ -44,33 +44,29 @@ class RunSteps:
 
         data = self.task.open_data(self.split)
         try:
-            found = profile_steps(
+            steps = profile_steps(
                 self.task, config, data, num_steps=self.num_steps, directory=self.directory
             )
         except SeqtuneError as error:
             return StepResults(error=str(error))
-        return StepResults(found.losses, found.metrics, found.model_mib)
+        return StepResults(steps.losses, steps.metrics, steps.model_mib)
 
 
 def in_worker(call: Callable[[Any], StepResults], config: RunConfig) -> StepResults:
-    """The same in a process as a trial's."""
-    context = worker_context(PRELOAD)
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+    """Run the steps in a process like that of a trial."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=worker_context(PRELOAD)) as pool:
         try:
             return pool.submit(call, config).result()
         except BrokenProcessPool as error:
-            return StepResults(error=f"the process that rehearsed it ended: {error}")
+            return StepResults(error=f"the process that ran it ended: {error}")
 
 
 def prove(tuning: StepResults, training: StepResults) -> Check:
-    """Whether the two took the very same steps."""
-    if errors := {
-        side: told.error
-        for side, told in (("tuning", tuning), ("training", training))
-        if told.error
-    }:
-        told = "; ".join(dict.fromkeys(errors.values()))
-        return Check(NAME, "fail", f"{' and '.join(errors)} cannot take a step: {told}")
+    """Check that both took exactly the same steps."""
+    sides = {"tuning": tuning.error, "training": training.error}
+    if errors := {side: error for side, error in sides.items() if error}:
+        details = "; ".join(dict.fromkeys(errors.values()))
+        return Check(NAME, "fail", f"{' and '.join(errors)} cannot take a step: {details}")
     pairs = zip(tuning.losses, training.losses, strict=False)
     unequal = [step for step, (a, b) in enumerate(pairs, start=1) if a != b]
     if len(tuning.losses) != len(training.losses) or unequal:
@@ -80,8 +76,8 @@ def prove(tuning: StepResults, training: StepResults) -> Check:
             "fail",
             f"from step {step} on tuning and training are not the same: "
             f"{_listed(tuning.losses)} against {_listed(training.losses)}",
-            "set the values right that differ above; if none does, this device does not repeat "
-            "itself (try training.num_threads=1, or training.precision=fp32), or report it",
+            "correct the values that differ above; if none does, this device does not give the same"
+            " result twice (try training.num_threads=1, or training.precision=fp32), or report it",
         )
     return Check(NAME, "ok", f"{len(tuning.losses)} steps, equal to the last bit, in two processes")
 

@@ -1,4 +1,4 @@
-"""Joins a task's parameters and its split to the verification."""
+"""Nodes that verify that tuning and training are the same."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class VerifyNodes:
         scratch: Path,
         found: dict[str, Any] | None,
     ) -> tuple[Report, str]:
-        """Compare tuning with training, statically and by running both; stop if they differ."""
+        """Compare the values of tuning and training, then run both; stop if they differ."""
         from seqtune.reporting.page import verify_page
 
         from .comparison import RunSteps, in_worker
-        from .paths import TrainingPath, reference
+        from .paths import reference
         from .verify import ComparedPaths, VerifyPaths, verify
 
         data = self.task.open_data(split)
@@ -54,26 +54,26 @@ class VerifyNodes:
         profile_steps = RunSteps(self.task, split, scratch, settings.num_steps)
         sides = ComparedPaths(
             tuning=trial,
-            training=TrainingPath(trial),
+            training=trial.resolve_as_training,
             rehearse_tuning=partial(in_worker, profile_steps),
             rehearse_training=profile_steps,
         )
-        best = self._best(parameters, data, found)
+        best = self._check_best(parameters, data, found)
         place = VerifyPaths(split=str(split), scratch=scratch, lock=self.lock)
         report = verify(self.task, data, sides, place=place, best=best)
         page = verify_page(report)
         conclude(report, page, scratch=scratch, stop=settings.on_mismatch == "stop")
         return report, page
 
-    def _best(
+    def _check_best(
         self, parameters: TaskParameters, data: TrainingData, found: dict[str, Any] | None
     ) -> Sequence[Check]:
-        """Nothing where there is no best configuration, or it is not asked for."""
+        """Check the best configuration; empty if there is none, or training ignores it."""
         from seqtune.core.parameters import IGNORE
 
         from .._best_config import read_best_config
         from .._resolution import resolve_run
-        from .best import check_best
+        from .values import BEST_CONFIG, check_best
 
         best = read_best_config(found, task=self.task.name)
         if best is None or parameters.best_config == IGNORE:
@@ -81,12 +81,12 @@ class VerifyNodes:
         try:
             now, _ = resolve_run(self.task, parameters, data, layer=best.layer)
         except ConfigurationError as error:
-            return [Check("best config", "warn", fault) for fault in error.faults]
+            return [Check(BEST_CONFIG, "warn", fault) for fault in error.faults]
         return check_best(best, now, data)
 
 
 def conclude(report: Report, page: str, *, scratch: Path, stop: bool) -> None:
-    """Say one line for each check; where one failed, keep the report and stop."""
+    """Log one line per check; if one failed, keep the report and stop."""
     checks = [Check(**check) for check in report["checks"]]
     for check in checks:
         for line in check.line.splitlines():
@@ -95,24 +95,19 @@ def conclude(report: Report, page: str, *, scratch: Path, stop: bool) -> None:
     if not faults:
         return
     if not stop:
-        logger.warning("going on all the same, because of verify_env.on_mismatch=warn")
+        logger.warning("continuing because of verify_env.on_mismatch=warn")
         return
-    kept = _keep(report, page, scratch / "verify_env")
-    raise ConfigurationError(
-        [
-            *faults,
-            f"nothing was trained. All of it: {kept}. To go on all the same: "
-            "--params verify_env.on_mismatch=warn",
-        ]
-    )
-
-
-def _keep(report: Report, page: str, folder: Path) -> Path:
-    """A node that stops saves nothing: the report of what stopped it goes beside."""
-    with storage_errors(folder):
+    folder = scratch / "verify_env"
+    kept = folder / "verify_page.html"
+    with storage_errors(folder):  # here, because a node that stops saves no dataset
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(report, indent=2, ensure_ascii=False)
         (folder / "verify_report.json").write_text(text, encoding="utf-8")
-        kept = folder / "verify_page.html"
         kept.write_text(page, encoding="utf-8")
-    return kept
+    raise ConfigurationError(
+        [
+            *faults,
+            f"nothing was trained. The full report: {kept}. To continue anyway: "
+            "--params verify_env.on_mismatch=warn",
+        ]
+    )

@@ -1,4 +1,4 @@
-"""The two ways to a configuration, for one trial that stands for all."""
+"""The two ways to a configuration, for one trial that represents all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRAINING = "reference trial as best config"
 
 @dataclass(frozen=True)
 class TuningPath:
-    """As a trial of the search resolves its configuration."""
+    """One trial: resolved as the search does, or as training does if it were the best."""
 
     task: TaskSpec
     parameters: TaskParameters
@@ -31,33 +31,20 @@ class TuningPath:
     epochs: int
 
     def __call__(self) -> Resolved[Any]:
+        task, parameters, data = self.task, self.parameters, self.data
         return resolve_trial(
-            self.task,
-            self.parameters,
-            self.data,
-            params=self.params,
-            epochs=self.epochs,
-            origin=TUNING,
+            task, parameters, data, params=self.params, epochs=self.epochs, origin=TUNING
         )
 
-
-@dataclass(frozen=True)
-class TrainingPath:
-    """As training takes over that same trial, had it been found best."""
-
-    trial: TuningPath
-
-    def __call__(self) -> Resolved[Any]:
-        trial = self.trial
-        values = trial_values(trial(), trial.params)
-        layer = Layer(TRAINING, values)
-        return resolve_run(trial.task, trial.parameters, trial.data, layer=layer)[0]
+    def resolve_as_training(self) -> Resolved[Any]:
+        layer = Layer(TRAINING, trial_values(self(), self.params))
+        return resolve_run(self.task, self.parameters, self.data, layer=layer)[0]
 
 
 def reference(
     task: TaskSpec, parameters: TaskParameters, data: TrainingData, space: Space
 ) -> TuningPath:
-    """The trial in the middle of the space, or the first beside it whose shapes fit."""
+    """Return the trial in the middle of the space, or the first sampled one that resolves."""
     epochs = resolve_run(task, parameters, data)[0].config.training.epochs
     size = len(space.keys)
     points = [[0.5] * size] + [
@@ -65,10 +52,10 @@ def reference(
         for index in range(MAX_TRIES if size else 0)
     ]
     paths = [TuningPath(task, parameters, data, space.from_unit(p), epochs) for p in points]
-    return next((path for path in paths if _fits(path)), paths[0])
+    return next((path for path in paths if _resolves(path)), paths[0])
 
 
-def _fits(path: TuningPath) -> bool:
+def _resolves(path: TuningPath) -> bool:
     try:
         path()
     except ConfigurationError:

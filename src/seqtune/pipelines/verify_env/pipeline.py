@@ -1,4 +1,4 @@
-"""Wires the verification of a task."""
+"""Pipeline that verifies that tuning and training are the same."""
 
 from __future__ import annotations
 
@@ -9,25 +9,14 @@ from seqtune.core.task import TaskSpec
 from .._template import SCRATCH, VERIFY, of_task
 from .nodes import VerifyNodes
 
+INPUTS = ["params:task", "params:tuning", VERIFY, "split", SCRATCH, "earlier_best_config"]
+
 
 def create_pipeline(task: TaskSpec) -> Pipeline:
-    nodes = VerifyNodes(task)
-    return of_task(
-        task.name,
-        [
-            Node(
-                nodes.verify,
-                inputs=[
-                    "params:task",
-                    "params:tuning",
-                    VERIFY,
-                    "split",
-                    SCRATCH,
-                    "earlier_best_config",
-                ],
-                outputs=["verify_report", "verify_page"],
-                name="verify_env",
-            )
-        ],
-        stage="verify_env",
+    node = Node(
+        VerifyNodes(task).verify,
+        inputs=INPUTS,
+        outputs=["verify_report", "verify_page"],
+        name="verify_env",
     )
+    return of_task(task.name, [node], stage="verify_env")

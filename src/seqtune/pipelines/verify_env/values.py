@@ -1,13 +1,16 @@
-"""The resolved configurations of tuning and training, side by side."""
+"""The resolved configurations of tuning and training, compared value by value."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from seqtune.core.differences import Difference, Table, differences, explain, shown
-from seqtune.core.resolve import DEFAULT
+from seqtune.core.differences import Table, differences, explain, shown
+from seqtune.core.resolve import DEFAULT, Resolved
+from seqtune.core.task import TrainingData
 from seqtune.core.verification import Check
+
+from .._best_config import BestConfig, changes_since
 
 SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "seed": ("seed",),
@@ -18,28 +21,49 @@ SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "precision": ("training.precision",),
     "split": ("split.",),
 }
-"""What people ask about by name: keys, or the beginning of keys with a dot at the end. Whatever
-belongs to none of them is compared all the same."""
+"""Checks by name: keys, or groups of keys with a dot at the end. The rest is one more check."""
 EVERYTHING_ELSE = "every other value"
+BEST_CONFIG = "best config"
+NEXT_STEP = "set it back, tune again, or train with --params verify_env.on_mismatch=warn"
 
 
 def compare_values(tuning: Table, training: Table, *, task: str) -> list[Check]:
-    """One check a subject, then one for all that is left: no key can escape."""
-    found = differences(tuning, training)
+    """Make one check per subject, and one for all other keys, so that every key is compared."""
     keys = sorted({*tuning, *training})
-    checks, named = [], set[str]()
-    for subject, patterns in SUBJECTS.items():
-        own = [key for pattern in patterns for key in keys if _matches(key, pattern)]
-        named |= set(own)
-        if own:
-            checks.append(_subject(subject, own, found, tuning, task=task))
-    rest = [key for key in keys if key not in named]
-    checks.append(_rest(rest, found, tuning, training, task=task))
+    groups = {
+        subject: [key for pattern in patterns for key in keys if _matches(key, pattern)]
+        for subject, patterns in SUBJECTS.items()
+    }
+    named = {key for group in groups.values() for key in group}
+    groups[EVERYTHING_ELSE] = [key for key in keys if key not in named]
+    found = differences(tuning, training)
+    checks = []
+    for subject, group in groups.items():
+        faults = [explain(difference, task) for difference in found if difference.key in group]
+        if faults:
+            checks.append(Check(subject, "fail", "\n".join(faults)))
+        elif subject == EVERYTHING_ELSE:
+            unset = sum(
+                tuning[key]["origin"] == training[key]["origin"] == DEFAULT for key in group
+            )
+            checks.append(Check(subject, "ok", f"{len(group)} equal, {unset} of them defaults"))
+        elif group:
+            values = (f"{key.rpartition('.')[2]} {shown(tuning[key]['value'])}" for key in group)
+            checks.append(Check(subject, "ok", f"{', '.join(values)} on both sides"))
     return checks
 
 
+def check_best(best: BestConfig, now: Resolved[Any], data: TrainingData) -> list[Check]:
+    """Check what changed since tuning; only warn, because it concerns only `train`."""
+    changes = changes_since(best, now, data)
+    if changes:
+        return [Check(BEST_CONFIG, "warn", change, NEXT_STEP) for change in changes]
+    message = f"trial {best.trial} of {best.study} was tuned with these values, data and versions"
+    return [Check(BEST_CONFIG, "ok", message)]
+
+
 def table_of_both(tuning: Table, training: Table) -> list[dict[str, Any]]:
-    """Every key with the value and origin on both sides, as the report keeps it."""
+    """List every key with the value and origin on both sides, for the report."""
     unequal = {difference.key for difference in differences(tuning, training)}
     return [
         {
@@ -54,27 +78,3 @@ def table_of_both(tuning: Table, training: Table) -> list[dict[str, Any]]:
 
 def _matches(key: str, pattern: str) -> bool:
     return key.startswith(pattern) if pattern.endswith(".") else key == pattern
-
-
-def _subject(
-    subject: str, keys: Sequence[str], found: Sequence[Difference], table: Table, *, task: str
-) -> Check:
-    if fault := _explained(keys, found, task):
-        return Check(subject, "fail", fault)
-    told = ", ".join(f"{key.rpartition('.')[2]} {shown(table[key]['value'])}" for key in keys)
-    return Check(subject, "ok", f"{told} on both sides")
-
-
-def _rest(
-    keys: Sequence[str], found: Sequence[Difference], left: Table, right: Table, *, task: str
-) -> Check:
-    if fault := _explained(keys, found, task):
-        return Check(EVERYTHING_ELSE, "fail", fault)
-    unset = sum(1 for key in keys if left[key]["origin"] == right[key]["origin"] == DEFAULT)
-    return Check(
-        EVERYTHING_ELSE, "ok", f"{len(keys)} equal, {unset} of them defaults that nobody set"
-    )
-
-
-def _explained(keys: Sequence[str], found: Sequence[Difference], task: str) -> str:
-    return "\n".join(explain(difference, task) for difference in found if difference.key in keys)

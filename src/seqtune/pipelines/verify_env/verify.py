@@ -1,13 +1,14 @@
-"""All checks in their order, and the report that is made of them."""
+"""All checks in their order, and the report of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from seqtune.core.config import RunConfig, fingerprint, library_versions
+from seqtune.core.differences import Table
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.resolve import DEFAULT, Resolved
 from seqtune.core.task import Report, TaskSpec, TrainingData
@@ -20,39 +21,23 @@ from .values import compare_values, table_of_both
 RehearseSide = Callable[[RunConfig], StepResults]
 
 
-class ResolvePath(Protocol):
-    """The way from what was typed to the configuration of one side."""
-
-    def __call__(self) -> Resolved[Any]: ...
-
-
 @dataclass(frozen=True)
 class ComparedPaths:
-    """Tuning and training: how each resolves its configuration, and how each runs."""
+    """How tuning and training each resolve their configuration, and run a few steps of it."""
 
-    tuning: ResolvePath
-    training: ResolvePath
+    tuning: Callable[[], Resolved[Any]]
+    training: Callable[[], Resolved[Any]]
     rehearse_tuning: RehearseSide
     rehearse_training: RehearseSide
 
 
 @dataclass(frozen=True)
 class VerifyPaths:
-    """Where it is checked."""
+    """The files and folders that are checked."""
 
     split: str
     scratch: Path
     lock: Path
-
-
-@dataclass
-class Findings:
-    """Grows check by check."""
-
-    checks: list[Check] = field(default_factory=list)
-    tuning: Resolved[Any] | None = None
-    training: Resolved[Any] | None = None
-    proof: dict[str, Any] = field(default_factory=dict)
 
 
 def verify(
@@ -63,90 +48,66 @@ def verify(
     place: VerifyPaths,
     best: Sequence[Check] = (),
 ) -> Report:
-    """Everything that is found out about the two sides; nothing is raised for what is found."""
-    findings = Findings([environment_checks.imports(), environment_checks.locked(place.lock)])
-    _resolve(findings, sides)
-    if findings.tuning is not None and findings.training is not None:
-        _compare(findings, findings.tuning, findings.training, task=task.name)
-        _check_split(findings, data, findings.training, place)
-        _prove(findings, sides, findings.tuning, findings.training, place)
-    findings.checks += best
-    return _report(findings, data, task=task.name)
-
-
-def _resolve(findings: Findings, sides: ComparedPaths) -> None:
+    """Check both sides and report what was found; nothing that was found raises an error."""
+    checks = [environment_checks.imports(), environment_checks.locked(place.lock)]
+    config: RunConfig | None = None
+    tables: list[Table] = [{}, {}]
+    proof: dict[str, Any] = {}
     try:
-        findings.tuning, findings.training = sides.tuning(), sides.training()
+        tuning, training = sides.tuning(), sides.training()
     except ConfigurationError as error:
-        findings.checks += [Check("configuration", "fail", fault) for fault in error.faults]
+        checks += [Check("configuration", "fail", fault) for fault in error.faults]
+    else:
+        config, tables = training.config, [tuning.table(), training.table()]
+        checks += _compare(training, tables, data, place, task=task.name)
+        steps = sides.rehearse_tuning(tuning.config), sides.rehearse_training(config)
+        size = max(side.model_mib for side in steps)
+        disk = environment_checks.disk_space(place.scratch, model_mib=size)
+        checks += [prove(*steps), disk]
+        proof = {"tuning": asdict(steps[0]), "training": asdict(steps[1])}
+    checks += best
+    return {
+        "headline": [_headline(task.name, checks, num_values=len(tables[1]), proof=proof)],
+        "task": task.name,
+        "counts": counted(checks),
+        "checks": [check.as_dict() for check in checks],
+        "values": table_of_both(*tables),
+        "proof": proof,
+        "data_hash": data.content_hash,
+        "versions": library_versions(config.libraries if config else ()),
+        "fingerprint": fingerprint(config, data_hash=data.content_hash) if config else None,
+    }
 
 
 def _compare(
-    findings: Findings, tuning: Resolved[Any], training: Resolved[Any], *, task: str
-) -> None:
-    origin = training.origins.get("training.precision", DEFAULT)
-    findings.checks.append(environment_checks.device(training.config.training, origin=origin))
-    findings.checks += compare_values(tuning.table(), training.table(), task=task)
-
-
-def _check_split(
-    findings: Findings, data: TrainingData, training: Resolved[Any], place: VerifyPaths
-) -> None:
-    split = getattr(training.config, "split", None)
-    is_full = bool(getattr(split, "use_full_data", False))
-    findings.checks.append(
-        environment_checks.held_out(data, name=place.split, use_full_data=is_full)
-    )
-
-
-def _prove(
-    findings: Findings,
-    sides: ComparedPaths,
-    tuning: Resolved[Any],
     training: Resolved[Any],
+    tables: Sequence[Table],
+    data: TrainingData,
     place: VerifyPaths,
-) -> None:
-    ran = {
-        "tuning": sides.rehearse_tuning(tuning.config),
-        "training": sides.rehearse_training(training.config),
-    }
-    size = max(side.model_mib for side in ran.values())
-    findings.checks += [
-        prove(ran["tuning"], ran["training"]),
-        environment_checks.disk_space(place.scratch, model_mib=size),
+    *,
+    task: str,
+) -> list[Check]:
+    config, origin = training.config, training.origins.get("training.precision", DEFAULT)
+    is_full = bool(getattr(getattr(config, "split", None), "use_full_data", False))
+    return [
+        environment_checks.device(config.training, origin=origin),
+        *compare_values(*tables, task=task),
+        environment_checks.held_out(data, name=place.split, use_full_data=is_full),
     ]
-    findings.proof = {name: asdict(side) for name, side in ran.items()}
 
 
-def _report(findings: Findings, data: TrainingData, *, task: str) -> Report:
-    tables = [side.table() if side else {} for side in (findings.tuning, findings.training)]
-    training = findings.training
-    return {
-        "headline": [_headline(findings, task)],
-        "task": task,
-        "counts": counted(findings.checks),
-        "checks": [check.as_dict() for check in findings.checks],
-        "values": table_of_both(*tables),
-        "proof": findings.proof,
-        "data_hash": data.content_hash,
-        "versions": library_versions(training.config.libraries if training else ()),
-        "fingerprint": (
-            fingerprint(training.config, data_hash=data.content_hash) if training else None
-        ),
-    }
-
-
-def _headline(findings: Findings, task: str) -> str:
-    counts = counted(findings.checks)
+def _headline(
+    task: str, checks: Sequence[Check], *, num_values: int, proof: Mapping[str, Any]
+) -> str:
+    counts = counted(checks)
     if counts["fail"]:
         return (
             f"{task}: tuning and training are NOT the same, or cannot run: {counts['fail']} of "
-            f"{len(findings.checks)} checks failed"
+            f"{len(checks)} checks failed"
         )
-    warned = f", {counts['warn']} warnings" if counts["warn"] else ""
-    values = len(findings.training.table()) if findings.training else 0
-    steps = len(findings.proof.get("training", {}).get("losses", ()))
+    warnings = f", {counts['warn']} warnings" if counts["warn"] else ""
+    steps = len(proof.get("training", {}).get("losses", ()))
     return (
-        f"{task}: tuning and training are the same: {values} values and {steps} training steps "
-        f"are equal{warned}"
+        f"{task}: tuning and training are the same: {num_values} values and {steps} training steps "
+        f"are equal{warnings}"
     )

@@ -37,7 +37,7 @@ def test_auto_takes_the_best_trials_and_the_trained_checkpoint_is_one_of_them(
     assert first.origin == "trial 1 of recommend-medium-1: the trained checkpoint"
     assert plan.members[1].origin == "trial 2 of recommend-medium-1"
     assert plan.members[1].checkpoint is None
-    assert plan.why.endswith("4 is all there are, of ensemble.top=5")
+    assert plan.why.endswith("there are only 4 of ensemble.top=5")
 
 
 @pytest.mark.parametrize(("top", "expected"), [(1, 1), (3, 3), (4, 4)])
@@ -45,7 +45,7 @@ def test_there_are_as_many_as_were_asked_for(choose: Choose, top: int, expected:
     plan = choose(top=top).choose()
 
     assert len(plan.members) == expected
-    assert "all there are" not in plan.why
+    assert "there are only" not in plan.why
 
 
 def test_a_checkpoint_that_is_no_trial_is_still_the_first(
@@ -93,7 +93,7 @@ def test_presets_can_be_named_and_must_exist(
     plan = choose(members="presets", presets=("wide",), parameters=parameters).choose()
     assert [member.name for member in plan.members] == ["trained", "preset-wide"]
 
-    with pytest.raises(ConfigurationError, match="'wid' is no preset of recommend; did you mean"):
+    with pytest.raises(ConfigurationError, match="'wid' is not a preset of recommend; did"):
         choose(members="presets", presets=("wid",), parameters=parameters).choose()
 
 
@@ -142,7 +142,7 @@ def test_tuning_that_is_to_be_ignored_gives_no_members(
     ignoring = small_parameters._replace(best_config="ignore")
 
     assert choose(parameters=ignoring).choose().kind == "seeds"
-    with pytest.raises(ConfigurationError, match=r"recommend\.best_config=ignore leaves tuning"):
+    with pytest.raises(ConfigurationError, match=r"recommend\.best_config=ignore ignores tuning"):
         choose(parameters=ignoring, members="trials").choose()
 
 
@@ -209,7 +209,7 @@ def test_everything_wrong_with_named_checkpoints_is_told_at_once(
     faults = caught.value.faults
     assert len(faults) == 4
     assert "'2020-02-02' is neither the folder of a checkpoint" in faults[0]
-    assert faults[0].endswith("where there are 2026-01-01")
+    assert faults[0].endswith("which has 2026-01-01")
     assert "belongs to the task classify, not to recommend" in faults[1]
     assert "was trained on another data set" in faults[2]
     assert "was trained on another split" in faults[3]
@@ -277,4 +277,4 @@ def test_of_trials_with_the_same_weights_one_is_a_member(choose: Choose) -> None
     plan = alike.choose()
 
     assert [member.name for member in plan.members] == ["trained"]
-    assert "1 is all there are" in plan.why
+    assert "there are only 1" in plan.why

@@ -14,8 +14,8 @@ import pytest
 from seqtune.core.errors import ArtifactError
 from seqtune.core.task import Report
 from seqtune.pipelines.ensemble import test_ledger
-from seqtune.pipelines.ensemble.metrics import _openings
-from seqtune.pipelines.ensemble.test_ledger import LOCK, PreviousUse, ScoredEnsemble, TestLedger
+from seqtune.pipelines.ensemble.metrics import _describe_openings
+from seqtune.pipelines.ensemble.test_ledger import LOCK, Opening, ScoredEnsemble, TestLedger
 from seqtune.pipelines.train.nodes import TrainNodes
 from seqtune.tasks.recommend import TASK
 
@@ -177,8 +177,8 @@ def test_training_never_opens_a_test_that_is_for_one_model() -> None:
 
 def test_a_closed_test_is_told_with_who_opened_it_and_what_opens_it_again() -> None:
     closed = ScoredEnsemble(
-        {}, from_store=False, openings=1, refused=PreviousUse("abc", "2026-01-31T09:00")
+        {}, from_store=False, openings=1, refused=Opening("abc", "2026-01-31T09:00")
     )
-    (line,) = _openings(closed)
+    (line,) = _describe_openings(closed)
     for part in ("abc", "2026-01-31T09:00", "--params ensemble.reopen_test=true"):
         assert part in line

@@ -129,7 +129,7 @@ def test_a_damaged_member_is_trained_again(
     train(plan)
 
     open_checkpoint(damaged).weights_path("best")
-    assert "not taken as a member" in caplog.text
+    assert "not used as a member" in caplog.text
 
 
 def test_a_member_is_the_same_whoever_trains_it(

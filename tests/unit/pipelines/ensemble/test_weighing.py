@@ -184,8 +184,8 @@ def test_what_nobody_could_be_weighed_by_is_refused_before_anything_is_trained(
     wrong = EnsembleConfig(scale="logsoftmax", weights="simplex")
     with pytest.raises(ConfigurationError) as caught:
         refuse_unknown(TASK, wrong, TASK.open_data(full_split))
-    assert "'logsoftmax' is no scale of recommend; choose one of auto" in caught.value.faults[0]
-    assert "ensemble.weights=simplex needs something held out" in caught.value.faults[1]
+    assert "'logsoftmax' is not a scale of recommend; choose one of auto" in caught.value.faults[0]
+    assert "ensemble.weights=simplex needs held-out data" in caught.value.faults[1]
 
 
 def test_the_task_names_the_scales_that_it_has() -> None:
@@ -241,5 +241,5 @@ def test_a_second_ensemble_on_the_same_test_is_warned_of(ensemble: Ensemble) -> 
         metrics(0.6), from_store=True, openings=2, when="2026-01-01T00:00:00+00:00"
     )
     lines = describe(scored, ensemble, None)["headline"]
-    assert "test was scored before (2026-01-01T00:00:00+00:00): that result is read" in lines[1]
+    assert "test was scored before (2026-01-01T00:00:00+00:00): that result is reused" in lines[1]
     assert "2 different ensembles were scored on this test set" in lines[2]
