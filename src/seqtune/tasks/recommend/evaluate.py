@@ -1,11 +1,11 @@
-"""What a checkpoint or an ensemble is worth: its metrics on the held-out items, beside two floors.
+"""Evaluate a checkpoint or an ensemble on the held-out items, next to two baselines.
 
 Shapes: B batch (users), V items. Column j of scores is item j + 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -44,7 +44,7 @@ BY_POPULARITY = "sampled_popularity"
 
 
 def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None = None) -> Report:
-    """Metrics of the best weights on valid and test, or on some of `parts`; JSON-ready.
+    """Return a JSON-ready report on the best weights, on valid and test or on some of `parts`.
 
     `checkpoint` may be the folder of an ensemble.
     """
@@ -63,41 +63,32 @@ def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None
 
 
 def _part(loaded: Scorer, data: SplitData, floors: Baselines, part: Part) -> Report:
-    """All metrics of the model and the floors over the users of one part."""
+    """Compute all metrics of the model and the baselines over the users of one part."""
     config = loaded.config
     percentiles = popularity_percentiles(data.train_counts)
     tallies = {
         name: MetricAccumulator(config, percentiles, device=loaded.device)
         for name in (OURS, *FLOORS)
     }
-    for number, batch in enumerate(_batches(loaded, data, part)):
+    size = config.evaluation.batch_size
+    batches = eval_batches(data, part, max_len=loaded.max_len, batch_size=size)
+    for number, on_cpu in enumerate(batches):
+        batch = EvalBatch(*(tensor.to(loaded.device) for tensor in on_cpu))
         draws = _draws(config, floors, batch, part=part, number=number)
         for name, tally in tallies.items():
-            scores = _scores(name, loaded, floors, batch)
+            if name == OURS:
+                scores = loaded.scores(batch.inputs)
+            else:
+                scores = floors.scores(name, batch.inputs[:, -2].long())  # the last is [MASK]
             _add(tally, scores, batch, draws, exclude_seen=config.evaluation.exclude_seen)
     who = "ensemble" if is_ensemble(loaded.path) else "model"
     return _findings(tallies, part, who=who)
 
 
-def _batches(loaded: Scorer, data: SplitData, part: Part) -> Iterator[EvalBatch]:
-    config = loaded.config
-    batches = eval_batches(
-        data, part, max_len=loaded.max_len, batch_size=config.evaluation.batch_size
-    )
-    for batch in batches:
-        yield EvalBatch(*(tensor.to(loaded.device) for tensor in batch))
-
-
-def _scores(name: str, loaded: Scorer, floors: Baselines, batch: EvalBatch) -> Tensor:
-    if name == OURS:
-        return loaded.scores(batch.inputs)
-    return floors.scores(name, batch.inputs[:, -2].long())  # the last column is [MASK]
-
-
 def _draws(
     config: RecommendConfig, floors: Baselines, batch: EvalBatch, *, part: Part, number: int
 ) -> dict[str, Negatives]:
-    """Negatives of the sampled rankings of a batch: the same for the model and the floors."""
+    """Draw the negatives of a batch, the same for the model and the baselines."""
     num_negatives = config.evaluation.num_sampled_negatives
     if not num_negatives:
         return {}
@@ -135,7 +126,7 @@ def _add(
 
 
 def _findings(tallies: dict[str, MetricAccumulator], part: Part, *, who: str) -> Report:
-    """The tallies side by side: metric by metric, the model first."""
+    """Arrange the results by metric, with the model first."""
     tables = {name: tally.metrics() for name, tally in tallies.items()}
     full, sampled, lists = (
         {
@@ -156,7 +147,7 @@ def _findings(tallies: dict[str, MetricAccumulator], part: Part, *, who: str) ->
 
 
 def _facts(loaded: Scorer, data: SplitData) -> Report:
-    """What was evaluated, on what, and how to read the numbers."""
+    """Return what was evaluated, on which data, and how to read the numbers."""
     labels = {
         name: METRICS[name].label for name in measured_metrics(loaded.config.training.monitor)
     }
@@ -172,11 +163,11 @@ def _facts(loaded: Scorer, data: SplitData) -> Report:
 
 
 def _protocol(config: RecommendConfig) -> str:
-    """How the numbers were made, in words that go with them wherever they are quoted."""
+    """Describe how the numbers were computed."""
     seen = "excluded" if config.evaluation.exclude_seen else "NOT excluded"
     text = (
         f"Full ranking over all items, items of the user's history {seen}, ties counted against "
-        "the model, one held-out item per user, mean over users. The floors popularity and "
+        "the model, one held-out item per user, mean over users. The baselines popularity and "
         "first-order Markov count in the training part and are ranked by the same code over the "
         "same candidates."
     )

@@ -190,7 +190,7 @@ def test_a_long_history_is_explained_as_far_as_the_model_sees(recommender):
 def test_one_item_leaves_the_model_with_nothing_but_the_mask(recommender):
     (reason,) = recommender.explain(["a"], k=1).reasons
     loaded = recommender.loaded.first
-    alone = loaded.scores(torch.tensor([[loaded.mask_token]]))[0]
+    alone = loaded.scores(torch.tensor([[loaded.model.mask_token]]))[0]
 
     number = recommender.numbers[reason.item]
     assert reason.without[0].score == pytest.approx(alone[number - 1].item(), abs=1e-5)
