@@ -27,7 +27,7 @@ from .data import Int32, Int64, SplitData
 
 POPULARITY = "popularity"
 MARKOV = "markov"
-FLOORS = (MARKOV, POPULARITY)
+BASELINES = (MARKOV, POPULARITY)
 
 CHUNK = 1 << 22  # interactions counted at a time
 

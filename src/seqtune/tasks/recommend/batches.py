@@ -158,15 +158,15 @@ def _before(data: SplitData, users: Int64, at: Int32, *, max_len: int) -> EvalBa
 def eval_batches(
     data: SplitData, part: Part, *, max_len: int, batch_size: int
 ) -> Iterator[EvalBatch]:
-    """Yield all users of a part, longest histories first."""
+    """Iterate over all users of a part, longest histories first."""
     batch_size = users_at_once(batch_size, num_items=data.num_items)
-    yield from _in_order(evaluation(data, part, max_len=max_len), batch_size=batch_size)
+    return _in_order(evaluation(data, part, max_len=max_len), batch_size=batch_size)
 
 
 def sequence_batches(
     items: Int32, offsets: Int64, *, mask_token: int, max_len: int, batch_size: int
 ) -> Iterator[EvalBatch]:
-    """Yield sequences without targets in the same order; `users` numbers them from 0."""
+    """Iterate over sequences without targets, longest first; `users` numbers them from 0."""
     batches = EvalBatches(
         Spans(items, offsets[:-1], offsets[1:]),
         users=np.arange(len(offsets) - 1),
@@ -174,7 +174,7 @@ def sequence_batches(
         mask_token=mask_token,
         max_len=max_len,
     )
-    yield from _in_order(batches, batch_size=batch_size)
+    return _in_order(batches, batch_size=batch_size)
 
 
 def _in_order(batches: EvalBatches, *, batch_size: int) -> Iterator[EvalBatch]:

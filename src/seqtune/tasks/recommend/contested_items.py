@@ -50,7 +50,7 @@ class ContestedItems(NamedTuple):
 
 @dataclass(frozen=True)
 class ContestSettings:
-    """How many items to look at."""
+    """Which items to keep."""
 
     candidates: int
     exclude_seen: bool
@@ -59,31 +59,31 @@ class ContestSettings:
 
 
 def find_contested_items(
-    models: Sequence[LoadedModel], valid: EvalBatches, rows: Int64, looked: ContestSettings
+    models: Sequence[LoadedModel], valid: EvalBatches, rows: Int64, settings: ContestSettings
 ) -> Iterator[ContestedItems]:
     """Yield the disputed items batch by batch; `rows` [U] of `valid` are the users of the pool."""
     most = min(model.config.evaluation.batch_size for model in models) // len(models)
     order = EvalOrder(valid.histories.lengths[rows], batch_size=max(1, min(most, ROWS)))
     for chosen in order.batches():
         batch = EvalBatch(*(tensor.to(models[0].device) for tensor in valid[rows[chosen]]))
-        yield _of_batch(models, batch, chosen, looked)
+        yield _of_batch(models, batch, chosen, settings)
 
 
 def _of_batch(
-    models: Sequence[LoadedModel], batch: EvalBatch, chosen: Int64, looked: ContestSettings
+    models: Sequence[LoadedModel], batch: EvalBatch, chosen: Int64, settings: ContestSettings
 ) -> ContestedItems:
     scores = [member_scores(model, batch.inputs) for model in models]  # M of [B, V]
-    seen = (batch.seen_rows, batch.seen_items) if looked.exclude_seen else None
+    seen = (batch.seen_rows, batch.seen_items) if settings.exclude_seen else None
     before = [outranking(own, batch.targets, seen=seen) for own in scores]
     everywhere, anywhere = before[0].clone(), before[0]
     for own in before[1:]:
         everywhere &= own
         anywhere |= own
-    sure = count_true(everywhere).clamp(max=looked.depth)
-    open_ones = anywhere & ~everywhere  # bool [B, V]
-    open_ones &= (sure < looked.depth)[:, None]
-    listed, last = _candidates(scores, seen, looked.candidates)
-    kept = open_ones & listed
+    sure = count_true(everywhere).clamp(max=settings.depth)
+    disputed_items = anywhere & ~everywhere  # bool [B, V]
+    disputed_items &= (sure < settings.depth)[:, None]
+    listed, last = _candidates(scores, seen, settings.candidates)
+    kept = disputed_items & listed
     users, columns = kept.nonzero(as_tuple=True)  # [E] each
     targets = (torch.arange(len(chosen), device=users.device), batch.targets - 1)
     disputed, at_target, bounds = _gather(scores, (users, columns), targets, last)
@@ -93,7 +93,7 @@ def _of_batch(
         users=chosen[users.cpu().numpy()],
         disputed=disputed,
         targets=at_target,
-        left_out=count_true(open_ones & ~listed).cpu().numpy(),
+        left_out=count_true(disputed_items & ~listed).cpu().numpy(),
         bounds=bounds,
     )
 

@@ -16,7 +16,7 @@ from seqtune.core.metrics import compare_with_baselines, wanted_parts
 from seqtune.core.seeds import derive_seed
 from seqtune.core.task import OURS, Report
 
-from .baselines import FLOORS, Baselines
+from .baselines import BASELINES, Baselines
 from .batches import EvalBatch, Part, eval_batches
 from .data import SplitData
 from .ensemble import Scorer, open_model
@@ -51,48 +51,56 @@ def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None
     loaded = open_model(checkpoint)
     loaded.require_assets(data.assets_hash, what=str(data.path))
     loaded.warn_of_other_split(data, rows="items")
-    floors = Baselines.of(data, device=loaded.device)
+    baselines = Baselines.of(data, device=loaded.device)
     exist: dict[Part, bool] = {"valid": data.has_validation, "test": data.has_test}
     wanted = wanted_parts([part for part in exist if exist[part]], parts)
-    found = {part: _part(loaded, data, floors, part) for part in exist if part in wanted}
+    found = {part: _part(loaded, data, baselines, part) for part in exist if part in wanted}
+    config, names = loaded.config, measured_metrics(loaded.config.training.monitor)
+    labels = {f"{name}@K": METRICS[name].label for name in names if METRICS[name].label}
     return {
         "headline": [part["verdict"] for part in found.values()],
-        **_facts(loaded, data),
+        **loaded.identity(),
+        "data_hash": data.content_hash,
+        "protocol": _protocol(config),
+        "definitions": DEFINITIONS | labels,
+        **loaded.configuration(),
+        "num_users": data.num_users,
+        "num_items": data.num_items,
         "parts": found,
     }
 
 
-def _part(loaded: Scorer, data: SplitData, floors: Baselines, part: Part) -> Report:
+def _part(loaded: Scorer, data: SplitData, baselines: Baselines, part: Part) -> Report:
     """Compute all metrics of the model and the baselines over the users of one part."""
     config = loaded.config
     percentiles = popularity_percentiles(data.train_counts)
-    tallies = {
+    accumulators = {
         name: MetricAccumulator(config, percentiles, device=loaded.device)
-        for name in (OURS, *FLOORS)
+        for name in (OURS, *BASELINES)
     }
     size = config.evaluation.batch_size
     batches = eval_batches(data, part, max_len=loaded.max_len, batch_size=size)
     for number, on_cpu in enumerate(batches):
         batch = EvalBatch(*(tensor.to(loaded.device) for tensor in on_cpu))
-        draws = _draws(config, floors, batch, part=part, number=number)
-        for name, tally in tallies.items():
+        draws = _draws(config, baselines, batch, part=part, number=number)
+        for name, accumulator in accumulators.items():
             if name == OURS:
                 scores = loaded.scores(batch.inputs)
             else:
-                scores = floors.scores(name, batch.inputs[:, -2].long())  # the last is [MASK]
-            _add(tally, scores, batch, draws, exclude_seen=config.evaluation.exclude_seen)
+                scores = baselines.scores(name, batch.inputs[:, -2].long())  # the last is [MASK]
+            _add(accumulator, scores, batch, draws, exclude_seen=config.evaluation.exclude_seen)
     who = "ensemble" if is_ensemble(loaded.path) else "model"
-    return _findings(tallies, part, who=who)
+    return _report(accumulators, part, who=who)
 
 
 def _draws(
-    config: RecommendConfig, floors: Baselines, batch: EvalBatch, *, part: Part, number: int
+    config: RecommendConfig, baselines: Baselines, batch: EvalBatch, *, part: Part, number: int
 ) -> dict[str, Negatives]:
     """Draw the negatives of a batch, the same for the model and the baselines."""
     num_negatives = config.evaluation.num_sampled_negatives
     if not num_negatives:
         return {}
-    counts = floors.popularity.float()
+    counts = baselines.popularity.float()
     draws = {}
     for label, weights in ((UNIFORM, torch.ones_like(counts)), (BY_POPULARITY, counts)):
         generator = torch.Generator(batch.targets.device)
@@ -109,7 +117,7 @@ def _draws(
 
 
 def _add(
-    tally: MetricAccumulator,
+    accumulator: MetricAccumulator,
     scores: Tensor,  # [B, V]
     batch: EvalBatch,
     draws: dict[str, Negatives],
@@ -118,16 +126,16 @@ def _add(
 ) -> None:
     seen = (batch.seen_rows, batch.seen_items) if exclude_seen else None
     before = outranking(scores, batch.targets, seen=seen)  # bool [B, V]
-    tally.add_ranks(FULL, count_true(before))
+    accumulator.add_ranks(FULL, count_true(before))
     for label, negatives in draws.items():
-        tally.add_ranks(label, sampled_ranks(before, negatives))
-    tally.add_targets(batch.targets)
-    tally.add_lists(top_k(scores, LIST_LENGTH, exclude=seen).items)
+        accumulator.add_ranks(label, sampled_ranks(before, negatives))
+    accumulator.add_targets(batch.targets)
+    accumulator.add_lists(top_k(scores, LIST_LENGTH, exclude=seen).items)
 
 
-def _findings(tallies: dict[str, MetricAccumulator], part: Part, *, who: str) -> Report:
+def _report(accumulators: dict[str, MetricAccumulator], part: Part, *, who: str) -> Report:
     """Arrange the results by metric, with the model first."""
-    tables = {name: tally.metrics() for name, tally in tallies.items()}
+    tables = {name: accumulator.metrics() for name, accumulator in accumulators.items()}
     full, sampled, lists = (
         {
             metric: {name: table[group][metric] for name, table in tables.items()}
@@ -138,27 +146,11 @@ def _findings(tallies: dict[str, MetricAccumulator], part: Part, *, who: str) ->
     monitored = "ndcg@10" if "ndcg@10" in full else next(m for m in full if m.startswith("ndcg"))
     verdict = compare_with_baselines(full[monitored], f"{part} {monitored}", who=who)
     return {
-        "users": tallies[OURS].num_users,
+        "users": accumulators[OURS].num_users,
         "verdict": verdict,
         "full_ranking": full,
         "sampled_ranking": sampled,
         "lists": lists,
-    }
-
-
-def _facts(loaded: Scorer, data: SplitData) -> Report:
-    """Return what was evaluated, on which data, and how to read the numbers."""
-    labels = {
-        name: METRICS[name].label for name in measured_metrics(loaded.config.training.monitor)
-    }
-    return {
-        **loaded.identity(),
-        "data_hash": data.content_hash,
-        "protocol": _protocol(loaded.config),
-        "definitions": DEFINITIONS | {f"{name}@K": text for name, text in labels.items() if text},
-        **loaded.configuration(),
-        "num_users": data.num_users,
-        "num_items": data.num_items,
     }
 
 

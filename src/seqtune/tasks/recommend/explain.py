@@ -160,7 +160,7 @@ def leave_one_out(loaded: LoadedModel, history: Int32, targets: Int64) -> LeaveO
 
 def seen_part(loaded: LoadedModel, history: Int32) -> Int32:
     """Return the part of a history that the model sees: its end."""
-    return history[-(loaded.config.model.max_len - 1) :]
+    return history[-(loaded.max_len - 1) :]
 
 
 def explain(
@@ -198,13 +198,8 @@ def _reason(
 
 
 def _batches(loaded: LoadedModel, items: Int32, offsets: Int64) -> Iterator[EvalBatch]:
-    return sequence_batches(
-        items,
-        offsets,
-        mask_token=loaded.model.mask_token,
-        max_len=loaded.config.model.max_len,
-        batch_size=BATCH_SIZE,
-    )
+    mask, max_len = loaded.model.mask_token, loaded.max_len
+    return sequence_batches(items, offsets, mask_token=mask, max_len=max_len, batch_size=BATCH_SIZE)
 
 
 def _nested(array: Floats) -> Any:

@@ -46,7 +46,11 @@ def estimate_memory(config: RecommendConfig, data: SplitData) -> float:
     model = outline(config.model, data)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     peak = max(_training(config, data, model), _validation(config, data))
-    state = STATE_BYTES * num_parameters - GRADIENT_BYTES * _num_lazy(config.model, data)
+    num_sparse = 0
+    if config.model.lazy_embeddings:
+        tables = 1 if config.model.share_embeddings else 2
+        num_sparse = data.num_items * (tables * config.model.hidden_units + 1)
+    state = STATE_BYTES * num_parameters - GRADIENT_BYTES * num_sparse
     return (state + peak) / MIB + FIXED_MIB
 
 
@@ -67,14 +71,6 @@ def _training(config: RecommendConfig, data: SplitData, model: SequenceModel[Any
     logits = min(piece, batch * model.most_targets(time) * answers)
     items = _item_bytes(config.model) * data.num_items * config.model.hidden_units
     return model.activation_bytes(step) + max(WORKSPACE, items + LOGIT_BYTES * logits)
-
-
-def _num_lazy(model: ModelConfig, data: SplitData) -> int:
-    """Return the number of trained values with sparse gradients."""
-    if not model.lazy_embeddings:
-        return 0
-    tables = 1 if model.share_embeddings else 2
-    return data.num_items * (tables * model.hidden_units + 1)
 
 
 def _item_bytes(model: ModelConfig) -> float:

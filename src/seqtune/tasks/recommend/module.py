@@ -105,7 +105,7 @@ class RecommendModule(LightningModule):
 def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
     """Return a newly initialised module for this split, or refuse parameters that do not fit it."""
     faults = [
-        f"{config.model.side_setting(name)}, but the split has no {name} table (it has: "
+        f"{config.model.how_switched(name)}, but the split has no {name} table (it has: "
         f"{', '.join(data.sides) or 'none'}); put its file at the path of recommend.raw_sides in "
         "the catalog and run ingest and split again, or switch it off"
         for name in config.model.sides

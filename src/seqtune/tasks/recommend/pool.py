@@ -109,20 +109,17 @@ class RecommendPool:
 
     def is_exact(self, weights: Floats, scale: str) -> Bools:
         """Mark the users [U] whose rank is exact, or certainly too low to count."""
-        above = self._combined(self.targets, weights, scale) > self._combined(
-            self.bounds, weights, scale
-        )
+        targets = self._combined(self.targets, weights, scale)
+        above = targets > self._combined(self.bounds, weights, scale)
         settled = self.ranks(weights, scale) == len(self.gains) - 1
-        exact: Bools = (self.left_out == 0) | above | settled
-        return exact
+        return np.asarray((self.left_out == 0) | above | settled)
 
     def ranks(self, weights: Floats, scale: str) -> Int64:
         """Return the rank of each target [U], at most the first that contributes nothing."""
         total = self._combined(self.disputed, weights, scale)
         before = total >= self._combined(self.targets, weights, scale)[self.users]
         ranks = self.sure + np.bincount(self.users[before], minlength=self.num_rows)
-        kept: Int64 = np.minimum(ranks, len(self.gains) - 1)
-        return kept
+        return np.asarray(np.minimum(ranks, len(self.gains) - 1))
 
     def _combined(self, scores: Mapping[str, Floats], weights: Floats, scale: str) -> Floats:
         """Return the weighted sum of members' scores [M, ...], bit for bit as an ensemble does."""
@@ -158,7 +155,7 @@ def open_pool(
     metric, gains = _metric(config)
     valid = evaluation(data, "valid", max_len=max(model.max_len for model in models))
     rows = sample_rows(len(valid.histories), settings.max_rows, seed=seed)
-    looked = ContestSettings(
+    contest = ContestSettings(
         settings.candidates, config.evaluation.exclude_seen, depth=len(gains) - 1
     )
     made_of = {
@@ -166,7 +163,7 @@ def open_pool(
         "users_of_valid": len(valid.histories),
         "candidates": settings.candidates,
     }
-    pieces = list(find_contested_items(models, valid, rows, looked))
+    pieces = list(find_contested_items(models, valid, rows, contest))
     return _joined(pieces, gains, metric=f"valid {metric}", made_of=made_of)
 
 

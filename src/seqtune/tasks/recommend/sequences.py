@@ -73,13 +73,9 @@ def _by_model(
     allowed = None
     if wanted.allowed is not None:
         allowed = torch.from_numpy(wanted.allowed).to(loaded.device)
-    for batch in sequence_batches(
-        sequences.items,
-        sequences.offsets,
-        mask_token=loaded.first.model.mask_token,
-        max_len=loaded.max_len,
-        batch_size=users_at_once(wanted.batch_size, num_items=loaded.num_items),
-    ):
+    size = users_at_once(wanted.batch_size, num_items=loaded.num_items)
+    mask, max_len = loaded.first.model.mask_token, loaded.max_len
+    for batch in sequence_batches(*sequences, mask_token=mask, max_len=max_len, batch_size=size):
         seen = (batch.seen_rows.to(loaded.device), batch.seen_items.to(loaded.device))
         exclude = seen if wanted.exclude_seen else None
         scores = loaded.scores(batch.inputs)

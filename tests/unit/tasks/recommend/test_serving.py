@@ -42,13 +42,13 @@ def test_what_was_seen_comes_back_where_it_is_asked_for(checkpoint):
 
     (lines,) = served.answers(served.example, {"k": 6, "exclude_seen": False})
 
-    assert {line["item"] for line in lines} == set(served.recommender.ids)
+    assert {line["item"] for line in lines} == set(Recommender.load(checkpoint).ids)
 
 
 def test_columns_say_of_which_kind_ids_are(checkpoint):
     served = open_served(checkpoint)
 
-    kind = "text" if isinstance(served.recommender.ids[0], str) else "integer"
+    kind = "text" if isinstance(Recommender.load(checkpoint).ids[0], str) else "integer"
     assert served.columns == (Column("items", kind, is_list=True),)
     assert served.answer == {"item": kind, "score": "number", "source": "text"}
 

@@ -149,7 +149,7 @@ class ModelConfig(Section):
         switched = [side for side in SWITCHED_SIDES if getattr(self, f"use_{side}_emb")]
         return tuple(dict.fromkeys((*switched, *self.side_embeddings)))
 
-    def side_setting(self, side: str) -> str:
+    def how_switched(self, side: str) -> str:
         """Return the parameter that switched a side table on, with its value."""
         if side in self.side_embeddings:
             return f"recommend.model.side_embeddings names {side}"
