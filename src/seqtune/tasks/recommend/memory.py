@@ -20,7 +20,7 @@ from seqtune.core.format import MIB
 
 from .batches import users_at_once
 from .data import SplitData
-from .losses.cross_entropy import elements_of_a_piece
+from .losses.cross_entropy import elements_per_chunk
 from .models import build_model
 from .models.base import SequenceModel, Step
 from .models.config import ModelConfig
@@ -67,7 +67,7 @@ def _training(config: RecommendConfig, data: SplitData, model: SequenceModel[Any
     on_cpu = _is_on_cpu(config)
     step = Step(batch, time, config.training.precision in ("bf16", "fp16"), on_cpu)
     answers = config.model.num_negatives or data.num_items
-    piece = elements_of_a_piece("cpu" if on_cpu else "cuda")
+    piece = elements_per_chunk("cpu" if on_cpu else "cuda")
     logits = min(piece, batch * model.most_targets(time) * answers)
     items = _item_bytes(config.model) * data.num_items * config.model.hidden_units
     return model.activation_bytes(step) + max(WORKSPACE, items + LOGIT_BYTES * logits)
@@ -93,7 +93,6 @@ def _validation(config: RecommendConfig, data: SplitData) -> float:
 
 
 def _is_on_cpu(config: RecommendConfig) -> bool:
-    accelerator = config.training.accelerator
-    if accelerator != "auto":
-        return accelerator == "cpu"
+    if config.training.accelerator != "auto":
+        return config.training.accelerator == "cpu"
     return not (torch.cuda.is_available() or torch.backends.mps.is_available())

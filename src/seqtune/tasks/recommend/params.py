@@ -24,8 +24,6 @@ from .models.transformer_config import TransformerConfig
 if TYPE_CHECKING:
     from .data import SplitData
 
-AUTO_PRESETS = ("small", "medium", "large")
-
 
 class ColumnNames(Section):
     """Column names in the input file."""
@@ -215,4 +213,4 @@ def choose_preset(data: SplitData) -> str:
     return "medium" if data.num_users <= 100_000 else "large"
 
 
-parse = ParameterParser("recommend", RecommendConfig, PredictConfig, AUTO_PRESETS)
+parse = ParameterParser("recommend", RecommendConfig, PredictConfig, ("small", "medium", "large"))

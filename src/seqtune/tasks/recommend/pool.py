@@ -10,7 +10,6 @@ Shapes: M members, U users, E disputed items (of all users).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +36,7 @@ Bools = npt.NDArray[np.bool_]
 DEFAULT_METRIC = ("ndcg", 10)
 """The metric if training does not monitor a ranking metric to maximise."""
 REMEMBERED = 256
-"""Size of the cache of ranks by weights: folds request the same ones."""
+"""Size of the cache of ranks by weights, which folds request again."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class RecommendPool:
     gains: Floats
     """What each rank contributes to the metric; the last is 0 and covers all further ranks."""
     made_of: Mapping[str, Any]
-    _ranks: OrderedDict[tuple[str, bytes], Int64] = field(default_factory=OrderedDict, repr=False)
+    _ranks: dict[tuple[str, bytes], Int64] = field(default_factory=dict, repr=False)
 
     @property
     def num_members(self) -> int:
@@ -132,13 +131,11 @@ class RecommendPool:
 
     def _cached_ranks(self, weights: Floats, scale: str) -> Int64:
         key = (scale, weights.tobytes())
-        if key in self._ranks:
-            self._ranks.move_to_end(key)
-            return self._ranks[key]
-        found = self._ranks[key] = self.ranks(weights, scale)
+        found = self._ranks.pop(key, None)
+        self._ranks[key] = self.ranks(weights, scale) if found is None else found  # newest last
         if len(self._ranks) > REMEMBERED:
-            self._ranks.popitem(last=False)
-        return found
+            del self._ranks[next(iter(self._ranks))]
+        return self._ranks[key]
 
 
 def open_pool(

@@ -59,10 +59,9 @@ def predict(
         users: Users = KnownUsers(data, size)
         found: Report = {}
         if new_rows:
-            reading = open_new_users(
-                new_rows, info.config.ingest, data.path, scratch=out, size=size
-            )
-            users, found = stack.enter_context(reading)
+            ingest = info.config.ingest
+            opened = open_new_users(new_rows, ingest, data.path, scratch=out, size=size)
+            users, found = stack.enter_context(opened)
         writer = stack.enter_context(ListWriter(out, item_ids(data.path), top_k=settings.top_k))
         lists = spread(RecommendChunk(checkpoint, data, settings, users), users.num_chunks)
         _write_all(users, lists, writer)

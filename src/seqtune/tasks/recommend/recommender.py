@@ -28,13 +28,12 @@ from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
 
 from .data import Int64
 from .ensemble import Scorer, open_model
-from .explain import Explanation, Nearest, Neighbour, explain, nearest_items
+from .explain import Explanation, ItemId, Nearest, Neighbour, explain, nearest_items
 from .sequences import Bools, ListRequest, Sequences, recommend
 from .vocabulary import item_ids
 
 logger = logging.getLogger(__name__)
 
-ItemId = int | str
 History = Sequence[ItemId]
 UserT = TypeVar("UserT", bound=Hashable)
 
@@ -236,12 +235,11 @@ def _newest(path: Path) -> Path:
 
 def _train_counts(path: Path) -> Int64:
     try:
-        counts: Int64 = np.load(path, allow_pickle=False)
+        return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError) as error:
         raise ArtifactError(
             f"{path} is missing or damaged ({error}); choose another version, or train again"
         ) from error
-    return counts
 
 
 def _at_least_1(k: int) -> int:

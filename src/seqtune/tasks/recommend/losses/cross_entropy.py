@@ -15,22 +15,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_ELEMENTS_OF_A_PIECE = {"cpu": 1 << 20}
-_ELEMENTS_ELSEWHERE = 1 << 27
 _FEWEST_POSITIONS = 16
 LOG2_E = math.log2(math.e)
 _SAFE_EXPONENT = 60.0
 """Millions of powers of 2 up to it sum in fp32 without overflow, and their inverse is not 0."""
 
 
-def elements_of_a_piece(device_type: str) -> int:
+def elements_per_chunk(device_type: str) -> int:
     """Return how many logits are in memory at a time."""
-    return _ELEMENTS_OF_A_PIECE.get(device_type, _ELEMENTS_ELSEWHERE)
+    return 1 << 20 if device_type == "cpu" else 1 << 27
 
 
 def positions_at_once(num_logits: int, device: torch.device) -> int:
     """Return the positions of a chunk, with `num_logits` each."""
-    return max(elements_of_a_piece(device.type) // num_logits, _FEWEST_POSITIONS)
+    return max(elements_per_chunk(device.type) // num_logits, _FEWEST_POSITIONS)
 
 
 def item_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor) -> Tensor:
