@@ -1,13 +1,13 @@
-"""Attention that learns on the CPU, a piece at a time, while its weights are in the cache.
+"""Attention for training on the CPU, in chunks whose weights stay in the cache.
 
-torch's fused kernel is slow there at dropping weights and at learning in bf16; step by step, all
-weights of a batch are written and read some ten times. Here a piece is one head of some sequences.
-The softmax is taken in fp32, with powers of 2: torch's `exp2` is several times faster than its
-`exp`. benchmarks/bench_parts.py measures it all. The half of the products that a causal mask
-makes superfluous is computed: blocks of fewer queries were slower in all.
+torch's fused kernel is slow on the CPU with attention dropout and in bf16 training, and unfused
+steps write and read all weights of a batch some ten times. Here a chunk is one head of some
+sequences. The softmax is computed in fp32 with `exp2`, which is several times faster than `exp`.
+The half that a causal mask hides is computed too: smaller blocks of queries were slower overall.
+Benchmark: benchmarks/bench_parts.py.
 
-Shapes: B batch, T time, Q queries of a sequence, H heads, E hidden by heads, C sequences of a
-piece.
+Shapes: B batch, T time, Q queries of a sequence, H heads, E hidden per head, C sequences of a
+chunk.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def attend_in_pieces(
     *,
     bias: Tensor | None = None,
 ) -> Tensor:
-    """[B, H, Q, E] of `packed`, which holds queries, keys and values [3, B, H, T, E], or only the
-    last two where `query` [B, H, Q, E] is given.
+    """Attend: [B, H, Q, E] of `packed`, which holds queries, keys and values [3, B, H, T, E], or
+    only keys and values if `query` [B, H, Q, E] is given.
 
-    visible: bool [B, 1, Q, T] (B and Q may be 1), some key for each query; None for all of them.
+    visible: bool [B, 1, Q, T] (B and Q may be 1), at least one key per query; None for all keys.
     bias: [H, Q, T], added to the scores.
     """
     mixed: Tensor = _Attention.apply(  # type: ignore[no-untyped-call]
@@ -65,8 +65,10 @@ class _Attention(torch.autograd.Function):
         saved: list[Tensor | None] = []
         for piece in _pieces(queries, keys):
             scores = queries[piece] @ (keys[piece] * factor).mT
-            terms = _of_rows(mask, piece[0]), None if bias2 is None else bias2[piece[1]]
-            weights = _softmax2(scores, *terms)  # [C, Q, T]
+            rows, head = piece
+            own_mask = mask if mask is None or len(mask) == 1 else mask[rows]
+            own_bias = None if bias2 is None else bias2[head]
+            weights = _softmax2(scores, own_mask, own_bias)  # [C, Q, T]
             kept = coin.kept(weights.shape) if coin else None
             mixed[piece].baddbmm_(_dropped(weights, kept), values[piece], beta=0.0, alpha=scale)
             saved += [weights, kept]
@@ -98,12 +100,12 @@ class _Attention(torch.autograd.Function):
 
 
 def _apart(packed: Tensor, query: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values, [B, H, ., E] each."""
+    """Return queries, keys and values, [B, H, ., E] each."""
     return packed[0] if query is None else query, packed[-2], packed[-1]
 
 
 def _pieces(queries: Tensor, keys: Tensor) -> Iterator[tuple[slice, int]]:
-    """The sequences and the head of each piece."""
+    """Yield the sequences and the head of each chunk."""
     batch, heads, num_queries, _ = queries.shape
     size = max(_ELEMENTS_OF_A_PIECE // (num_queries * keys.shape[2]), 1)
     for start in range(0, batch, size):
@@ -111,14 +113,10 @@ def _pieces(queries: Tensor, keys: Tensor) -> Iterator[tuple[slice, int]]:
             yield slice(start, start + size), head
 
 
-def _of_rows(mask: Tensor | None, rows: slice) -> Tensor | None:
-    return mask if mask is None or len(mask) == 1 else mask[rows]
-
-
 def _softmax2(scores: Tensor, mask: Tensor | None, bias: Tensor | None) -> Tensor:
-    """Softmax of scores [C, Q, T] to the base of 2, in fp32 between.
+    """Return the base-2 softmax of scores [C, Q, T], computed in fp32.
 
-    mask [C or 1, Q or 1, T]: 0 where visible, minus infinity elsewhere; bias [Q, T].
+    mask [C or 1, Q or 1, T]: 0 where visible, -inf elsewhere; bias [Q, T].
     """
     wide = scores.to(torch.promote_types(scores.dtype, torch.float32))
     if mask is not None:

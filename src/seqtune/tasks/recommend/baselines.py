@@ -1,11 +1,11 @@
-"""The two floors: what counting alone achieves. A model below them is broken or undertrained.
+"""Two baselines that only count. A model below them is broken or undertrained.
 
 popularity   an item scores how often it occurs in the training part
 markov       an item scores how often it follows the user's last item in the training part;
-             where that is equal (mostly: never), the more popular item comes first
+             ties (mostly 0) go to the more popular item
 
 Both count in the training part only and are ranked by the same code, over the same candidates, as
-the model; ties that are left count against them. On protocol P1 (ml-1m.txt, last item test, the
+the model; remaining ties count against them. On protocol P1 (ml-1m.txt, last item test, the
 one before valid, seen excluded) popularity gives NDCG@10 / HR@10 0.0180 / 0.0369 on test, and
 markov 0.1259 / 0.2144 on test and 0.1345 / 0.2252 on valid.
 
@@ -27,15 +27,14 @@ from .data import Int32, Int64, SplitData
 
 POPULARITY = "popularity"
 MARKOV = "markov"
-FLOORS = (MARKOV, POPULARITY)
+BASELINES = (MARKOV, POPULARITY)
 
-CHUNK = 1 << 22
-"""Interactions that are counted at a time."""
+CHUNK = 1 << 22  # interactions counted at a time
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Counts of the training part, on one device. Scores are exact integers."""
+    """Counts of the training part on one device. Scores are exact integers."""
 
     popularity: Tensor  # int64 [V]
     starts: Tensor  # int64 [V + 2]; item i's transitions are starts[i]:starts[i + 1]
@@ -44,13 +43,13 @@ class Baselines:
 
     @classmethod
     def of(cls, data: SplitData, *, device: torch.device | None = None) -> Baselines:
-        """Count; linear in interactions."""
+        """Count the training part; linear in interactions."""
         starts, next_items, counts = transitions(data)
         arrays = (data.train_counts[1:], starts, next_items, counts)
         return cls(*(torch.tensor(array, dtype=torch.int64, device=device) for array in arrays))
 
     def scores(self, name: str, last_items: Tensor) -> Tensor:
-        """Scores int64 [B, V] of one floor, given the last item [B] of each user (0: none)."""
+        """Return scores int64 [B, V] of one baseline after the last item [B] of users (0: none)."""
         scores = self.popularity.repeat(len(last_items), 1)  # [B, V]
         if name == POPULARITY:
             return scores
@@ -60,14 +59,14 @@ class Baselines:
         ends = lengths.cumsum(0)
         within = torch.arange(len(rows), device=rows.device) - (ends - lengths)[rows]
         places = starts[rows] + within
-        # one transition weighs more than any popularity, which only decides between equals
+        # one transition outweighs any popularity, which only breaks ties
         weight = self.popularity.max() + 1
         scores[rows, self.next_items[places] - 1] += self.counts[places] * weight
         return scores
 
 
 def transitions(data: SplitData) -> tuple[Int64, Int64, Int64]:
-    """How often item j follows item i in the training parts, by i: (starts, j, counts)."""
+    """Count how often item j follows item i in the training parts, by i: (starts, j, counts)."""
     width = data.num_items + 1
     found = [np.unique(keys, return_counts=True) for keys in _pairs(data, width)]
     keys = np.concatenate([np.empty(0, np.int64), *(keys for keys, _ in found)])
@@ -81,7 +80,7 @@ def transitions(data: SplitData) -> tuple[Int64, Int64, Int64]:
 
 
 def _pairs(data: SplitData, width: int) -> Iterator[Int64]:
-    """Each pair of neighbours of the training parts as one number, a chunk of users at a time."""
+    """Yield each pair of consecutive training items as one number, a chunk of users at a time."""
     edges = np.arange(0, int(data.offsets[-1]), CHUNK)
     bounds = np.unique([*np.searchsorted(data.offsets, edges), data.num_users])
     for start, end in pairwise(bounds):
@@ -92,6 +91,6 @@ def _pairs(data: SplitData, width: int) -> Iterator[Int64]:
 
 
 def _has_trained_successor(lengths: Int64, train_end: Int32) -> npt.NDArray[np.bool_]:
-    """Which of the interactions of some users are followed by one of the training part."""
+    """Mark the interactions of some users that are followed by a training interaction."""
     starts = np.cumsum(lengths) - lengths
     return np.arange(lengths.sum()) < np.repeat(starts + train_end - 1, lengths)

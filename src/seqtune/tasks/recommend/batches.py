@@ -1,4 +1,4 @@
-"""Batches out of the memory-mapped split: one vectorised gather each, nothing else in memory.
+"""Batches from the memory-mapped split, one vectorised gather each.
 
 Shapes: B batch, T time, S seen items, N rows.
 """
@@ -21,13 +21,12 @@ from .models.config import ModelConfig
 
 Part = Literal["valid", "test"]
 SCORES_AT_ONCE = 6 << 20
-"""Of a batch: with more, the allocator fetches fresh pages for each batch, which takes as long as
-computing them."""
+"""Scores of a batch; beyond it, mapping fresh pages for each batch takes as long as the scores."""
 FEWEST_USERS = 16
 
 
 def users_at_once(batch_size: int, *, num_items: int) -> int:
-    """Users that are scored together: `batch_size`, or fewer where the catalogue is large."""
+    """Return the users to score together: `batch_size`, or fewer if the catalogue is large."""
     return min(batch_size, max(SCORES_AT_ONCE // num_items, FEWEST_USERS))
 
 
@@ -36,9 +35,9 @@ class EvalBatch(NamedTuple):
 
     users: Tensor  # int64 [B]
     inputs: Tensor  # int32 [B, T], the last max_len - 1 items, then [MASK]
-    targets: Tensor  # int64 [B], 0 of sequences from elsewhere
+    targets: Tensor  # int64 [B], 0 without a target
     seen_rows: Tensor  # int64 [S], row in the batch of each item of a history
-    seen_items: Tensor  # int64 [S], that item, also where it is older than max_len
+    seen_items: Tensor  # int64 [S], that item, even if older than max_len
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,11 @@ class Spans:
         return len(self.starts)
 
     def last(self, count: int) -> Spans:
-        """The same sequences cut to their last `count` items."""
+        """Return the same sequences cut to their last `count` items."""
         return Spans(self.items, np.maximum(self.starts, self.ends - count), self.ends)
 
     def padded(self, rows: Rows) -> Int32:
-        """Sequences of some rows as [B, T], padded with 0 on the left; T at least 1."""
+        """Return the sequences of some rows as [B, T], padded with 0 on the left; T at least 1."""
         ends, lengths = self.ends[rows], self.lengths[rows]
         time = max(1, int(lengths.max(initial=0)))
         back = np.arange(time, 0, -1)  # [T], distance from the end
@@ -69,7 +68,7 @@ class Spans:
         return np.where(back <= lengths[:, None], self.items[places], np.int32(0))
 
     def flat(self, rows: Rows) -> tuple[Rows, Int32]:
-        """(row within the batch, item) of all items of some rows, [S] each."""
+        """Return (row within the batch, item) of all items of some rows, [S] each."""
         lengths = self.lengths[rows]
         batch_rows = np.repeat(np.arange(len(rows)), lengths)
         shifts = self.starts[rows] - (np.cumsum(lengths) - lengths)
@@ -112,8 +111,8 @@ class EvalBatches(Dataset[EvalBatch]):
 
 
 def training_spans(data: SplitData, model: ModelConfig) -> Spans:
-    """What training sees of every user who has enough to learn from: the last max_len items, and
-    with `window_step` older windows too, the oldest of which may be shorter."""
+    """Return the last max_len training items of each user with a long enough sequence; with
+    `window_step` also older windows, the oldest of which may be shorter."""
     starts = np.asarray(data.offsets[:-1])
     ends = starts + data.train_end
     some = data.train_end >= model.shortest_sequence
@@ -128,7 +127,7 @@ def training_spans(data: SplitData, model: ModelConfig) -> Spans:
 
 
 def evaluation(data: SplitData, part: Part, *, max_len: int) -> EvalBatches:
-    """The users of a part: everything before the target, and the target."""
+    """Return the users of a part: the target and everything before it."""
     at = data.valid_at if part == "valid" else data.test_at
     users = np.flatnonzero(at >= 0)
     return _before(data, users, at[users], max_len=max_len)
@@ -137,15 +136,15 @@ def evaluation(data: SplitData, part: Part, *, max_len: int) -> EvalBatches:
 def training_sample(
     data: SplitData, *, num_users: int, max_len: int, generator: np.random.Generator
 ) -> EvalBatches:
-    """The last item that training sees of some users, and everything before it; all users who
-    have two such items, or `num_users` drawn from them."""
+    """Return the last training item and everything before it, for `num_users` random users (or
+    all) with at least two training items."""
     able = np.flatnonzero(data.train_end > 1)
     users = np.sort(generator.permutation(able)[:num_users])
     return _before(data, users, data.train_end[users] - 1, max_len=max_len)
 
 
 def _before(data: SplitData, users: Int64, at: Int32, *, max_len: int) -> EvalBatches:
-    """The items at these places of users' sequences, and everything before them."""
+    """Return the items at positions `at` of users' sequences, and everything before them."""
     items, starts = np.asarray(data.items), np.asarray(data.offsets[:-1])[users]
     return EvalBatches(
         Spans(items, starts, starts + at),
@@ -159,15 +158,15 @@ def _before(data: SplitData, users: Int64, at: Int32, *, max_len: int) -> EvalBa
 def eval_batches(
     data: SplitData, part: Part, *, max_len: int, batch_size: int
 ) -> Iterator[EvalBatch]:
-    """All users of a part, longest histories first."""
+    """Iterate over all users of a part, longest histories first."""
     batch_size = users_at_once(batch_size, num_items=data.num_items)
-    yield from _in_order(evaluation(data, part, max_len=max_len), batch_size=batch_size)
+    return _in_order(evaluation(data, part, max_len=max_len), batch_size=batch_size)
 
 
 def sequence_batches(
     items: Int32, offsets: Int64, *, mask_token: int, max_len: int, batch_size: int
 ) -> Iterator[EvalBatch]:
-    """Sequences from elsewhere (new users), the same way; `users` counts them from 0."""
+    """Iterate over sequences without targets, longest first; `users` numbers them from 0."""
     batches = EvalBatches(
         Spans(items, offsets[:-1], offsets[1:]),
         users=np.arange(len(offsets) - 1),
@@ -175,7 +174,7 @@ def sequence_batches(
         mask_token=mask_token,
         max_len=max_len,
     )
-    yield from _in_order(batches, batch_size=batch_size)
+    return _in_order(batches, batch_size=batch_size)
 
 
 def _in_order(batches: EvalBatches, *, batch_size: int) -> Iterator[EvalBatch]:

@@ -1,13 +1,13 @@
-"""Which items members disagree about: what a pool keeps of a batch of users.
+"""Find the items that members disagree about, which are all that a pool keeps.
 
-Every weighting with non-negative weights puts an item before the target that scores at least as
-high in all members, and never one that scores lower in all. Only the others can change sides: they
-are in dispute. Of these, the ones are kept that stand among the best unseen items of some member.
+Under any non-negative weights, an item that scores at least as high as the target in all members
+ranks before it, and one that scores lower in all ranks after it. Only the other items are disputed.
+Of these, the ones among the best unseen items of some member are kept.
 
-A batch holds one member's scores of all items for each of its users and each member, so it is cut
-to the Mth part of a batch: the room is that of one model's evaluation.
+A batch holds the scores of all M members at once, so it has 1 / M of the users of an evaluation
+batch and takes the same memory.
 
-Shapes: B batch (users), V items, M members, E items in dispute, K candidates of a member.
+Shapes: B batch (users), V items, M members, E disputed items, K candidates of a member.
 """
 
 from __future__ import annotations
@@ -37,53 +37,53 @@ ByScale = dict[str, Floats]
 
 
 class ContestedItems(NamedTuple):
-    """Of some users."""
+    """The disputed items of some users."""
 
     rows: Int64  # [B], which users of the pool
-    sure: Int64  # [B], items before the target in every member, counted up to the depth
+    sure: Int64  # [B], items before the target in every member, at most the depth
     users: Int64  # [E], which user of the pool
     disputed: ByScale  # [M, E], scores of the items that are kept
     targets: ByScale  # [M, B], scores of the targets
-    left_out: Int64  # [B], items in dispute that are not kept
-    bounds: ByScale  # [M, B], no item outside all candidates scores more
+    left_out: Int64  # [B], disputed items that are not kept
+    bounds: ByScale  # [M, B], upper bounds of the scores of items that are not kept
 
 
 @dataclass(frozen=True)
 class ContestSettings:
-    """What is looked at."""
+    """Which items to keep."""
 
     candidates: int
     exclude_seen: bool
     depth: int
-    """Ranks from here on count the same: users with so many sure items are settled."""
+    """Ranks from here on contribute 0, so users with this many sure items are settled."""
 
 
 def find_contested_items(
-    models: Sequence[LoadedModel], valid: EvalBatches, rows: Int64, looked: ContestSettings
+    models: Sequence[LoadedModel], valid: EvalBatches, rows: Int64, settings: ContestSettings
 ) -> Iterator[ContestedItems]:
-    """Batch by batch; `rows` [U] are those of `valid` that the pool is made of."""
+    """Yield the disputed items batch by batch; `rows` [U] of `valid` are the users of the pool."""
     most = min(model.config.evaluation.batch_size for model in models) // len(models)
     order = EvalOrder(valid.histories.lengths[rows], batch_size=max(1, min(most, ROWS)))
     for chosen in order.batches():
         batch = EvalBatch(*(tensor.to(models[0].device) for tensor in valid[rows[chosen]]))
-        yield _of_batch(models, batch, chosen, looked)
+        yield _of_batch(models, batch, chosen, settings)
 
 
 def _of_batch(
-    models: Sequence[LoadedModel], batch: EvalBatch, chosen: Int64, looked: ContestSettings
+    models: Sequence[LoadedModel], batch: EvalBatch, chosen: Int64, settings: ContestSettings
 ) -> ContestedItems:
     scores = [member_scores(model, batch.inputs) for model in models]  # M of [B, V]
-    seen = (batch.seen_rows, batch.seen_items) if looked.exclude_seen else None
+    seen = (batch.seen_rows, batch.seen_items) if settings.exclude_seen else None
     before = [outranking(own, batch.targets, seen=seen) for own in scores]
     everywhere, anywhere = before[0].clone(), before[0]
     for own in before[1:]:
         everywhere &= own
         anywhere |= own
-    sure = count_true(everywhere).clamp(max=looked.depth)
-    open_ones = anywhere & ~everywhere  # bool [B, V]
-    open_ones &= (sure < looked.depth)[:, None]
-    listed, last = _candidates(scores, seen, looked.candidates)
-    kept = open_ones & listed
+    sure = count_true(everywhere).clamp(max=settings.depth)
+    disputed_items = anywhere & ~everywhere  # bool [B, V]
+    disputed_items &= (sure < settings.depth)[:, None]
+    listed, last = _candidates(scores, seen, settings.candidates)
+    kept = disputed_items & listed
     users, columns = kept.nonzero(as_tuple=True)  # [E] each
     targets = (torch.arange(len(chosen), device=users.device), batch.targets - 1)
     disputed, at_target, bounds = _gather(scores, (users, columns), targets, last)
@@ -93,14 +93,14 @@ def _of_batch(
         users=chosen[users.cpu().numpy()],
         disputed=disputed,
         targets=at_target,
-        left_out=count_true(open_ones & ~listed).cpu().numpy(),
+        left_out=count_true(disputed_items & ~listed).cpu().numpy(),
         bounds=bounds,
     )
 
 
 def _candidates(scores: Sequence[Tensor], seen: Seen, count: int) -> tuple[Tensor, Tensor]:
-    """Items [B, V] among the best unseen of some member, and the last of each member's [M, B];
-    that is item 0 where they are all the unseen ones there are."""
+    """Return the items [B, V] among the best unseen of some member, and the last of each member's
+    [M, B]: item 0 if there are no further unseen items."""
     rows, items = scores[0].shape
     listed = torch.zeros((rows, items + 1), dtype=torch.bool, device=scores[0].device)
     last = []
@@ -117,7 +117,7 @@ def _gather(
     targets: tuple[Tensor, Tensor],
     last: Tensor,
 ) -> tuple[ByScale, ByScale, ByScale]:
-    """Scores at some places on every scale, by member."""
+    """Gather scores of disputed items, targets and bounds on every scale, by member."""
     found: tuple[ByScale, ByScale, ByScale] = ({}, {}, {})
     for scale in SCALES:
         values: tuple[list[Tensor], ...] = ([], [], [])

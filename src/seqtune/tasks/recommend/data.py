@@ -1,13 +1,12 @@
-"""The split as arrays: written once by `split`, memory-mapped by everyone after it.
+"""The split as arrays, written by `split` and memory-mapped by later stages.
 
-One flat array holds all interactions, user after user, each in order of time. Three numbers a
-user say which part of it may be seen for what:
+One flat array holds all interactions, user after user, each in order of time:
 
-    items[offsets[u] : offsets[u] + train_end[u]]     what training sees
+    items[offsets[u] : offsets[u] + train_end[u]]     the training part of user u
     position valid_at[u] of the user's sequence       the validation target, -1 for none
     position test_at[u]  of the user's sequence       the test target, -1 for none
 
-Before a target the model sees the whole sequence up to it and nothing from it on.
+To predict a target, the model sees the sequence before it and nothing from it on.
 
 The folder:
 
@@ -55,31 +54,30 @@ Int64 = npt.NDArray[np.int64]
 
 
 class SplitManifest(Manifest):
-    """What `split.json` says."""
+    """The contents of `split.json`."""
 
     format_version: int = FORMAT_VERSION
     num_users: int
     num_items: int
     num_interactions: int
     content_hash: str
-    """Over all arrays: equal means equal training and evaluation data."""
+    """Hash of all arrays: equal hashes mean equal training and evaluation data."""
     vocabulary_hash: str
-    """Over the raw item ids in order: equal means that item numbers mean the same items."""
+    """Hash of the raw item ids in order: equal hashes mean equal item numbers."""
     sides: dict[str, int]
-    """Side tables, each with the number of its distinct values."""
+    """Number of distinct values by side table."""
     use_full_data: bool
     made_with: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """The sections of the configuration that shaped it; empty where it was not made by `split`."""
+    """The configuration sections that determined it; empty if `split` did not make it."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """A side table by item: the values of item i are values[offsets[i] : offsets[i + 1]]."""
+    """A side table; the values of item i are values[offsets[i] : offsets[i + 1]]."""
 
     values: Int32
     offsets: Int64
-    num_values: int
-    """Distinct values; they are numbered 1..num_values."""
+    num_values: int  # distinct values, numbered from 1
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class SplitData:
 
     @classmethod
     def open(cls, path: Path) -> SplitData:
-        """Memory-map a split folder; nothing is read until it is used."""
+        """Memory-map a split folder."""
         manifest = read_manifest(
             path, MANIFEST, SplitManifest, what="split", version=FORMAT_VERSION, hint=_AGAIN
         )
@@ -114,7 +112,7 @@ class SplitData:
         return cls(path=path, manifest=manifest, sides=sides, **arrays)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To another process goes the path: it maps the same pages, nothing is copied."""
+        """Pickle the path only; another process maps the same pages."""
         return SplitData.open, (self.path,)
 
     @property
@@ -155,14 +153,14 @@ class SplitData:
         return self.content_hash
 
     def write_assets(self, directory: Path, _config: Any = None) -> None:
-        """The vocabulary and item counts, so that a checkpoint speaks raw ids on its own."""
+        """Write the vocabulary and item counts, which a checkpoint needs to work with raw ids."""
         directory.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.path / ITEMS_TABLE, directory / ITEMS_TABLE)
         np.save(directory / "train_counts.npy", self.train_counts)
 
 
 def content_hash(arrays: Mapping[str, npt.NDArray[np.generic]]) -> str:
-    """sha256 over named arrays, their types and shapes."""
+    """Return the sha256 of named arrays, their types and shapes."""
     digest = sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

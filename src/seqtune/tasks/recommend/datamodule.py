@@ -1,4 +1,4 @@
-"""The loaders of a split; in a file of its own, as prediction reads batches without Lightning."""
+"""The loaders of a split; a separate module, so that prediction does not import Lightning."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import numpy as np
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from seqtune.batching import EvalOrder, Loader, TrainOrder, place_among_ranks
+from seqtune.batching import Loader, eval_loader, train_loader
 from seqtune.core.seeds import derive_seed
 
 from .batches import (
     EvalBatch,
-    EvalBatches,
     TrainBatches,
     evaluation,
     training_sample,
@@ -31,41 +30,19 @@ class RecommendData(LightningDataModule):
         self._data = data
 
     def train_dataloader(self) -> Loader[Tensor]:
-        spans = training_spans(self._data, self._config.model)
-        rank, world_size = place_among_ranks()
-        order = TrainOrder(
-            spans.lengths,
-            batch_size=self._config.training.batch_size,
-            seed=self._config.seed,
-            rank=rank,
-            world_size=world_size,
-        )
-        workers = self._config.training.num_workers
-        return Loader(TrainBatches(spans), order, num_workers=workers)
+        config, spans = self._config, training_spans(self._data, self._config.model)
+        return train_loader(TrainBatches(spans), spans.lengths, config.training, seed=config.seed)
 
     def val_dataloader(self) -> list[Loader[EvalBatch]]:
-        """The held-out items, then (for the gap between the two) a sample of those trained on."""
-        if not self._data.has_validation:
+        """Return the held-out items, then (to show overfitting) a sample of the training items."""
+        config, data = self._config, self._data
+        if not data.has_validation:
             return []
-        max_len = self._config.model.max_len
-        loaders = [self._eval_loader(evaluation(self._data, "valid", max_len=max_len))]
-        if num_users := self._config.evaluation.train_metric_users:
-            random = np.random.default_rng(derive_seed(self._config.seed, "train metric"))
-            sample = training_sample(
-                self._data, num_users=num_users, max_len=max_len, generator=random
-            )
-            if len(sample.histories):
-                loaders.append(self._eval_loader(sample))
-        return loaders
-
-    def _eval_loader(self, batches: EvalBatches) -> Loader[EvalBatch]:
-        rank, world_size = place_among_ranks()
-        order = EvalOrder(
-            batches.histories.lengths,
-            batch_size=users_at_once(
-                self._config.evaluation.batch_size, num_items=self._data.num_items
-            ),
-            rank=rank,
-            world_size=world_size,
-        )
-        return Loader(batches, order)
+        max_len = config.model.max_len
+        found = [evaluation(data, "valid", max_len=max_len)]
+        if num_users := config.evaluation.train_metric_users:
+            random = np.random.default_rng(derive_seed(config.seed, "train metric"))
+            sample = training_sample(data, num_users=num_users, max_len=max_len, generator=random)
+            found += [sample] if len(sample.histories) else []
+        size = users_at_once(config.evaluation.batch_size, num_items=data.num_items)
+        return [eval_loader(some, some.histories.lengths, batch_size=size) for some in found]

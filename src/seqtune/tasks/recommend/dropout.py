@@ -1,10 +1,10 @@
 """Dropout that is cheap on the CPU.
 
-Drawing one random number an element is what torch's dropout spends its time on there. Here a
-number is 16 bits of a word from a fast generator that is seeded from torch's global one, so that
-re-seeding torch repeats the choice. 16 bits resolve the rate to 1/65536; what is kept is scaled
-by the rate that is really applied, so expectations are exact. Other devices use torch's kernel.
-What it saves is measured in benchmarks/bench_parts.py.
+torch's dropout spends its time there on one random number per element. Here an element takes 16
+bits of a word from a fast generator that is seeded from torch's global one, so that re-seeding
+torch repeats the mask. 16 bits resolve the rate to 1/65536; kept elements are scaled by the rate
+that is applied, so expectations are exact. Other devices use torch's kernel. Benchmark:
+benchmarks/bench_parts.py.
 """
 
 from __future__ import annotations
@@ -22,23 +22,22 @@ _BITS_OF_ELEMENT = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class BitmaskGenerator:
-    """Decides element by element what is kept; seeded from torch's global generator."""
+    """Draws which elements are kept; seeded from torch's global generator."""
 
     def __init__(self, dropped_levels: int) -> None:
         self._words = np.random.SFC64(int(torch.randint(2**62, ())))
         self._threshold = dropped_levels - _LEVELS // 2
         self.scale = 1.0 / (1.0 - dropped_levels / _LEVELS)
-        """What is kept is multiplied by it."""
 
     def kept(self, shape: torch.Size) -> Tensor:
-        """int16: all bits set where an element is kept, none where it is dropped."""
+        """Return int16: all bits set where an element is kept, none where it is dropped."""
         words = self._words.random_raw(-(-shape.numel() // _NUMBERS_PER_WORD))
         numbers = torch.from_numpy(words.view(np.int16))[: shape.numel()]  # -32768..32767
         return numbers.ge_(self._threshold).neg_().view(shape)
 
 
 class FastDropout(nn.Module):
-    """Sets elements to zero with probability `rate`; nothing in evaluation."""
+    """Dropout with probability `rate`; does nothing in evaluation."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -47,11 +46,11 @@ class FastDropout(nn.Module):
 
     @property
     def applied_rate(self) -> float:
-        """What the CPU applies for `rate`."""
+        """The rate that the CPU applies, `rate` rounded to 1/65536."""
         return self._dropped_levels / _LEVELS
 
     def coin(self) -> BitmaskGenerator | None:
-        """What decides in this step on the CPU; None where nothing is dropped."""
+        """Return the generator of this step on the CPU; None if nothing is dropped."""
         return BitmaskGenerator(self._dropped_levels) if self.training and self.rate > 0.0 else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,7 +66,7 @@ class FastDropout(nn.Module):
 
 
 def where_kept(x: Tensor, kept: Tensor) -> Tensor:
-    """x where kept, else 0: an AND on the bits is vectorised, a select is not."""
+    """Return x where kept, else 0; a bitwise AND is vectorised, a select is not."""
     bits = _BITS_OF_ELEMENT[x.element_size()]
     return (x.contiguous().view(bits) & kept).view(x.dtype)
 

@@ -1,7 +1,7 @@
-"""What scores items: the members of an ensemble, or a checkpoint alone.
+"""Score items with a checkpoint or the members of an ensemble.
 
-Members are scored one after another, and each one's scores are added to a sum at once: a batch
-takes the memory of one member's scores and of the sum, however many members there are.
+Members are scored one after another and added to a running sum, so that a batch takes the memory of
+one member's scores and the sum, however many members there are.
 
 Shapes: B batch (users), T time, V items.
 """
@@ -23,11 +23,11 @@ from .params import RecommendConfig
 from .score_normalization import SCALES, add_on_scale, exact_type, settle_ties
 
 EnsembleInfo = ModelEnsemble[CheckpointInfo[RecommendConfig], RecommendConfig]
-"""Manifests and configurations; models stay on disk."""
+"""Manifests and configurations, without the models."""
 
 
 class Scorer(ModelEnsemble[LoadedModel, RecommendConfig]):
-    """Models ready to score, all on one device."""
+    """Loaded models, all on one device."""
 
     @property
     def assets(self) -> Path:
@@ -40,22 +40,18 @@ class Scorer(ModelEnsemble[LoadedModel, RecommendConfig]):
 
     @property
     def num_items(self) -> int:
-        return self.first.num_items
-
-    @property
-    def mask_token(self) -> int:
-        return self.first.mask_token
+        return self.first.model.num_items
 
     @property
     def max_len(self) -> int:
-        """The longest sequence that any member looks at, [MASK] included."""
+        """The longest sequence that any member reads, [MASK] included."""
         return max(member.max_len for member in self.members.values())
 
     def scores(self, inputs: Tensor) -> Tensor:
-        """Scores [B, V] of every item as the next one; `inputs` [B, T] end in [MASK].
+        """Return scores [B, V] of each item as the next one; `inputs` [B, T] end in [MASK].
 
-        A single member's own scores, as any scale keeps their order; else fp64, the weighted mean
-        over members on the ensemble's scale.
+        A single member's raw scores, because any scale keeps their order; otherwise fp64, the
+        weighted mean over members on the ensemble's scale.
         """
         if self.ensemble is None or len(self.members) == 1:
             return member_scores(self.first, inputs)
@@ -66,11 +62,11 @@ class Scorer(ModelEnsemble[LoadedModel, RecommendConfig]):
         for name, share in self.shares.items():
             scores = member_scores(self.members[name], inputs)
             add_on_scale(total, scores, scale, share=share)
-            del scores  # before the next one's are made
+            del scores  # before the next member allocates its scores
         return settle_ties(total, scale)
 
     def heaviest(self) -> tuple[LoadedModel, str]:
-        """The one model that counts most, to look into, and its name."""
+        """Return the model with the largest share, and its name."""
         if self.ensemble is None:
             return self.first, f"the checkpoint {self.first.manifest.fingerprint}"
         name, share = max(self.shares.items(), key=lambda item: item[1])
@@ -79,10 +75,9 @@ class Scorer(ModelEnsemble[LoadedModel, RecommendConfig]):
 
 
 def member_scores(member: LoadedModel, inputs: Tensor) -> Tensor:
-    """Scores of one member for inputs that are as long as the longest member's.
+    """Return the scores of one member for inputs as long as the longest member's.
 
-    Inputs are aligned on the right, so what is left of the last `max_len` columns is what the
-    member's own batches would hold.
+    Inputs are aligned on the right, so the last `max_len` columns are the member's own inputs.
     """
     return member.scores(inputs[:, -member.max_len :])
 
@@ -100,21 +95,21 @@ def describe_model(path: Path, which: Which = "best") -> EnsembleInfo:
 
 
 def open_model(path: Path, which: Which = "best", *, device: str | None = None) -> Scorer:
-    """Open a checkpoint or an ensemble folder, on `device` or where it was trained."""
+    """Open a checkpoint or an ensemble folder, on `device` or the device type of its training."""
     info = describe_model(path, which)
     members = load_members(info.paths, load_model, which, device=device)
     return Scorer(path, members, info.ensemble)
 
 
 def open_members(paths: Mapping[str, Path], *, device: str | None = None) -> dict[str, LoadedModel]:
-    """Checkpoints that can be combined, on the device of the first."""
+    """Open checkpoints that can be combined, on the device of the first."""
     members = load_members(paths, load_model, device=device)
     require_compatible(members)
     return members
 
 
 def require_compatible(members: Mapping[str, CheckpointInfo[RecommendConfig]]) -> None:
-    """Members must score the same items, ranked among the same candidates."""
+    """Refuse members that differ in their items or their candidates."""
     (reference, first), *others = members.items()
     known = first.manifest.assets_hash
     for name, member in others:

@@ -1,10 +1,10 @@
-"""Why these items: near items, where the model looked, and what happens without an item.
+"""Explain recommendations by nearest items, attention, and leaving out items of the history.
 
-Attention says where the position that answers ([MASK], or the last item in a causal model) took
-its input from. It is not an explanation: later layers mix what earlier ones have moved, and other
-weights could have given the same list. What an item of the history has caused is seen by taking it
-away, so `explain` does that for every item and gives both. Even that is the effect of one item
-alone: of two that say the same, neither seems to matter.
+Attention shows where the predicting position ([MASK], or the last item of a causal model) took its
+input from. It is no explanation: later layers mix what earlier ones have moved, and other weights
+could give the same list. The effect of an item shows when it is removed, so `explain` does that for
+every item and returns both. Even that is the effect of single items: of two redundant items,
+neither seems to matter.
 
 Shapes: N items of the history that the model saw, T = N + 1 with [MASK], L layers, H heads,
 K recommended items, V items, D hidden, B batch.
@@ -38,8 +38,8 @@ class Neighbour:
     similarity: float
     """Cosine, from -1 to 1."""
     count: int
-    """How often it occurred in training; the place of an item that never did is chance, or its
-    side values alone."""
+    """How often it occurred in training; the vector of an item that never did comes from chance or
+    its side values alone."""
 
 
 @dataclass(frozen=True)
@@ -50,63 +50,62 @@ class Nearest:
     count: int
     neighbours: tuple[Neighbour, ...]
     model: str
-    """Whose item vectors these are: of an ensemble, those of the member that counts most."""
+    """The model whose item vectors were used: of an ensemble, the member with the largest share."""
 
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """A recommended item, had one item of the history never been there."""
+    """The result for a recommended item without one item of the history."""
 
     item: ItemId
-    """The item that is taken away."""
+    """The removed item."""
     score: float
     rank: int
     effect: float
-    """Log-probability with it, less without it: above 0 it speaks for the recommended item, and
-    0.7 means twice as likely. (Scores themselves mean nothing up to a constant.)"""
+    """Log-probability with the item minus without it: above 0 it supports the recommended item,
+    0.7 means twice as likely. (Scores are only defined up to a constant.)"""
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One recommended item, and what it owes to each item of the history."""
+    """One recommended item and the effect of each item of the history."""
 
     item: ItemId
     score: float
     rank: int
-    """Among all items that are not in the history, from 1."""
+    """Rank among all items that are not in the history, from 1."""
     without: tuple[LeaveOneOut, ...]
-    """One for each of `Explanation.history`, in that order."""
+    """One entry per item of `Explanation.history`, in that order."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a list is what it is. Attention describes, `reasons` test."""
+    """Why a list has these items: `attention` describes, `reasons` test."""
 
     model: str
-    """Which model was looked at: of an ensemble the member that counts most. The list is then the
+    """The explained model: of an ensemble the member with the largest share. The list is then the
     ensemble's; scores, ranks and attention are this member's."""
     history: tuple[ItemId, ...]
-    """What it saw, oldest first: known items only, and no more of them than its max_len allows.
-    Empty for a user who got popular items: then there is nothing to explain."""
+    """What the model saw, oldest first: known items, at most as many as max_len allows. Empty for
+    a user who got popular items: there is nothing to explain."""
     attention: tuple[tuple[tuple[float, ...], ...], ...]
-    """From the position that answers to each item of `history`, by layer and head. Empty where the
-    architecture has none: `reasons` are there all the same."""
+    """From the predicting position to each item of `history`, by layer and head. Empty if the
+    architecture has no attention."""
     own_attention: tuple[tuple[float, ...], ...]
-    """From [MASK] to itself, by layer and head; with `attention` it adds up to 1. Zero in a causal
-    model."""
+    """From [MASK] to itself, by layer and head; adds up to 1 with `attention`. 0 if causal."""
     reasons: tuple[Reason, ...]
-    """One for each recommended item, in the order of the list."""
+    """One entry per recommended item, in the order of the list."""
 
     @property
     def mean_attention(self) -> tuple[float, ...]:
-        """Of all layers and heads, for each item of `history`."""
+        """Mean over layers and heads for each item of `history`."""
         if not self.attention:
             return ()
         return tuple(np.asarray(self.attention).mean(axis=(0, 1)).tolist())
 
 
 class LeaveOneOutScores(NamedTuple):
-    """K items after a history; row 0 with all of it, row 1 + n without its nth item."""
+    """Results for K items after a history; row 0 with all of it, row 1 + n without its nth item."""
 
     scores: Floats  # [1 + N, K]
     log_probabilities: Floats  # [1 + N, K]
@@ -114,18 +113,18 @@ class LeaveOneOutScores(NamedTuple):
 
 
 def nearest_items(loaded: LoadedModel, item: int, k: int) -> tuple[Int64, Floats]:
-    """The k items nearest to item 1..V, itself left out, and their cosine similarity."""
+    """Return the k items nearest to item 1..V, without itself, and their cosine similarity."""
     with torch.no_grad():
         vectors = functional.normalize(loaded.model.item_vectors().float(), dim=1)  # [V, D]
         similarities = vectors @ vectors[item - 1]
         similarities[item - 1] = -torch.inf
-        best = similarities.topk(min(k, loaded.num_items - 1))
+        best = similarities.topk(min(k, loaded.model.num_items - 1))
     return (best.indices + 1).cpu().numpy(), best.values.cpu().numpy()
 
 
 def mask_attention(loaded: LoadedModel, history: Int32) -> Floats | None:
-    """Where the answer to a history looks: [L, H, T], the last column being [MASK] itself; None of
-    an architecture without attention."""
+    """Return the attention of the prediction after a history: [L, H, T], the last column being
+    [MASK]; None for an architecture without attention."""
     (batch,) = _batches(loaded, history, np.array([0, len(history)]))
     with loaded.autocast():
         weights = loaded.model.attention(batch.inputs.to(loaded.device))
@@ -133,15 +132,14 @@ def mask_attention(loaded: LoadedModel, history: Int32) -> Floats | None:
 
 
 def leave_one_out(loaded: LoadedModel, history: Int32, targets: Int64) -> LeaveOneOutScores:
-    """Targets [K] after a history, and after the same without each item that the model sees.
+    """Score targets [K] after a history, and after the same without each item the model sees.
 
-    Where the history is longer than what the model sees, an older item moves up for the one that
-    is taken away, as it would have if that had never happened.
+    If the history is longer than the model sees, an older item moves up for the removed one.
     """
     num_seen = len(seen_part(loaded, history))
     shorter = [np.delete(history, len(history) - num_seen + n) for n in range(num_seen)]
     offsets = np.cumsum([0, len(history), *map(len, shorter)])
-    is_rival = torch.ones(loaded.num_items, dtype=torch.bool)
+    is_rival = torch.ones(loaded.model.num_items, dtype=torch.bool)
     is_rival[torch.from_numpy(history.astype(np.int64)) - 1] = False
     columns = torch.from_numpy(targets) - 1  # [K]
     shape = (1 + num_seen, len(targets))
@@ -161,8 +159,8 @@ def leave_one_out(loaded: LoadedModel, history: Int32, targets: Int64) -> LeaveO
 
 
 def seen_part(loaded: LoadedModel, history: Int32) -> Int32:
-    """What the model sees of a history: its end."""
-    return history[-(loaded.config.model.max_len - 1) :]
+    """Return the part of a history that the model sees: its end."""
+    return history[-(loaded.max_len - 1) :]
 
 
 def explain(
@@ -173,7 +171,7 @@ def explain(
     ids: Sequence[ItemId],
     model: str,
 ) -> Explanation:
-    """Both views of one list, in the user's own ids; `ids` are those of items 1..V."""
+    """Return both views of one list in raw ids; `ids` are those of items 1..V."""
     if not len(history):
         return Explanation(model, (), (), (), ())
     names = tuple(ids[number - 1] for number in seen_part(loaded, history))
@@ -200,15 +198,10 @@ def _reason(
 
 
 def _batches(loaded: LoadedModel, items: Int32, offsets: Int64) -> Iterator[EvalBatch]:
-    yield from sequence_batches(
-        items,
-        offsets,
-        mask_token=loaded.mask_token,
-        max_len=loaded.config.model.max_len,
-        batch_size=BATCH_SIZE,
-    )
+    mask, max_len = loaded.model.mask_token, loaded.max_len
+    return sequence_batches(items, offsets, mask_token=mask, max_len=max_len, batch_size=BATCH_SIZE)
 
 
 def _nested(array: Floats) -> Any:
-    """Tuples all the way down."""
+    """Convert an array to nested tuples."""
     return tuple(map(_nested, array)) if array.ndim else array.item()

@@ -1,11 +1,10 @@
 """Attention with exact padding, and the transformer block around it.
 
-The last block is asked for a few positions of each sequence only: the masked ones in training,
-the last one in prediction. Everything that a position does for itself is then skipped for the
-others, which changes no result.
+Only a few positions of the last block are needed: the masked ones in training, the last one in
+prediction. Everything computed per position is skipped for the others, which changes no result.
 
-Shapes: B batch, T time, Q queries of a sequence (T, or the most that any of them is asked for),
-H heads, D hidden, M wanted positions.
+Shapes: B batch, T time, Q queries of a sequence (T, or the most that any sequence needs), H heads,
+D hidden, M wanted positions.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from .dropout import FastDropout
 
 
 class QueryPositions(NamedTuple):
-    """Positions that are asked for."""
+    """Positions whose output is needed."""
 
     positions: Tensor  # int64 [M], ascending, into [B * T]
     slots: Tensor  # int64 [M], where they go in [B * Q]
@@ -39,10 +38,10 @@ class QueryPositions(NamedTuple):
 
 
 def causal_mask(keys: Tensor | None, *, time: int, device: torch.device) -> Tensor:
-    """Each position sees itself and what stands before it and is a key: bool [B, 1, T, T].
+    """Return bool [B, 1, T, T]: each position sees itself and the keys before it.
 
-    `keys` is bool [B, 1, 1, T], None where all are; B is 1 then. Itself is always among them: a
-    softmax over nothing would be NaN, and nobody asks a position of padding.
+    `keys` is bool [B, 1, 1, T], or None if all positions are keys (B is then 1). Padding sees
+    itself because a softmax over nothing would be NaN; its output is never used.
     """
     before = torch.ones(time, time, dtype=torch.bool, device=device).tril_()
     if keys is None:
@@ -51,10 +50,9 @@ def causal_mask(keys: Tensor | None, *, time: int, device: torch.device) -> Tens
 
 
 def by_distance(of_distances: Tensor, time: int) -> Tensor:
-    """[H, L] by how far back a key stands -> [H, T, T] by query and key; T at most L.
+    """Expand [H, L] by distance of the key to [H, T, T] by query and key; T at most L.
 
-    A column of zeros stands for all keys that come after. Rows are copies that are cut one place
-    later each, which has a gradient that costs no more than the copies.
+    Later keys get 0. Each row is a copy shifted by one, so the gradient costs no more than copies.
     """
     heads = len(of_distances)
     backwards = functional.pad(of_distances[:, :time].flip(1), (0, time))  # [H, 2T]
@@ -64,10 +62,10 @@ def by_distance(of_distances: Tensor, time: int) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention; padding is no key to anybody.
+    """Multi-head attention with padding masked out.
 
-    With `distances` there is a bias for each head and each distance of a key behind its query; the
-    queries are then all positions, or the last ones.
+    `distances` adds a learned bias for each head and distance of a key behind its query; the
+    queries must then be all positions or the last ones.
     """
 
     def __init__(self, hidden: int, heads: int, *, dropout: float, distances: int = 0) -> None:
@@ -105,13 +103,13 @@ class SelfAttention(nn.Module):
         return x.view(batch, time, parts, self.heads, -1).permute(2, 0, 3, 1, 4)
 
     def bias(self, num_queries: int, time: int) -> Tensor | None:
-        """[H, Q, T], added to the scores of the last queries."""
+        """Return [H, Q, T], added to the scores of the last Q queries."""
         if self.distances is None:
             return None
         return by_distance(self.distances, time)[:, time - num_queries :]
 
     def weights(self, x: Tensor, visible: Tensor | None) -> Tensor:
-        """The weights fp32 [B, H, T, T] that the fused attention uses and does not give out."""
+        """Return the weights fp32 [B, H, T, T], which fused attention does not expose."""
         hidden, time = x.shape[-1], x.shape[1]
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             weight, bias = self.inputs.weight.float(), self.inputs.bias.float()
@@ -126,10 +124,10 @@ class SelfAttention(nn.Module):
             return shares
 
     def _attend(self, packed: Tensor, query: Tensor | None, visible: Tensor | None) -> Tensor:
-        """[B, H, Q, D/H], of queries, keys and values or of `query` and the last two.
+        """Return [B, H, Q, D/H] from packed queries, keys and values, or from `query` and the rest.
 
-        SDPA, but on the CPU it is the slow way to drop and to learn in bf16:
-        benchmarks/bench_parts.py measures both.
+        SDPA, except on the CPU with dropout or bf16 training, where it is slow
+        (benchmarks/bench_parts.py).
         """
         bias = self.bias((packed[0] if query is None else query).shape[2], packed.shape[3])
         rate = self.dropout.rate if self.training else 0.0
@@ -146,7 +144,7 @@ class SelfAttention(nn.Module):
 
 
 def _joined(visible: Tensor | None, bias: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """Both as SDPA takes them: bool, or what is added to the scores."""
+    """Return the mask as SDPA takes it: bool, or a bias that is added to the scores."""
     if bias is None:
         return visible
     bias = bias.to(dtype)[None]
@@ -154,7 +152,7 @@ def _joined(visible: Tensor | None, bias: Tensor | None, dtype: torch.dtype) -> 
 
 
 class Block(nn.Module):
-    """Attention and a 4x GELU feed-forward, each with dropout, residual and LayerNorm after."""
+    """Attention and a 4x GELU feed-forward, each with dropout, residual and post-LayerNorm."""
 
     def __init__(
         self,
@@ -178,7 +176,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, visible: Tensor | None, wanted: QueryPositions | None = None
     ) -> Tensor:
-        """x [B, T, D] -> [B * T, D], or [M, D] where only some positions are wanted."""
+        """x [B, T, D] -> [B * T, D], or [M, D] for `wanted` positions."""
         attended = self.attention(x, visible, wanted)
         x = x.flatten(0, 1)
         if wanted is not None:

@@ -1,4 +1,4 @@
-"""A checkpoint's model, ready to score: the one way from a folder on disk to numbers.
+"""Load the model of a checkpoint and score with it.
 
 Shapes: B batch (users), T time, V items.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqtune.core.checkpoint import Checkpoint, Which
+from seqtune.core.checkpoint import Which
 from seqtune.inference import (
     CheckpointInfo,
     LoadedCheckpoint,
@@ -22,14 +22,14 @@ from seqtune.inference import (
     weights_must_fit,
 )
 
-from .models import load_model as model_of_weights
+from .models import load_model as build_from_weights
 from .models.base import SequenceModel
 from .params import RecommendConfig
 
 
 @dataclass(frozen=True)
 class LoadedModel(LoadedCheckpoint[RecommendConfig]):
-    """Weights of a checkpoint in a model that no longer changes."""
+    """A checkpoint and its model in evaluation mode."""
 
     model: SequenceModel[Any]
 
@@ -37,38 +37,26 @@ class LoadedModel(LoadedCheckpoint[RecommendConfig]):
     def max_len(self) -> int:
         return self.model.max_len
 
-    @property
-    def num_items(self) -> int:
-        return self.model.num_items
-
-    @property
-    def mask_token(self) -> int:
-        return self.model.mask_token
-
     def scores(self, inputs: Tensor) -> Tensor:
-        """Scores fp32 [B, V] of every item as the next one; `inputs` [B, T] end in [MASK].
+        """Return fp32 scores [B, V] of each item as the next one; `inputs` [B, T] end in [MASK].
 
-        Computed in the precision that training validated in.
+        Computed in the precision of validation during training.
         """
         with torch.no_grad(), self.autocast():
             return self.model.next_item_scores(inputs.to(self.device))
 
 
 def describe(path: Path, which: Which = "best") -> CheckpointInfo[RecommendConfig]:
-    """Read the manifest of a checkpoint; its model stays on disk."""
+    """Read the manifest of a checkpoint without its model."""
     checkpoint, config = read_checkpoint_config(path, RecommendConfig, task="recommend")
     return CheckpointInfo(checkpoint, which, config)
 
 
 def load_model(path: Path, which: Which = "best", *, device: str | None = None) -> LoadedModel:
-    """Open a checkpoint, on `device` or where it was trained."""
+    """Open a checkpoint, on `device` or the device type of its training."""
     info = describe(path, which)
-    model = _model(info.checkpoint, info.config, which)
+    weights = read_weights(info.checkpoint, which)
+    with weights_must_fit(info.checkpoint, which):
+        model = build_from_weights(info.config.model, weights)
     where = select_device(device, info.config.training.accelerator)
     return LoadedModel(info.checkpoint, which, info.config, where, model.to(where).eval())
-
-
-def _model(checkpoint: Checkpoint, config: RecommendConfig, which: Which) -> SequenceModel[Any]:
-    weights = read_weights(checkpoint, which)
-    with weights_must_fit(checkpoint, which):
-        return model_of_weights(config.model, weights)

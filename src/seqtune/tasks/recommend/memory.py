@@ -1,10 +1,9 @@
-"""How much memory a training takes, worked out from its configuration before anything is built.
+"""Estimate the memory of a training from its configuration.
 
-Counted in bytes of the tensors that are alive at the same time at the worst moment. The counts of
-each part were read off the models and then held against measured peaks: on a CPU the estimate was
-0.79 to 1.27 times the peak over 16 configurations of the transformer (test_memory.py repeats
-them). On a GPU, where no attention weights are kept, it was not measured. What the interpreter and
-its libraries take is not counted.
+The estimate sums the bytes of the tensors that are alive at the peak. Its constants come from the
+models and were compared with measured peaks: on a CPU the estimate was 0.79 to 1.27 times the peak
+over 16 configurations of the transformer (test_memory.py repeats them). On a GPU, which keeps no
+attention weights, it was not measured. The interpreter and its libraries are not counted.
 
 B batch, T time (the longest sequence there is), D hidden, V items.
 """
@@ -21,90 +20,79 @@ from seqtune.core.format import MIB
 
 from .batches import users_at_once
 from .data import SplitData
-from .losses.cross_entropy import elements_of_a_piece
+from .losses.cross_entropy import elements_per_chunk
 from .models import build_model
 from .models.base import SequenceModel, Step
 from .models.config import ModelConfig
 from .params import RecommendConfig
 
-STATE_BYTES = 16
-"""A parameter in fp32: itself, its gradient, two moments of Adam."""
-GRADIENT_BYTES = 4
-"""Of that the gradient, which lazy embeddings do not have."""
-FIXED_MIB = 36.0
-"""What does not grow: kernels, threads, a batch under way."""
-WORKSPACE = 8.0 * MIB
-"""What the layers take beside what they keep."""
-ITEM_BYTES = 12.0
-"""An element [V, D] of the output weights in the loss, beside its state."""
-LOGIT_BYTES = 10.0
-"""An element of a piece of the logits."""
+STATE_BYTES = 16  # of a parameter in fp32: value, gradient, two moments of Adam
+GRADIENT_BYTES = 4  # the gradient's part of it, which lazy embeddings do not have
+FIXED_MIB = 36.0  # independent of the configuration: kernels, threads, a batch being loaded
+WORKSPACE = 8.0 * MIB  # temporary memory of the layers
+ITEM_BYTES = 12.0  # of an element [V, D] of the output weights in the loss, apart from its state
+LOGIT_BYTES = 10.0  # of an element in a chunk of the logits
 
 
 class _WithoutInitialisation(TorchFunctionMode):
-    """Weights on the device `meta` have no values, and drawing them there takes a second."""
+    """Skips random initialisation, which takes a second on the device `meta` to no effect."""
 
     def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return args[0] if func is torch.Tensor.normal_ else func(*args, **(kwargs or {}))
 
 
 def estimate_memory(config: RecommendConfig, data: SplitData) -> float:
-    """MiB that one training takes at most on one device, beside what was in use before."""
+    """Return the MiB that a training takes at its peak on one device."""
     model = outline(config.model, data)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     peak = max(_training(config, data, model), _validation(config, data))
-    state = STATE_BYTES * num_parameters - GRADIENT_BYTES * _num_lazy(config.model, data)
+    num_sparse = 0
+    if config.model.lazy_embeddings:
+        tables = 1 if config.model.share_embeddings else 2
+        num_sparse = data.num_items * (tables * config.model.hidden_units + 1)
+    state = STATE_BYTES * num_parameters - GRADIENT_BYTES * num_sparse
     return (state + peak) / MIB + FIXED_MIB
 
 
 def outline(config: ModelConfig, data: SplitData) -> SequenceModel[Any]:
-    """The model without the memory of its weights."""
+    """Build the model on the device `meta`, without memory for its weights."""
     with torch.device("meta"), _WithoutInitialisation():
         return build_model(config, num_items=data.num_items, sides=data.sides)
 
 
 def _training(config: RecommendConfig, data: SplitData, model: SequenceModel[Any]) -> float:
-    """Bytes of the worst moment of a step, beside the state of the parameters."""
+    """Return the peak bytes of a training step, apart from the state of the parameters."""
     time = min(config.model.max_len, int(np.max(data.train_end, initial=0)))
     batch = min(config.training.batch_size, data.num_users)
     on_cpu = _is_on_cpu(config)
     step = Step(batch, time, config.training.precision in ("bf16", "fp16"), on_cpu)
     answers = config.model.num_negatives or data.num_items
-    piece = elements_of_a_piece("cpu" if on_cpu else "cuda")
+    piece = elements_per_chunk("cpu" if on_cpu else "cuda")
     logits = min(piece, batch * model.most_targets(time) * answers)
     items = _item_bytes(config.model) * data.num_items * config.model.hidden_units
     return model.activation_bytes(step) + max(WORKSPACE, items + LOGIT_BYTES * logits)
 
 
-def _num_lazy(model: ModelConfig, data: SplitData) -> int:
-    """Trained numbers whose gradients are sparse."""
-    if not model.lazy_embeddings:
-        return 0
-    tables = 1 if model.share_embeddings else 2
-    return data.num_items * (tables * model.hidden_units + 1)
-
-
 def _item_bytes(model: ModelConfig) -> float:
-    """Bytes for an element of the output weights in the loss, beside its state."""
+    """Return the bytes per element of the output weights in the loss, apart from its state."""
     if not model.num_negatives:
         return ITEM_BYTES
-    # what the input and the output do to one table is two gradients for a moment
+    # a tied table briefly has two gradients, from the input and from the output
     return 0.0 if model.lazy_embeddings or not model.share_embeddings else float(GRADIENT_BYTES)
 
 
 def _validation(config: RecommendConfig, data: SplitData) -> float:
-    """Bytes of the scores of all items for a batch of users, and of what they are computed from."""
+    """Return the bytes of a validation batch: the scores of all items and their inputs."""
     longest = int(np.max(np.diff(data.offsets), initial=0))
     time = min(config.model.max_len, longest)
     rows = users_at_once(config.evaluation.batch_size, num_items=data.num_items)
     rows = min(rows, data.num_users)
-    scores = 6.0 * rows * data.num_items  # fp32, and who outranks the target, twice
+    scores = 6.0 * rows * data.num_items  # fp32 and two bool masks
     history = 30.0 * rows * longest
     return scores + history + 44.0 * rows * time * config.model.hidden_units
 
 
 def _is_on_cpu(config: RecommendConfig) -> bool:
-    accelerator = config.training.accelerator
-    if accelerator != "auto":
-        return accelerator == "cpu"
+    if config.training.accelerator != "auto":
+        return config.training.accelerator == "cpu"
     return not (torch.cuda.is_available() or torch.backends.mps.is_available())

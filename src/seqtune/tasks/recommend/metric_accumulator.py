@@ -1,6 +1,6 @@
-"""What is added up over all users for one scorer: counts of ranks and of recommended items.
+"""Accumulate counts of ranks and of recommended items over all users, for one scorer.
 
-Only whole numbers are added up, so that no order of users or batches changes a result.
+Only integers are summed, so that the order of users and batches changes no result.
 
 Shapes: B batch (users), V items, K length of a list.
 """
@@ -22,20 +22,20 @@ COVERAGE = f"coverage@{LIST_LENGTH}"
 POPULARITY = f"popularity@{LIST_LENGTH}"
 BIAS = f"popularity_bias@{LIST_LENGTH}"
 DEFINITIONS = {
-    COVERAGE: f"share of all items that stand in at least one user's first {LIST_LENGTH}",
+    COVERAGE: f"share of all items that appear in at least one user's top {LIST_LENGTH}",
     POPULARITY: (
-        "mean popularity percentile of the items in the lists: 0 for the item that occurs least "
-        "in the training part, 1 for the one that occurs most, the middle for equal ones"
+        "mean popularity percentile of the items in the lists: 0 for the least frequent item of "
+        "the training part, 1 for the most frequent, the middle for ties"
     ),
     BIAS: (
-        f"{POPULARITY} less the mean percentile of the held-out items: above 0, the lists are "
+        f"{POPULARITY} minus the mean percentile of the held-out items: above 0, the lists are "
         "more popular than what people choose"
     ),
 }
 
 
 class MetricAccumulator:
-    """Adds up one scorer's results over the batches of a part."""
+    """Accumulates one scorer's results over the batches of a part."""
 
     def __init__(
         self, config: RecommendConfig, percentiles: Tensor, *, device: torch.device
@@ -62,9 +62,9 @@ class MetricAccumulator:
         self._chosen += torch.bincount(targets, minlength=len(self._chosen))
 
     def metrics(self) -> dict[str, dict[str, float]]:
-        """Metrics of the full ranking, of the sampled ones, and of the lists as such."""
+        """Return metrics of the full ranking, the sampled rankings and the lists."""
         sampled = {
-            f"{label}/{name}": value  # named so that it is never taken for the full ranking
+            f"{label}/{name}": value  # not to be mistaken for the full ranking
             for label, counts in self._ranks.items()
             if label != FULL
             for name, value in self._means(counts).items()
@@ -92,7 +92,7 @@ class MetricAccumulator:
 
 
 def popularity_percentiles(train_counts: Int64) -> Tensor:  # fp64 [V]
-    """Where each item stands among all by its count [V + 1]: 0 least, 1 most."""
+    """Return the percentile of each item by its count [V + 1]: 0 least, 1 most frequent."""
     counts = train_counts[1:]
     ordered = np.sort(counts)
     below = np.searchsorted(ordered, counts, side="left")

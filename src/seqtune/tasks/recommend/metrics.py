@@ -1,8 +1,8 @@
-"""Ranks of held-out items and the metrics made of them; `METRICS` lists those.
+"""Ranks of held-out items, and the metrics computed from them (`METRICS`).
 
-The rank of a target is the number of candidates that score at least as high: it counts from 0 and
-ties count against the model. Candidates are all items but those of the user's history; a target
-that is in the history itself stays a candidate. Nothing is sorted: ranks come from counting.
+The rank of a target is the number of candidates that score at least as high: 0 is best, and ties
+count against the model. Candidates are all items except the user's history; a target that occurs
+in the history remains a candidate. Ranks are counted without sorting.
 
 Shapes: B batch (users), V items, S pairs of user and seen item. Column j of scores is item j + 1.
 """
@@ -21,15 +21,15 @@ from seqtune.core.errors import TrainingError
 
 
 class Metric(NamedTuple):
-    """A metric `<name>@K` of one held-out item per user; a rank of K or more adds nothing to it."""
+    """A metric `<name>@K` of one held-out item per user; ranks from K on contribute nothing."""
 
     gain: Callable[[Tensor, Tensor, int], Tensor]
-    """What so many users fp64 [R], whose targets have these ranks fp64 [R], add up to at K."""
+    """(number of users fp64 [R], their rank fp64 [R], K) -> their summed metric [R]."""
     direction: Literal["max", "min"] = "max"
     label: str = ""
-    """How a report explains it, where that needs words."""
+    """Its explanation in a report, if it needs one."""
     is_default: bool = True
-    """Whether it is measured without being monitored."""
+    """Whether it is measured even when not monitored."""
 
 
 METRICS: dict[str, Metric] = {
@@ -43,17 +43,17 @@ METRICS: dict[str, Metric] = {
         is_default=False,
     ),
 }
-"""By name. Training, evaluation and ensembles measure what stands here."""
+"""The metrics of training, evaluation and ensembles, by name."""
 
 
 def measured_metrics(monitor: str = "") -> tuple[str, ...]:
-    """Names of the metrics to measure: the default ones, and what training monitors."""
+    """Return the metrics to measure: the default ones and the monitored one."""
     monitored, _ = parse_metric(monitor.partition("_")[2]) or ("", 0)
     return tuple(name for name, one in METRICS.items() if one.is_default or name == monitored)
 
 
 def parse_metric(text: str) -> tuple[str, int] | None:
-    """("ndcg", 10) of "ndcg@10"; None of anything else."""
+    """Return ("ndcg", 10) for "ndcg@10", None for anything else."""
     found = re.fullmatch(rf"({'|'.join(map(re.escape, METRICS))})@([1-9]\d*)", text)
     return (found[1], int(found[2])) if found else None
 
@@ -66,7 +66,7 @@ def target_ranks(
     seen_items: Tensor,  # int64 [S], items 1..V; repeats are allowed
     exclude_seen: bool = True,
 ) -> Tensor:  # int64 [B]
-    """How many candidates stand before each target, 0 for none."""
+    """Return how many candidates rank before each target."""
     seen = (seen_rows, seen_items) if exclude_seen else None
     return count_true(outranking(scores, targets, seen=seen))
 
@@ -77,7 +77,7 @@ def outranking(
     *,
     seen: tuple[Tensor, Tensor] | None,  # rows and items, int64 [S] each
 ) -> Tensor:  # bool [B, V]
-    """Which candidates score at least as high as the target; the target itself does not."""
+    """Mark the candidates that score at least as high as the target, except itself."""
     refuse_nan(scores)
     columns = (targets - 1).unsqueeze(1)  # [B, 1]
     before = scores >= scores.gather(1, columns)  # [B, V]
@@ -87,7 +87,7 @@ def outranking(
 
 
 def count_true(rows: Tensor) -> Tensor:
-    """How many are true in each row of a bool [B, V]: int64 [B]."""
+    """Count the true values in each row of bool [B, V]: int64 [B]."""
     if rows.device.type == "cpu":  # ten times as fast as torch's sum of booleans
         return torch.from_numpy(np.count_nonzero(rows.numpy(), axis=1))
     return rows.sum(dim=1)
@@ -100,11 +100,10 @@ def ranking_metrics(
     num_users: Tensor | None = None,
     names: Iterable[str] | None = None,
 ) -> dict[str, Tensor]:
-    """Metrics *summed* over users, as fp64 scalars; the default ones, or those named.
+    """Return metrics *summed* over users, as fp64 scalars; the default ones, or those named.
 
-    One user for each of `ranks` [B], or `num_users` [B] of them. Sums of batches and of devices
-    add up; divided by the number of all users they are the metrics. `mean_metrics` gives those
-    from counts of ranks, the same to the last bit whatever the order of batches.
+    Each rank [B] counts for one user, or for `num_users` [B]. `mean_metrics` computes the means
+    from counts of ranks, bit for bit independent of the order of batches.
     """
     places = (ranks.cpu() if ranks.device.type == "mps" else ranks).to(torch.float64)  # no fp64
     users = torch.ones_like(places) if num_users is None else num_users.to(places)
@@ -117,10 +116,9 @@ def ranking_metrics(
 
 
 def rank_counts(ranks: Tensor, ks: Iterable[int]) -> Tensor:
-    """How many users have each rank below the largest K, and (last) all the others: int64 [K + 1].
+    """Count the users at each rank below the largest K, and (last) all others: int64 [K + 1].
 
-    All that the metrics need of any number of users. Counts add up over batches and devices
-    without rounding.
+    The metrics need nothing else, and counts add up over batches and devices without rounding.
     """
     most = max(ks)
     return torch.bincount(ranks.clamp(max=most), minlength=most + 1)
@@ -129,17 +127,17 @@ def rank_counts(ranks: Tensor, ks: Iterable[int]) -> Tensor:
 def mean_metrics(
     counts: Tensor, ks: Iterable[int], *, names: Iterable[str] | None = None
 ) -> dict[str, float]:
-    """The metrics of all users whose ranks were counted by `rank_counts`."""
+    """Return the mean metrics of the users counted by `rank_counts`."""
     num_users = int(counts.sum())
     if not num_users:
-        raise ValueError("no user was ranked, so there is no metric to report")
+        raise ValueError("no user was ranked, so there are no metrics")
     places = torch.arange(len(counts), device=counts.device)
     sums = ranking_metrics(places, ks, num_users=counts, names=names)
     return {name: float(value) / num_users for name, value in sums.items()}
 
 
 class Negatives(NamedTuple):
-    """Items drawn to rank a target among."""
+    """Items drawn to rank each target against."""
 
     columns: Tensor  # int64 [B, N], item - 1
     drawn: Tensor  # bool [B, N], False where fewer than N items were left
@@ -154,10 +152,10 @@ def draw_negatives(
     num_negatives: int,
     generator: torch.Generator,
 ) -> Negatives:
-    """Items drawn without replacement, never the target nor an item the user has seen.
+    """Draw items without replacement in proportion to `weights`, never the target or a seen item.
 
-    An item's arrival time is exponential with its weight as rate; the first to arrive are drawn.
-    That is drawing one after another in proportion to the weights, for the whole batch at once.
+    Each item gets an exponential arrival time with its weight as rate; the first to arrive are
+    drawn. This equals drawing one after another, but handles the whole batch at once.
     """
     shape = (len(targets), len(weights))
     bits = torch.empty(shape, dtype=torch.int32, device=targets.device)  # [B, V]
@@ -171,14 +169,14 @@ def draw_negatives(
 
 
 def sampled_ranks(before: Tensor, negatives: Negatives) -> Tensor:  # int64 [B]
-    """The rank among the negatives alone; `before` bool [B, V] comes from `outranking`."""
+    """Return the rank among the negatives; `before` bool [B, V] comes from `outranking`."""
     return (before.gather(1, negatives.columns) & negatives.drawn).sum(dim=1)
 
 
 def refuse_nan(scores: Tensor) -> None:
-    """NaN compares as false, so a broken model would rank every target first."""
+    """Refuse NaN: it compares as false, so a broken model would rank every target first."""
     if bool(torch.isnan(scores.amax())):
         raise TrainingError(
-            "the model gave scores that are not a number, so nothing can be ranked; lower "
-            "training.lr or use training.precision=fp32 and train again"
+            "the model produced NaN scores, so nothing can be ranked; lower training.lr or use "
+            "training.precision=fp32 and train again"
         )

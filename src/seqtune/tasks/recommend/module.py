@@ -1,8 +1,7 @@
-"""The model as a LightningModule: what one step of training and of validation computes.
+"""The model as a LightningModule: training and validation steps.
 
-`training.fit` attaches the optimiser and keeps the mean loss of an epoch. Masks come from a
-generator seeded for each step, so that a run that stopped anywhere goes on with the masks it would
-have had.
+`training.fit` attaches the optimiser and tracks the mean loss of an epoch. Each step seeds its own
+generator for masks, so that a resumed run draws the same masks.
 """
 
 from __future__ import annotations
@@ -35,16 +34,13 @@ from .objectives import TrainingTargets
 from .params import RecommendConfig, RecommendTraining
 
 PREFIXES = ("val", "train")
-"""Of the metrics of each validation loader."""
-FIRST_RANK = 0
-"""The place of whatever all ranks draw alike."""
+"""Prefix of the metrics of each validation loader."""
 
 
 class RecommendModule(LightningModule):
-    """Cross entropy over the positions that are asked for; full ranking in validation.
+    """Cross entropy over the target positions in training; full ranking in validation.
 
-    The first validation loader holds what was held out, the second (where there is one) a sample
-    of what was trained on.
+    The first validation loader has the held-out items, the optional second a training sample.
     """
 
     def __init__(self, config: RecommendConfig, model: SequenceModel[Any]) -> None:
@@ -54,30 +50,22 @@ class RecommendModule(LightningModule):
         self._rank_counts: dict[int, Tensor] = {}
 
     def training_step(self, items: Tensor, batch_idx: int) -> Tensor:
-        """Mean loss of one batch of item sequences [B, T], over what it asks."""
+        """Return the mean loss over the targets of a batch of item sequences [B, T]."""
         asked = self.targets(items, batch_idx)
         loss = self.model.loss(*asked, self.negatives(batch_idx))
         return mean_over_ranks(loss, len(asked.positions))
 
     def targets(self, items: Tensor, batch_idx: int) -> TrainingTargets:
-        """What this step asks; the same whenever it is asked again.
-
-        Masks are drawn by each rank for its own rows: with another number of ranks they are others.
-        """
-        return self.model.training_targets(
-            items, self._generator("mask", batch_idx, self.global_rank)
-        )
+        """Return the targets of this step, deterministically for a given number of ranks."""
+        generator = self._generator("mask", batch_idx, self.global_rank)
+        return self.model.training_targets(items, generator)
 
     def negatives(self, batch_idx: int) -> SampledItems | None:
-        """The items that stand for the catalogue in this step, the same in every rank; None for all
-        of them."""
-        if not self.config.model.num_negatives:
+        """Return the items drawn for the loss of this step, the same on all ranks; None for all."""
+        if not (num_negatives := self.config.model.num_negatives):
             return None
-        return draw_items(
-            self.model.num_items,
-            self.config.model.num_negatives,
-            generator=self._generator("negatives", batch_idx, FIRST_RANK),
-        )
+        generator = self._generator("negatives", batch_idx, rank=0)  # the same on all ranks
+        return draw_items(self.model.num_items, num_negatives, generator=generator)
 
     def on_validation_epoch_start(self) -> None:
         self._rank_counts = {}
@@ -85,8 +73,10 @@ class RecommendModule(LightningModule):
     def validation_step(
         self, batch: EvalBatch, _batch_idx: int = 0, dataloader_idx: int = 0
     ) -> None:
-        """Count the ranks of one batch; a rank with fewer users than others gets an empty one."""
-        counts = self._rank_counts.setdefault(dataloader_idx, self._no_ranks())
+        """Count the target ranks of one batch, which may be empty if other processes have more."""
+        ks = self.config.evaluation.ks
+        none = torch.zeros(max(ks) + 1, dtype=torch.int64, device=self.device)
+        counts = self._rank_counts.setdefault(dataloader_idx, none)
         if not len(batch.users):
             return
         ranks = target_ranks(
@@ -96,45 +86,36 @@ class RecommendModule(LightningModule):
             seen_items=batch.seen_items,
             exclude_seen=self.config.evaluation.exclude_seen,
         )
-        counts += rank_counts(ranks, self._ks)
+        counts += rank_counts(ranks, ks)
 
     def on_validation_epoch_end(self) -> None:
-        """Exact means over all users, whatever the batches and devices."""
+        """Log exact means over all users, independent of batches and devices."""
         for loader, counted in sorted(self._rank_counts.items()):
             counts = self.trainer.strategy.reduce(counted, reduce_op="sum")
             names = measured_metrics(self.config.training.monitor)
-            metrics = mean_metrics(counts.cpu(), self._ks, names=names)
-            prefix = PREFIXES[loader]
-            self.log_dict(
-                {f"{prefix}_{name}": value for name, value in metrics.items()}, sync_dist=True
-            )
-
-    @property
-    def _ks(self) -> tuple[int, ...]:
-        return self.config.evaluation.ks
+            metrics = mean_metrics(counts.cpu(), self.config.evaluation.ks, names=names)
+            found = {f"{PREFIXES[loader]}_{name}": value for name, value in metrics.items()}
+            self.log_dict(found, sync_dist=True)
 
     def _generator(self, use: str, batch_idx: int, rank: int) -> torch.Generator:
         place = (use, self.current_epoch, batch_idx, rank)
         return torch.Generator(self.device).manual_seed(derive_seed(self.config.seed, *place))
 
-    def _no_ranks(self) -> Tensor:
-        return torch.zeros(max(self._ks) + 1, dtype=torch.int64, device=self.device)
-
 
 def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
-    """A fresh module for this split."""
+    """Return a newly initialised module for this split, or refuse parameters that do not fit it."""
     faults = [
         f"{config.model.how_switched(name)}, but the split has no {name} table (it has: "
-        f"{', '.join(data.sides) or 'none'}); put its file where recommend.raw_sides in the "
-        "catalog looks for it and run ingest and split again, or switch it off"
+        f"{', '.join(data.sides) or 'none'}); put its file at the path of recommend.raw_sides in "
+        "the catalog and run ingest and split again, or switch it off"
         for name in config.model.sides
         if name not in data.sides
     ]
     if np.max(data.train_end, initial=0) < config.model.shortest_sequence:
         faults.append(
-            f"no user of the split has {config.model.shortest_sequence} items to train on, as the "
-            "model needs; give longer histories, hold out fewer items (recommend.split), or use "
-            "objective=cloze of the transformer, which learns from single items"
+            f"no user of the split has {config.model.shortest_sequence} training items, which the "
+            "model needs; use longer histories, hold out fewer items (recommend.split), or use "
+            "objective=cloze of the transformer, which trains on single items"
         )
     if config.model.num_negatives >= data.num_items:
         faults.append(
@@ -150,15 +131,15 @@ def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
 
 
 def _monitor_faults(training: RecommendTraining) -> list[str]:
-    """A metric @K that is not measured, or one that is monitored the wrong way round."""
+    """Return an error for an unknown metric @K, or one monitored in the wrong direction."""
     metric = training.monitor.partition("_")[2]
     found = parse_metric(metric)
     if not found and "@" in metric:
         hint = did_you_mean(metric.partition("@")[0], list(METRICS))
-        return [f"recommend.training.monitor={training.monitor!r} is not measured; {hint}"]
+        return [f"recommend.training.monitor={training.monitor!r} is not a known metric; {hint}"]
     if not found or training.monitor_mode == (better := METRICS[found[0]].direction):
         return []
     return [
-        f"recommend.training.monitor_mode={training.monitor_mode}, but of {training.monitor} "
-        f"{'more' if better == 'max' else 'less'} is better; set it to {better}"
+        f"recommend.training.monitor_mode={training.monitor_mode}, but for {training.monitor} "
+        f"{'higher' if better == 'max' else 'lower'} is better; set it to {better}"
     ]

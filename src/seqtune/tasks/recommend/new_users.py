@@ -1,8 +1,8 @@
-"""Users of a file, who need not be known: their rows become sequences of known items.
+"""Read users from a file of new rows as sequences of known items.
 
-The file is read as `ingest` reads its own, with the settings of the checkpoint's configuration; the
-column of times may be missing, then the order of rows counts. A row without an item stands for a
-user without history. DuckDB joins and orders out of core, and leaves a file of chunks of users.
+The file is read like the input of `ingest`, with the settings of the checkpoint. Without a time
+column, row order counts. A row without an item is a user without history. DuckDB joins and sorts
+out of core and writes a file of chunks of users.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ USERS = """
     FROM rows JOIN users ON key = user_key
     GROUP BY user_key ORDER BY min(row)
 """
-"""In the order of their first rows, with their known items, oldest first."""
+"""Users in the order of their first rows, with their known items, oldest first."""
 
 _SETTINGS = "recommend.ingest.columns"
-_ITEM_TEXT = {  # as in the vocabulary; whole numbers with gaps are stored as DOUBLE
+_ITEM_TEXT = {  # as in the vocabulary; integers with nulls are read as DOUBLE
     "VARCHAR": "item_key",
     "BIGINT": "CAST(item_key AS VARCHAR)",
     "DOUBLE": "CASE WHEN item_key = trunc(item_key) AND abs(item_key) < 9007199254740992 "
@@ -53,8 +53,8 @@ _ITEM_TEXT = {  # as in the vocabulary; whole numbers with gaps are stored as DO
 def open_new_users(
     files: tuple[Path, ...], config: IngestConfig, vocabulary: Path, *, scratch: Path, size: int
 ) -> Iterator[tuple[NewUsers, Report]]:
-    """Read and check the files: users in the order of their first rows, `size` of them in a chunk,
-    and what was found. `vocabulary` is the folder of a table of items."""
+    """Read and check the files; yield users in the order of their first rows, in chunks of `size`,
+    and a report. `vocabulary` is the folder of a table of items."""
     config = config.model_copy(
         update={"format": "auto", "delimiter": None if config.header else config.delimiter}
     )
@@ -73,23 +73,16 @@ def open_new_users(
 
 
 def _report(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> Report:
-    """Rows read, and the items among them that the model does not know."""
+    """Report the number of rows, and the items unknown to the model."""
     query = "SELECT item_text, count(*) FROM rows WHERE is_unknown GROUP BY 1 ORDER BY min(row)"
     unknown = connection.execute(query).fetchall()
-    found = {
-        "rows": sum(count for _, count in unknown),
-        "items": len(unknown),
-        "first": [item for item, _ in unknown[:NUM_EXAMPLES]],
-    }
+    rows, first = sum(count for _, count in unknown), [item for item, _ in unknown[:NUM_EXAMPLES]]
     if unknown:
         logger.warning(
             "%s: %d items in %d of %d rows are unknown to the model and skipped (%s)",
-            loaded.paths,
-            found["items"],
-            found["rows"],
-            loaded.num_rows,
-            ", ".join(map(repr, found["first"])),
+            *(loaded.paths, len(unknown), rows, loaded.num_rows, ", ".join(map(repr, first))),
         )
+    found = {"rows": rows, "items": len(unknown), "first": first}
     return {"new_rows": loaded.num_rows, "unknown_items": found}
 
 
@@ -99,7 +92,7 @@ def _load(
     config: IngestConfig,
     temporary: Path,
 ) -> Loaded:
-    """Table `raw`, as ingest makes it, with or without times."""
+    """Create the table `raw` as ingest does, with or without times."""
     columns = {"user_key": config.columns.user, "item_key": config.columns.item}
     sources = tuple(
         examine(
@@ -121,7 +114,7 @@ def _load(
 def _check_and_join(
     connection: duckdb.DuckDBPyConnection, loaded: Loaded, config: IngestConfig, items: Path
 ) -> None:
-    """Tables `users(key, id)` and `rows(user_key, item_text, item, is_unknown, time, row)`."""
+    """Create `users(key, id)` and `rows(user_key, item_text, item, is_unknown, time, row)`."""
     time = detect_clock(connection, loaded).expression
     _refuse(connection, loaded, "user_key IS NULL", "no user", config)
     _refuse(connection, loaded, f"item_key IS NOT NULL AND ({time}) IS NULL", "no time", config)
@@ -167,5 +160,5 @@ def _refuse(
         raise DataError(
             f"{loaded.paths}: {count_rows(connection, loaded, condition)} of {loaded.num_rows} "
             f"rows have {what} that can be read ({loaded.places(rows)}). Every row needs a user, "
-            "and one with an item a time, unless the file has no such column"
+            "and every row with an item needs a time if the file has a time column"
         )

@@ -1,16 +1,14 @@
-"""What training asks of a batch of sequences, vectorised over the batch.
+"""Training objectives: inputs and targets of a batch of sequences, vectorised.
 
-Causal: each item after the first, from those before it. Nothing is drawn.
+Causal: predict each item after the first from those before it. No random draws.
 
-Cloze: a sequence is treated in one of two ways.
-- Each item is chosen with `mask_prob`; of the chosen ones 80 % become [MASK], 10 % a random item
-  and 10 % stay as they are.
-- With probability `last_item_ratio`, and also where chance chose no item at all, only the last
-  item is chosen and always becomes [MASK]: what prediction looks like.
+Cloze masks a sequence in one of two ways, so that each non-empty sequence has a target:
+- Each item is chosen with `mask_prob`; 80 % of them become [MASK], 10 % a random item, and 10 %
+  are unchanged.
+- With probability `last_item_ratio`, or if no item was chosen, only the last item is masked, as in
+  prediction.
 
-So every sequence that has an item trains on at least one. Padding is never chosen.
-
-Shapes: B batch, T time, M positions that are asked for.
+Shapes: B batch, T time, M target positions.
 """
 
 from __future__ import annotations
@@ -27,11 +25,11 @@ _SHARE_RANDOM = 0.1
 class TrainingTargets(NamedTuple):
     inputs: Tensor  # [B, T], as items
     positions: Tensor  # int64 [M], ascending, into inputs.flatten()
-    targets: Tensor  # int64 [M], the items that are to be named there
+    targets: Tensor  # int64 [M], the items at these positions
 
 
 def next_items(items: Tensor) -> TrainingTargets:
-    """Which item follows each one; `items` [B, T] are padded on the left."""
+    """Predict the item after each one; `items` [B, T] are padded on the left."""
     inputs = items[:, :-1].contiguous()
     positions = inputs.flatten().nonzero().squeeze(1)
     return TrainingTargets(inputs, positions, items[:, 1:].flatten()[positions].long())
@@ -45,7 +43,7 @@ def masked_items(
     last_item_ratio: float,
     generator: torch.Generator,
 ) -> TrainingTargets:
-    """Choose positions and hide them; every draw comes from `generator`."""
+    """Choose positions and mask them; every draw comes from `generator`."""
     draws = torch.rand(items.shape, generator=generator, device=items.device)  # [B, T]
     chosen = (draws < mask_prob) & (items > 0)
     last_only = torch.rand(len(items), generator=generator, device=items.device) < last_item_ratio
@@ -63,15 +61,8 @@ def masked_items(
 
 
 def _replacements(targets: Tensor, *, num_items: int, generator: torch.Generator) -> Tensor:
-    """What to put in place of each target [M]."""
+    """Return the input in place of each target [M]."""
     draws = torch.rand(targets.shape, generator=generator, device=targets.device)
-    random_items = torch.randint(
-        1,
-        num_items + 1,
-        targets.shape,
-        generator=generator,
-        device=targets.device,
-        dtype=targets.dtype,
-    )
+    random_items = torch.empty_like(targets).random_(1, num_items + 1, generator=generator)
     kept = torch.where(draws < _SHARE_MASK + _SHARE_RANDOM, random_items, targets)
     return torch.where(draws < _SHARE_MASK, num_items + 1, kept)

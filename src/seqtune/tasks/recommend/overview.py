@@ -1,4 +1,4 @@
-"""The data as a person looks at it: lengths, times, titles, single users. For notebooks.
+"""Views of the data for notebooks: lengths, times, titles, single users.
 
 Shapes: U users, V items.
 """
@@ -28,10 +28,10 @@ UserId = int | str
 
 
 class Activity(NamedTuple):
-    """How many interactions fall between two edges of time."""
+    """Number of interactions between consecutive edges of time."""
 
     edges: list[str] | list[float]
-    """ISO dates where the times are dates or seem to be, else the numbers themselves."""
+    """ISO dates if the times are dates or look like Unix times, else the numbers."""
     counts: list[int]
 
 
@@ -40,19 +40,19 @@ class Person(NamedTuple):
 
     user: UserId
     history: list[ItemId]
-    """Everything before the item that was held out for the test, oldest first."""
+    """Everything before the test item, oldest first."""
     chosen: ItemId | None
-    """That item; None for a user without one."""
+    """The test item; None for a user without one."""
 
 
 def history_lengths(interactions: Path) -> Int64:  # [U]
-    """How many interactions each user has."""
+    """Return how many interactions each user has."""
     num_users = read_manifest(interactions).num_users
     return measure(interactions / INTERACTIONS, num_users, None)[0]
 
 
 def activity(interactions: Path, *, num_bins: int = 60) -> Activity | None:
-    """Interactions over time; None where there are no times. The log is read in pieces."""
+    """Return interactions over time, or None without times; reads the log in batches."""
     kind = read_manifest(interactions).time
     if kind == "order":
         return None
@@ -74,12 +74,11 @@ def _shown(kind: TimeKind, edges: Floats, first: int, last: int) -> list[str] | 
     return found
 
 
-TITLE = "title"
-"""The side table by which items are called."""
+TITLE = "title"  # the side table with the names of items
 
 
 def titles(interactions: Path) -> dict[ItemId, str]:
-    """What to call each item: its title, or its id where there is none."""
+    """Return the name of each item: its title, or its id if it has none."""
     ids = item_ids(interactions).to_pylist()
     named: dict[ItemId, str] = {item: str(item) for item in ids}
     if TITLE in read_manifest(interactions).sides:
@@ -90,7 +89,7 @@ def titles(interactions: Path) -> dict[ItemId, str]:
 
 
 def people(split: Path, users: Sequence[UserId] | None = None, *, limit: int = 100) -> list[Person]:
-    """These users, or `limit` from all over the split."""
+    """Return these users, or `limit` evenly spread over the split."""
     data = SplitData.open(split)
     raw = pq.read_table(split / USERS_TABLE, columns=[USER, USER_ID])[USER_ID]
     if users is None:
@@ -109,21 +108,19 @@ def people(split: Path, users: Sequence[UserId] | None = None, *, limit: int = 1
 def _person(data: SplitData, row: int, user: UserId, ids: Sequence[ItemId]) -> Person:
     start, end = data.offsets[row : row + 2]
     items = [ids[number - 1] for number in data.items[start:end]]
-    held_out = int(data.test_at[row])
-    if held_out < 0:
-        return Person(user, items, None)
-    return Person(user, items[:held_out], items[held_out])
+    at = int(data.test_at[row])
+    return Person(user, items, None) if at < 0 else Person(user, items[:at], items[at])
 
 
 def overlaps(lists: Sequence[Sequence[Sequence[ItemId]]]) -> list[list[float]]:
-    """How far models recommend the same: lists by model and user -> the mean share of items that
-    two models' lists for a user have in common, for each pair of models."""
-    return [[_overlap(one, other) for other in lists] for one in lists]
+    """Return for each pair of models the mean share of items that their lists for a user share.
 
+    `lists` are by model and user.
+    """
 
-def _overlap(one: Sequence[Sequence[ItemId]], other: Sequence[Sequence[ItemId]]) -> float:
-    shares = [
-        len({*mine} & {*theirs}) / max(len(mine), len(theirs), 1)
-        for mine, theirs in zip(one, other, strict=True)
-    ]
-    return float(np.mean(shares)) if shares else 0.0
+    def overlap(one: Sequence[Sequence[ItemId]], other: Sequence[Sequence[ItemId]]) -> float:
+        pairs = zip(one, other, strict=True)
+        shares = [len({*a} & {*b}) / max(len(a), len(b), 1) for a, b in pairs]
+        return float(np.mean(shares)) if shares else 0.0
+
+    return [[overlap(one, other) for other in lists] for one in lists]

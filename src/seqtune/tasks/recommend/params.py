@@ -1,4 +1,4 @@
-"""The parameters of `recommend`, typed and bounded."""
+"""The parameters of `recommend`."""
 
 from __future__ import annotations
 
@@ -24,99 +24,97 @@ from .models.transformer_config import TransformerConfig
 if TYPE_CHECKING:
     from .data import SplitData
 
-AUTO_PRESETS = ("small", "medium", "large")
-
 
 class ColumnNames(Section):
-    """What the user's file calls our columns."""
+    """Column names in the input file."""
 
     user: str = "user"
     """The column of users."""
     item: str = "item"
     """The column of items."""
     time: str | None = "time"
-    """null: the file has no times and its order counts."""
+    """null: the file has no times, and its row order counts."""
 
 
 SideKind = Literal["category", "text"]
 
 
 class SideTables(Section):
-    """Item side tables and what each holds: the shipped ones, and any other by its name."""
+    """Item side tables and their kinds: the four predefined ones, and any others by name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, SideKind]
 
     genre: SideKind = "category"
-    """What the side table genre holds: values that items share, or text, of which words are."""
+    """Kind of the side table genre: category (shared values) or text (split into words)."""
     director: SideKind = "category"
     """The same for the side table director."""
     writer: SideKind = "category"
     """The same for the side table writer."""
     title: SideKind = "text"
-    """The same for the side table title, by which reports call an item."""
+    """The same for the side table title, which reports show as an item's name."""
 
     @model_validator(mode="after")
-    def _names_can_be_files_and_columns(self) -> SideTables:
+    def _check_names(self) -> SideTables:
         for name in self.kinds:
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name == "interactions":
                 raise ValueError(
-                    f"{name!r} cannot be the name of a side table; take letters, digits and _, "
-                    "with a letter first, and not interactions"
+                    f"{name!r} is not a valid name of a side table; use letters, digits and _, "
+                    "starting with a letter, and not interactions"
                 )
         return self
 
     @property
     def kinds(self) -> dict[str, SideKind]:
-        """Every side table by name, the shipped ones first."""
-        shipped = {name: getattr(self, name) for name in type(self).model_fields}
-        return {**shipped, **(self.model_extra or {})}
+        """The kind of every side table by name, the predefined ones first."""
+        predefined = {name: getattr(self, name) for name in type(self).model_fields}
+        return {**predefined, **(self.model_extra or {})}
 
 
 class IngestConfig(Section):
     """How raw files are read and what happens to bad rows."""
 
     format: Literal["auto", "csv", "parquet"] = "auto"
-    """csv covers every delimited text, gzip too; auto goes by the file's name."""
+    """csv is any delimited text, also gzipped; auto goes by the file name."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """null: detected."""
     encoding: Literal["utf-8", "utf-16", "latin-1", "cp949", "euc-kr"] = "utf-8"
-    """Of text files; cp949 is usual for Korean files from Excel."""
+    """Encoding of text files; Korean files from Excel usually use cp949."""
     header: bool = True
-    """Whether the first line names the columns; false: give file_columns."""
+    """Whether the first line names the columns; if false, set file_columns."""
     file_columns: tuple[str, ...] = ()
-    """Names of the columns of a file without a header, in their order."""
+    """Column names of a file without a header, in order."""
     columns: ColumnNames = ColumnNames()
     id_type: Literal["auto", "integer", "string"] = "auto"
-    """auto: integers if all ids of a column are, text if they are not meant as numbers, and an
-    error where most are integers and a few are not."""
+    """auto: integer if all ids of a column are integers, string if most are not, and an error if
+    most are integers but some are not."""
     min_interactions: PositiveInt = 3
-    """Users with fewer are dropped, counted and reported."""
+    """Users with fewer are dropped; the report counts them."""
     on_null: Literal["error", "drop"] = "error"
-    """What happens to rows with an empty field; drop counts them in the report."""
+    """What to do with rows that have an empty field; the report counts dropped rows."""
     on_bad_time: Literal["error", "drop"] = "error"
-    """The same for times that cannot be read, or are negative."""
+    """The same for times that are unreadable or negative."""
     on_duplicates: Literal["error", "drop", "keep"] = "drop"
-    """Rows equal in user, item and time; drop keeps the first of them."""
+    """Rows with equal user, item and time; drop keeps the first."""
     max_examples: PositiveInt = 5
-    """Row numbers named in an error."""
+    """Row numbers listed in an error."""
     sides: SideTables = SideTables()
 
     @model_validator(mode="after")
-    def _names_of_a_file_without_header(self) -> IngestConfig:
+    def _check_file_columns(self) -> IngestConfig:
         if not self.header and not self.file_columns:
             raise ValueError(
-                "header=false needs the names of the columns in their order; give "
+                "header=false needs the names of the columns in their order; set "
                 "file_columns, for example [user, item, time]"
             )
         return self
 
 
 class SplitConfig(Section):
-    """What is held out, and how."""
+    """How targets are held out."""
 
     strategy: Literal["last_item", "temporal"] = "last_item"
-    """last_item: by place in each user's sequence; temporal: by a global cut in time."""
+    """last_item: by position in each user's sequence; temporal: by global cuts in time."""
     test_items: Annotated[int, Field(ge=0, le=1)] = 1
     """last_item: 1 holds out the last item as test and the one before as valid; 0: valid only."""
     valid_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
@@ -135,23 +133,23 @@ class RecommendTraining(TrainingConfig):
 
 
 class EvaluationConfig(Section):
-    """How lists are scored."""
+    """How rankings are evaluated."""
 
     ks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 5, 10, 20)
     """Cut-offs of HIT@K, NDCG@K and MRR@K."""
     exclude_seen: bool = True
-    """Items of the user's history are no candidates."""
+    """Exclude the items of the user's history from the candidates."""
     batch_size: PositiveInt = 256
-    """Users in a batch."""
+    """Users per batch."""
     train_metric_users: Annotated[int, Field(ge=0)] = 500
-    """Users (a fixed sample) whose last training item is ranked too, at every validation, as
-    `train_<metric>`: the gap to `val_<metric>` shows overfitting. 0 switches it off."""
+    """Size of a fixed sample of users whose last training item is also ranked at each validation,
+    as `train_<metric>`: the gap to `val_<metric>` shows overfitting. 0: off."""
     num_sampled_negatives: Annotated[int, Field(ge=0), UNUSED_IN_TRAINING] = 100
-    """Negatives of the sampled ranking, reported under a name of its own; 0 switches it off."""
+    """Negatives of the sampled ranking, which is reported under separate names; 0: off."""
 
 
 class RecommendConfig(RunConfig):
-    """Everything that shapes a run of `recommend`."""
+    """All parameters that determine a training of `recommend`."""
 
     task: str = "recommend"
     ingest: IngestConfig = IngestConfig()
@@ -161,7 +159,7 @@ class RecommendConfig(RunConfig):
     evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")
-    def _side_tables_are_declared(self) -> RecommendConfig:
+    def _check_side_embeddings(self) -> RecommendConfig:
         known = self.ingest.sides.kinds
         for name in self.model.sides:
             if name not in known:
@@ -173,7 +171,7 @@ class RecommendConfig(RunConfig):
         return self
 
     @model_validator(mode="after")
-    def _what_can_be_lazy(self) -> RecommendConfig:
+    def _check_lazy_embeddings(self) -> RecommendConfig:
         training = self.training
         if self.model.lazy_embeddings and training.optimizer not in ("adamw", "adam"):
             raise ValueError(
@@ -189,30 +187,30 @@ class RecommendConfig(RunConfig):
 
 
 class PredictConfig(Section):
-    """What is recommended, to whom, from which weights."""
+    """What to recommend, with which weights."""
 
     top_k: PositiveInt = 10
-    """Items for each user."""
+    """Items per user."""
     exclude_seen: bool = True
-    """Never recommend what is in the history."""
+    """Never recommend items of the history."""
     model: Literal["auto", "checkpoint", "ensemble"] = "auto"
-    """auto: the ensemble where there is one that was made beside this checkpoint."""
+    """auto: the ensemble if one was built with this checkpoint."""
     weights: Literal["best", "last"] = "best"
-    """Of the best epoch by the monitored metric, or of the last."""
+    """Weights of the best epoch by the monitored metric, or of the last."""
     batch_size: PositiveInt = 512
-    """Users in a batch."""
+    """Users per batch."""
 
 
 def side_names(config: RecommendConfig) -> tuple[str, ...]:
-    """Names of the side tables that are read where they exist."""
+    """Return the names of the side tables that are read if they exist."""
     return tuple(config.ingest.sides.kinds)
 
 
 def choose_preset(data: SplitData) -> str:
-    """The preset that `auto` means for this many users."""
+    """Return the preset that `auto` selects for this number of users."""
     if data.num_users < 10_000:
         return "small"
     return "medium" if data.num_users <= 100_000 else "large"
 
 
-parse = ParameterParser("recommend", RecommendConfig, PredictConfig, AUTO_PRESETS)
+parse = ParameterParser("recommend", RecommendConfig, PredictConfig, ("small", "medium", "large"))

@@ -1,16 +1,15 @@
-"""What members say about the valid part, kept small and still exact: see `Pool` in core.ensemble.
+"""Members' scores on the valid part, small and still exact: see `Pool` in core.ensemble.
 
-Only the items are kept that members disagree about (`disputes.py`), with every member's score of
-them on every scale; those that stand before the target in all members are counted. Of the items in
-dispute those are kept that are among some member's best `candidates` unseen items. What is left out
-is counted too: a user without any has an exact rank under every weighting.
+Only the items that members disagree about are kept (`contested_items.py`), with the scores of every
+member on every scale; items that rank before the target in all members are counted. Of the disputed
+items, those among some member's best `candidates` unseen items are kept. The others are counted:
+a user without any has an exact rank under all weights.
 
-Shapes: M members, U users, E items in dispute (of all users).
+Shapes: M members, U users, E disputed items (of all users).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,39 +28,38 @@ from .batches import evaluation
 from .contested_items import ContestedItems, ContestSettings, Floats, find_contested_items
 from .data import Int64, SplitData
 from .ensemble import open_members
-from .loading import LoadedModel
 from .metrics import METRICS, parse_metric, ranking_metrics
 from .params import RecommendConfig
 from .score_normalization import GRID, RANKS, SCALES
 
 Bools = npt.NDArray[np.bool_]
 DEFAULT_METRIC = ("ndcg", 10)
-"""Where training does not monitor a ranking metric of which more is better."""
+"""The metric if training does not monitor a ranking metric to maximise."""
 REMEMBERED = 256
-"""Weightings whose ranks are kept: folds ask for the same ones."""
+"""Size of the cache of ranks by weights, which folds request again."""
 
 
 @dataclass(frozen=True)
 class RecommendPool:
-    """Ranks of held-out items under any weighting of members."""
+    """Ranks of held-out items under any weights of members."""
 
     metric: str
     sure: Int64
-    """Items before the target in every member [U], at most as many as the metric looks at."""
+    """Items before the target in every member [U], at most the depth of the metric."""
     users: Int64
-    """Whose item in dispute it is [E], counted from 0."""
+    """The user of each disputed item [E], from 0."""
     disputed: Mapping[str, Floats]
-    """Scores of the items in dispute [M, E] by scale."""
+    """Scores of the disputed items [M, E] by scale."""
     targets: Mapping[str, Floats]
     """Scores of the targets [M, U] by scale."""
     left_out: Int64
-    """How many more items are in dispute [U], of which no score is kept."""
+    """Number of disputed items without kept scores [U]."""
     bounds: Mapping[str, Floats]
-    """What none of those scores more than [M, U] by scale."""
+    """Upper bounds of the scores that are not kept [M, U] by scale."""
     gains: Floats
-    """What a rank adds to the metric; the last is 0 and stands for all further ones."""
+    """What each rank contributes to the metric; the last is 0 and covers all further ranks."""
     made_of: Mapping[str, Any]
-    _ranks: OrderedDict[tuple[str, bytes], Int64] = field(default_factory=OrderedDict, repr=False)
+    _ranks: dict[tuple[str, bytes], Int64] = field(default_factory=dict, repr=False)
 
     @property
     def num_members(self) -> int:
@@ -81,20 +79,20 @@ class RecommendPool:
         *,
         scale: str,
         rows: Int64 | None = None,
-        decided_on: Int64 | None = None,  # noqa: ARG002 - a ranking needs nothing decided
+        decided_on: Int64 | None = None,  # noqa: ARG002 - a ranking has no decision
     ) -> float:
-        """The metric of a weighting over some users, or all."""
+        """Return the metric under these weights over some users, or all."""
         ranks = self._cached_ranks(np.asarray(weights, np.float64), scale)
         counts = np.bincount(ranks if rows is None else ranks[rows], minlength=len(self.gains))
         return float(counts @ self.gains) / int(counts.sum())
 
     def decision(self, weights: Floats, *, scale: str) -> Mapping[str, Any]:  # noqa: ARG002
-        """Nothing: whoever scores higher stands before."""
+        """Return nothing: a ranking needs no decision."""
         return {}
 
     def facts(self) -> Mapping[str, Any]:
-        """What it is made of, what it takes, and how far it is exact: the share of users whose part
-        of the metric no item that was left out can change."""
+        """Return the pool's content, memory and exactness: the share of users whose contribution
+        to the metric no left-out item can change."""
         arrays = (self.sure, self.users, *self.disputed.values(), *self.targets.values())
         uniform = np.full(self.num_members, 1.0 / self.num_members)
         return {
@@ -109,24 +107,21 @@ class RecommendPool:
         }
 
     def is_exact(self, weights: Floats, scale: str) -> Bools:
-        """Of which users the rank is certainly right, or certainly too far back to count [U]."""
-        above = self._combined(self.targets, weights, scale) > self._combined(
-            self.bounds, weights, scale
-        )
+        """Mark the users [U] whose rank is exact, or certainly too low to count."""
+        targets = self._combined(self.targets, weights, scale)
+        above = targets > self._combined(self.bounds, weights, scale)
         settled = self.ranks(weights, scale) == len(self.gains) - 1
-        exact: Bools = (self.left_out == 0) | above | settled
-        return exact
+        return np.asarray((self.left_out == 0) | above | settled)
 
     def ranks(self, weights: Floats, scale: str) -> Int64:
-        """Rank of each target [U], at most the first that the metric does not look at."""
+        """Return the rank of each target [U], at most the first that contributes nothing."""
         total = self._combined(self.disputed, weights, scale)
         before = total >= self._combined(self.targets, weights, scale)[self.users]
         ranks = self.sure + np.bincount(self.users[before], minlength=self.num_rows)
-        kept: Int64 = np.minimum(ranks, len(self.gains) - 1)
-        return kept
+        return np.asarray(np.minimum(ranks, len(self.gains) - 1))
 
     def _combined(self, scores: Mapping[str, Floats], weights: Floats, scale: str) -> Floats:
-        """The weighted sum of members' scores [M, ...], in the very steps of an ensemble's."""
+        """Return the weighted sum of members' scores [M, ...], bit for bit as an ensemble does."""
         require_weights(weights, self.num_members)
         total = np.zeros(scores[scale].shape[1:])
         for share, own in zip(weights, scores[scale], strict=True):
@@ -136,26 +131,28 @@ class RecommendPool:
 
     def _cached_ranks(self, weights: Floats, scale: str) -> Int64:
         key = (scale, weights.tobytes())
-        if key in self._ranks:
-            self._ranks.move_to_end(key)
-            return self._ranks[key]
-        found = self._ranks[key] = self.ranks(weights, scale)
+        found = self._ranks.pop(key, None)
+        self._ranks[key] = self.ranks(weights, scale) if found is None else found  # newest last
         if len(self._ranks) > REMEMBERED:
-            self._ranks.popitem(last=False)
-        return found
+            del self._ranks[next(iter(self._ranks))]
+        return self._ranks[key]
 
 
 def open_pool(
     members: Mapping[str, Path], data: SplitData, settings: EnsembleConfig, *, seed: int
 ) -> RecommendPool:
-    """What these checkpoints say about the valid part, or a sample of `max_rows` users of it."""
+    """Score the valid part, or a sample of `max_rows` of its users, with these checkpoints."""
     require_pool(members, data, task="recommend")
-    models = list(_open(members, data).values())
+    opened = open_members(members)
+    for name, model in opened.items():
+        model.require_assets(data.assets_hash, what=str(data.path))
+        require_weighable(name, model, data.content_hash)
+    models = list(opened.values())
     config = models[0].config
     metric, gains = _metric(config)
     valid = evaluation(data, "valid", max_len=max(model.max_len for model in models))
     rows = sample_rows(len(valid.histories), settings.max_rows, seed=seed)
-    looked = ContestSettings(
+    contest = ContestSettings(
         settings.candidates, config.evaluation.exclude_seen, depth=len(gains) - 1
     )
     made_of = {
@@ -163,20 +160,12 @@ def open_pool(
         "users_of_valid": len(valid.histories),
         "candidates": settings.candidates,
     }
-    pieces = list(find_contested_items(models, valid, rows, looked))
+    pieces = list(find_contested_items(models, valid, rows, contest))
     return _joined(pieces, gains, metric=f"valid {metric}", made_of=made_of)
 
 
-def _open(paths: Mapping[str, Path], data: SplitData) -> dict[str, LoadedModel]:
-    models = open_members(paths)
-    for name, model in models.items():
-        model.require_assets(data.assets_hash, what=str(data.path))
-        require_weighable(name, model, data.content_hash)
-    return models
-
-
 def _metric(config: RecommendConfig) -> tuple[str, Floats]:
-    """The name of the ranking metric that training monitors, and what each rank adds to it."""
+    """Return the name of the monitored ranking metric and the contribution of each rank."""
     name, k = parse_metric(config.training.monitor.removeprefix("val_")) or DEFAULT_METRIC
     if METRICS[name].direction == "min":
         name, k = DEFAULT_METRIC
@@ -188,7 +177,7 @@ def _metric(config: RecommendConfig) -> tuple[str, Floats]:
 def _joined(
     pieces: Sequence[ContestedItems], gains: Floats, *, metric: str, made_of: Mapping[str, Any]
 ) -> RecommendPool:
-    """Users in the order of the pool; items in dispute in any."""
+    """Concatenate the batches, with users in the order of the pool."""
     order = np.argsort(np.concatenate([piece.rows for piece in pieces]))
 
     def by_scale(name: str) -> dict[str, Floats]:

@@ -1,7 +1,7 @@
-"""Top-K recommendations for everyone, written as they are made.
+"""Write top-K recommendations for all users, chunk by chunk.
 
-Users keep their order. Memory is bounded by a chunk of users, whatever their number. Chunks do not
-depend on one another: any process can make the lists of one.
+Users keep their order. Memory is bounded by a chunk of users. Chunks are independent, so any
+process can compute one.
 
 Shapes: U users of a chunk, K length of a list.
 """
@@ -18,21 +18,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from seqtune.core.columns import (
-    ITEM,
-    RANK,
-    SCORE,
-    SOURCE,
-    SOURCE_MODEL,
-    SOURCE_POPULAR,
-    USER,
-)
+from seqtune.core.columns import ITEM, RANK, SCORE, SOURCE, SOURCE_MODEL, SOURCE_POPULAR, USER
 from seqtune.core.execution import ParallelMap, map_serially
 from seqtune.core.task import Report
 from seqtune.inference import PredictionFiles
 
 from .data import SplitData
-from .ensemble import EnsembleInfo, describe_model, open_model
+from .ensemble import describe_model, open_model
 from .new_users import open_new_users
 from .params import PredictConfig
 from .sequences import ListRequest, Recommendations, recommend
@@ -42,9 +34,9 @@ from .vocabulary import item_ids
 logger = logging.getLogger(__name__)
 
 CHUNK_BATCHES = 16
-"""Batches whose users are bucketed by length together and then put back in order."""
+"""Batches of a chunk, whose users are bucketed by length together."""
 SECONDS_BETWEEN_LINES = 20.0
-"""How often a long prediction says how far it has got."""
+"""Interval of progress messages in the log."""
 
 
 def predict(
@@ -56,27 +48,28 @@ def predict(
     out: Path,
     spread: ParallelMap = map_serially,
 ) -> Report:
-    """Recommend to all users of the split, or to those of the files of new rows instead.
+    """Recommend to all users of the split, or to the users of `new_rows` instead.
 
     `checkpoint` may be the folder of an ensemble.
     """
-    told = describe_model(checkpoint, settings.weights)
-    told.require_assets(data.assets_hash, what=str(data.path))
+    info = describe_model(checkpoint, settings.weights)
+    info.require_assets(data.assets_hash, what=str(data.path))
     size = CHUNK_BATCHES * settings.batch_size
     with ExitStack() as stack:
         users: Users = KnownUsers(data, size)
         found: Report = {}
         if new_rows:
-            reading = open_new_users(
-                new_rows, told.config.ingest, data.path, scratch=out, size=size
-            )
-            users, found = stack.enter_context(reading)
+            ingest = info.config.ingest
+            opened = open_new_users(new_rows, ingest, data.path, scratch=out, size=size)
+            users, found = stack.enter_context(opened)
         writer = stack.enter_context(ListWriter(out, item_ids(data.path), top_k=settings.top_k))
         lists = spread(RecommendChunk(checkpoint, data, settings, users), users.num_chunks)
         _write_all(users, lists, writer)
     return {
         "headline": _headline(settings, writer.counts),
-        **_facts(told, settings),
+        **info.identity(),
+        "top_k": settings.top_k,
+        "exclude_seen": settings.exclude_seen,
         "users_from": [str(path) for path in new_rows or (data.path,)],
         **writer.counts,
         **found,
@@ -85,7 +78,7 @@ def predict(
 
 @dataclass(frozen=True)
 class RecommendChunk:
-    """Makes the lists of a chunk of users, in any process."""
+    """Computes the lists of a chunk of users, in any process."""
 
     checkpoint: Path
     data: SplitData
@@ -93,12 +86,9 @@ class RecommendChunk:
     users: Users
 
     def __call__(self) -> Callable[[int], Recommendations]:
-        loaded, settings = open_model(self.checkpoint, self.settings.weights), self.settings
-        wanted = ListRequest(
-            top_k=settings.top_k,
-            exclude_seen=settings.exclude_seen,
-            batch_size=settings.batch_size,
-        )
+        settings = self.settings
+        loaded = open_model(self.checkpoint, settings.weights)
+        wanted = ListRequest(settings.top_k, settings.exclude_seen, settings.batch_size)
 
         def make(number: int) -> Recommendations:
             histories = self.users.histories(number)
@@ -108,17 +98,17 @@ class RecommendChunk:
 
 
 def _write_all(users: Users, lists: Iterable[Recommendations], writer: ListWriter) -> None:
-    """Chunk by chunk; now and then it says how far it is."""
-    start = said = time.monotonic()
+    """Write all chunks, and log the progress."""
+    start = logged = time.monotonic()
     for user_ids, found in zip(users.ids(), lists, strict=True):
         writer.add(user_ids, found)
-        if (now := time.monotonic()) - said >= SECONDS_BETWEEN_LINES:
-            said, num_users = now, writer.counts["users"]
+        if (now := time.monotonic()) - logged >= SECONDS_BETWEEN_LINES:
+            logged, num_users = now, writer.counts["users"]
             logger.info("%d users so far, %.0f a second", num_users, num_users / (now - start))
 
 
 class ListWriter(PredictionFiles):
-    """Writes lists to Parquet and to a CSV for submission, and counts."""
+    """Writes lists to Parquet and to a CSV for submission, and counts them."""
 
     def __init__(self, out: Path, ids: pa.Array, *, top_k: int) -> None:
         super().__init__(out)
@@ -127,7 +117,7 @@ class ListWriter(PredictionFiles):
         self.counts = {"users": 0, "rows": 0, "cold_users": 0, "short_lists": 0}
 
     def add(self, user_ids: pa.Array, lists: Recommendations) -> None:
-        """The lists of some users [U]."""
+        """Write the lists of some users [U]."""
         listed = lists.items > 0  # [U, K]
         rows, places = np.nonzero(listed)
         sources = pa.array([SOURCE_MODEL, SOURCE_POPULAR])
@@ -154,11 +144,3 @@ def _headline(settings: PredictConfig, counts: Mapping[str, int]) -> list[str]:
     if short := counts["short_lists"]:
         lines.append(f"{short} lists are shorter than {settings.top_k}: no unseen items were left")
     return lines
-
-
-def _facts(told: EnsembleInfo, settings: PredictConfig) -> Report:
-    return {
-        **told.identity(),
-        "top_k": settings.top_k,
-        "exclude_seen": settings.exclude_seen,
-    }

@@ -1,4 +1,4 @@
-"""The Python API: recommendations from a checkpoint or an ensemble, in the user's own ids.
+"""The Python API: recommendations from a checkpoint or an ensemble, in raw ids.
 
     from seqtune import Recommender
 
@@ -7,7 +7,7 @@
     for item, score, source in lists[0]:
         ...
 
-It needs nothing but the folder: no split, no project, no file that the model was trained on.
+It needs the folder only: no split, no project, no training data.
 """
 
 from __future__ import annotations
@@ -28,14 +28,12 @@ from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
 
 from .data import Int64
 from .ensemble import Scorer, open_model
-from .explain import Explanation, Nearest, Neighbour, explain, nearest_items
-from .loading import LoadedModel
+from .explain import Explanation, ItemId, Nearest, Neighbour, explain, nearest_items
 from .sequences import Bools, ListRequest, Sequences, recommend
 from .vocabulary import item_ids
 
 logger = logging.getLogger(__name__)
 
-ItemId = int | str
 History = Sequence[ItemId]
 UserT = TypeVar("UserT", bound=Hashable)
 
@@ -44,7 +42,7 @@ NUM_EXAMPLES = 10
 
 
 class Recommended(NamedTuple):
-    """One line of a list."""
+    """One recommended item."""
 
     item: ItemId
     score: float
@@ -54,7 +52,7 @@ class Recommended(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Recommender:
-    """A loaded checkpoint or ensemble. `Recommender.load(path)` makes one."""
+    """A loaded checkpoint or ensemble; create it with `Recommender.load(path)`."""
 
     loaded: Scorer
     ids: Sequence[ItemId]
@@ -68,13 +66,12 @@ class Recommender:
     def load(cls, path: str | Path, *, weights: Which = "best", device: str | None = None) -> Self:
         """Open a version of a checkpoint or an ensemble, or the newest one below `path`."""
         loaded = open_model(_newest(Path(path)), weights, device=device)
-        assets = loaded.assets
-        ids = item_ids(assets).to_pylist()
-        counts = _train_counts(assets / TRAIN_COUNTS)
+        ids = item_ids(loaded.assets).to_pylist()
+        counts = _train_counts(loaded.assets / TRAIN_COUNTS)
         if not len(ids) == len(counts) - 1 == loaded.num_items:
             raise ArtifactError(
-                f"{loaded.path} is damaged: its weights know "
-                f"{loaded.num_items} items, its assets {len(ids)}; choose another version"
+                f"{loaded.path} is damaged: its weights have {loaded.num_items} items, its assets "
+                f"{len(ids)}; choose another version"
             )
         return cls(loaded, ids, {raw: n for n, raw in enumerate(ids, start=1)}, counts)
 
@@ -112,11 +109,10 @@ class Recommender:
         exclude_seen: bool = True,
         batch_size: int = 512,
     ) -> list[list[Recommended]] | dict[UserT, list[Recommended]]:
-        """The best `k` items after each history (oldest item first), best first.
+        """Return the best `k` items after each history (oldest item first), best first.
 
-        `exclude` are never recommended, `include_only` are all that may be. Unknown items are
-        skipped and reported once in the log. A history without a known item gets popular items,
-        marked by their source.
+        `exclude` are never recommended; `include_only` restricts the candidates. Unknown items are
+        skipped and logged. A history without known items gets popular items, marked by `source`.
         """
         wanted = ListRequest(
             top_k=_at_least_1(k),
@@ -130,20 +126,23 @@ class Recommender:
         return dict(zip(histories, lists, strict=True))
 
     def _lists(self, histories: Sequence[History], wanted: ListRequest) -> list[list[Recommended]]:
-        sequences = self._sequences(histories)
-        found = recommend(self.loaded, self.train_counts, sequences, wanted)
-        rows = zip(found.items.tolist(), found.scores.tolist(), found.is_popular, strict=True)
-        return [self._list(numbers, scores, popular) for numbers, scores, popular in rows]
-
-    def _list(self, numbers: list[int], scores: list[float], popular: bool) -> list[Recommended]:
-        source = SOURCE_POPULAR if popular else SOURCE_MODEL
-        pairs = zip(numbers, scores, strict=True)
-        return [Recommended(self.ids[n - 1], score, source) for n, score in pairs if n]
+        found = recommend(self.loaded, self.train_counts, self._sequences(histories), wanted)
+        lists = []
+        for row, popular in enumerate(found.is_popular):
+            source = SOURCE_POPULAR if popular else SOURCE_MODEL
+            pairs = zip(found.items[row].tolist(), found.scores[row].tolist(), strict=True)
+            lists.append([Recommended(self.ids[n - 1], score, source) for n, score in pairs if n])
+        return lists
 
     def _sequences(self, histories: Sequence[History]) -> Sequences:
-        """Known items of all histories, by number."""
+        """Return the known items of all histories, by number."""
         for history in histories:
-            _refuse_no_list(history)
+            is_list = isinstance(history, Sequence) or hasattr(history, "tolist")
+            if isinstance(history, str) or not is_list:
+                raise DataError(
+                    f"a history must be a list of item ids, oldest first, not {history!r}; for a "
+                    "single user write recommend([[...]])"
+                )
         lengths = np.array([len(history) for history in histories], np.int64)
         numbers = self._numbers(chain.from_iterable(histories), "histories")
         ends = np.concatenate([[0], np.cumsum(lengths)])
@@ -153,7 +152,7 @@ class Recommender:
     def _allowed(
         self, exclude: Iterable[ItemId], include_only: Iterable[ItemId] | None
     ) -> Bools | None:
-        """Which items may be recommended, bool [V]; None for all."""
+        """Return which items may be recommended, bool [V]; None for all."""
         excluded = self._numbers(exclude, "exclude")
         if include_only is None and not len(excluded):
             return None
@@ -168,7 +167,7 @@ class Recommender:
         return allowed[1:]
 
     def _numbers(self, raw: Iterable[ItemId], what: str) -> Int64:
-        """Item numbers of raw ids, 0 for unknown ones, which are reported."""
+        """Return the item numbers of raw ids, 0 for unknown ones, which are logged."""
         raw = list(raw)
         numbers = np.array([self.numbers.get(item, 0) for item in raw], np.int64)
         unknown = [raw[place] for place in np.flatnonzero(numbers == 0)]
@@ -184,21 +183,21 @@ class Recommender:
         return numbers
 
     def _type_hint(self, unknown: ItemId) -> str:
-        """Many unknown items come from ids as text where the model knows whole numbers."""
+        """Point out ids of the wrong type, such as "5" for 5."""
         known = self.ids[0]
         if isinstance(known, str) == isinstance(unknown, str):
             return ""
         return f"; ids are {type(known).__name__} here, not {type(unknown).__name__}"
 
     def nearest(self, item: ItemId, k: int = 10) -> Nearest:
-        """The items nearest to one, as the model holds them (cosine; see `explain.py`)."""
+        """Return the items nearest to one by cosine similarity (see `explain.py`)."""
         number = self.numbers.get(item)
         if number is None:
             raise DataError(
-                f"item {item!r} is unknown to the model: it never occurred in the data that it "
-                f"was trained on{self._type_hint(item)}; give one of Recommender.ids"
+                f"item {item!r} is unknown to the model: it did not occur in the training data"
+                f"{self._type_hint(item)}; choose one of Recommender.ids"
             )
-        loaded, model = self._looked_at()
+        loaded, model = self.loaded.heaviest()
         numbers, similarities = nearest_items(loaded, number, _at_least_1(k))
         counts = self.train_counts
         pairs = zip(numbers.tolist(), similarities.tolist(), strict=True)
@@ -214,23 +213,19 @@ class Recommender:
         include_only: Iterable[ItemId] | None = None,
         exclude_seen: bool = True,
     ) -> Explanation:
-        """Why `recommend` gives these items: where the model looked, and each list item's score
+        """Explain what `recommend` returns: by attention, and by the score of each listed item
         without each item of the history. Attention alone is no explanation (see `explain.py`)."""
         (rows,) = self.recommend(
             [history], k, exclude=exclude, include_only=include_only, exclude_seen=exclude_seen
         )
         targets = np.array([self.numbers[row.item] for row in rows], np.int64)
-        loaded, model = self._looked_at()
+        loaded, model = self.loaded.heaviest()
         known = np.array([self.numbers[item] for item in history if item in self.numbers], np.int32)
         return explain(loaded, known, targets, ids=self.ids, model=model)
 
-    def _looked_at(self) -> tuple[LoadedModel, str]:
-        """The model that is looked into, and its name."""
-        return self.loaded.heaviest()
-
 
 def _newest(path: Path) -> Path:
-    """`path` itself where it is complete, else the newest of Kedro's versions below it."""
+    """Return `path` if it is complete, else the newest version of Kedro below it."""
     manifests = (checkpoint.MANIFEST, ensemble.MANIFEST)
     if any((path / manifest).is_file() for manifest in manifests):
         return path
@@ -240,25 +235,14 @@ def _newest(path: Path) -> Path:
 
 def _train_counts(path: Path) -> Int64:
     try:
-        counts: Int64 = np.load(path, allow_pickle=False)
+        return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError) as error:
         raise ArtifactError(
             f"{path} is missing or damaged ({error}); choose another version, or train again"
         ) from error
-    return counts
-
-
-def _refuse_no_list(history: History) -> None:
-    if isinstance(history, str) or not (
-        isinstance(history, Sequence) or hasattr(history, "tolist")
-    ):
-        raise DataError(
-            f"a history is a list of item ids, oldest first, not {history!r}; for a single user "
-            "write recommend([[...]])"
-        )
 
 
 def _at_least_1(k: int) -> int:
     if k < 1:
-        raise ConfigurationError(f"k={k} asks for no item; give 1 or more")
+        raise ConfigurationError(f"k={k} requests no items; use 1 or more")
     return k

@@ -1,4 +1,4 @@
-"""Recommendations for any number of sequences: what `predict` and `Recommender` share.
+"""Recommendations for sequences, shared by `predict` and `Recommender`.
 
 Shapes: U users, N their interactions, K length of a list, V items.
 """
@@ -22,14 +22,14 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Sequences(NamedTuple):
-    """Users' whole histories in dense item numbers, one after another."""
+    """Whole histories in item numbers, one after another."""
 
     items: Int32  # [N]
     offsets: Int64  # [U + 1]
 
 
 class Recommendations(NamedTuple):
-    """Lists of U users, best first; a list shorter than K ends in item 0."""
+    """Lists of U users, best first; lists shorter than K are padded with item 0."""
 
     items: Int64  # [U, K]
     scores: npt.NDArray[np.float32]  # [U, K]; a popular item's is its training count
@@ -38,19 +38,18 @@ class Recommendations(NamedTuple):
 
 @dataclass(frozen=True)
 class ListRequest:
-    """What a list is made of."""
+    """What to put in a list."""
 
     top_k: int
     exclude_seen: bool = True
-    batch_size: int = 512
-    """Of users; fewer where the catalogue is large."""
-    allowed: Bools | None = None  # [V], False for items that may not be recommended at all
+    batch_size: int = 512  # users; fewer if the catalogue is large
+    allowed: Bools | None = None  # [V], False for items never to recommend
 
 
 def recommend(
     loaded: Scorer, train_counts: Int64, sequences: Sequences, wanted: ListRequest
 ) -> Recommendations:
-    """The model's best items for each history, and the most popular where there is none."""
+    """Return the model's best items after each history, or popular items after an empty one."""
     lengths = np.diff(sequences.offsets)
     is_cold = lengths == 0
     shape = (len(lengths), min(wanted.top_k, loaded.num_items))
@@ -58,7 +57,7 @@ def recommend(
     popular = most_popular(train_counts, shape[1], allowed=wanted.allowed)
     items[is_cold, : len(popular)] = popular
     scores[is_cold, : len(popular)] = train_counts[popular]
-    # users without history take no room, so leaving out their offsets leaves the others'
+    # empty histories have no items, so dropping their offsets keeps the others
     offsets = np.append(sequences.offsets[:-1][~is_cold], sequences.offsets[-1])
     warm = np.flatnonzero(~is_cold)
     for users, lists in _by_model(loaded, Sequences(sequences.items, offsets), wanted):
@@ -70,17 +69,13 @@ def recommend(
 def _by_model(
     loaded: Scorer, sequences: Sequences, wanted: ListRequest
 ) -> Iterator[tuple[Int64, TopK]]:
-    """Positions of the users of a batch, and their lists."""
+    """Yield the positions of the users of a batch, and their lists."""
     allowed = None
     if wanted.allowed is not None:
         allowed = torch.from_numpy(wanted.allowed).to(loaded.device)
-    for batch in sequence_batches(
-        sequences.items,
-        sequences.offsets,
-        mask_token=loaded.mask_token,
-        max_len=loaded.max_len,
-        batch_size=users_at_once(wanted.batch_size, num_items=loaded.num_items),
-    ):
+    size = users_at_once(wanted.batch_size, num_items=loaded.num_items)
+    mask, max_len = loaded.first.model.mask_token, loaded.max_len
+    for batch in sequence_batches(*sequences, mask_token=mask, max_len=max_len, batch_size=size):
         seen = (batch.seen_rows.to(loaded.device), batch.seen_items.to(loaded.device))
         exclude = seen if wanted.exclude_seen else None
         scores = loaded.scores(batch.inputs)

@@ -1,4 +1,4 @@
-"""A recommender that answers rows, as MLflow serves it."""
+"""A recommender that answers rows, for serving with MLflow."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ NUM_EXAMPLES = 2
 
 
 def open_served(folder: Path) -> Served:
-    """From the folder of a checkpoint or an ensemble, on the CPU or on the GPU there is.
-
-    Rows of `items` (oldest first) in, lists of items with their scores out.
-    """
+    """Open a checkpoint or an ensemble: rows of `items` (oldest first) in, scored lists out."""
     recommender = Recommender.load(folder)
     id_kind: ColumnKind = "text" if isinstance(recommender.ids[0], str) else "integer"
     return Served(
@@ -42,7 +39,7 @@ def _answers(recommender: Recommender, rows: Rows, settings: Mapping[str, Any]) 
 
 def _history(row: Mapping[str, Any]) -> list[Any]:
     items = row.get(ITEMS)
-    if items is None:  # a user of whom nothing is known
+    if items is None:  # a user without history
         return []
     if isinstance(items, str) or not hasattr(items, "__iter__"):
         raise DataError(f"{ITEMS} must be a list of item ids, oldest first, not {items!r}")

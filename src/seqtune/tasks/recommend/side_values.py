@@ -1,8 +1,7 @@
-"""Side tables as numbers: categories by value, texts by their words.
+"""Number the values of side tables: categories by value, texts by their words.
 
 Numbers count from 1 in the order of the sorted values, so they depend on the content alone.
-A text becomes its lower-cased words, each once; a word of one text only says nothing about
-another item and is left out.
+A text becomes its distinct lower-cased words; words of a single text are left out.
 """
 
 from __future__ import annotations
@@ -29,11 +28,10 @@ _WORDS = r"""
     )
     SELECT item, value FROM words SEMI JOIN common USING (value)
 """
-_CATEGORIES = "SELECT DISTINCT item, value FROM side"
 
 
 def number_side(path: Path, name: str, kind: SideKind, num_items: int, *, out: Path) -> int:
-    """Write the arrays of a side table (see data.py); returns the number of distinct values."""
+    """Write the arrays of a side table (see data.py); return the number of distinct values."""
     table = pq.read_table(path).rename_columns({ITEM: "item", VALUE: "value"})
     with (
         tempfile.TemporaryDirectory(prefix=".split-", dir=out) as folder,
@@ -43,7 +41,7 @@ def number_side(path: Path, name: str, kind: SideKind, num_items: int, *, out: P
         if kind == "text":
             connection.execute(f"CREATE TABLE pairs AS {_WORDS}", [MIN_TEXTS])
         else:
-            connection.execute(f"CREATE TABLE pairs AS {_CATEGORIES}")
+            connection.execute("CREATE TABLE pairs AS SELECT DISTINCT item, value FROM side")
         rows = connection.execute(
             "SELECT item, dense_rank() OVER (ORDER BY value) AS number FROM pairs ORDER BY 1, 2"
         ).fetchnumpy()

@@ -1,15 +1,15 @@
-"""Interactions -> the split folder that data.py describes.
+"""Split interactions into the folder described in data.py.
 
-Two passes over the Parquet file: the first measures every user's sequence, the second copies
-items. What grows with the log goes to disk piece by piece; memory grows with users and items.
+Two passes over the Parquet file: the first measures every user's sequence, the second copies the
+items to disk in batches. Memory grows with users and items, not with interactions.
 
-What is held out, by position in a user's sequence:
+Targets by position in a user's sequence:
 
     last_item  the last item is the test target and the one before it the validation target
                (test_items 0: the last is the validation target). A user keeps at least one
-               training item: with two items only the last is a target, with one none is.
+               training item: with two items only the last is a target, with one item none is.
     temporal   two cuts in time. A user's first item in a period is the target of that period, if
-               anything came before it. Training sees what came before the first cut.
+               earlier items exist. Training uses the items before the first cut.
 
 Legend: U users, V items, N interactions, R rows of a batch.
 """
@@ -58,7 +58,7 @@ BATCH_ROWS = 1 << 20
 
 @dataclass(frozen=True)
 class Cuts:
-    """Times at which the periods of a temporal split begin; None: there is no such period."""
+    """Times at which the periods of a temporal split begin; None for no test period."""
 
     valid: int
     test: int | None
@@ -66,7 +66,7 @@ class Cuts:
 
 @dataclass(frozen=True)
 class HistoryLengths:
-    """How many interactions of each user lie before a period begins."""
+    """Number of interactions of each user before each period begins."""
 
     valid: Int64  # [U]
     test: Int64  # [U]
@@ -74,7 +74,7 @@ class HistoryLengths:
 
 @dataclass(frozen=True)
 class Targets:
-    """What may be seen for what, by user."""
+    """End of training and positions of the targets, by user."""
 
     train_end: Int32  # [U]
     valid_at: Int32  # [U], -1 for none
@@ -82,11 +82,12 @@ class Targets:
 
 
 def split(interactions: Path, config: RecommendConfig, *, out: Path) -> Report:
-    """Hold out what is to be predicted, and write everything as flat arrays."""
+    """Hold out targets and write everything as flat arrays."""
     source = read_manifest(interactions)
     require_made_with(config, source.made_with, what=str(interactions))
     file = interactions / INTERACTIONS
-    cuts = _find_cuts(file, source, config.split, temporary=out) if _is_temporal(config) else None
+    is_temporal = config.split.strategy == "temporal" and not config.split.use_full_data
+    cuts = _find_cuts(file, source, config.split, temporary=out) if is_temporal else None
     lengths, before = measure(file, source.num_users, cuts)
     targets = hold_out(lengths, before, config.split)
     train_counts = _write_arrays(file, source, lengths, targets, out=out)
@@ -109,25 +110,19 @@ def split(interactions: Path, config: RecommendConfig, *, out: Path) -> Report:
         use_full_data=config.split.use_full_data,
         made_with={**source.made_with, "split": config.split.model_dump(mode="json")},
     )
-    report = _report(
-        manifest,
-        config.split,
-        lengths,
-        targets,
-        train_counts=train_counts,
-        cuts=cuts,
-        time=source.time,
-    )
+    report = _report(manifest, config.split, lengths, targets, train_counts)
+    if cuts:
+        report["cuts"] = {
+            "valid_from": shown_time(source.time, cuts.valid),
+            "test_from": None if cuts.test is None else shown_time(source.time, cuts.test),
+        }
+    report["warnings"] = _warnings(report, config.split)
     (out / MANIFEST).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
     return report
 
 
-def _is_temporal(config: RecommendConfig) -> bool:
-    return config.split.strategy == "temporal" and not config.split.use_full_data
-
-
 def batches(file: Path, columns: list[str]) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    """The rows of a Parquet file, piece by piece, as arrays [R]."""
+    """Yield the rows of a Parquet file in batches, as arrays [R]."""
     with pq.ParquetFile(file) as parquet:
         for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=columns):
             yield {name: batch.column(name).to_numpy() for name in columns}
@@ -136,11 +131,11 @@ def batches(file: Path, columns: list[str]) -> Iterator[dict[str, npt.NDArray[An
 def _find_cuts(
     file: Path, source: InteractionsManifest, config: SplitConfig, *, temporary: Path
 ) -> Cuts:
-    """Times such that at least the wanted shares of all interactions lie at or after them."""
+    """Return times such that at least the wanted shares of interactions lie at or after them."""
     if source.time == "order":
         raise ConfigurationError(
-            "recommend.split.strategy=temporal needs times, and the interactions have none; name "
-            "their column in recommend.ingest.columns.time and ingest again, or set "
+            "recommend.split.strategy=temporal needs times, and the interactions have none; set "
+            "recommend.ingest.columns.time to their column and run ingest again, or set "
             "recommend.split.strategy=last_item"
         )
     num_test = math.ceil(source.num_interactions * config.test_share)
@@ -152,16 +147,16 @@ def _find_cuts(
         times = [shown_time(source.time, time) for time in (earliest, valid, test)]
         raise ConfigurationError(
             f"recommend.split: valid_share={config.valid_share} and test_share="
-            f"{config.test_share} of {source.num_interactions} interactions cannot be cut off by "
-            f"time, because too many have the same one: the log begins at {times[0]}, valid would "
-            f"begin at {times[1]}, test at {times[2]}, so that a part is empty. Change the shares, "
-            "or set recommend.split.strategy=last_item"
+            f"{config.test_share} of {source.num_interactions} interactions cannot be cut by time, "
+            f"because too many have the same time: the log begins at {times[0]}, valid would begin "
+            f"at {times[1]}, test at {times[2]}, so a part would be empty. Change the shares, or "
+            "set recommend.split.strategy=last_item"
         )
     return cuts
 
 
 def _latest_times(file: Path, ranks: tuple[int, ...], *, temporary: Path) -> list[int]:
-    """The times that stand at these ranks (from 1) if the latest comes first; spills to disk."""
+    """Return the times at these ranks (from 1), latest first; spills to disk."""
     query = fill(
         "SELECT $time FROM read_parquet($path) ORDER BY 1 DESC LIMIT 1 OFFSET ?",
         time=identifier(TIME),
@@ -175,14 +170,14 @@ def _latest_times(file: Path, ranks: tuple[int, ...], *, temporary: Path) -> lis
 
 
 def shown_time(kind: TimeKind, time: int) -> str | int | float:
-    """A time as people read it."""
+    """Return a time in readable form."""
     if kind == "timestamp":
         return iso(time)
     return time / 1e6 if kind == "fraction" else time
 
 
 def measure(file: Path, num_users: int, cuts: Cuts | None) -> tuple[Int64, HistoryLengths | None]:
-    """Length of every user's sequence, and where the periods begin in it.  [U] each."""
+    """Return the length of every user's sequence [U], and where the periods begin in it."""
     lengths = np.zeros(num_users, dtype=np.int64)
     valid, test = np.zeros_like(lengths), np.zeros_like(lengths)
     for rows in batches(file, [USER, TIME] if cuts else [USER]):
@@ -201,37 +196,25 @@ def _count_users(user: npt.NDArray[Any], which: npt.NDArray[Any] | None, counts:
 
 
 def hold_out(lengths: Int64, before: HistoryLengths | None, config: SplitConfig) -> Targets:
-    """Which position of each sequence is a target, and where training ends."""
-    none = np.full(len(lengths), -1, dtype=np.int64)
-    if config.use_full_data:
-        return _targets(lengths, none, none)
-    if before is None:
-        return _hold_out_last(lengths, config.test_items)
-    has_valid = (before.valid > 0) & (before.valid < before.test)
-    has_test = (before.test > 0) & (before.test < lengths)
-    return _targets(
-        before.valid,
-        np.where(has_valid, before.valid, -1),
-        np.where(has_test, before.test, -1),
-    )
-
-
-def _hold_out_last(lengths: Int64, test_items: int) -> Targets:
-    num_targets = np.minimum(test_items + 1, lengths - 1)
-    last = np.where(num_targets >= 1, lengths - 1, -1)
-    if not test_items:
-        return _targets(lengths - num_targets, last, np.full_like(lengths, -1))
-    return _targets(lengths - num_targets, np.where(num_targets >= 2, lengths - 2, -1), last)
-
-
-def _targets(train_end: Int64, valid_at: Int64, test_at: Int64) -> Targets:
-    return Targets(*(array.astype(np.int32) for array in (train_end, valid_at, test_at)))
+    """Return the position of each target, and where training ends."""
+    train_end, valid, test = lengths, np.full_like(lengths, -1), np.full_like(lengths, -1)
+    if before and not config.use_full_data:
+        train_end = before.valid
+        valid = np.where((before.valid > 0) & (before.valid < before.test), before.valid, -1)
+        test = np.where((before.test > 0) & (before.test < lengths), before.test, -1)
+    elif not config.use_full_data:
+        num_targets = np.minimum(config.test_items + 1, lengths - 1)
+        train_end = lengths - num_targets
+        valid = np.where(num_targets >= 1, lengths - 1, -1)
+        if config.test_items:
+            valid, test = np.where(num_targets >= 2, lengths - 2, -1), valid
+    return Targets(*(array.astype(np.int32) for array in (train_end, valid, test)))
 
 
 def _write_arrays(
     file: Path, source: InteractionsManifest, lengths: Int64, targets: Targets, *, out: Path
 ) -> Int64:
-    """Write the arrays of data.py; returns how often each item occurs in training.  [V + 1]"""
+    """Write the arrays of data.py; return how often each item occurs in training [V + 1]."""
     offsets = np.concatenate([[0], np.cumsum(lengths)])  # [U + 1]
     train_counts = np.zeros(source.num_items + 1, dtype=np.int64)
     with open_array(out, "items", source.num_interactions) as items:
@@ -257,10 +240,9 @@ def _write_arrays(
 
 @contextmanager
 def open_array(out: Path, name: str, length: int) -> Iterator[IO[bytes]]:
-    """An .npy file of known length, to be filled in order.
+    """Open an .npy file of known length, to be filled in order.
 
-    Not a memory map: writing to one on a full disk ends the process by SIGBUS, whereas writing
-    to a file raises an error that can be explained.
+    Not a memory map: writing one on a full disk kills the process by SIGBUS instead of raising.
     """
     dtype = np.dtype(ARRAYS[name])
     header = {"descr": dtype.str, "fortran_order": False, "shape": (length,)}
@@ -277,7 +259,7 @@ def _hash_arrays(out: Path, sides: tuple[str, ...]) -> str:
 
 
 def vocabulary_hash(items: Path) -> str:
-    """sha256 over the raw item ids in the order of their numbers, and their type."""
+    """Return the sha256 of the raw item ids, in the order of their numbers, and their type."""
     ids = pq.read_table(items, columns=[ITEM_ID]).column(ITEM_ID)
     is_integer = pa.types.is_integer(ids.type)
     digest = sha256(b"integer;" if is_integer else b"string;")
@@ -295,16 +277,15 @@ def _report(
     config: SplitConfig,
     lengths: Int64,
     targets: Targets,
-    *,
     train_counts: Int64,
-    cuts: Cuts | None,
-    time: TimeKind,
 ) -> Report:
-    """Who has which target, what is left to train on, and the hashes."""
+    """Report the number of targets, the training part and the hashes."""
     parts = {"valid": targets.valid_at, "test": targets.test_at}
     num_targets = {name: int((position >= 0).sum()) for name, position in parts.items()}
     num_train = int(targets.train_end.sum(dtype=np.int64))
-    report: Report = {
+    is_last_item = config.strategy == "last_item" and not config.use_full_data
+    num_too_short = int((lengths < config.test_items + 2).sum()) if is_last_item else 0
+    return {
         "strategy": "use_full_data" if config.use_full_data else config.strategy,
         "users": manifest.num_users,
         "items": manifest.num_items,
@@ -314,25 +295,11 @@ def _report(
         "train_share": num_train / manifest.num_interactions,
         "users_without_training": int((targets.train_end == 0).sum()),
         "items_without_training": int((train_counts[1:] == 0).sum()),
-        "users_too_short": _num_too_short(lengths, config),
+        "users_too_short": num_too_short,
         "sides": dict(manifest.sides),
         "content_hash": manifest.content_hash,
         "vocabulary_hash": manifest.vocabulary_hash,
     }
-    if cuts:
-        report["cuts"] = {
-            "valid_from": shown_time(time, cuts.valid),
-            "test_from": None if cuts.test is None else shown_time(time, cuts.test),
-        }
-    report["warnings"] = _warnings(report, config)
-    return report
-
-
-def _num_too_short(lengths: Int64, config: SplitConfig) -> int:
-    """Users with fewer interactions than last_item needs for all of its targets."""
-    if config.use_full_data or config.strategy != "last_item":
-        return 0
-    return int((lengths < config.test_items + 2).sum())
 
 
 def _warnings(report: Report, config: SplitConfig) -> list[str]:
@@ -340,14 +307,14 @@ def _warnings(report: Report, config: SplitConfig) -> list[str]:
     if report["users_too_short"]:
         found.append(
             f"{report['users_too_short']} users have fewer than {config.test_items + 2} "
-            "interactions: they keep one item to train on and have fewer targets, or none"
+            "interactions: they keep one training item and have fewer targets, or none"
         )
     if not config.use_full_data and not report["users_with_target"]["valid"]:
-        found.append("no user has a validation target: nothing can be selected by validation")
+        found.append("no user has a validation target, so validation can select nothing")
     if report["items_without_training"]:
         found.append(
-            f"{report['items_without_training']} items occur in no training part: as targets they "
-            "can hardly be hit"
+            f"{report['items_without_training']} items do not occur in the training part: as "
+            "targets they can hardly be hit"
         )
     if report["users_without_training"]:
         found.append(f"{report['users_without_training']} users begin after the first cut")

@@ -1,4 +1,4 @@
-"""From scores to lists: the best K of every user, without what may not be recommended.
+"""The best K items of each user, without the excluded ones.
 
 Shapes: B batch (users), V items, K length of a list, S pairs of user and excluded item, G groups
 of neighbouring items.
@@ -18,40 +18,39 @@ from .data import Int64
 from .metrics import refuse_nan
 
 _GROUP = 64
-"""Items of a group: so many that their maxima cost little to sort, and so few that their members
-do."""
+"""Items of a group: large enough that there are few maxima, small enough that members are few."""
 
 
 class TopK(NamedTuple):
-    """Recommendations, best first. A list that is shorter than K ends in item 0."""
+    """Recommendations, best first; lists shorter than K are padded with item 0."""
 
     items: Tensor  # int64 [B, K], items 1..V
     scores: Tensor  # [B, K]
 
 
 def top_k(
-    scores: Tensor,  # fp32 or int64 [B, V]; excluded ones are overwritten
+    scores: Tensor,  # fp32 or int64 [B, V]; excluded items are overwritten
     k: int,
     *,
     exclude: tuple[Tensor, Tensor] | None = None,  # rows and items, int64 [S] each
     allowed: Tensor | None = None,  # bool [V]
 ) -> TopK:
-    """The best K of each row; excluded items never appear, however few are left."""
+    """Return the best K of each row; excluded items never appear, however few are left."""
     nothing = -torch.inf if scores.is_floating_point() else torch.iinfo(scores.dtype).min
     if exclude is not None:
         scores[exclude[0], exclude[1] - 1] = nothing
     if allowed is not None:
         scores.masked_fill_(~allowed, nothing)
     values, columns = _best(scores, min(k, scores.shape[1]))  # [B, K]
-    refuse_nan(values)  # no number counts as the largest, here and in torch's topk
+    refuse_nan(values)  # NaN counts as the largest in torch's topk
     return TopK((columns + 1) * (values > nothing), values)
 
 
 def _best(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Values and columns [B, K] of the best of each row, in order.
+    """Return values and columns [B, K] of the best of each row, in order.
 
-    On the CPU torch's topk reads and moves every score. The best K are in the K groups with the
-    highest maxima, or among the few items after the last group; the others need not be looked at.
+    On the CPU torch's topk moves every score. The best K lie in the K groups with the highest
+    maxima or in the rest after the last group, so only those are searched.
     """
     num_groups = scores.shape[1] // _GROUP
     if scores.device.type != "cpu" or num_groups < 4 * k:
@@ -67,7 +66,7 @@ def _best(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def most_popular(counts: Int64, k: int, *, allowed: npt.NDArray[np.bool_] | None = None) -> Int64:
-    """The K items that occur most often in the training part, equals in order of their number.
+    """Return the K items most frequent in the training part, ties in order of item number.
 
     `counts` [V + 1] by item; `allowed` bool [V].
     """

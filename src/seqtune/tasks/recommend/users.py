@@ -1,4 +1,4 @@
-"""Whose lists are made, in chunks: ids for whoever writes them, histories for whoever makes them.
+"""Users to predict for, in chunks: ids for the writer, histories for the scorer.
 
 Shapes: U users of a chunk.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,32 +23,19 @@ from .vocabulary import require_order
 ITEMS = "items"
 
 
-class Users(Protocol):
-    """Picklable: goes to every process that makes lists."""
-
-    @property
-    def num_chunks(self) -> int: ...
-
-    def ids(self) -> Iterator[pa.Array]:
-        """Their own ids, chunk by chunk [U]."""
-
-    def histories(self, number: int) -> Sequences:
-        """Of the users of a chunk."""
-
-
 @dataclass(frozen=True)
 class KnownUsers:
-    """All users of a split with their whole sequences, in order."""
+    """All users of a split with their whole sequences, in order. Picklable."""
 
     data: SplitData
-    size: int
-    """Of a chunk."""
+    size: int  # of a chunk
 
     @property
     def num_chunks(self) -> int:
         return -(-self.data.num_users // self.size)
 
     def ids(self) -> Iterator[pa.Array]:
+        """Yield raw user ids by chunk [U]."""
         path = self.data.path / USERS_TABLE
         try:
             file = pq.ParquetFile(path)
@@ -57,8 +43,7 @@ class KnownUsers:
             raise ArtifactError(
                 f"{path} is missing or damaged ({error}); run `kedro run --pipelines split` again"
             ) from error
-        batches = file.iter_batches(batch_size=self.size, columns=[USER, USER_ID])
-        for number, batch in enumerate(batches):
+        for number, batch in enumerate(file.iter_batches(self.size, columns=[USER, USER_ID])):
             require_order(batch[USER], start=number * self.size, path=path)
             yield batch[USER_ID]
 
@@ -71,10 +56,9 @@ class KnownUsers:
 
 @dataclass(frozen=True)
 class NewUsers:
-    """Users with their items in order."""
+    """Users from a file, with their items in order. Picklable."""
 
-    chunks: Chunks
-    """Of ids and lists of items."""
+    chunks: Chunks  # of ids and lists of items
 
     @property
     def num_chunks(self) -> int:
@@ -85,6 +69,9 @@ class NewUsers:
 
     def histories(self, number: int) -> Sequences:
         lists = self.chunks[number][ITEMS]
-        lengths = np.asarray(lists.value_lengths().fill_null(0))  # of nobody's items, null
+        lengths = np.asarray(lists.value_lengths().fill_null(0))  # null without known items
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return Sequences(np.asarray(lists.flatten()).astype(np.int32), offsets)
+
+
+Users = KnownUsers | NewUsers

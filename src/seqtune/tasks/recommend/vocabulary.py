@@ -1,4 +1,4 @@
-"""The items' own ids, by the numbers the model knows them by."""
+"""Raw item ids by item number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .data import ITEMS_TABLE
 
 
 def item_ids(directory: Path) -> pa.Array:
-    """Raw ids [V] of items 1..V, from the table in a split or in a checkpoint's assets."""
+    """Return raw ids [V] of items 1..V, from the table in a split or a checkpoint's assets."""
     path = directory / ITEMS_TABLE
     try:
         table = pq.read_table(path, columns=[ITEM, ITEM_ID])

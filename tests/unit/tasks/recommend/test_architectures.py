@@ -429,8 +429,14 @@ def test_a_metric_of_the_table_is_measured_and_monitored(
 @pytest.mark.parametrize(
     ("training", "said"),
     [
-        ({"monitor": "val_ndgc@10"}, r"monitor='val_ndgc@10' is not measured; did you mean 'ndcg'"),
-        ({"monitor_mode": "min"}, r"monitor_mode=min, but of val_ndcg@5 more is better; set it to"),
+        (
+            {"monitor": "val_ndgc@10"},
+            r"monitor='val_ndgc@10' is not a known metric; did you mean 'ndcg'",
+        ),
+        (
+            {"monitor_mode": "min"},
+            r"monitor_mode=min, but for val_ndcg@5 higher is better; set it to",
+        ),
     ],
 )
 def test_what_cannot_be_monitored_is_refused_before_training(

@@ -190,7 +190,7 @@ def test_a_long_history_is_explained_as_far_as_the_model_sees(recommender):
 def test_one_item_leaves_the_model_with_nothing_but_the_mask(recommender):
     (reason,) = recommender.explain(["a"], k=1).reasons
     loaded = recommender.loaded.first
-    alone = loaded.scores(torch.tensor([[loaded.mask_token]]))[0]
+    alone = loaded.scores(torch.tensor([[loaded.model.mask_token]]))[0]
 
     number = recommender.numbers[reason.item]
     assert reason.without[0].score == pytest.approx(alone[number - 1].item(), abs=1e-5)
@@ -312,5 +312,5 @@ def test_what_cannot_be_answered_is_refused(recommender):
         recommender.nearest("x")
     with pytest.raises(DataError, match="ids are str here, not int"):
         recommender.nearest(3)
-    with pytest.raises(ConfigurationError, match="k=0 asks for no item"):
+    with pytest.raises(ConfigurationError, match="k=0 requests no items"):
         recommender.nearest("a", k=0)

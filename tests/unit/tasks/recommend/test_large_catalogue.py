@@ -118,8 +118,8 @@ LAZY = {"num_negatives": 4, "lazy_embeddings": True}
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model": {"lazy_embeddings": True}}, "no effect where the loss meets all items"),
-        ({"model": LAZY | {"use_genre_emb": True}}, "cannot be had with the side tables genre"),
+        ({"model": {"lazy_embeddings": True}}, "no effect while the loss uses all items"),
+        ({"model": LAZY | {"use_genre_emb": True}}, "does not work with the side tables genre"),
         ({"model": LAZY, "training": {"optimizer": "sgd"}}, "needs training.optimizer adamw or"),
         ({"model": LAZY, "training": {"devices": 2}}, "works on one device, not on"),
     ],

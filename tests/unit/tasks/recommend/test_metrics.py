@@ -75,7 +75,7 @@ def test_infinite_scores_are_ranked():
 def test_a_score_that_is_no_number_raises(broken):
     scores = list(SCORES)
     scores[broken] = float("nan")
-    with pytest.raises(TrainingError, match="scores that are not a number"):
+    with pytest.raises(TrainingError, match="NaN scores"):
         ranks([SCORES, scores], [1, 1])
 
 

@@ -102,7 +102,7 @@ def test_sequences_of_one_item_have_no_next_one(
     tiny_config: RecommendConfig, make_split: Callable[..., SplitData]
 ) -> None:
     causal = changed(tiny_config, "model", objective="causal")
-    with pytest.raises(ConfigurationError, match="no user of the split has 2 items to train on"):
+    with pytest.raises(ConfigurationError, match="no user of the split has 2 training items"):
         build_module(causal, make_split([(1, 2, 3), (3, 2, 1)]))
     build_module(causal, make_split([(1, 2, 3), (3, 2, 1, 4)]))
 

@@ -122,12 +122,12 @@ def test_the_newest_version_is_found(tmp_path):
 
 @pytest.mark.parametrize("wrong", [["a", "b"], [3], "ab"])
 def test_a_history_that_is_no_list_is_refused(recommender, wrong):
-    with pytest.raises(DataError, match="a history is a list of item ids, oldest first, not"):
+    with pytest.raises(DataError, match="a history must be a list of item ids, oldest first, not"):
         recommender.recommend(wrong)
 
 
 def test_impossible_wishes_are_refused(recommender):
-    with pytest.raises(ConfigurationError, match="k=0 asks for no item"):
+    with pytest.raises(ConfigurationError, match="k=0 requests no items"):
         recommender.recommend([["a"]], k=0)
     with pytest.raises(ConfigurationError, match="leave none of the 6 items"):
         recommender.recommend([["a"]], include_only=["a"], exclude=["a"])
@@ -147,7 +147,7 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
 def test_damaged_assets_are_refused(tmp_path):
     checkpoint = build(tmp_path)
     np.save(checkpoint / "assets" / "train_counts.npy", np.zeros(3, np.int64))
-    with pytest.raises(ArtifactError, match="its weights know 6 items"):
+    with pytest.raises(ArtifactError, match="its weights have 6 items"):
         Recommender.load(checkpoint)
     (checkpoint / "assets" / "items.parquet").write_bytes(b"PAR1 or not")
     with pytest.raises(ArtifactError, match=r"items\.parquet is missing or damaged"):

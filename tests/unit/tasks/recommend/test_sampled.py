@@ -89,7 +89,7 @@ def test_in_pieces_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn, columns = draw_items(NUM_ITEMS, 8, generator=generator()), torch.arange(70) % NUM_ITEMS
     results = []
     for elements in (1 << 18, 1):
-        monkeypatch.setattr(cross_entropy, "_ELEMENTS_OF_A_PIECE", {"cpu": elements})
+        monkeypatch.setattr(cross_entropy, "elements_per_chunk", lambda _device, n=elements: n)
         given = leaves(positions=70)
         sampled(*given, columns, drawn).backward()
         results.append([leaf.grad for leaf in given])

@@ -48,8 +48,8 @@ def test_switches_and_names_say_the_same() -> None:
     [
         ({"model": {"side_embeddings": ["gener"]}}, r"names 'gener', which is not.*genre"),
         ({"ingest": {"sides": {"brand": "categories"}}}, r"ingest\.sides\.brand='categories'"),
-        ({"ingest": {"sides": {"a-b": "text"}}}, r"'a-b' cannot be the name of a side table"),
-        ({"ingest": {"sides": {"interactions": "text"}}}, r"'interactions' cannot be the name"),
+        ({"ingest": {"sides": {"a-b": "text"}}}, r"'a-b' is not a valid name of a side table"),
+        ({"ingest": {"sides": {"interactions": "text"}}}, r"'interactions' is not a valid name"),
         ({"ingest": {"sides": {"brand": {"kind": "text"}}}}, r"ingest\.sides\.brand"),
     ],
 )

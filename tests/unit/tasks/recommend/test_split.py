@@ -117,7 +117,7 @@ def test_temporal_needs_times(tmp_path: Path) -> None:
 
 def test_temporal_needs_different_times(tmp_path: Path) -> None:
     rows = [(user, item, 5) for user in range(4) for item in range(4)]
-    with pytest.raises(ConfigurationError, match=r"cannot be cut off by time"):
+    with pytest.raises(ConfigurationError, match=r"cannot be cut by time"):
         make(tmp_path, rows, strategy="temporal")
 
 

@@ -1,1 +1,1 @@
-"""Losses over a catalogue, a file each."""
+"""Losses over the whole catalogue, one per file."""

@@ -1,11 +1,10 @@
-"""Cross entropy over a catalogue without ever holding the logits of a whole batch.
+"""Cross entropy over a catalogue without holding the logits of a whole batch.
 
-A piece of the positions at a time: logits, their softmax and at once the gradients, while the
-numbers are still in the cache. Memory is bounded by the piece. Logits are taken to the base of 2,
-which costs nothing where the weights are scaled: torch's `exp2` is several times faster on the CPU
-than its `exp`. What it saves in time is measured in benchmarks/bench_parts.py.
+Positions are processed in chunks: logits, softmax and gradients while the numbers are still in the
+cache. Memory is bounded by the chunk. Logits are in base 2 (the weights are scaled), because
+torch's `exp2` is several times faster on the CPU than `exp`; see benchmarks/bench_parts.py.
 
-Shapes: M positions, P positions of a piece, D hidden, V items.
+Shapes: M positions, P positions of a chunk, D hidden, V items.
 """
 
 from __future__ import annotations
@@ -16,28 +15,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_ELEMENTS_OF_A_PIECE = {"cpu": 1 << 20}
-_ELEMENTS_ELSEWHERE = 1 << 27
 _FEWEST_POSITIONS = 16
 LOG2_E = math.log2(math.e)
 _SAFE_EXPONENT = 60.0
-"""Powers of 2 up to it can be added by the million in fp32, and their inverse does not vanish."""
+"""Millions of powers of 2 up to it sum in fp32 without overflow, and their inverse is not 0."""
 
 
-def elements_of_a_piece(device_type: str) -> int:
-    """Logits that are in memory at a time."""
-    return _ELEMENTS_OF_A_PIECE.get(device_type, _ELEMENTS_ELSEWHERE)
+def elements_per_chunk(device_type: str) -> int:
+    """Return how many logits are in memory at a time."""
+    return 1 << 20 if device_type == "cpu" else 1 << 27
 
 
 def positions_at_once(num_logits: int, device: torch.device) -> int:
-    """Positions of a piece, each with so many logits."""
-    return max(elements_of_a_piece(device.type) // num_logits, _FEWEST_POSITIONS)
+    """Return the positions of a chunk, with `num_logits` each."""
+    return max(elements_per_chunk(device.type) // num_logits, _FEWEST_POSITIONS)
 
 
 def item_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor) -> Tensor:
-    """Mean cross entropy, fp32, of `hidden @ weight.T + bias` against the right columns.
+    """Return the mean cross entropy, fp32, of `hidden @ weight.T + bias` for target columns.
 
-    hidden [M, D]; weight [V, D]; bias [V]; columns int64 [M]. Products are taken in the type of
+    hidden [M, D]; weight [V, D]; bias [V]; columns int64 [M]. Products are computed in the dtype of
     `hidden`, everything else in fp32.
     """
     loss: Tensor = _ItemCrossEntropy.apply(  # type: ignore[no-untyped-call]
@@ -73,8 +70,8 @@ class _ItemCrossEntropy(torch.autograd.Function):
 def _loss_and_gradients(
     hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sum of the losses, and its gradients by hidden, weight and bias, the last two of which are
-    given to the base of 2; so is the gradient by hidden."""
+    """Return the summed loss and its gradients; `weight`, `bias` and the gradient with respect to
+    hidden are in base 2."""
     num_items = len(weight)
     piece = positions_at_once(num_items, hidden.device)
     total = torch.zeros((), dtype=torch.float32, device=hidden.device)
@@ -96,9 +93,9 @@ def _loss_and_gradients(
 
 
 def _is_safe(hidden: Tensor, weight: Tensor, bias: Tensor) -> bool:
-    """Whether no logit can be too large for a power of 2: then the largest need not be looked for.
+    """Whether no logit can overflow a power of 2, so that the maximum need not be subtracted.
 
-    Asking makes a GPU wait, and there it saves nothing.
+    Checked on the CPU only: a GPU would have to synchronise and gain nothing.
     """
     if hidden.device.type != "cpu" or len(hidden) == 0:
         return False
@@ -111,8 +108,7 @@ def _is_safe(hidden: Tensor, weight: Tensor, bias: Tensor) -> bool:
 def softmax2_less_target(
     logits: Tensor, columns: Tensor, *, is_safe: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Sum of the losses of fp32 logits [P, V] to the base of 2, and softmax minus one-hot, which
-    overwrites them."""
+    """Return the summed loss of base-2 fp32 logits [P, V], and softmax minus one-hot in place."""
     if not is_safe:
         logits.sub_(logits.amax(1, keepdim=True))
     right = logits.gather(1, columns)

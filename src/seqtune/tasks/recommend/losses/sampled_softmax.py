@@ -1,15 +1,14 @@
-"""Cross entropy over a few items that stand for the whole catalogue.
+"""Sampled softmax: cross entropy over a few drawn items instead of the whole catalogue.
 
-The catalogue is cut into N slices of nearly equal length, and one item is drawn from each: it
-stands for its slice, so the log of the slice's length is added to its logit. The sum in the
-softmax's denominator is then right on average, and where every slice is one item long the loss
-is the cross entropy over all items. The draw looks neither at the batch nor at the model; all
-positions share it, and where it hits a position's own target, that position leaves it out.
+The catalogue is cut into N slices of nearly equal length, and one item is drawn from each. It
+represents its slice, so the log of the slice's length is added to its logit. The denominator of
+the softmax is then unbiased, and with slices of one item the loss is the full cross entropy. All
+positions of a step share the draw; a position whose own target was drawn leaves it out.
 
-Products and memory of a step grow with N instead of V. As in `cross_entropy`, a piece of the
-positions is treated at a time, and its gradients at once.
+Time and memory of a step grow with N instead of V. As in `cross_entropy`, positions are processed
+in chunks, and the gradients are computed in the same pass.
 
-Shapes: M masked positions, P positions of a piece, D hidden, V items, N drawn items.
+Shapes: M masked positions, P positions of a chunk, D hidden, V items, N drawn items.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ _MANY = 1 << 48
 
 
 class SampledItems(NamedTuple):
-    """One item of each slice of the catalogue."""
+    """One item from each slice of the catalogue."""
 
     columns: Tensor  # int64 [N], item - 1, ascending, each once
     shifts: Tensor  # fp32 [N], log of the length of each slice
 
 
 def draw_items(num_items: int, num_drawn: int, *, generator: torch.Generator) -> SampledItems:
-    """`num_drawn` of the items, no more than there are."""
+    """Draw `num_drawn` items, at most `num_items`."""
     device = generator.device
     edges = torch.arange(num_drawn + 1, device=device) * num_items // num_drawn
     lengths = edges.diff()
@@ -50,10 +49,10 @@ class OutputRows(NamedTuple):
 def sampled_cross_entropy(
     hidden: Tensor, right: OutputRows, others: OutputRows, *, columns: Tensor, drawn: SampledItems
 ) -> Tensor:
-    """Mean cross entropy, fp32, of each position's own item against the drawn ones.
+    """Return the mean cross entropy, fp32, of each position's target against the drawn items.
 
-    hidden [M, D]; `right` the rows of the positions' own items, which are `columns` int64 [M];
-    `others` the rows of `drawn`. Products are taken in the type of `hidden`, the rest in fp32.
+    hidden [M, D]; `right` are the rows of the targets, whose `columns` are int64 [M]; `others` are
+    the rows of `drawn`. Products are computed in the dtype of `hidden`, the rest in fp32.
     """
     places = torch.searchsorted(drawn.columns, columns).clamp_(max=len(drawn.columns) - 1)
     is_hit = drawn.columns[places] == columns
@@ -91,7 +90,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
 def _loss_and_gradients(
     hidden: Tensor, right: OutputRows, others: OutputRows, places: Tensor, is_hit: Tensor
 ) -> tuple[Tensor, ...]:
-    """Sum of the losses, and its gradients by hidden and by the rows of both kinds."""
+    """Return the summed loss and its gradients with respect to hidden and both kinds of rows."""
     num_drawn = len(others.bias)
     piece = positions_at_once(num_drawn + 1, hidden.device)
     total = torch.zeros((), dtype=torch.float32, device=hidden.device)
@@ -119,7 +118,7 @@ def _loss_and_gradients(
 def _logits(
     part: Tensor, right: OutputRows, others: OutputRows, places: Tensor, is_hit: Tensor
 ) -> Tensor:
-    """fp32 [P, N + 1]: of the drawn items, minus infinity where they are the own one; then that."""
+    """Return fp32 [P, N + 1]: drawn items (-inf where an item is the target), then the target."""
     num_drawn = len(others.bias)
     logits = torch.empty(len(part), num_drawn + 1, dtype=torch.float32, device=part.device)
     among = logits[:, :num_drawn]

@@ -1,4 +1,4 @@
-"""Models of item sequences; each architecture is a file (see `config.py`)."""
+"""Models of item sequences, one architecture per file (see `config.py`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def build_model(
     config: ModelConfig, *, num_items: int, sides: Mapping[str, Side]
 ) -> SequenceModel[Any]:
-    """A fresh model for a catalogue and its side tables."""
+    """Return a newly initialised model for a catalogue and its side tables."""
     from .base import SideEmbedding
 
     embeddings = {
@@ -27,7 +27,7 @@ def build_model(
 
 
 def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> SequenceModel[Any]:
-    """A model from the weights of a checkpoint alone: sizes and side tables are in them."""
+    """Return a model from the weights of a checkpoint, which hold sizes and side tables too."""
     from .base import SideEmbedding, side_key
 
     sides = {

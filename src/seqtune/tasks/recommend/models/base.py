@@ -1,16 +1,16 @@
-"""What every model of item sequences shares: item and side embeddings, tied output, loss, scores.
+"""Base of all sequence models: item and side embeddings, tied output, loss, scores.
 
-An architecture adds what turns a sequence into hidden states (`build` and `encode`).
+An architecture adds the layers that turn a sequence into hidden states (`build` and `encode`).
 
 Sequences are padded with 0 on the left; the width of the padding must not change a score. Items
 are 1..V, [MASK] is V + 1.
 
-An item is its embedding plus, for every side table that is switched on, the mean of the
-embeddings of its values. With `share_embeddings` that same sum is the output projection (an item
-never seen in training is then still placed by its side values); otherwise the output is a linear
-layer of its own. Either way each item has a bias.
+An item's vector is its embedding plus, for each side table in use, the mean embedding of its
+values. With `share_embeddings` the same vectors are the output projection (so that side values
+also place an item never seen in training); otherwise the output is a separate linear layer. Each
+item has an output bias.
 
-Shapes: B batch, T time, D hidden, V items, M positions that are asked for.
+Shapes: B batch, T time, D hidden, V items, M target positions.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ConfigT = TypeVar("ConfigT", bound=ModelConfig)
 
 
 class SideEmbedding(nn.Module):
-    """The mean of the embeddings of an item's values, for all items at once."""
+    """The mean embedding of an item's side values, for all items at once."""
 
     values: Tensor
     offsets: Tensor
@@ -55,7 +55,7 @@ class SideEmbedding(nn.Module):
         )
 
     def forward(self) -> Tensor:
-        """[V + 2, D]; zero for padding, [MASK] and items without values."""
+        """Return [V + 2, D]; zero for padding, [MASK] and items without values."""
         means = functional.embedding_bag(
             self.values, self.embedding.weight, self.offsets, mode="mean", include_last_offset=True
         )  # [V + 1, D]
@@ -63,12 +63,12 @@ class SideEmbedding(nn.Module):
 
 
 def side_key(name: str) -> str:
-    """What a side table is called in the model: a ModuleDict takes no name of its own methods."""
+    """Return the key of a side table; a ModuleDict refuses the names of its own methods."""
     return f"{name}_" if hasattr(nn.ModuleDict(), name) else name
 
 
 class Step(NamedTuple):
-    """What the memory of a training step depends on, beside the model."""
+    """What determines the memory of a training step, apart from the model."""
 
     batch: int
     time: int
@@ -81,7 +81,7 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
     """Base of every architecture."""
 
     is_causal = True
-    """Each position sees only what stands before it and names the item that follows."""
+    """Whether each position sees only earlier items and predicts the next one."""
 
     def __init__(
         self, config: ConfigT, *, num_items: int, sides: Mapping[str, SideEmbedding]
@@ -106,45 +106,44 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
 
     @abstractmethod
     def encode(self, items: Tensor) -> Tensor:
-        """Hidden states [B, T, D] of item sequences [B, T]."""
+        """Return hidden states [B, T, D] of item sequences [B, T]."""
 
     @abstractmethod
     def activation_bytes(self, step: Step) -> float:
-        """What the layers keep in a training step for the way back; an estimate."""
+        """Estimate the bytes that the layers keep for the backward pass."""
 
     def most_targets(self, time: int) -> float:
-        """Most positions of any sequence of this length that training asks for."""
+        """Return the most target positions of any sequence of this length."""
         return time
 
     def attention(self, items: Tensor) -> Tensor | None:  # noqa: ARG002
-        """Where the answer to one sequence [1, T] that ends in [MASK] looks: fp32 [L, H, T], by
-        layer and head; None where there is no attention."""
+        """Return the attention of the predicting position for one sequence [1, T] ending in
+        [MASK]: fp32 [L, H, T] by layer and head, or None without attention."""
         return None
 
     def forward(self, items: Tensor) -> Tensor:
         return self.encode(items)
 
     def hidden_at(self, items: Tensor, positions: Tensor) -> Tensor:
-        """Hidden states [M, D] at some positions only, ascending, into items.flatten()."""
+        """Return hidden states [M, D] at ascending positions into items.flatten()."""
         return self.encode(items).flatten(0, 1).index_select(0, positions)
 
     def last_hidden(self, items: Tensor) -> Tensor:
-        """Hidden states [B, D] at the last position."""
+        """Return hidden states [B, D] at the last position."""
         return self.encode(items)[:, -1]
 
     def training_targets(self, items: Tensor, generator: torch.Generator) -> TrainingTargets:  # noqa: ARG002
-        """What training asks of item sequences [B, T]; every draw comes from `generator`."""
+        """Return inputs and targets for sequences [B, T]; every draw comes from `generator`."""
         return next_items(items)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Scores [M, V] of all items for hidden states [M, D]; column j is item j + 1."""
+        """Return scores [M, V] of all items for hidden states [M, D]; column j is item j + 1."""
         return functional.linear(hidden, self._output_weight(), self.item_bias)
 
     def loss(
         self, items: Tensor, positions: Tensor, targets: Tensor, drawn: SampledItems | None = None
     ) -> Tensor:
-        """Mean cross entropy of the items [M] that are to be named at these positions, against all
-        items or those `drawn`."""
+        """Return the mean cross entropy of targets [M] at positions, over all or `drawn` items."""
         hidden, columns = in_autocast_type(self.hidden_at(items, positions)), targets - 1
         if drawn is None:
             return item_cross_entropy(hidden, self._output_weight(), self.item_bias, columns)
@@ -152,16 +151,15 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         return sampled_cross_entropy(hidden, right, others, columns=columns, drawn=drawn)
 
     def answered_from(self, items: Tensor) -> Tensor:
-        """Of sequences that end in [MASK], what the model reads to name the next item; a causal
-        model answers where the last item is."""
+        """Return what the model reads of sequences ending in [MASK]; a causal one reads no mask."""
         if not self.is_causal:
             return items
         return items[:, :-1] if items.shape[1] > 1 else torch.zeros_like(items)
 
     def next_item_scores(self, items: Tensor) -> Tensor:
-        """Scores fp32 [B, V] of the item that comes next; `items` [B, T] ends in [MASK].
+        """Return fp32 scores [B, V] of the next item; `items` [B, T] end in [MASK].
 
-        The product is taken in fp32 whatever the precision: rounding would make ties.
+        The product is computed in fp32 at any precision, because rounding would create ties.
         """
         hidden = self.last_hidden(self.answered_from(items))  # [B, D]
         with torch.autocast(hidden.device.type, enabled=False):
@@ -169,11 +167,11 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
             return functional.linear(hidden.float(), weight, self.item_bias.float())
 
     def item_vectors(self) -> Tensor:
-        """The items as they go in, side values included [V, D]."""
+        """Return the input vectors of all items, side values included [V, D]."""
         return self._table()[1 : self.mask_token]
 
     def embed(self, items: Tensor) -> Tensor:
-        """What goes in for item sequences [B, T]: [B, T, D]."""
+        """Return the input vectors [B, T, D] of item sequences [B, T]."""
         return functional.embedding(items, self._table(), padding_idx=PADDING, sparse=self.is_lazy)
 
     @torch.no_grad()
@@ -187,19 +185,18 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
                 module.weight[PADDING].zero_()
 
     def _table(self) -> Tensor:
-        """What goes in for each id [V + 2, D]; zero for padding."""
+        """Return the input vector of each id [V + 2, D]; zero for padding."""
         table: Tensor = self.items.weight
         for side in self.sides.values():
             table = table + side()
         return table
 
     def _output_weight(self) -> Tensor:  # [V, D]
-        if self.output is not None:
-            return self.output.weight
-        return self.item_vectors()
+        return self.item_vectors() if self.output is None else self.output.weight
 
     def _output_rows(self, *columns: Tensor) -> list[OutputRows]:
-        """Of some items each, looked up together: a dense gradient is as large as the table."""
+        """Return the output rows of each group of items, in one lookup: each dense gradient would
+        be as large as the table."""
         chosen, sizes = torch.cat(columns), [len(part) for part in columns]
         table, ids = self._table(), chosen + 1
         if self.output is not None:
@@ -211,6 +208,6 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
 
 
 def in_autocast_type(x: Tensor) -> Tensor:
-    """Down to bf16 or fp16 at once where autocast is on, not again at each product."""
+    """Cast to bf16 or fp16 once if autocast is on, instead of at each product."""
     device = x.device.type
     return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x

@@ -1,10 +1,10 @@
-"""GRU4Rec: a recurrent network that names the item after each one (Hidasi et al. 2016).
+"""GRU4Rec: a recurrent network that predicts the next item (Hidasi et al. 2016).
 
-Unlike the paper it is trained on whole sequences with the cross entropy over all items (or over
-drawn ones), and its output is tied to the item embeddings, as in the other architectures.
+Unlike the paper, it trains on whole sequences with cross entropy over all items (or drawn ones),
+and its output is tied to the item embeddings, as in the other architectures.
 
-Sequences come padded on the left. A recurrent state would run through that padding, so each
-sequence is first rolled to the left end, where nothing stands before its first item.
+Sequences are padded on the left. So that the recurrent state does not run through the padding,
+each sequence is first rolled to the left end.
 
 Shapes: B batch, T time, D hidden.
 """
@@ -26,8 +26,6 @@ class GRU4RecConfig(ModelConfig):
 
 
 class GRU4Rec(SequenceModel[GRU4RecConfig]):
-    """See the module's docstring."""
-
     def build(self, config: GRU4RecConfig) -> None:
         self.dropout = FastDropout(config.dropout_rate)
         self.gru = nn.GRU(
@@ -40,7 +38,7 @@ class GRU4Rec(SequenceModel[GRU4RecConfig]):
 
     def encode(self, items: Tensor) -> Tensor:
         time = items.shape[1]
-        # a row of padding only counts as a sequence of one, whatever its width
+        # a row of padding only counts as a sequence of length 1, whatever its width
         padding = (items == PADDING).sum(1, keepdim=True).clamp_(max=time - 1)  # [B, 1]
         places = torch.arange(time, device=items.device)
         x = self.dropout(self.embed(items.gather(1, (places + padding) % time)))

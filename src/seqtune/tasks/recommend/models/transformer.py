@@ -1,12 +1,11 @@
-"""A transformer over sequences of items, with one of two objectives.
+"""A transformer over item sequences with one of two objectives.
 
-- cloze (BERT4Rec): it looks at both sides and names the items behind [MASK].
-- causal (SASRec with a cross entropy over all items): each item sees those before it only, and
-  names the one that follows.
+- cloze (BERT4Rec): predict masked items from both sides.
+- causal (SASRec with cross entropy over all items): predict each next item from those before it.
 
 Positions are counted from the end, so that the width of the padding never changes a score.
 
-Shapes: B batch, T time, D hidden, M positions that are asked for.
+Shapes: B batch, T time, D hidden, M target positions.
 """
 
 from __future__ import annotations
@@ -26,8 +25,6 @@ from .transformer_config import TransformerConfig
 
 
 class ItemTransformer(SequenceModel[TransformerConfig]):
-    """See the module's docstring."""
-
     def build(self, config: TransformerConfig) -> None:
         hidden = config.hidden_units
         self.is_causal = config.objective == "causal"
@@ -63,10 +60,9 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
         )
 
     def most_targets(self, time: int) -> float:
-        """Of masked items, the mean and three standard deviations."""
-        share = self.config.random_mask_prob
         if self.is_causal:
             return time
+        share = self.config.random_mask_prob  # the mean and three standard deviations
         return min(float(time), time * share + 3.0 * math.sqrt(time * share * (1.0 - share)))
 
     def activation_bytes(self, step: Step) -> float:
@@ -78,7 +74,7 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
             of_weight = (2.0 if step.in_half else 4.0) + (2.0 if drops_weights else 0.0)
         hidden = step.batch * step.time * self.config.hidden_units
         weights = step.batch * self.config.num_heads * step.time * step.time
-        # the last block answers only where it is asked
+        # the last block computes target positions only
         blocks = len(self.blocks) - 1 + self.most_targets(step.time) / max(step.time, 1)
         return of_hidden * hidden * (blocks + 0.5) + of_weight * weights * blocks
 
@@ -91,14 +87,14 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
         for block in self.blocks:
             weights.append(block.attention.weights(x, visible)[0, :, -1])  # [H, T]
             x = block(x, visible).view_as(x)
-        return functional.pad(torch.stack(weights), (0, int(self.is_causal)))  # none to [MASK]
+        return functional.pad(torch.stack(weights), (0, int(self.is_causal)))  # causal: no [MASK]
 
     def encode(self, items: Tensor) -> Tensor:
         return self._encode(items, None).view(*items.shape, -1)
 
     def hidden_at(self, items: Tensor, positions: Tensor) -> Tensor:
         batch, time = items.shape
-        if self.is_causal:  # nearly all of them, and each has keys of its own
+        if self.is_causal:  # nearly all positions, each with its own keys
             return self._encode(items, None).index_select(0, positions)
         return self._encode(items, QueryPositions.of(positions, batch=batch, time=time))
 
@@ -108,8 +104,8 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
         return self._encode(items, QueryPositions.of(ends, batch=batch, time=time))
 
     def _encode(self, items: Tensor, wanted: QueryPositions | None) -> Tensor:
-        """[B * T, D], or [M, D] where only some positions are wanted: of a causal model, the last
-        ones, which may see everything."""
+        """Return [B * T, D], or [M, D] for `wanted` positions; of a causal model these must be the
+        last ones, which see everything."""
         x, (visible, keys) = self._inputs(items), self._masks(items)
         *first, last = self.blocks
         for block in first:
@@ -118,18 +114,18 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
         return hidden
 
     def _inputs(self, items: Tensor) -> Tensor:
-        """What the first block gets: [B, T, D]."""
+        """Return the inputs of the first block [B, T, D]."""
         time = items.shape[1]
         if time > self.max_len:
             raise ValueError(f"a sequence of {time} items is longer than max_len={self.max_len}")
         x = self.embed(items) + self.positions[self.max_len - time :]
-        if x.device.type == "cpu":  # where norms run in what they get; on a GPU they run in fp32
+        if x.device.type == "cpu":  # norms run in their input dtype here, in fp32 on a GPU
             x = in_autocast_type(x)
         hidden: Tensor = self.dropout(self.norm(x))
         return hidden
 
     def _masks(self, items: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """What each position may look at, and what the last one may."""
+        """Return what each position may attend to, and what the last one may."""
         keys = _visible_keys(items)
         if not self.is_causal:
             return keys, keys
@@ -137,14 +133,13 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
 
 
 def _visible_keys(items: Tensor) -> Tensor | None:
-    """Which keys attention may look at: bool [B, 1, 1, T], None where there is no padding.
+    """Return the keys that attention may use: bool [B, 1, 1, T], or None without padding.
 
-    The last column counts as visible even in a row of padding only, which would otherwise be a
-    softmax over nothing; in any other row it holds an item.
+    The last column is always visible: a row of padding only would be a softmax over nothing.
     """
     visible = items != PADDING
     visible[:, -1] = True
-    # looking into the values would make the GPU wait
+    # on a GPU, reading the values would force a synchronisation
     if items.device.type == "cpu" and bool(visible.all()):
         return None
     return visible[:, None, None, :]

@@ -1,4 +1,4 @@
-"""Parameters of the transformer; a file of its own, so that they are read without torch."""
+"""Parameters of the transformer, in a separate file so that reading them needs no torch."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class TransformerConfig(ModelConfig):
 
     architecture: Architecture = "transformer"
     objective: Literal["cloze", "causal"] = "cloze"
-    """cloze (BERT4Rec): name masked items, from both sides; causal (SASRec): name the next item
-    at every position, from those before it."""
+    """cloze (BERT4Rec): predict masked items from both sides; causal (SASRec): predict the next
+    item at every position from those before it."""
     num_heads: Annotated[int, Field(ge=1, le=64)] = 8
-    """Attention heads of a layer; they must divide hidden_units."""
+    """Attention heads per layer; must divide hidden_units."""
     relative_positions: bool = False
-    """causal: attention also learns how far back it looks, a bias for each head and distance."""
+    """causal: learn an attention bias for each head and distance."""
     attention_dropout: bool = True
     """Apply dropout_rate to attention weights too."""
     random_mask_prob: Annotated[float, Field(gt=0.0, lt=1.0), CLOZE] = 0.15
     """cloze: share of a sequence's items that are masked in training."""
     last_item_mask_ratio: Annotated[float, Field(ge=0.0, le=1.0), CLOZE] = 0.1
-    """cloze: share of sequences of which only the last item is masked, as in prediction."""
+    """cloze: share of sequences in which only the last item is masked, as in prediction."""
 
     @model_validator(mode="after")
-    def _heads_divide_hidden(self) -> Self:
+    def _check_num_heads(self) -> Self:
         if self.hidden_units % self.num_heads:
             divisors = [n for n in range(1, 65) if self.hidden_units % n == 0]
             raise ValueError(
@@ -42,7 +42,7 @@ class TransformerConfig(ModelConfig):
         return self
 
     @model_validator(mode="after")
-    def _distances_look_back(self) -> Self:
+    def _check_relative_positions(self) -> Self:
         if self.relative_positions and self.objective != "causal":
             raise ValueError(
                 f"relative_positions=true needs objective=causal, not {self.objective}; choose "
