@@ -15,6 +15,7 @@ from .engine import fill
 from .ids import Ids, number_ids
 from .loading import TEXT, TIME_RAW, Loaded, load
 from .numerals import find_number_types
+from .ordering import WordLayout, find_word_layout
 from .sources import examine, same_columns
 from .times import TimeParser, detect_clock
 
@@ -30,6 +31,7 @@ class Log:
     dropped: Dropped
     users: Ids
     items: Ids
+    layout: WordLayout
 
 
 def read_log(
@@ -51,8 +53,9 @@ def read_log(
                 f"{ids.role} only; recommending needs at least 2 {ids.role}s. Is it the right "
                 f"column ({_SETTINGS}.{ids.role})? If it is, add rows of another {ids.role}"
             )
+    layout = find_word_layout(connection, "good", num_items=items.num)
     _join_numbers(connection, loaded)
-    return Log(loaded, clock, dropped, users, items)
+    return Log(loaded, clock, dropped, users, items, layout)
 
 
 def _load(

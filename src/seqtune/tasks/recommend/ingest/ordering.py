@@ -1,6 +1,8 @@
 """Rows in the order of user, time and file: sorted, duplicates and short users left out, written.
 
-DuckDB sorts a range of users at a time: so much fits in memory, and nothing is spilled.
+A range of users at a time fits in memory, and nothing is spilled. DuckDB packs each row in a 64-bit
+word, which numpy sorts ten times as fast as DuckDB sorts columns; where a row does not fit in a
+word, DuckDB sorts.
 
 Legend: R rows of a piece, U users of it.
 """
@@ -48,6 +50,41 @@ class OrderingRules:
 
 
 @dataclass(frozen=True)
+class WordLayout:
+    """A row as a number of at most 63 bits: its user within a range, its time, its item."""
+
+    first_time: int
+    time_unit: int
+    """Every time is `first_time` plus a multiple of it."""
+    time_bits: int
+    item_bits: int
+
+    def fits(self, users: UserRange) -> bool:
+        """Whether the rows of these users fit in words."""
+        return (users[1] - users[0]).bit_length() + self.time_bits + self.item_bits <= 63
+
+    def time_of(self, word: Int64) -> Int64:
+        """Return the times of words."""
+        times: Int64 = (word >> self.item_bits) & ((1 << self.time_bits) - 1)
+        times *= self.time_unit
+        times += self.first_time
+        return times
+
+
+def find_word_layout(
+    connection: duckdb.DuckDBPyConnection, table: str, *, num_items: int
+) -> WordLayout:
+    """Return the layout with the fewest bits; `table` has the column `time`."""
+    first, last, unit = connection.execute(
+        fill(
+            "SELECT min(time), max(time), if(bool_and(time % 1000000 = 0), 1000000, 1) FROM $table",
+            table=table,
+        )
+    ).fetchall()[0]
+    return WordLayout(first, unit, ((last - first) // unit).bit_length(), num_items.bit_length())
+
+
+@dataclass(frozen=True)
 class Piece:
     """The rows of a range of users, in order, without what was left out."""
 
@@ -69,10 +106,13 @@ def cut_users(num_rows: Int64, *, piece_rows: int) -> list[UserRange]:
 
 
 def sort_pieces(
-    connection: duckdb.DuckDBPyConnection, ranges: Sequence[UserRange], rules: OrderingRules
+    connection: duckdb.DuckDBPyConnection,
+    ranges: Sequence[UserRange],
+    layout: WordLayout,
+    rules: OrderingRules,
 ) -> Iterator[Piece]:
     """The pieces in order; the next one is sorted while one is in use."""
-    sort = partial(_sort_in_thread, connection, rules=rules)
+    sort = partial(_sort_in_thread, connection, layout=layout, rules=rules)
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(sort, ranges[0])
         for users in ranges[1:]:
@@ -82,24 +122,23 @@ def sort_pieces(
 
 
 def _sort_in_thread(
-    connection: duckdb.DuckDBPyConnection, users: UserRange, *, rules: OrderingRules
+    connection: duckdb.DuckDBPyConnection,
+    users: UserRange,
+    *,
+    layout: WordLayout,
+    rules: OrderingRules,
 ) -> Piece:
     with disk_errors(), connection.cursor() as cursor:
-        return sort_users(cursor, users, rules)
+        return sort_users(cursor, users, layout, rules)
 
 
-def sort_users(cursor: duckdb.DuckDBPyConnection, users: UserRange, rules: OrderingRules) -> Piece:
-    """The rows of some users from the table `numbered(user, item, time, row)`."""
+def sort_users(
+    cursor: duckdb.DuckDBPyConnection, users: UserRange, layout: WordLayout, rules: OrderingRules
+) -> Piece:
+    """Return the rows of some users from the table `numbered(user, item, time, row)`."""
     first, last = users
-    query = fill(
-        "SELECT user, item, time FROM numbered WHERE user BETWEEN $first AND $last "
-        "ORDER BY user, time, row",
-        first=first,
-        last=last,
-    )
-    table = cursor.sql(query).to_arrow_table()
-    user, item, time = (column.to_numpy() for column in table.columns)
-    del table
+    sort_rows = _sort_words if layout.fits(users) else _sort_columns
+    user, item, time = sort_rows(cursor, users, layout)
     num_duplicates = 0
     if rules.find_duplicates:
         repeats = find_repeats(user, item, time)
@@ -115,6 +154,53 @@ def sort_users(cursor: duckdb.DuckDBPyConnection, users: UserRange, rules: Order
     return Piece(
         (kept + first).astype(np.int32), lengths[kept], item, time, lengths, num_duplicates
     )
+
+
+def _sort_words(
+    cursor: duckdb.DuckDBPyConnection, users: UserRange, layout: WordLayout
+) -> tuple[Int32, Int32, Int64]:
+    first, last = users
+    user_shift = layout.time_bits + layout.item_bits
+    query = fill(
+        "SELECT (CAST(user - $first AS BIGINT) << $user_shift) "
+        "| (((time - $first_time) // $time_unit) << $item_bits) | item AS word, row "
+        "FROM numbered WHERE user BETWEEN $first AND $last",
+        first=first,
+        last=last,
+        user_shift=user_shift,
+        first_time=f"({layout.first_time})",
+        time_unit=layout.time_unit,
+        item_bits=layout.item_bits,
+    )
+    unsorted, row = (column.to_numpy() for column in cursor.sql(query).to_arrow_table().columns)
+    word = np.sort(unsorted)
+    key = word >> layout.item_bits
+    is_tied = np.zeros(last - first + 1, dtype=np.bool_)
+    is_tied[key[1:][key[1:] == key[:-1]] >> layout.time_bits] = True
+    if is_tied.any():  # words order rows of one user and time by item instead of row
+        chosen = np.flatnonzero(is_tied[unsorted >> user_shift])
+        tied = unsorted[chosen]
+        word[is_tied[word >> user_shift]] = tied[
+            np.lexsort((row[chosen], tied >> layout.item_bits))
+        ]
+    del unsorted, row, key
+    user = ((word >> user_shift) + first).astype(np.int32)
+    item = (word & ((1 << layout.item_bits) - 1)).astype(np.int32)
+    return user, item, layout.time_of(word)
+
+
+def _sort_columns(
+    cursor: duckdb.DuckDBPyConnection, users: UserRange, layout: WordLayout
+) -> tuple[Int32, Int32, Int64]:
+    del layout
+    query = fill(
+        "SELECT user, item, time FROM numbered WHERE user BETWEEN $first AND $last "
+        "ORDER BY user, time, row",
+        first=users[0],
+        last=users[1],
+    )
+    user, item, time = (column.to_numpy() for column in cursor.sql(query).to_arrow_table().columns)
+    return user, item, time
 
 
 def find_repeats(user: Int32, item: Int32, time: Int64) -> Int64:

@@ -102,7 +102,7 @@ def _write_log(
     ranges = cut_users(lengths["num_rows"].to_numpy(), piece_rows=PIECE_ROWS)
     tally = IngestCounts(num_items=log.items.num, min_interactions=config.min_interactions)
     with InteractionsWriter(out / INTERACTIONS) as writer:
-        for piece in sort_pieces(connection, ranges, rules):
+        for piece in sort_pieces(connection, ranges, log.layout, rules):
             writer.write(piece)
             tally.add(piece)
     _require_rows(connection, log, tally, config)
