@@ -40,7 +40,8 @@ def sort(connection: duckdb.DuckDBPyConnection, rows: list[Row], rules: Ordering
         }
     )
     mixed = numbered.take(np.random.default_rng(0).permutation(len(rows)))  # joins keep no order
-    connection.register("numbered", mixed)
+    connection.register("mixed", mixed)
+    connection.execute("CREATE OR REPLACE TABLE numbered AS FROM mixed")
     layout = find_word_layout(connection, "numbered", num_items=int(columns[1].max()))
     users = (int(columns[0].min()), int(columns[0].max()))
     return sort_users(connection, users, layout, rules)

@@ -1,4 +1,4 @@
-"""The interactions in DuckDB: read, checked, their users and items numbered."""
+"""Read the interactions into DuckDB, check them, number users and items."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _load(
 
 
 def _join_numbers(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> None:
-    """Text is dear to join and to hold, so that is done once; numbers wait until they are read."""
+    """Create `numbered`: a table if text is to be joined, which is slow; else a view."""
     is_text = TEXT in (loaded.types["user_key"], loaded.types["item_key"])
     connection.execute(
         fill(

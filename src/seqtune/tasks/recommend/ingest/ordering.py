@@ -1,4 +1,4 @@
-"""Rows in the order of user, time and file: sorted, duplicates and short users left out, written.
+"""Sort rows by user, time and row of the file, leave out duplicates and short users, write.
 
 A range of users at a time fits in memory, and nothing is spilled. DuckDB packs each row in a 64-bit
 word, which numpy sorts ten times as fast as DuckDB sorts columns; where a row does not fit in a
@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -63,24 +62,14 @@ class WordLayout:
         """Whether the rows of these users fit in words."""
         return (users[1] - users[0]).bit_length() + self.time_bits + self.item_bits <= 63
 
-    def time_of(self, word: Int64) -> Int64:
-        """Return the times of words."""
-        times: Int64 = (word >> self.item_bits) & ((1 << self.time_bits) - 1)
-        times *= self.time_unit
-        times += self.first_time
-        return times
-
 
 def find_word_layout(
     connection: duckdb.DuckDBPyConnection, table: str, *, num_items: int
 ) -> WordLayout:
     """Return the layout with the fewest bits; `table` has the column `time`."""
-    first, last, unit = connection.execute(
-        fill(
-            "SELECT min(time), max(time), if(bool_and(time % 1000000 = 0), 1000000, 1) FROM $table",
-            table=table,
-        )
-    ).fetchall()[0]
+    query = "SELECT min(time), max(time), if(bool_and(time % $second = 0), $second, 1) FROM $table"
+    filled = fill(query, second=1_000_000, table=table)
+    first, last, unit = connection.execute(filled).fetchall()[0]
     return WordLayout(first, unit, ((last - first) // unit).bit_length(), num_items.bit_length())
 
 
@@ -98,7 +87,7 @@ class Piece:
 
 
 def cut_users(num_rows: Int64, *, piece_rows: int) -> list[UserRange]:
-    """Ranges of users with about `piece_rows` rows each; `num_rows` is by user."""
+    """Return ranges of users with about `piece_rows` rows each; `num_rows` is by user."""
     ends = np.cumsum(num_rows)
     marks = np.arange(piece_rows, ends[-1] + piece_rows, piece_rows)
     cuts = np.concatenate([[0], np.searchsorted(ends, marks) + 1]).clip(max=len(num_rows))
@@ -111,34 +100,29 @@ def sort_pieces(
     layout: WordLayout,
     rules: OrderingRules,
 ) -> Iterator[Piece]:
-    """The pieces in order; the next one is sorted while one is in use."""
-    sort = partial(_sort_in_thread, connection, layout=layout, rules=rules)
+    """Yield the pieces in order; the next one is sorted while one is in use."""
     with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(sort, ranges[0])
+        following = pool.submit(sort_users, connection, ranges[0], layout, rules)
         for users in ranges[1:]:
-            piece, following = following.result(), pool.submit(sort, users)
+            piece = following.result()
+            following = pool.submit(sort_users, connection, users, layout, rules)
             yield piece
         yield following.result()
 
 
-def _sort_in_thread(
+def sort_users(
     connection: duckdb.DuckDBPyConnection,
     users: UserRange,
-    *,
     layout: WordLayout,
     rules: OrderingRules,
 ) -> Piece:
-    with disk_errors(), connection.cursor() as cursor:
-        return sort_users(cursor, users, layout, rules)
-
-
-def sort_users(
-    cursor: duckdb.DuckDBPyConnection, users: UserRange, layout: WordLayout, rules: OrderingRules
-) -> Piece:
     """Return the rows of some users from the table `numbered(user, item, time, row)`."""
     first, last = users
-    sort_rows = _sort_words if layout.fits(users) else _sort_columns
-    user, item, time = sort_rows(cursor, users, layout)
+    with disk_errors(), connection.cursor() as cursor:
+        if layout.fits(users):
+            user, item, time = _sort_words(cursor, users, layout)
+        else:
+            user, item, time = _sort_columns(cursor, users)
     num_duplicates = 0
     if rules.find_duplicates:
         repeats = find_repeats(user, item, time)
@@ -148,8 +132,7 @@ def sort_users(
     lengths = np.diff(np.searchsorted(user, np.arange(first, last + 2, dtype=user.dtype)))
     is_long = lengths >= rules.min_interactions
     if not is_long.all():
-        keep = np.repeat(is_long, lengths)
-        item, time = item[keep], time[keep]
+        item, time = (column[np.repeat(is_long, lengths)] for column in (item, time))
     kept = np.flatnonzero(is_long)
     return Piece(
         (kept + first).astype(np.int32), lengths[kept], item, time, lengths, num_duplicates
@@ -160,51 +143,48 @@ def _sort_words(
     cursor: duckdb.DuckDBPyConnection, users: UserRange, layout: WordLayout
 ) -> tuple[Int32, Int32, Int64]:
     first, last = users
-    user_shift = layout.time_bits + layout.item_bits
+    item_bits, user_shift = layout.item_bits, layout.time_bits + layout.item_bits
     query = fill(
-        "SELECT (CAST(user - $first AS BIGINT) << $user_shift) "
-        "| (((time - $first_time) // $time_unit) << $item_bits) | item AS word, row "
+        "SELECT (CAST(user - $first AS BIGINT) << $user_shift) | "
+        "(((time - ($first_time)) // $unit) << $item_bits) | item AS word, row "
         "FROM numbered WHERE user BETWEEN $first AND $last",
         first=first,
         last=last,
         user_shift=user_shift,
-        first_time=f"({layout.first_time})",
-        time_unit=layout.time_unit,
-        item_bits=layout.item_bits,
+        first_time=layout.first_time,
+        unit=layout.time_unit,
+        item_bits=item_bits,
     )
-    unsorted, row = (column.to_numpy() for column in cursor.sql(query).to_arrow_table().columns)
+    rows = cursor.sql(query).to_arrow_table()
+    unsorted, row = (column.to_numpy() for column in rows.columns)
     word = np.sort(unsorted)
-    key = word >> layout.item_bits
+    time = word >> item_bits
     is_tied = np.zeros(last - first + 1, dtype=np.bool_)
-    is_tied[key[1:][key[1:] == key[:-1]] >> layout.time_bits] = True
-    if is_tied.any():  # words order rows of one user and time by item instead of row
+    is_tied[time[1:][time[1:] == time[:-1]] >> layout.time_bits] = True
+    if is_tied.any():  # rows of one user and time are in the order of their items
         chosen = np.flatnonzero(is_tied[unsorted >> user_shift])
         tied = unsorted[chosen]
-        word[is_tied[word >> user_shift]] = tied[
-            np.lexsort((row[chosen], tied >> layout.item_bits))
-        ]
-    del unsorted, row, key
+        word[is_tied[word >> user_shift]] = tied[np.lexsort((row[chosen], tied >> item_bits))]
+    time &= (1 << layout.time_bits) - 1
+    time *= layout.time_unit
+    time += layout.first_time
     user = ((word >> user_shift) + first).astype(np.int32)
-    item = (word & ((1 << layout.item_bits) - 1)).astype(np.int32)
-    return user, item, layout.time_of(word)
+    return user, (word & ((1 << item_bits) - 1)).astype(np.int32), time
 
 
 def _sort_columns(
-    cursor: duckdb.DuckDBPyConnection, users: UserRange, layout: WordLayout
+    cursor: duckdb.DuckDBPyConnection, users: UserRange
 ) -> tuple[Int32, Int32, Int64]:
-    del layout
-    query = fill(
-        "SELECT user, item, time FROM numbered WHERE user BETWEEN $first AND $last "
-        "ORDER BY user, time, row",
-        first=users[0],
-        last=users[1],
+    query = (
+        "SELECT user, item, time FROM numbered WHERE user BETWEEN ? AND ? ORDER BY user, time, row"
     )
-    user, item, time = (column.to_numpy() for column in cursor.sql(query).to_arrow_table().columns)
+    rows = cursor.sql(query, params=list(users)).to_arrow_table()
+    user, item, time = (column.to_numpy() for column in rows.columns)
     return user, item, time
 
 
 def find_repeats(user: Int32, item: Int32, time: Int64) -> Int64:
-    """Positions of rows (sorted by user, time) equal to an earlier one in all three."""
+    """Return the positions of rows (sorted by user, time) that repeat an earlier row."""
     is_first = np.append(True, (time[1:] != time[:-1]) | (user[1:] != user[:-1]))
     tied = np.flatnonzero(~is_first | ~np.append(is_first[1:], True))
     group = np.cumsum(is_first[tied])
@@ -216,7 +196,7 @@ def find_repeats(user: Int32, item: Int32, time: Int64) -> Int64:
 
 
 class InteractionsWriter:
-    """Writes pieces to Parquet; users are numbered anew, without the gaps of the short ones."""
+    """Write pieces to Parquet; users are numbered anew, without the gaps of the short ones."""
 
     def __init__(self, path: Path) -> None:
         self._writer = parquet_writer(path)
@@ -237,10 +217,7 @@ class InteractionsWriter:
 
 
 def parquet_writer(path: Path) -> pq.ParquetWriter:
-    """Sorted columns as differences: smaller than compressed, and several times faster.
-
-    Nobody looks for values in this file, so there are no statistics in it.
-    """
+    """Store sorted columns as differences: smaller than compressed, and several times faster."""
     return pq.ParquetWriter(
         path,
         SCHEMA,
@@ -252,12 +229,10 @@ def parquet_writer(path: Path) -> pq.ParquetWriter:
 
 
 def renumber_items(path: Path, numbers: Int32, *, temporary: Path) -> None:
-    """Rewrite the file with other item numbers: some items went with the rows left out."""
+    """Rewrite the file without gaps in the item numbers: some items have no rows left."""
     target = temporary / "renumbered.parquet"
     with parquet_writer(target) as writer, pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=ROW_GROUP):
-            item = numbers[batch.column(ITEM).to_numpy()]
-            writer.write_table(
-                pa.table([batch.column(USER), item, batch.column(TIME)], schema=SCHEMA)
-            )
+            user, item, time = batch.columns
+            writer.write_table(pa.table([user, numbers[item.to_numpy()], time], schema=SCHEMA))
     target.replace(path)
