@@ -23,8 +23,7 @@ from seqtune.core.seeds import derive_seed
 from seqtune.text.pretrained import identity, load_config, load_model, load_tokenizer, locate
 from seqtune.text.rows import plain, says_something
 
-from .data import KINDS
-from .params import SummarizeConfig
+from .params import KINDS, REWRITERS, SummarizeConfig
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +33,6 @@ SECONDS_BETWEEN_LINES = 10.0
 _TURN = re.compile(
     r"(?P<speaker>\s*(?:#[^#\s]{1,30}#|[^\W\d_][\w .'-]{0,29})\s*:\s*)?(?P<text>.*)", re.S
 )
-_STEPS = {
-    "paraphrase": ("paraphrase_model",),
-    "backtranslation": ("forward_model", "backward_model"),
-}
 
 
 @dataclass(frozen=True)
@@ -78,10 +73,10 @@ def open_augmenters(config: SummarizeConfig) -> list[Augmenter]:
     """Find the models of the configured chains; refuse missing models and other kinds."""
     found = []
     for kind in KINDS[config.split.augmentation]:
-        names = tuple(getattr(config.split, step) for step in _STEPS[kind])
+        names = tuple(getattr(config.split, step) for step in REWRITERS[kind])
         folders = tuple(
             _locate(name, f"summarize.split.{step}", allow_pickle=config.split.allow_pickle)
-            for name, step in zip(names, _STEPS[kind], strict=True)
+            for name, step in zip(names, REWRITERS[kind], strict=True)
         )
         found.append(Augmenter(kind, names, folders))
     return found

@@ -9,9 +9,9 @@ from seqtune.core.resolve import Resolved
 from seqtune.text.pretrained import identity, load_config, require_match
 
 from . import lora
-from .data import KINDS, SummarizeData
+from .data import SummarizeData
 from .model import Kind, kind_of, plain_tokenizer, source
-from .params import SummarizeConfig
+from .params import KINDS, SummarizeConfig
 from .prompts import prompt_of
 
 

@@ -20,7 +20,7 @@ from pyarrow import compute
 from seqtune.core.seeds import derive_seed
 from seqtune.text.split import Part, TextSplit
 
-from .params import PreprocessConfig, SummarizeConfig
+from .params import KINDS, PreprocessConfig, SummarizeConfig
 from .preprocess import clean, find_marks
 
 ROW, ID, DIALOGUE, SUMMARIES, TOPIC, AUGMENTED = COLUMNS = (
@@ -36,13 +36,6 @@ OWN = ""
 """Value of the column `augmented` for an original row."""
 AUGMENTATION = "augmentation"
 """Key in the facts of a split: the augmentations."""
-KINDS: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "paraphrase": ("paraphrase",),
-    "backtranslation": ("backtranslation",),
-    "both": ("paraphrase", "backtranslation"),
-}
-"""Kinds of augmented rows by value of a parameter `augmentation`."""
 
 
 @dataclass(frozen=True)
