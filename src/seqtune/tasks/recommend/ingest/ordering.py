@@ -128,11 +128,14 @@ def sort_users(
         repeats = find_repeats(user, item, time)
         num_duplicates = len(repeats)
         if num_duplicates and rules.drop_duplicates:
-            user, item, time = (np.delete(column, repeats) for column in (user, item, time))
+            is_kept = np.ones(len(user), np.bool_)
+            is_kept[repeats] = False
+            user, item, time = user[is_kept], item[is_kept], time[is_kept]
     lengths = np.diff(np.searchsorted(user, np.arange(first, last + 2, dtype=user.dtype)))
     is_long = lengths >= rules.min_interactions
     if not is_long.all():
-        item, time = (column[np.repeat(is_long, lengths)] for column in (item, time))
+        keep = np.repeat(is_long, lengths)
+        item, time = item[keep], time[keep]
     kept = np.flatnonzero(is_long)
     return Piece(
         (kept + first).astype(np.int32), lengths[kept], item, time, lengths, num_duplicates
