@@ -1,7 +1,7 @@
-"""Further dialogues for the fit part, paraphrased or back-translated by encoder-decoders.
+"""Augment the fit part with dialogues that encoder-decoders paraphrase or translate back.
 
-Utterances are rewritten one by one, as those models were trained on sentences; speakers stay. A
-dialogue that does not change is left out.
+Utterances are rewritten one by one, as these models were trained on sentences; speakers stay.
+Dialogues that do not change are left out.
 Shapes: B lines of a batch, T tokens.
 """
 
@@ -23,8 +23,7 @@ from seqtune.core.seeds import derive_seed
 from seqtune.text.pretrained import identity, load_config, load_model, load_tokenizer, locate
 from seqtune.text.rows import plain, says_something
 
-from .data import KINDS
-from .params import SummarizeConfig
+from .params import KINDS, REWRITERS, SummarizeConfig
 
 logger = logging.getLogger(__name__)
 
@@ -32,17 +31,13 @@ BATCH = 32
 BEAMS = 4
 SECONDS_BETWEEN_LINES = 10.0
 _TURN = re.compile(
-    r"(?P<who>\s*(?:#[^#\s]{1,30}#|[^\W\d_][\w .'-]{0,29})\s*:\s*)?(?P<said>.*)", re.S
+    r"(?P<speaker>\s*(?:#[^#\s]{1,30}#|[^\W\d_][\w .'-]{0,29})\s*:\s*)?(?P<text>.*)", re.S
 )
-_STEPS = {
-    "paraphrase": ("paraphrase_model",),
-    "backtranslation": ("forward_model", "backward_model"),
-}
 
 
 @dataclass(frozen=True)
 class Augmenter:
-    """A chain of models, found but not loaded."""
+    """A chain of models on disk."""
 
     kind: str
     names: tuple[str, ...]
@@ -51,13 +46,13 @@ class Augmenter:
 
 @dataclass(frozen=True)
 class AugmentedRows:
-    """What one chain made of the dialogues of the fit part."""
+    """The dialogues that one chain of models rewrote."""
 
     kind: str
     models: dict[str, str]
-    """The content of each model by its name."""
+    """Identity of each model's content, by name."""
     rows: list[int] = field(default_factory=list)
-    """Which dialogues, counted within the fit part."""
+    """Positions of the original dialogues in the fit part."""
     dialogues: list[str] = field(default_factory=list)
     num_unchanged: int = 0
 
@@ -75,13 +70,13 @@ class AugmentedRows:
 
 
 def open_augmenters(config: SummarizeConfig) -> list[Augmenter]:
-    """The chains that are asked for; a model that is missing or of another kind is refused."""
+    """Find the models of the configured chains; refuse missing models and other kinds."""
     found = []
     for kind in KINDS[config.split.augmentation]:
-        names = tuple(getattr(config.split, step) for step in _STEPS[kind])
+        names = tuple(getattr(config.split, step) for step in REWRITERS[kind])
         folders = tuple(
             _locate(name, f"summarize.split.{step}", allow_pickle=config.split.allow_pickle)
-            for name, step in zip(names, _STEPS[kind], strict=True)
+            for name, step in zip(names, REWRITERS[kind], strict=True)
         )
         found.append(Augmenter(kind, names, folders))
     return found
@@ -90,7 +85,7 @@ def open_augmenters(config: SummarizeConfig) -> list[Augmenter]:
 def augment(
     dialogues: Sequence[str], rewriters: Sequence[Augmenter], config: SummarizeConfig
 ) -> list[AugmentedRows]:
-    """Other words for a share of the dialogues, by each chain; the same for the same seed."""
+    """Rewrite a share of the dialogues by each chain; the same seed gives the same texts."""
     num = math.ceil(config.split.augment_share * len(dialogues))
     made = []
     for one in rewriters:
@@ -105,10 +100,7 @@ def augment(
         made.append(
             AugmentedRows(
                 kind=one.kind,
-                models={
-                    name: identity(folder)
-                    for name, folder in zip(one.names, one.folders, strict=True)
-                },
+                models=dict(zip(one.names, map(identity, one.folders), strict=True)),
                 rows=[row for row, _ in changed],
                 dialogues=[text for _, text in changed],
                 num_unchanged=len(rows) - len(changed),
@@ -118,23 +110,21 @@ def augment(
 
 
 def rewrite(dialogues: Sequence[str], by: Augmenter, config: SummarizeConfig) -> list[str]:
-    """Each dialogue with its lines in other words."""
-    turns = [[_turn(line) for line in text.split("\n")] for text in dialogues]
-    said = sorted({said for lines in turns for _, said in lines if says_something(said)})
-    others = said
+    """Return each dialogue with its utterances rewritten."""
+    turns = [[_split_turn(line) for line in text.split("\n")] for text in dialogues]
+    originals = sorted({text for lines in turns for _, text in lines if says_something(text)})
+    rewritten = originals
     for name, folder in zip(by.names, by.folders, strict=True):
-        others = _generate(others, folder, label=f"{by.kind} by {name}", config=config)
-    words = {
-        before: after if says_something(after) else before
-        for before, after in zip(said, others, strict=True)
-    }
-    return ["\n".join(f"{who}{words.get(said, said)}" for who, said in lines) for lines in turns]
+        rewritten = _generate(rewritten, folder, label=f"{by.kind} by {name}", config=config)
+    pairs = zip(originals, rewritten, strict=True)
+    words = {before: after for before, after in pairs if says_something(after)}
+    return ["\n".join(f"{who}{words.get(text, text)}" for who, text in lines) for lines in turns]
 
 
-def _turn(line: str) -> tuple[str, str]:
-    """The speaker with the colon, and the utterance."""
+def _split_turn(line: str) -> tuple[str, str]:
+    """Return the speaker with the colon, and the utterance."""
     found = _TURN.fullmatch(line)
-    return (found["who"] or "", found["said"]) if found else ("", line)
+    return (found["speaker"] or "", found["text"]) if found else ("", line)
 
 
 def _locate(name: str, key: str, *, allow_pickle: bool) -> Path:
@@ -150,30 +140,30 @@ def _locate(name: str, key: str, *, allow_pickle: bool) -> Path:
 def _generate(
     lines: Sequence[str], folder: Path, *, label: str, config: SummarizeConfig
 ) -> list[str]:
-    """What a model makes of each line; lines of one length go together."""
+    """Generate a text for each line; lines of similar length share a batch."""
     import torch
 
     tokenizer = load_tokenizer(folder)
     model = load_model(
         "AutoModelForSeq2SeqLM", folder, allow_pickle=config.split.allow_pickle
     ).eval()
-    device = _device(config)
+    wants_gpu = config.training.accelerator in ("auto", "cuda")
+    device = "cuda" if wants_gpu and torch.cuda.is_available() else "cpu"
     model.to(device)
     order = sorted(range(len(lines)), key=lambda number: (len(lines[number]), number))
     made = [""] * len(lines)
-    begun = told = time.monotonic()
+    begun = logged = time.monotonic()
     for start in range(0, len(order), BATCH):
         batch = order[start : start + BATCH]
-        seed = derive_seed(config.seed, "rewrite", label, start)
         with torch.random.fork_rng(), torch.inference_mode():  # its settings may ask for draws
-            torch.manual_seed(seed)
+            torch.manual_seed(derive_seed(config.seed, "rewrite", label, start))
             texts = _batch([lines[number] for number in batch], model, tokenizer, device)
         for number, text in zip(batch, texts, strict=True):
             made[number] = " ".join(text.split())
         done, now = start + len(batch), time.monotonic()
-        if now - told > SECONDS_BETWEEN_LINES or done == len(order):
+        if now - logged > SECONDS_BETWEEN_LINES or done == len(order):
             logger.info("%s: %d of %d lines, %.0f s", label, done, len(order), now - begun)
-            told = now
+            logged = now
     return made
 
 
@@ -191,10 +181,3 @@ def _batch(lines: list[str], model: Any, tokenizer: Any, device: str) -> list[st
     )
     found: list[str] = tokenizer.batch_decode(written, skip_special_tokens=True)
     return found
-
-
-def _device(config: SummarizeConfig) -> str:
-    import torch
-
-    wants_gpu = config.training.accelerator in ("auto", "cuda")
-    return "cuda" if wants_gpu and torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""Writes down what a configuration leaves open of its model, and refuses what cannot be trained."""
+"""Resolve the open values of a model's configuration; refuse what cannot be trained."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from seqtune.core.resolve import Resolved
 from seqtune.text.pretrained import identity, load_config, require_match
 
 from . import lora
-from .data import KINDS, SummarizeData
+from .data import SummarizeData
 from .model import Kind, kind_of, plain_tokenizer, source
-from .params import SummarizeConfig
+from .params import KINDS, SummarizeConfig
 from .prompts import prompt_of
 
 
 def resolve_auto(
     resolved: Resolved[SummarizeConfig], data: SummarizeData
 ) -> Resolved[SummarizeConfig]:
-    """Write down which model is meant and of what kind; refuse what cannot be built."""
+    """Fill in the model's revision and kind; refuse what cannot be built."""
     config = resolved.config
     if faults := [*lora.missing_libraries(config.model), *_contradictions(config, data)]:
         raise ConfigurationError(faults)
@@ -58,7 +58,7 @@ def _contradictions(config: SummarizeConfig, data: SummarizeData) -> list[str]:
 
 
 def _lengths(config: SummarizeConfig, kind: Kind, architecture: Any, tokenizer: Any) -> list[str]:
-    """RowErrors of length limits: more than the model has positions for, or less than a prompt."""
+    """Return faults of the length limits: above the model's positions, or below the prompt."""
     wanted, target = config.preprocess.max_input_length, config.preprocess.max_target_length
     positions = getattr(architecture, "max_position_embeddings", None)
     faults = []

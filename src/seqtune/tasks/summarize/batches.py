@@ -1,6 +1,6 @@
-"""Batches of tokenised dialogues, for training and for writing.
+"""Batches of tokenised dialogues, for training and for generation.
 
-Padding is on the right in training, and for a causal model that writes on the left.
+Padding is on the right in training, and on the left when a causal model generates.
 
 Shapes: B batch, T time (of the input; of both for a causal model), U time of the target.
 """
@@ -22,11 +22,11 @@ from .encoding import Pairs
 from .model import Kind
 
 IGNORED = -100
-"""A label that no loss is taken of."""
+"""Label that the loss ignores."""
 
 
 class TrainBatch(NamedTuple):
-    """What a loss is taken of."""
+    """Inputs and labels of a loss."""
 
     ids: Tensor  # int64 [B, T]
     mask: Tensor  # bool [B, T]
@@ -38,13 +38,13 @@ class TrainBatch(NamedTuple):
 class WriteBatch(NamedTuple):
     """Inputs to summarise."""
 
-    rows: Tensor  # int64 [B], places in their part
+    rows: Tensor  # int64 [B], positions in their part
     ids: Tensor  # int64 [B, T]
     mask: Tensor  # bool [B, T]
 
 
 def stand_in(batch: TrainBatch | WriteBatch) -> TrainBatch | WriteBatch:
-    """A placeholder row for an empty batch; excluded from loss and metrics."""
+    """Return a placeholder row for an empty batch; excluded from loss and metrics."""
     ids = batch.ids.new_zeros((1, 2))
     mask = batch.mask.new_ones((1, 2))
     if isinstance(batch, WriteBatch):
@@ -68,7 +68,7 @@ class TrainBatches(Dataset[TrainBatch]):
         return _batch(ids, mask, labels, first=0)
 
     def _one_sequence(self, rows: Rows) -> TrainBatch:
-        """Prompt and answer one after the other; labels on the answer alone."""
+        """Join prompt and answer; only the answer has labels."""
         asked, answered = self._of.inputs.lengths[rows], self._of.targets.lengths[rows]
         shape = len(rows), int((asked + answered).max(initial=1))
         ids, labels = np.full(shape, self._pad), np.full(shape, IGNORED)

@@ -2,8 +2,8 @@
 
 Columns: row (int64, number of the ingested dialogue), id (string), dialogue (string), summaries
 (list of string, one for each reference), topic (string or null), augmented (string: kind of the
-augmentation, "" for original rows, which come first). Texts are not preprocessed: that is searched,
-so it belongs to the tokens.
+augmentation, "" for original rows, which come first). Texts are not preprocessed here, because
+tuning may search the preprocessing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pyarrow import compute
 from seqtune.core.seeds import derive_seed
 from seqtune.text.split import Part, TextSplit
 
-from .params import PreprocessConfig, SummarizeConfig
+from .params import KINDS, PreprocessConfig, SummarizeConfig
 from .preprocess import clean, find_marks
 
 ROW, ID, DIALOGUE, SUMMARIES, TOPIC, AUGMENTED = COLUMNS = (
@@ -35,14 +35,7 @@ MARKS = "marks.json"
 OWN = ""
 """Value of the column `augmented` for an original row."""
 AUGMENTATION = "augmentation"
-"""Of the facts of a split: what each kind made."""
-KINDS: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "paraphrase": ("paraphrase",),
-    "backtranslation": ("backtranslation",),
-    "both": ("paraphrase", "backtranslation"),
-}
-"""Kinds of augmented rows by value of a parameter `augmentation`."""
+"""Key in the facts of a split: the augmentations."""
 
 
 @dataclass(frozen=True)
@@ -54,37 +47,37 @@ class SummarizeData(TextSplit):
         return found
 
     def dialogues(self, part: Part, *, augmentation: str = "both") -> list[str]:
-        """Original rows, and augmented rows of the kinds asked for."""
+        """Return original rows, and augmented rows of the given kinds."""
         found: list[str] = self._rows(part, augmentation)[DIALOGUE].to_pylist()
         return found
 
     def references(self, part: Part, *, augmentation: str = "both") -> list[list[str]]:
-        """Summaries of each of these dialogues, at least one."""
+        """Return the summaries of each dialogue, at least one."""
         found: list[list[str]] = self._rows(part, augmentation)[SUMMARIES].to_pylist()
         return found
 
     @property
     def made_up(self) -> tuple[str, ...]:
-        """Kinds of rows that were made for train."""
+        """Kinds of augmented rows in train."""
         return tuple(one["kind"] for one in self.manifest.facts.get(AUGMENTATION, ()))
 
     def taken(self, augmentation: str) -> list[str]:
-        """The kinds of these that training takes."""
+        """Return the kinds of augmented rows that training takes."""
         return [kind for kind in self.made_up if kind in KINDS[augmentation]]
 
     def sample(self, part: Part, most: int, *, seed: int) -> npt.NDArray[np.int64]:
-        """Own rows of a part that are summarised where a few must do, sorted: the same ones at
-        every validation, and when decoding is searched."""
+        """Return a fixed, sorted sample of a part's original rows, for validation and decoding."""
         own = compute.equal(self.table(part)[AUGMENTED], OWN).to_numpy()
         random = np.random.default_rng(derive_seed(seed, "summarised", part))
         return np.sort(random.permutation(int(own.sum()))[:most])
 
     def marks(self, config: PreprocessConfig) -> list[str]:
-        """The placeholders of the fit part that become tokens; looked for once."""
+        """Return the placeholders of the fit part that become tokens; cached."""
         if not config.special_tokens:
             return []
         key = {
-            **{name: getattr(config, name) for name in ("noise_removal", "person_tokens")},
+            "noise_removal": config.noise_removal,
+            "person_tokens": config.person_tokens,
             "augmentation": self.taken(config.augmentation),
         }
         file = self.made("marks", key, lambda folder: self._write_marks(folder, config)) / MARKS
@@ -97,7 +90,7 @@ class SummarizeData(TextSplit):
         (folder / MARKS).write_text(json.dumps(marks, ensure_ascii=False), encoding="utf-8")
 
     def write_assets(self, directory: Path, config: SummarizeConfig) -> None:
-        """The tokeniser with its added tokens, and of the model all but its weights."""
+        """Write the tokeniser with its added tokens, and the model without its weights."""
         from .model import write_model_assets
 
         directory.mkdir(parents=True, exist_ok=True)

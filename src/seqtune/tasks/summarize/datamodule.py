@@ -1,4 +1,4 @@
-"""The loaders of a split: what is trained on, what is summarised, and what a loss is taken of."""
+"""The loaders of a split for training, for generation and for the validation loss."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from .params import SummarizeConfig
 
 
 class DialogueLoaders(LightningDataModule):
-    """Loaders of a split. For validation: a sample to summarise, all rows for the loss, and (if
-    asked for) a sample of the fit part to summarise.
-    """
+    """Validation has a sample to summarise, all rows for the loss, and maybe a sample of train."""
 
     def __init__(self, config: SummarizeConfig, data: SummarizeData) -> None:
         super().__init__()
@@ -58,6 +56,6 @@ class DialogueLoaders(LightningDataModule):
 
 
 def build_data(config: SummarizeConfig, data: SummarizeData) -> DialogueLoaders:
-    """The loaders of a training, once it is clear that the dialogues fit."""
+    """Build the loaders of a training; refuse dialogues that do not fit."""
     require_fit(config, data)
     return DialogueLoaders(config, data)

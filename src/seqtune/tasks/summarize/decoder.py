@@ -1,8 +1,7 @@
-"""Generation by a trained model, with every setting given explicitly.
+"""Generate texts with every setting given explicitly.
 
-Nothing comes from the model folder's generation settings (KoBART's force `<usr>` at the end). A
-causal model's prompt does not count as repetition. With `do_sample`, draws follow from the seed and
-the batch: the same rows in the same batches give the same texts.
+The model folder's generation settings are ignored (KoBART's force `<usr>` at the end). A causal
+model's prompt does not count as repetition. With `do_sample`, seed and batch determine the draws.
 Shapes: B batch, T time (of the input), W tokens written.
 """
 
@@ -42,7 +41,7 @@ class DecoderBatch:
 def make_batches(
     inputs: Sequence[Sequence[int]], *, pad: int, size: int, kind: str, device: Any
 ) -> list[DecoderBatch]:
-    """Batches by length, longest first, so that out-of-memory errors appear immediately."""
+    """Make batches by length, longest first, so that out-of-memory errors appear immediately."""
     order = np.argsort([-len(one) for one in inputs], kind="stable").astype(np.int64)
     return [
         _padded(inputs, order[start : start + size], pad=pad, left=kind == CAUSAL, device=device)
@@ -52,7 +51,7 @@ def make_batches(
 
 @torch.no_grad()
 def encode(model: Any, batch: DecoderBatch) -> Tensor:
-    """Encoder outputs of a batch [B, T, hidden]."""
+    """Return the encoder outputs of a batch [B, T, hidden]."""
     encoder = model.get_encoder()
     hidden: Tensor = encoder(batch.ids, attention_mask=batch.mask, return_dict=True)[0]
     return hidden
@@ -60,7 +59,7 @@ def encode(model: Any, batch: DecoderBatch) -> Tensor:
 
 @dataclass(frozen=True)
 class Decoder:
-    """A model with what ends and fills its texts."""
+    """A model with its tokeniser, end token and padding."""
 
     model: Any
     tokenizer: Any
@@ -70,21 +69,21 @@ class Decoder:
 
     @classmethod
     def of(cls, model: Any, tokenizer: Any, kind: str) -> Decoder:
-        end = int(tokenizer.eos_token_id)
-        return cls(model, tokenizer, kind, end, pad_of(tokenizer))
+        return cls(model, tokenizer, kind, int(tokenizer.eos_token_id), pad_of(tokenizer))
 
     @torch.no_grad()
     def tokens(self, batch: DecoderBatch, settings: GenerationConfig, *, seed: int) -> Tensor:
-        """Tokens written [B, W], with neither prompt nor start token."""
-        given, said = self._model_inputs(batch, settings), self._generation_config(settings)
+        """Generate tokens [B, W], without prompt and start token."""
         with _without_own_defaults(self.model), _seeded(settings, seed, batch.ids.device):
             tokens: Tensor = self.model.generate(
-                **given, generation_config=said, synced_gpus=is_sharded(self.model)
+                **self._model_inputs(batch, settings),
+                generation_config=self._generation_config(settings),
+                synced_gpus=is_sharded(self.model),
             )
         return tokens[:, self._prompt_length(batch) :]
 
     def texts(self, tokens: Tensor) -> list[str]:
-        """What was written before the end, in one line each."""
+        """Return the texts before the end token, in one line each."""
         written = [list(takewhile(self.end.__ne__, row)) for row in tokens.tolist()]
         found: list[str] = self.tokenizer.batch_decode(
             written, skip_special_tokens=True, clean_up_tokenization_spaces=False
@@ -92,9 +91,8 @@ class Decoder:
         return [" ".join(text.split()) for text in found]
 
     def is_cut(self, tokens: Tensor) -> npt.NDArray[np.bool_]:
-        """Which rows never came to an end."""
-        has_ended = (tokens == self.end).any(dim=1)
-        return np.asarray(~has_ended)
+        """Return a mask of the rows without an end token."""
+        return np.asarray(~(tokens == self.end).any(dim=1))
 
     def _prompt_length(self, batch: DecoderBatch) -> int:
         return batch.ids.shape[1] if self.kind == CAUSAL else 1
@@ -102,19 +100,21 @@ class Decoder:
     def _model_inputs(self, batch: DecoderBatch, settings: GenerationConfig) -> dict[str, Any]:
         from transformers.modeling_outputs import BaseModelOutput
 
-        given: dict[str, Any] = {"attention_mask": batch.mask}
+        inputs: dict[str, Any] = {"attention_mask": batch.mask}
         if batch.encoded is None:
-            given["input_ids"] = batch.ids
-        else:  # wrapped anew: generate() repeats what is inside for its beams
-            given["encoder_outputs"] = BaseModelOutput(last_hidden_state=batch.encoded)
+            inputs["input_ids"] = batch.ids
+        else:  # wrapped anew: generate() repeats its content for the beams
+            inputs["encoder_outputs"] = BaseModelOutput(last_hidden_state=batch.encoded)
         if self.kind == CAUSAL:
-            given["logits_processor"] = _repetition_processors(settings, self._prompt_length(batch))
-        return given
+            inputs["logits_processor"] = _repetition_processors(
+                settings, self._prompt_length(batch)
+            )
+        return inputs
 
     def _generation_config(self, settings: GenerationConfig) -> Any:
         import transformers
 
-        said: dict[str, Any] = {
+        options: dict[str, Any] = {
             "max_new_tokens": settings.max_new_tokens,
             "min_new_tokens": settings.min_new_tokens or None,
             "num_beams": settings.beams,
@@ -124,32 +124,32 @@ class Decoder:
             "pad_token_id": self.pad,
         }
         if settings.do_sample:
-            said |= {name: getattr(settings, name) for name in ("temperature", "top_p", "top_k")}
+            options |= {name: getattr(settings, name) for name in ("temperature", "top_p", "top_k")}
         if settings.beams > 1:
-            said |= {"length_penalty": settings.length_penalty, "early_stopping": False}
+            options |= {"length_penalty": settings.length_penalty, "early_stopping": False}
         if self.kind != CAUSAL:
-            said |= {
+            options |= {
                 "decoder_start_token_id": _start_of(self.model),
                 "repetition_penalty": settings.repetition_penalty,
                 "no_repeat_ngram_size": settings.no_repeat_ngram_size,
             }
-        settings_of: Any = transformers.GenerationConfig
-        return settings_of(**said)
+        config_class: Any = transformers.GenerationConfig
+        return config_class(**options)
 
 
 @dataclass(frozen=True)
 class GeneratedTexts:
-    """Texts, and how they came to be."""
+    """Generated texts, whether they are complete, and the time they took."""
 
     texts: list[str]
     is_cut: npt.NDArray[np.bool_]
-    """Which of them had not ended at the limit of new tokens."""
+    """Mask of the texts without an end at the limit of new tokens."""
     seconds_per_row: float
-    """Median over batches; of an encoder that ran before, it is not in it."""
+    """Median over batches; without an encoder that ran before."""
 
 
 def greedy(max_new_tokens: int) -> GenerationConfig:
-    """The plainest way: what validations during training use."""
+    """Return the settings that validations during training use."""
     return GenerationConfig(beams=1, max_new_tokens=max_new_tokens, no_repeat_ngram_size=0)
 
 
@@ -163,7 +163,7 @@ def write(
     kind: str,
     seed: int = 0,
 ) -> list[str]:
-    """A summary of each input [B]."""
+    """Return a summary of each input [B]."""
     batch = DecoderBatch(np.arange(len(ids)), ids, mask)
     decoder = Decoder.of(model, tokenizer, kind)
     return decoder.texts(decoder.tokens(batch, settings, seed=seed))
@@ -178,14 +178,13 @@ def write_all(
     kind: str,
     seed: int = 0,
 ) -> GeneratedTexts:
-    """One summary for each row of the batches, in the order of rows."""
+    """Return one summary for each row of the batches, in the order of rows."""
     decoder = Decoder.of(model, tokenizer, kind)
     num_rows = sum(len(batch.rows) for batch in batches)
     texts, is_cut, seconds = [""] * num_rows, np.zeros(num_rows, np.bool_), []
     for number, batch in enumerate(batches):
         start = time.perf_counter()
-        place = derive_seed(seed, "write", number)
-        tokens = decoder.tokens(batch, settings, seed=place).cpu()
+        tokens = decoder.tokens(batch, settings, seed=derive_seed(seed, "write", number)).cpu()
         seconds.append((time.perf_counter() - start) / len(batch.rows))
         is_cut[batch.rows] = decoder.is_cut(tokens)
         for row, text in zip(batch.rows, decoder.texts(tokens), strict=True):
@@ -199,7 +198,7 @@ def _start_of(model: Any) -> int | None:
 
 
 def pad_of(tokenizer: Any) -> int:
-    """What fills a batch: the tokeniser's padding, or its end where it has none."""
+    """Return the tokeniser's padding token, or its end token if it has none."""
     pad = tokenizer.pad_token_id
     return int(tokenizer.eos_token_id if pad is None else pad)
 
@@ -219,7 +218,7 @@ def _padded(
 
 @dataclass(frozen=True)
 class _WithoutPrompt:
-    """A processor of logits that does not see the prompt."""
+    """Apply a processor of logits to the tokens after the prompt."""
 
     processor: Callable[[Tensor, Tensor], Tensor]
     started: int
@@ -241,11 +240,11 @@ def _repetition_processors(settings: GenerationConfig, started: int) -> list[_Wi
 
 @contextmanager
 def _without_own_defaults(model: Any) -> Iterator[None]:
-    """Hide the model's own defaults, which generate() would fill missing settings from."""
+    """Hide the model's own defaults, from which generate() would take missing settings."""
     import transformers
 
-    nothing: Any = transformers.GenerationConfig
-    own, model.generation_config = model.generation_config, nothing()
+    config_class: Any = transformers.GenerationConfig
+    own, model.generation_config = model.generation_config, config_class()
     try:
         yield
     finally:

@@ -1,13 +1,10 @@
-"""What decoding under other settings is worth, on a checkpoint that is trained once."""
+"""Measure decoding settings on a checkpoint that is trained once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from seqtune.core.checkpoint import open_checkpoint
 from seqtune.core.errors import DataError
@@ -18,16 +15,15 @@ from .params import EvaluationConfig, SummarizeConfig
 from .rouge import named, rouge
 from .scorer import Summarizer, load_summarizer
 
-Int64 = npt.NDArray[np.int64]
-
 DECODING_SECONDS = "decoding_seconds_per_row"
 MOST_ENCODED = 1 << 30
 """Bytes of encoder outputs that are kept while decoding is searched; the rest is encoded again."""
 
 
 def measure(checkpoint: Path, data: SummarizeData, config: SummarizeConfig) -> dict[str, float]:
-    """ROUGE under `config.generation` on the validation sample, and decoding seconds per dialogue
-    (without the encoder). The checkpoint and its encoder outputs stay open between calls.
+    """Return ROUGE on the validation sample and decoding seconds per row, without the encoder.
+
+    The checkpoint and its encoder outputs stay open between calls.
     """
     opened = _open(checkpoint, data, config.evaluation, seed=config.seed)
     written = opened.summarizer.write(opened.batches, config.generation, seed=config.seed)
@@ -50,7 +46,7 @@ class _DecodingSample:
 
 
 _opened: dict[Any, _DecodingSample] = {}
-"""The last one alone."""
+"""Holds the last sample only."""
 
 
 def _open(
@@ -65,33 +61,27 @@ def _open(
     looked_at = (settings.max_rows, settings.batch_size, seed)
     key = (checkpoint, weights, data.path, data.content_hash, *looked_at)
     if key not in _opened:
-        _opened.clear()  # before the next one takes its room
+        _opened.clear()  # free its memory before the next one is loaded
+        summarizer = load_summarizer(checkpoint)
+        dialogues, references = data.dialogues("valid"), data.references("valid")
         rows = data.sample("valid", settings.max_rows, seed=seed)
-        _opened[key] = _made(checkpoint, data, rows, batch_size=settings.batch_size)
+        batches = summarizer.batches([dialogues[row] for row in rows], size=settings.batch_size)
+        _opened[key] = _DecodingSample(
+            summarizer, _encode_batches(summarizer, batches), [references[row] for row in rows]
+        )
     return _opened[key]
 
 
-def _made(
-    checkpoint: Path, data: SummarizeData, rows: Int64, *, batch_size: int
-) -> _DecodingSample:
-    summarizer = load_summarizer(checkpoint)
-    dialogues, references = data.dialogues("valid"), data.references("valid")
-    batches = summarizer.batches([dialogues[row] for row in rows], size=batch_size)
-    return _DecodingSample(
-        summarizer, _encoded(summarizer, batches), [references[row] for row in rows]
-    )
-
-
-def _encoded(summarizer: Summarizer, batches: list[DecoderBatch]) -> list[DecoderBatch]:
-    """Batches with encoder outputs, up to MOST_ENCODED bytes."""
+def _encode_batches(summarizer: Summarizer, batches: list[DecoderBatch]) -> list[DecoderBatch]:
+    """Add encoder outputs to batches, up to MOST_ENCODED bytes."""
     if summarizer.kind == CAUSAL:
         return batches
-    found, room = [], MOST_ENCODED
+    found, bytes_left = [], MOST_ENCODED
     with summarizer.autocast():
         for batch in batches:
-            if room > 0:
+            if bytes_left > 0:
                 encoded = encode(summarizer.model, batch)
-                room -= encoded.nbytes
+                bytes_left -= encoded.nbytes
                 found.append(replace(batch, encoded=encoded))
             else:
                 found.append(batch)

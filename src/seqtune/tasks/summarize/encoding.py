@@ -1,7 +1,7 @@
-"""Tokens of dialogues and summaries, cached by model, part and preprocessing.
+"""Tokenise dialogues and summaries; cached by model, part and preprocessing.
 
-The first reference is the target. Train holds augmented rows as far as `preprocess.augmentation`
-takes them. Too many truncated dialogues stop a training.
+The first reference is the target. Train holds the augmented rows that `preprocess.augmentation`
+selects. Too many truncated dialogues stop a training.
 Shapes: R rows.
 """
 
@@ -24,7 +24,7 @@ from .data import SummarizeData
 from .model import Kind, kind_of, open_tokenizer, source
 from .params import PreprocessConfig, SummarizeConfig
 from .preprocess import clean, clean_summary
-from .prompts import Prompt, prompt_of
+from .prompts import prompt_of
 
 INPUTS, TARGETS = "inputs", "targets"
 TRUNCATION = "truncation"
@@ -33,38 +33,32 @@ TRUNCATION = "truncation"
 
 @dataclass(frozen=True)
 class Encoder:
-    """From texts to the tokens that a model reads, and to those that it should write."""
+    """Tokenise inputs and targets."""
 
     tokenizer: Any
     kind: Kind
     preprocess: PreprocessConfig
     instruction: str
 
-    @property
-    def prompt(self) -> Prompt:
-        return prompt_of(self.tokenizer, self.instruction)
-
     def inputs(self, dialogues: Sequence[str]) -> tuple[list[list[int]], int]:
-        """Tokens of dialogues, however long, and how many of the last are never cut."""
+        """Return tokens of dialogues before cutting, and how many of the last are never cut."""
         texts = [clean(dialogue, self.preprocess) for dialogue in dialogues]
         if self.kind == "causal":
-            prompt = self.prompt
+            prompt = prompt_of(self.tokenizer, self.instruction)
             plain = encoder_of(self.tokenizer, add_special_tokens=False)(texts) if texts else []
             return [prompt.around(ids) for ids in plain], len(prompt.after)
         found = encoder_of(self.tokenizer)(texts) if texts else []
-        # where a tokeniser adds nothing, no dialogue may be left without any token
-        return [list(ids) or [self.tokenizer.eos_token_id] for ids in found], num_closing(
-            self.tokenizer
-        )
+        end = self.tokenizer.eos_token_id  # a dialogue needs at least one token
+        return [list(ids) or [end] for ids in found], num_closing(self.tokenizer)
 
     def fitting(self, dialogues: Sequence[str]) -> list[list[int]]:
-        """The same, cut to `max_input_length`."""
+        """Return tokens of dialogues, cut to `max_input_length`."""
         limit = self.preprocess.max_input_length
         full, last = self.inputs(dialogues)
         return [[*cut_ids(ids, limit, last)] for ids in full]
 
     def targets(self, summaries: Sequence[str]) -> list[list[int]]:
-        """Tokens of summaries, each with its end."""
+        """Return tokens of summaries, each with its end."""
         texts = [clean_summary(summary, self.preprocess) for summary in summaries]
         if not texts:
             return []
@@ -85,22 +79,19 @@ class Pairs(NamedTuple):
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of both together [R]."""
+        """Number of tokens of input and target together [R]."""
         return self.inputs.lengths + self.targets.lengths
 
 
 def pairs(config: SummarizeConfig, data: SummarizeData, part: Part) -> Pairs:
-    """The tokens of a part, cached with the split."""
-    folder = data.made(
-        "tokens",
-        _key(config, data, part),
-        lambda out: _write_pairs(out, config, data, part),
-    )
+    """Return the tokens of a part, cached with the split."""
+    key = _key(config, data, part)
+    folder = data.made("tokens", key, lambda out: _write_pairs(out, config, data, part))
     return Pairs(*(Tokens.open(folder / name) for name in (INPUTS, TARGETS)))
 
 
 def truncation(config: SummarizeConfig, data: SummarizeData) -> dict[Part, dict[str, Any]]:
-    """How many dialogues do not fit, by part; JSON-ready."""
+    """Return how many dialogues do not fit, by part; JSON-ready."""
     limit = config.preprocess.max_input_length
     parts: tuple[Part, ...] = ("train", "valid")
     return {
@@ -111,7 +102,7 @@ def truncation(config: SummarizeConfig, data: SummarizeData) -> dict[Part, dict[
 
 
 def require_fit(config: SummarizeConfig, data: SummarizeData) -> None:
-    """Refuse to train on dialogues of which too many are cut."""
+    """Refuse to train if too many dialogues would be cut."""
     allowed = config.preprocess.max_truncated_share
     for part, found in truncation(config, data).items():
         if found["share"] > allowed:

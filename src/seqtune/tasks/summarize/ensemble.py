@@ -1,7 +1,7 @@
-"""A checkpoint or an ensemble folder as a summariser.
+"""Summarise with a checkpoint or an ensemble folder.
 
-Each member of an ensemble writes in its own way of decoding; which of their summaries is taken is
-decided by minimum Bayes risk.
+Each member of an ensemble decodes with its own settings; minimum Bayes risk chooses among their
+summaries.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ SCALE = "minimum_bayes_risk"
 
 @dataclass(frozen=True)
 class SummarizerEnsemble(ModelEnsemble[CheckpointInfo[SummarizeConfig], SummarizeConfig]):
-    """Members on disk: one of them is in memory at a time, unless they were loaded."""
+    """Members on disk; one of them is in memory at a time, unless `load` was called."""
 
     device: str | None = None
     loaded: Mapping[str, Summarizer] = field(default_factory=dict)
 
     def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> GeneratedTexts:
-        """Of each dialogue the summary that the members agree with most."""
+        """Return for each dialogue the summary that the members agree with most."""
         return next(self.summarise_each([dialogues], batch_size=batch_size))
 
     def summarise_each(
         self, lists: Sequence[Sequence[str]], *, batch_size: int
     ) -> Iterator[GeneratedTexts]:
-        """Of several lists; a member writes of all of them before the next one is opened."""
+        """Summarise several lists; a member writes all of them before the next one is loaded."""
         by_member = [self._write(name, lists, batch_size=batch_size) for name in self.members]
         return self.choose_each(by_member)
 
     def choose_each(
         self, by_member: Sequence[Sequence[GeneratedTexts]]
     ) -> Iterator[GeneratedTexts]:
-        """One summary of each dialogue, of what all members have written of several lists."""
+        """Choose one summary for each dialogue of several lists."""
         shares = np.array([*self.shares.values()])
         for written in zip(*by_member, strict=True):
             yield _chosen(written, shares, tokenizer=self.config.evaluation.tokenizer)
 
     def load(self) -> Self:
-        """The same with all members in memory."""
+        """Load all members into memory."""
         if self.loaded:
             return self
         which = self.first.which
@@ -62,7 +62,7 @@ class SummarizerEnsemble(ModelEnsemble[CheckpointInfo[SummarizeConfig], Summariz
     def _write(
         self, name: str, lists: Sequence[Sequence[str]], *, batch_size: int
     ) -> list[GeneratedTexts]:
-        """What one member makes of all lists; its memory is free again when it is done."""
+        """Summarise all lists with one member, and free its memory."""
         info = self.members[name]
         member = self.loaded.get(name) or load_summarizer(info.path, info.which, device=self.device)
         return list(member.summarise_each(lists, batch_size=batch_size))
@@ -71,7 +71,7 @@ class SummarizerEnsemble(ModelEnsemble[CheckpointInfo[SummarizeConfig], Summariz
 def _chosen(
     written: Sequence[GeneratedTexts], shares: np.ndarray, *, tokenizer: str
 ) -> GeneratedTexts:
-    """Of what several wrote, one summary of each row; it takes the time of all."""
+    """Choose one summary for each row; the time is the sum over members."""
     if len(written) == 1:
         return written[0]
     texts = list(zip(*(one.texts for one in written), strict=True))
@@ -107,7 +107,7 @@ def open_model(
 
 
 def require_compatible(members: Mapping[str, CheckpointInfo[SummarizeConfig]]) -> None:
-    """Members must be scored alike, as what they agree on is measured by it."""
+    """Refuse members that are scored differently: their agreement is measured by that score."""
     (reference, first), *others = members.items()
     for name, member in others:
         for key in ("tokenizer", "references"):

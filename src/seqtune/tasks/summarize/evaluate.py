@@ -1,14 +1,12 @@
-"""What a checkpoint or an ensemble is worth: ROUGE of its summaries, beside two floors."""
+"""Evaluate a checkpoint or an ensemble: ROUGE of its summaries beside two baselines."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from seqtune.core.metrics import (
     EXHIBITS,
@@ -30,11 +28,9 @@ from .rouge import METRICS, ROUGE_SUM, named, rouge
 
 logger = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
-
 EVALUATED: tuple[Part, ...] = ("valid", "test")
 MANY_CUT = 0.1
-"""Share of summaries without an end that is worth a word."""
+"""Share of summaries without an end above which the report has a note."""
 UNITS = {
     "words": "words (between spaces and marks, in any script)",
     "characters": "characters (without spaces)",
@@ -60,7 +56,7 @@ DEFINITIONS = {
 def evaluate(
     checkpoint: Path, data: SummarizeData, *, parts: Collection[str] | None = None
 ) -> Report:
-    """Metrics of the best weights of a checkpoint or an ensemble on valid and test; JSON-ready."""
+    """Evaluate the best weights of a checkpoint or an ensemble on valid and test; JSON-ready."""
     loaded = open_model(checkpoint)
     loaded.require_assets(data.assets_hash, what=str(data.path))
     loaded.warn_of_other_split(data, rows="dialogues")
@@ -72,7 +68,11 @@ def evaluate(
     shown = list(scored.values())[-1:]
     return {
         HEADLINE: [line for one in found.values() for line in (one["verdict"], *one["notes"])],
-        **_facts(loaded, data),
+        **loaded.identity(),
+        "data_hash": data.content_hash,
+        "protocol": _protocol(loaded.config),
+        "definitions": DEFINITIONS,
+        **loaded.configuration(),
         "parts": found,
         EXHIBITS: dump_report_items(exhibits(shown[0], loaded.config, who=who)) if shown else {},
     }
@@ -81,7 +81,7 @@ def evaluate(
 def score_parts(
     loaded: SummarizerEnsemble, data: SummarizeData, parts: Sequence[Part]
 ) -> dict[Part, PartScores]:
-    """Summarise all rows of some parts, and score them beside the floors."""
+    """Summarise all rows of some parts, and score them beside the baselines."""
     for part in parts:
         logger.info("%s: %d dialogues to summarise", part, data.num_rows(part))
     settings = loaded.config.evaluation
@@ -106,7 +106,7 @@ def _scored(
 
 
 def _findings(scored: PartScores, *, who: str) -> Report:
-    """Metric by metric, the model first; then what is to be known of its summaries."""
+    """Return the metrics, the model first, and notes on its summaries."""
     means = {name: named(scores) for name, scores in scored.scores.items()}
     group = {metric: {name: own[metric] for name, own in means.items()} for metric in METRICS}
     verdict = compare_with_baselines(group[ROUGE_SUM], f"{scored.part} {ROUGE_SUM}", who=who)
@@ -149,19 +149,8 @@ def _mean_words(texts: list[str]) -> float:
     return float(np.mean([len(text.split()) for text in texts])) if texts else 0.0
 
 
-def _facts(loaded: SummarizerEnsemble, data: SummarizeData) -> dict[str, Any]:
-    """What was evaluated, on what, and how to read the numbers."""
-    return {
-        **loaded.identity(),
-        "data_hash": data.content_hash,
-        "protocol": _protocol(loaded.config),
-        "definitions": DEFINITIONS,
-        **loaded.configuration(),
-    }
-
-
 def _protocol(config: SummarizeConfig) -> str:
-    """How the numbers were made, in words that go with them wherever they are quoted."""
+    """Return a description of how the numbers were computed."""
     units, rule = UNITS[config.evaluation.tokenizer], RULES[config.evaluation.references]
     return (
         f"ROUGE F1 as fractions, on {units}; of several references {rule}; mean over rows. "

@@ -1,4 +1,4 @@
-"""Raw files -> a folder of dialogues with their summaries (see text/ingested.py).
+"""Turn raw files into a folder of dialogues with their summaries (see text/ingested.py).
 
 Columns: row (int64, from 0, official parts first), id (string), dialogue (string), summaries
 (list of string, at least one), topic (string or null), role (string: dialogues, or valid_dialogues
@@ -30,7 +30,7 @@ DROPPED = {
 
 
 def ingest(sources: Sources, config: SummarizeConfig, *, out: Path) -> Report:
-    """Check dialogues and summaries, take out what repeats, and say what was found."""
+    """Check dialogues and summaries, drop repeats, and return the report."""
     settings = config.ingest
     require_source(sources, POOL)
     columns = settings.columns
@@ -97,9 +97,6 @@ def _table(kept: Sequence[Dialogue]) -> pa.Table:
     )
 
 
-# ---- what is said of it ----------------------------------------------------------------------
-
-
 def _report(
     sources: Sources,
     reader: DialogueReader,
@@ -108,7 +105,7 @@ def _report(
     *,
     rows: dict[str, int],
 ) -> Report:
-    """What was read, left out and changed, and how long texts are."""
+    """Return what was read, left out and changed, and the lengths of texts."""
     dropped = {"empty": reader.num_empty, "duplicate": repeats["duplicate"]}
     tokens = special_tokens(text for one in kept for text in (one.dialogue, *one.summaries))
     references = Counter(len(one.summaries) for one in kept)
@@ -134,13 +131,13 @@ def _report(
         *special_warning(tokens, "dialogues or summaries"),
     ]
     parts = {VALID: "official valid", TEST: "official test"}
-    official = "".join(f", {rows[role]} {said}" for role, said in parts.items() if role in rows)
+    official = "".join(f", {rows[role]} {name}" for role, name in parts.items() if role in rows)
     report["headline"] = [f"ingest: {rows[POOL]} dialogues{official}", *report["warnings"]]
     return report
 
 
 def _missing(reader: DialogueReader) -> list[str]:
-    """What files lack, and what is done instead."""
+    """Return a line for each optional column that files lack."""
     columns = reader.config.columns
     instead = {columns.id: "their rows are numbered", columns.topic: "their topics are left open"}
     return [

@@ -1,7 +1,7 @@
 """Low-rank adapters on a frozen base, which may be quantised to 8 or 4 bits.
 
-Tokens that were added get rows of their own that are trained beside the adapters; the embeddings
-around them stay with the base. What is trained is all that a checkpoint holds.
+Added tokens get rows of their own that are trained beside the adapters; other embeddings stay
+frozen. A checkpoint holds only what is trained.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .params import LoraConfig, ModelConfig
 
 
 def missing_libraries(config: ModelConfig) -> list[str]:
-    """A fault for each library that adapters or quantisation need and that does not import."""
+    """Return a fault for each library that adapters or quantisation need and cannot import."""
     needed = {}
     if config.lora.enabled:
         needed["peft"] = "model.lora.enabled=true"
@@ -38,7 +38,7 @@ def missing_libraries(config: ModelConfig) -> list[str]:
 
 
 def quantisation_options(config: ModelConfig, *, compute: Any) -> dict[str, Any]:
-    """What `from_pretrained` takes to quantise; products are taken in the type `compute`."""
+    """Return the options of `from_pretrained` to quantise and to compute in the type `compute`."""
     if config.quantisation == "none":
         return {}
     import transformers
@@ -73,15 +73,15 @@ def quiet_quantisation() -> Iterator[None]:
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            for said in (".*MatMul8bitLt.*", ".*is_gradient_checkpointing.*"):
-                warnings.filterwarnings("ignore", message=said)
+            for message in (".*MatMul8bitLt.*", ".*is_gradient_checkpointing.*"):
+                warnings.filterwarnings("ignore", message=message)
             yield
     finally:
         logger.setLevel(before)
 
 
 def linear_layers(model: Any) -> list[str]:
-    """Last names of the linear layers of a model, its output left out."""
+    """Return the last names of a model's linear layers, without its output."""
     output = model.get_output_embeddings()
     return sorted(
         {
@@ -93,7 +93,7 @@ def linear_layers(model: Any) -> list[str]:
 
 
 def targets_in(model: Any, config: LoraConfig) -> list[str]:
-    """The targets that this model has; none at all is an error."""
+    """Return the targets that this model has; refuse a model without any."""
     present = linear_layers(model)
     found = [target for target in config.targets if target in present]
     if not found:
@@ -105,7 +105,7 @@ def targets_in(model: Any, config: LoraConfig) -> list[str]:
 
 
 def attach(model: Any, config: LoraConfig, *, tokens: Sequence[int]) -> Any:
-    """The same model with adapters inside: they, and the rows of `tokens`, are all that trains."""
+    """Add adapters to the model; only they and the rows of `tokens` are trained."""
     with quiet_quantisation():
         import peft
 
@@ -122,12 +122,12 @@ def attach(model: Any, config: LoraConfig, *, tokens: Sequence[int]) -> Any:
 
 
 def is_attached(model: nn.Module) -> bool:
-    """Whether adapters are inside."""
+    """Whether the model has adapters."""
     return any(name.endswith("lora_A") for name, _ in model.named_modules())
 
 
 def _token_rows(model: Any, tokens: Sequence[int]) -> dict[str, list[int]] | None:
-    """Rows to train in the embeddings, and in the output where it has weights of its own."""
+    """Return rows to train in the embeddings, and in the output if it has weights of its own."""
     if not tokens:
         return None
     names = {module: name for name, module in model.named_modules()}

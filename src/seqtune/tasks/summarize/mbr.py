@@ -1,8 +1,8 @@
 """Minimum Bayes risk: choose the summary of a dialogue that the others agree with most.
 
 Members' shares are the probabilities of their summaries: expected ROUGE is the share-weighted mean
-against all of them, itself included. A member without a share is never chosen. Ties go to the
-larger share, then to the order of members.
+against all of them, itself included. A member with share 0 is never chosen. Ties go to the larger
+share, then to the order of members.
 Shapes: R rows, M members (a summary of each), 3 of ROUGE.
 """
 
@@ -19,16 +19,16 @@ Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
 DECIMALS = 9
-"""To which expectations are compared, so that the order of a sum never decides."""
+"""Expectations are rounded, so that the order of a sum never decides."""
 
 
 def agreement(summaries: Sequence[Sequence[str]], *, tokenizer: str) -> Floats:
-    """ROUGE-1 + 2 + L between all summaries of each row [R, M, M]; `summaries` by row."""
+    """Return ROUGE-1 + 2 + L between all summaries of each row [R, M, M]."""
     members = len(summaries[0]) if summaries else 0
-    told = iter(counted([text for own in summaries for text in own], tokenizer))
+    texts = iter(counted([text for own in summaries for text in own], tokenizer))
     found = np.zeros((len(summaries), members, members))
     for row in range(len(summaries)):
-        own = [next(told) for _ in range(members)]
+        own = [next(texts) for _ in range(members)]
         for one in range(members):
             for other in range(one, members):
                 found[row, one, other] = found[row, other, one] = sum(compare(own[one], own[other]))
@@ -36,7 +36,7 @@ def agreement(summaries: Sequence[Sequence[str]], *, tokenizer: str) -> Floats:
 
 
 def expected(agreements: Floats, shares: Floats) -> Floats:
-    """Expected ROUGE of each member's summary [R, M], added up in the order of members."""
+    """Return the expected ROUGE of each member's summary [R, M], summed in the order of members."""
     shares = np.asarray(shares, np.float64) / np.sum(shares)
     total = np.zeros(agreements.shape[:2])
     for member, share in enumerate(shares):
@@ -46,7 +46,7 @@ def expected(agreements: Floats, shares: Floats) -> Floats:
 
 
 def choose(agreements: Floats, shares: Floats) -> Int64:
-    """The member whose summary is chosen, by row [R]."""
+    """Return the member whose summary is chosen, by row [R]."""
     shares = np.asarray(shares, np.float64)
     found = np.round(expected(agreements, shares), DECIMALS)
     order = np.argsort(-shares, kind="stable")

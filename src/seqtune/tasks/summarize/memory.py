@@ -1,9 +1,9 @@
-"""Estimate of a training's peak memory, from its configuration and an empty model.
+"""Estimate a training's peak memory from its configuration and an empty model.
 
-Counts bytes alive at the worst moment: weights, optimiser state, activations, and logits over all
-tokens; not the interpreter and its libraries. Against measured peaks on a CPU it is 0.93 to 1.25
-over 8 configurations (BART, Llama, Qwen3; fp32, bf16, adapters, 4 bits, checkpointing), 1.53 for
-BART in bf16. Not measured on a GPU.
+Counts weights, optimiser state, activations and logits over all tokens at the peak; not the
+interpreter and its libraries. Over 8 configurations (BART, Llama, Qwen3; fp32, bf16, adapters,
+4 bits, checkpointing) it is 0.93 to 1.25 times the peak measured on a CPU, 1.53 for BART in bf16.
+Not measured on a GPU.
 B batch, T time (longest inputs), U time of the targets, D hidden, F feed-forward, V tokens.
 """
 
@@ -26,19 +26,19 @@ from .model import AUTO, Kind, kind_of, open_tokenizer, source
 from .params import SummarizeConfig
 
 FIXED_MIB = 40.0
-"""What does not grow: kernels, threads, a batch under way."""
+"""Constant part: kernels, threads, a batch in preparation."""
 STATE_BYTES = {"adamw": 12, "adam": 12, "adafactor": 5, "sgd": 8}
-"""For a trained parameter in fp32, beside itself: its gradient, and what the optimiser keeps."""
+"""Gradient and optimiser state of a trained fp32 parameter."""
 QUANTISED_BYTES = {"none": 0.0, "8bit": 1.02, "4bit": 0.53}
-"""For a weight of a linear layer, scales of its blocks included."""
+"""A weight of a linear layer, with its share of the scales of blocks."""
 
 
 class Sizes(NamedTuple):
-    """Numbers of a model."""
+    """Sizes of a model."""
 
     parameters: int
     linear: int
-    """Of them in linear layers other than the output: those that can be quantised."""
+    """Parameters that can be quantised: of linear layers other than the output."""
     hidden: int
     feed_forward: int
     encoder_layers: int
@@ -51,7 +51,7 @@ class Sizes(NamedTuple):
 
 
 class BatchShape(NamedTuple):
-    """The largest batch there is."""
+    """Shape of the largest batch."""
 
     rows: int
     inputs: int
@@ -59,7 +59,7 @@ class BatchShape(NamedTuple):
 
 
 def estimate_memory(config: SummarizeConfig, data: SummarizeData) -> float:
-    """MiB that one training takes at most on one device, beside what was in use before."""
+    """Return the peak MiB of one training on one device, above what was in use before."""
     folder = source(config)
     kind = kind_of(config, load_config(folder))
     speech = open_tokenizer(config, data)
@@ -69,27 +69,22 @@ def estimate_memory(config: SummarizeConfig, data: SummarizeData) -> float:
     return peak / MIB + FIXED_MIB
 
 
-def num_trained(config: SummarizeConfig, sizes: Sizes) -> int:
-    """Parameters that have a gradient."""
-    return config.model.lora.r * sizes.adapters if config.model.lora.enabled else sizes.parameters
-
-
 def _weights(config: SummarizeConfig, sizes: Sizes) -> float:
-    """Bytes of all weights, and of the state of those that are trained."""
+    """Return bytes of all weights, and of gradients and optimiser state of trained ones."""
     model, training = config.model, config.training
-    trained = num_trained(config, sizes)
+    trained = model.lora.r * sizes.adapters if model.lora.enabled else sizes.parameters
     half = training.precision in ("bf16", "fp16")
-    if not model.lora.enabled:
-        copies = 2.0 * sizes.parameters if half else 0.0  # of autocast, during a step
-        return (4.0 + STATE_BYTES[training.optimizer]) * trained + copies
-    whole = 2.0 if half else 4.0
-    small = QUANTISED_BYTES[model.quantisation] or whole
-    base = small * sizes.linear + whole * (sizes.parameters - sizes.linear)
-    return base + (4.0 + STATE_BYTES[training.optimizer]) * trained
+    if model.lora.enabled:
+        whole = 2.0 if half else 4.0
+        small = QUANTISED_BYTES[model.quantisation] or whole
+        frozen = small * sizes.linear + whole * (sizes.parameters - sizes.linear)
+    else:
+        frozen = 2.0 * sizes.parameters if half else 0.0  # copies of autocast, during a step
+    return frozen + (4.0 + STATE_BYTES[training.optimizer]) * trained
 
 
 def _training(config: SummarizeConfig, sizes: Sizes, batch: BatchShape, kind: Kind) -> float:
-    """Bytes of what a step keeps for the way back, and of its logits."""
+    """Return bytes of activations kept for the backward pass, and of logits."""
     length = batch.inputs + batch.targets if kind == "causal" else batch.targets
     decoded = _kept(config, sizes, batch.rows, length, layers=sizes.decoder_layers)
     if kind == "seq2seq":
@@ -102,18 +97,18 @@ def _training(config: SummarizeConfig, sizes: Sizes, batch: BatchShape, kind: Ki
 
 
 def _kept(config: SummarizeConfig, sizes: Sizes, rows: int, time: int, *, layers: int) -> float:
-    """Bytes of the inside of layers; with checkpointing of one, and of what goes into each."""
+    """Return bytes of activations in layers; with checkpointing, in one layer and all inputs."""
     if not layers:
         return 0.0
     half = config.training.precision in ("bf16", "fp16")
-    width = 3.8 if half else 4.0  # what passes a norm is fp32 again
-    # causal: also what is gated and turned by its place
+    width = 3.8 if half else 4.0  # norms return fp32
+    # causal: gates and rotary embeddings too
     elements = (14.0, 4.0) if not sizes.encoder_layers else (9.0, 2.0)
     inside = width * rows * time * (elements[0] * sizes.hidden + elements[1] * sizes.feed_forward)
     if config.model.lora.enabled:  # what each adapter reads, behind its dropout
         inside *= 1.7 if half else 2.6
     if sizes.drops_attention and select_device(None, config.training.accelerator).type == "cpu":
-        inside += 3.0 * width * rows * sizes.heads * time * time  # spelled out there
+        inside += 3.0 * width * rows * sizes.heads * time * time  # not fused there
     if config.model.gradient_checkpointing:
         return 4.0 * rows * time * sizes.hidden * layers + inside
     return inside * layers
@@ -133,14 +128,13 @@ def _sizes(folder: Path, kind: Kind, num_rows: int, targets: tuple[str, ...]) ->
     with torch.device("meta"):
         model = empty_model(AUTO[kind], architecture)
     output = model.get_output_embeddings()
-    linear = [m for m in model.modules() if isinstance(m, nn.Linear) and m is not output]
-    adapters = _adapters(model, targets)
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear)}
     hidden = _first(architecture, "hidden_size", "d_model")
     more_rows = max(num_rows - architecture.vocab_size, 0) * hidden
     encoder = _first(architecture, "encoder_layers", "num_layers") if kind == "seq2seq" else 0
     return Sizes(
         parameters=sum(p.numel() for p in model.parameters()) + more_rows,
-        linear=sum(layer.weight.numel() for layer in linear),
+        linear=sum(m.weight.numel() for m in layers.values() if m is not output),
         hidden=hidden,
         feed_forward=_first(architecture, "intermediate_size", "encoder_ffn_dim", "d_ff"),
         encoder_layers=encoder,
@@ -150,18 +144,14 @@ def _sizes(folder: Path, kind: Kind, num_rows: int, targets: tuple[str, ...]) ->
         heads=_first(architecture, "num_attention_heads", "encoder_attention_heads", "num_heads"),
         tokens=max(num_rows, architecture.vocab_size),
         drops_attention=_first(architecture, "attention_dropout", "dropout_rate") > 0,
-        adapters=adapters,
-    )
-
-
-def _adapters(model: nn.Module, targets: tuple[str, ...]) -> int:
-    return sum(
-        layer.in_features + layer.out_features
-        for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear) and name.rpartition(".")[2] in targets
+        adapters=sum(
+            layer.in_features + layer.out_features
+            for name, layer in layers.items()
+            if name.rpartition(".")[2] in targets
+        ),
     )
 
 
 def _first(architecture: Any, *names: str) -> Any:
-    """The first of these values that an architecture has; 0 where it has none."""
+    """Return the first of these values that the architecture has, or 0."""
     return next((v for n in names if (v := getattr(architecture, n, None)) is not None), 0)

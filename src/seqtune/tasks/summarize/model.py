@@ -1,7 +1,7 @@
-"""From a name to a model that can be trained, and what of it a checkpoint holds.
+"""Build models to train, and restore them from checkpoints.
 
-Tokens that the data bring get rows in the embeddings that start as the mean of the pieces which
-they replace. How a pretrained model was set up to generate counts nowhere (see decoder.py).
+Embeddings of tokens added from the data start as the mean of the pieces that they replace. The
+generation settings of a pretrained model are ignored (see decoder.py).
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from .preprocess import add_marks
 from .prompts import end_of_turn
 
 BASE = "base.json"
-"""Of the assets of adapters: the model that they belong to."""
+"""Asset of adapters: the model that they belong to."""
 Kind = Literal["seq2seq", "causal"]
 AUTO: dict[Kind, str] = {"seq2seq": "AutoModelForSeq2SeqLM", "causal": "AutoModelForCausalLM"}
 
 
 class HasMarks(Protocol):
-    """A split that knows the placeholders of its fit part."""
+    """A split with the placeholders of its fit part."""
 
     def marks(self, config: PreprocessConfig) -> list[str]: ...
 
 
 class TokenizerBundle(NamedTuple):
-    """A tokeniser with what the data added to it."""
+    """A tokeniser with the tokens added from the data."""
 
     tokenizer: Any
     pieces: dict[str, list[int]]
-    """Of each added token, what it consisted of before."""
+    """The pieces that each added token replaces."""
 
     @property
     def tokens(self) -> list[int]:
@@ -62,26 +62,26 @@ class TokenizerBundle(NamedTuple):
 
 
 def source(config: SummarizeConfig) -> Path:
-    """The folder of the pretrained model."""
+    """Return the folder of the pretrained model."""
     return locate_model(config.model, key="summarize.model.name")
 
 
 def kind_of(config: SummarizeConfig, architecture: Any) -> Kind:
-    """Encoder-decoder or causal; `auto` goes by the model's own configuration."""
+    """Return the kind of the model; `auto` reads it from the model's own configuration."""
     if config.model.kind != "auto":
         return config.model.kind
     return "seq2seq" if architecture.is_encoder_decoder else "causal"
 
 
 def open_tokenizer(config: SummarizeConfig, data: HasMarks) -> TokenizerBundle:
-    """The tokeniser of a model, with tokens for the placeholders of the fit part."""
+    """Open the tokeniser of a model, with tokens for the placeholders of the fit part."""
     folder = source(config)
     tokenizer = plain_tokenizer(folder, kind_of(config, load_config(folder)))
     return TokenizerBundle(tokenizer, add_marks(tokenizer, data.marks(config.preprocess)))
 
 
 def plain_tokenizer(folder: Path, kind: Kind) -> Any:
-    """A tokeniser with a padding token, whose `eos` ends a summary."""
+    """Open a tokeniser with a padding token, whose `eos` ends a summary."""
     tokenizer = load_tokenizer(folder)
     if tokenizer.eos_token_id is None:
         raise ConfigurationError(
@@ -96,7 +96,7 @@ def plain_tokenizer(folder: Path, kind: Kind) -> Any:
 
 
 def build_model(config: SummarizeConfig, data: HasMarks) -> Any:
-    """A model to train: pretrained, or from random weights; with adapters where they are wanted."""
+    """Build a model to train: pretrained or with random weights, with adapters if configured."""
     folder = source(config)
     architecture = load_config(folder)
     kind = kind_of(config, architecture)
@@ -114,10 +114,11 @@ def build_model(config: SummarizeConfig, data: HasMarks) -> Any:
 
 
 def give_rows(model: Any, speech: TokenizerBundle) -> None:
-    """Rows for added tokens, in place: the mean of the rows of their pieces."""
+    """Add rows for added tokens, in place: the mean of the rows of their pieces."""
     if len(model.get_input_embeddings().weight) < speech.num_rows:
         model.resize_token_embeddings(speech.num_rows, mean_resizing=False)
-    layers = {id(layer.weight): layer for layer in _tables(model)}
+    both = (model.get_input_embeddings(), model.get_output_embeddings())
+    layers = {id(layer.weight): layer for layer in both if layer is not None}
     with torch.no_grad():
         for layer in layers.values():
             for token, pieces in zip(speech.tokens, speech.pieces.values(), strict=True):
@@ -125,7 +126,7 @@ def give_rows(model: Any, speech: TokenizerBundle) -> None:
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """What belongs into a checkpoint: with adapters what is trained, else everything once."""
+    """Return the tensors of a checkpoint: with adapters only the trained ones, else each once."""
     if lora.is_attached(model):
         return {name: p for name, p in model.named_parameters() if p.requires_grad}
     tied = getattr(model, "all_tied_weights_keys", {})
@@ -133,25 +134,25 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put weights of a checkpoint into a model; they must be exactly those that it saves."""
+    """Load weights of a checkpoint; refuse missing, unknown and misshapen ones."""
     expected = weights_of(model)
     missing, unknown = expected.keys() - weights.keys(), weights.keys() - expected.keys()
     other = [n for n in expected.keys() & weights.keys() if expected[n].shape != weights[n].shape]
     faults = {"missing": missing, "unknown": unknown, "of another shape": other}
     if any(faults.values()):
-        said = "; ".join(
+        listed = "; ".join(
             f"{len(names)} {what} ({', '.join(sorted(names)[:3])})"
             for what, names in faults.items()
             if names
         )
-        raise ArtifactError(f"the weights do not fit the model: {said}")
+        raise ArtifactError(f"the weights do not fit the model: {listed}")
     model.load_state_dict(dict(weights), strict=False)
 
 
 def pretrained(
     config: SummarizeConfig, kind: Kind, folder: Path, *, device: str | None = None
 ) -> Any:
-    """The weights in `folder`: whole where they are trained, small where they stay as they are."""
+    """Load the model in `folder`: in fp32 if trained, in the type of training if frozen."""
     model, frozen = config.model, config.model.lora.enabled
     dtype = HALF.get(config.training.precision, torch.float32) if frozen else torch.float32
     options = lora.quantisation_options(model, compute=dtype)
@@ -174,7 +175,7 @@ def pretrained(
 
 
 def write_model_assets(directory: Path, config: SummarizeConfig, data: HasMarks) -> None:
-    """Everything but the weights that a checkpoint needs to be used on its own."""
+    """Write everything except the weights that a checkpoint needs to be self-contained."""
     folder = source(config)
     speech = open_tokenizer(config, data)
     architecture = load_config(folder)
@@ -190,21 +191,19 @@ def write_model_assets(directory: Path, config: SummarizeConfig, data: HasMarks)
         text = json.dumps(base, indent=2, ensure_ascii=False)
         (directory / BASE).write_text(text + "\n", encoding="utf-8")
     architecture.architectures = [AUTO[kind]]
-    rows = architecture.vocab_size
-    architecture.vocab_size = (
-        speech.num_rows if config.model.from_scratch else max(rows, speech.num_rows)
-    )
+    rows = 0 if config.model.from_scratch else architecture.vocab_size
+    architecture.vocab_size = max(rows, speech.num_rows)
     architecture.save_pretrained(directory)
 
 
 def restored_model(
     assets: Path, config: SummarizeConfig, weights: Mapping[str, Tensor], *, device: str
 ) -> tuple[Any, Any, Kind]:
-    """Model, tokeniser and kind of a checkpoint, from its assets and weights."""
+    """Return model, tokeniser and kind of a checkpoint, from its assets and weights."""
     architecture = load_config(assets)
     kind = kind_of(config, architecture)
     tokenizer = plain_tokenizer(assets, kind)
-    with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten
+    with torch.random.fork_rng(devices=[]):  # the values drawn here are overwritten
         if config.model.lora.enabled:
             model = _with_adapters(assets, config, kind, device=device)
         else:
@@ -214,7 +213,7 @@ def restored_model(
 
 
 def _with_adapters(assets: Path, config: SummarizeConfig, kind: Kind, *, device: str) -> Any:
-    """The base that a checkpoint names, with adapters that wait for their weights."""
+    """Load the base that a checkpoint names, with adapters whose weights are loaded later."""
     base = json.loads((assets / BASE).read_text(encoding="utf-8"))
     named = config.model.model_copy(update={"name": base["name"], "revision": base["revision"]})
     config = config.model_copy(update={"model": named})
@@ -236,9 +235,3 @@ def adapted(model: Any, config: SummarizeConfig, *, tokens: list[int]) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(config.seed, "adapters"))
         return lora.attach(model, config.model.lora, tokens=tokens)
-
-
-def _tables(model: Any) -> list[Any]:
-    """Embeddings and output, where there are both."""
-    layers = (model.get_input_embeddings(), model.get_output_embeddings())
-    return [layer for layer in layers if layer is not None]

@@ -1,4 +1,4 @@
-"""Summarising as a LightningModule: the steps of training and validation.
+"""The LightningModule of `summarize`: the steps of training and validation.
 
 `training.fit` attaches the optimiser. `model.weights_of` decides what a checkpoint holds.
 Shapes: B batch, T time, U time of the target, V tokens.
@@ -32,7 +32,7 @@ from .preprocess import restore
 from .rouge import NAMES, ROUGE_SUM, rouge
 
 LOSSES = 1
-"""Index of the loader that the loss is computed on; the others are summarised."""
+"""Index of the validation loader of the loss; the others are summarised."""
 WRITTEN: dict[int, tuple[str, Part]] = {0: ("val", "valid"), 2: ("train", "train")}
 PREFIX = "model."
 
@@ -70,7 +70,7 @@ class SummarizeModule(LightningModule):
         fill(self.model, {name.removeprefix(PREFIX): value for name, value in state_dict.items()})
 
     def model_to_shard(self) -> Any:
-        """What `training.strategy=fsdp` cuts."""
+        """Return the model that `training.strategy=fsdp` shards."""
         model = self.config.model
         faults = []
         if not model.lora.enabled:
@@ -117,7 +117,7 @@ class SummarizeModule(LightningModule):
             sums += self._rouge(batch, part)
 
     def on_validation_epoch_end(self) -> None:
-        """Exact means over all tokens and rows, whatever the batches and devices."""
+        """Log exact means over all tokens and rows of all ranks."""
         total, count = self._over_ranks(self._losses)
         if count:
             self.log("val_loss", total / count, sync_dist=True)
@@ -130,14 +130,14 @@ class SummarizeModule(LightningModule):
             )
 
     def _predicted(self, batch: TrainBatch) -> tuple[Tensor, Tensor]:
-        """Logits in fp32 [M, V] and labels [M] of all places, those without a label included."""
+        """Return logits in fp32 [M, V] and labels [M] of all positions, ignored ones included."""
         inputs = {"input_ids": batch.ids, "attention_mask": batch.mask.long(), "use_cache": False}
         with quiet_quantisation():
             if self.kind == "seq2seq":
                 start = self.model.prepare_decoder_input_ids_from_labels(labels=batch.labels)
                 logits = self.model(**inputs, decoder_input_ids=start).logits  # [B, U, V]
                 return _flat(logits, batch.labels)
-            if self._takes_last:  # of the prompt, only the last place answers
+            if self._takes_last:  # of the prompt, only the last position predicts a label
                 inputs["logits_to_keep"] = batch.ids.shape[1] - batch.first + 1
             logits = self.model(**inputs).logits  # [B, <=T, V]
         labels = batch.labels[:, -logits.shape[1] :]
@@ -149,7 +149,7 @@ class SummarizeModule(LightningModule):
         self._losses += torch.stack([total, (labels != IGNORED).sum()]).double().cpu()
 
     def _rouge(self, batch: WriteBatch, part: Part) -> Tensor:
-        """Sums of ROUGE over the rows of a batch, and how many these are [4]."""
+        """Return sums of ROUGE over the rows of a batch, and their number [4]."""
         evaluation = self.config.evaluation
         with quiet_quantisation():
             texts = write(
@@ -160,20 +160,17 @@ class SummarizeModule(LightningModule):
                 greedy(evaluation.max_new_tokens),
                 kind=self.kind,
             )
-        wanted, rows = self._wanted(part), batch.rows.tolist()
+        if part not in self._references:
+            self._references[part] = self._data.references(part)  # original rows come first
+        rows = batch.rows.tolist()
         written = [restore(text, self.config.preprocess) for text in texts[: len(rows)]]
         scores = rouge(
             written,
-            [wanted[row] for row in rows],
+            [self._references[part][row] for row in rows],
             tokenizer=evaluation.tokenizer,
             combine=evaluation.references,
         )
         return torch.tensor([*scores.sum(axis=0), len(written)], dtype=torch.float64)
-
-    def _wanted(self, part: Part) -> list[list[str]]:
-        if part not in self._references:
-            self._references[part] = self._data.references(part)  # own rows come first
-        return self._references[part]
 
     def _over_ranks(self, sums: Tensor) -> list[float]:
         reduced = self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum")
@@ -182,7 +179,7 @@ class SummarizeModule(LightningModule):
 
 
 def build_module(config: SummarizeConfig, data: SummarizeData) -> SummarizeModule:
-    """A fresh module; dialogues that do not fit are refused before a model is loaded."""
+    """Build a module; refuse dialogues that do not fit before a model is loaded."""
     require_fit(config, data)
     tokenizer = open_tokenizer(config, data).tokenizer
     kind = kind_of(config, load_config(source(config)))

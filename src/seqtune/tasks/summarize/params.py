@@ -24,6 +24,18 @@ from seqtune.text.params import PretrainedConfig, TextIngestConfig
 
 Tokens = Annotated[int, Field(ge=1, le=131_072)]
 Augmentation = Literal["none", "paraphrase", "backtranslation", "both"]
+KINDS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "paraphrase": ("paraphrase",),
+    "backtranslation": ("backtranslation",),
+    "both": ("paraphrase", "backtranslation"),
+}
+"""Kinds of augmented rows by value of a parameter `augmentation`."""
+REWRITERS: dict[str, tuple[str, ...]] = {
+    "paraphrase": ("paraphrase_model",),
+    "backtranslation": ("forward_model", "backward_model"),
+}
+"""Parameters of the models that make each kind, in the order of their use."""
 
 
 class ColumnNames(Section):
@@ -76,15 +88,9 @@ class SplitConfig(Section):
     _train_share = model_validator(mode="after")(require_train_share)
 
     @model_validator(mode="after")
-    def _augmentation_has_its_models(self) -> SplitConfig:
-        needed = {
-            "paraphrase": ("paraphrase_model",),
-            "backtranslation": ("forward_model", "backward_model"),
-        }
-        needed["both"] = needed["paraphrase"] + needed["backtranslation"]
-        missing = [
-            name for name in needed.get(self.augmentation, ()) if getattr(self, name) is None
-        ]
+    def _require_augmentation_models(self) -> SplitConfig:
+        needed = [name for kind in KINDS[self.augmentation] for name in REWRITERS[kind]]
+        missing = [name for name in needed if getattr(self, name) is None]
         if missing:
             raise ValueError(
                 f"augmentation={self.augmentation} needs {' and '.join(missing)}: a folder, or a "
@@ -157,7 +163,7 @@ class ModelConfig(PretrainedConfig):
     lora: LoraConfig = LoraConfig()
 
     @model_validator(mode="after")
-    def _quantised_weights_are_not_trained(self) -> ModelConfig:
+    def _require_adapters_if_quantised(self) -> ModelConfig:
         if self.quantisation != "none" and not self.lora.enabled:
             raise ValueError(
                 f"quantisation={self.quantisation} keeps weights that cannot be trained; set "
@@ -191,7 +197,7 @@ class GenerationConfig(Section):
     """No sequence of so many tokens twice; 0: off."""
 
     @model_validator(mode="after")
-    def _shortest_is_no_longer_than_longest(self) -> GenerationConfig:
+    def _require_min_below_max(self) -> GenerationConfig:
         if self.min_new_tokens > self.max_new_tokens:
             raise ValueError(
                 f"min_new_tokens={self.min_new_tokens} is more than "

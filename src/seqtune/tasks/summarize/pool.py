@@ -1,7 +1,7 @@
-"""The score of members' summaries of valid under any weighting: see `Pool` in core.ensemble.
+"""Score members' summaries of valid under any weighting: see `Pool` in core.ensemble.
 
-Each member summarises each row once; agreement among them and with the references is all that
-minimum Bayes risk needs.
+Each member summarises each row once; minimum Bayes risk needs only their agreement with each other
+and with the references.
 Shapes: R rows, M members.
 """
 
@@ -32,7 +32,7 @@ Int64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SummarizePool:
-    """Summaries that were compared once with each other and with the references."""
+    """Comparisons of summaries with each other and with the references."""
 
     agreements: Floats  # [R, M, M]
     scores: Floats
@@ -61,7 +61,7 @@ class SummarizePool:
         rows: Int64 | None = None,
         decided_on: Int64 | None = None,
     ) -> float:
-        """Mean ROUGE sum of what is chosen; there is nothing more to decide."""
+        """Return the mean ROUGE sum of the chosen summaries."""
         del decided_on
         members = self._members(np.asarray(weights, np.float64), scale)
         gained = self.scores[np.arange(self.num_rows), members]
@@ -72,7 +72,7 @@ class SummarizePool:
         return {}
 
     def facts(self) -> Mapping[str, Any]:
-        """What it is made of, what each member scores alone, and how far choosing could go."""
+        """Return the score of each member, of the best possible choice, and the agreement."""
         others = ~np.eye(self.num_members, dtype=bool)
         same = self.agreements[:, others]
         return {
@@ -95,7 +95,7 @@ class SummarizePool:
 def open_pool(
     members: Mapping[str, Path], data: SummarizeData, settings: EnsembleConfig, *, seed: int
 ) -> SummarizePool:
-    """Summaries of valid, or a sample of `max_rows` of it, by one member in memory at a time."""
+    """Summarise valid, or a sample of `max_rows` of it, with one member in memory at a time."""
     require_pool(members, data, task="summarize")
     rows = sample_rows(data.num_rows("valid"), settings.max_rows, seed=seed)
     own = data.dialogues("valid")
@@ -110,21 +110,15 @@ def open_pool(
         member = load_summarizer(path)
         found = member.summarise(dialogues, batch_size=info.config.evaluation.batch_size)
         written.append(found.texts)
-        del member  # before the next one takes its memory
-    return _compared(written, data, rows, next(iter(infos.values())).config)
-
-
-def _compared(
-    written: list[list[str]], data: SummarizeData, rows: Int64, config: SummarizeConfig
-) -> SummarizePool:
-    settings, wanted = config.evaluation, data.references("valid")
-    references = [wanted[row] for row in rows]
+        del member  # free its memory before the next one is loaded
+    scoring, of_valid = next(iter(infos.values())).config.evaluation, data.references("valid")
+    references = [of_valid[row] for row in rows]
     scores = [
-        rouge(texts, references, tokenizer=settings.tokenizer, combine=settings.references)
+        rouge(texts, references, tokenizer=scoring.tokenizer, combine=scoring.references)
         for texts in written
     ]  # M times [R, 3]
     return SummarizePool(
-        agreement(list(zip(*written, strict=True)), tokenizer=settings.tokenizer),
+        agreement(list(zip(*written, strict=True)), tokenizer=scoring.tokenizer),
         np.stack(scores, axis=1).sum(axis=2),
         {"rows": len(rows), "rows_of_valid": data.num_rows("valid")},
     )

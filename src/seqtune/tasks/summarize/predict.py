@@ -1,9 +1,9 @@
-"""Predicted summaries, written as they are generated (of an ensemble, after its last member).
+"""Write predicted summaries as they are generated (those of an ensemble after its last member).
 
     predictions.parquet    id, part, summary
     submission.csv         id, summary, under the names of the user's columns
 
-Rows keep their order. Dialogues are not repeated: the id leads to them.
+Rows keep their order. Dialogues are not repeated: join them by id.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .scorer import load_summarizer, log_progress
 PART, SUMMARY = "part", "summary"
 NEW = "new"
 CHUNK_BATCHES = 16
-"""Batches whose dialogues are bucketed by length together and then put back in order."""
+"""Batches whose dialogues are sorted by length together."""
 SCHEMA = pa.schema([(ID, pa.string()), (PART, pa.string()), (SUMMARY, pa.string())])
 
 
@@ -63,7 +63,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be summarised."""
+    """The dialogues to summarise."""
 
     part: str
     rows: DialogueTables
@@ -73,7 +73,7 @@ class Request:
 
 @dataclass(frozen=True)
 class SummaryParts:
-    """Written by one model, chunk by chunk, in any process."""
+    """Summarise chunks with one model, in any process."""
 
     checkpoint: Path
     which: Which
@@ -101,9 +101,7 @@ def predict(
     out: Path,
     spread: ParallelMap = map_serially,
 ) -> Report:
-    """Summarise test (valid if there is none), or the files of new rows, with a checkpoint or an
-    ensemble.
-    """
+    """Summarise test (valid if there is none) or files of new rows."""
     info = describe_model(checkpoint, settings.weights)
     info.require_assets(data.assets_hash, what=str(data.path))
     size = CHUNK_BATCHES * settings.batch_size
@@ -150,9 +148,9 @@ def _held_out(data: SummarizeData, size: int) -> Request:
 def _written(
     info: SummarizerEnsemble, request: Request, settings: PredictConfig, spread: ParallelMap
 ) -> Iterator[GeneratedTexts]:
-    """The summaries of all chunks; those of an ensemble when its last member is done."""
+    """Yield the summaries of all chunks; those of an ensemble when its last member is done."""
 
-    def by(checkpoint: Path) -> Iterator[GeneratedTexts]:
+    def write_all(checkpoint: Path) -> Iterator[GeneratedTexts]:
         accelerator = info.config.training.accelerator
         opener = SummaryParts(
             checkpoint, settings.weights, accelerator, request.rows, settings.batch_size
@@ -160,12 +158,12 @@ def _written(
         return log_progress(spread(opener, len(request.rows)), request.num_rows)
 
     if info.ensemble is None:
-        return by(info.path)
-    return info.choose_each([list(by(member.path)) for member in info.members.values()])
+        return write_all(info.path)
+    return info.choose_each([list(write_all(member.path)) for member in info.members.values()])
 
 
 class SummaryWriter(PredictionFiles):
-    """Writes summaries, under the user's names in the submission, and counts."""
+    """Write summaries, under the user's names in the submission, and count them."""
 
     def __init__(self, out: Path, columns: ColumnNames) -> None:
         super().__init__(out)

@@ -1,8 +1,8 @@
-"""From a raw dialogue to model input, and from generated text back.
+"""Turn raw dialogues into model inputs, and generated text back into the form of the data.
 
 Noise is removed first, then speakers are renamed: #Person1# stays, or becomes P1, or words; targets
-are mapped alike, and `restore` maps generated text back, so that metrics see the original form.
-Placeholders of the fit part and P1 become ordinary added tokens: decoding would skip special ones.
+likewise. `restore` maps generated text back, so that metrics see the original form. Placeholders of
+the fit part and P1 become ordinary added tokens, because decoding would skip special ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MARK = re.compile(r"#\w+#")
 PERSON = re.compile(r"#Person([1-9]\d?)#")
 SHORT = re.compile(r"(?<![A-Za-z0-9#])P([1-9]\d?)(?![A-Za-z0-9#])")
 MAX_MARKS = 100
-"""Most frequent marks that become tokens; more would be hashtags, not placeholders."""
+"""Only the most frequent marks become tokens; more would be hashtags, not placeholders."""
 
 _HANGUL = re.compile(r"[가-힣]")
 _SPACES = re.compile(r"[^\S\n]+")
@@ -49,7 +49,7 @@ _SPOKEN = re.compile(
 
 
 def clean(dialogue: str, config: PreprocessConfig) -> str:
-    """Preprocess a dialogue (idempotent); one that is only noise loses nothing but spaces."""
+    """Preprocess a dialogue (idempotent); from one of only noise, remove only spaces."""
     named = _names(config)
     for noise in (_NOISE[config.noise_removal], _NOISE["minimal"]):
         cleaned = _settled(dialogue, lambda text, noise=noise: named(noise(text)))  # type: ignore[misc]
@@ -59,14 +59,14 @@ def clean(dialogue: str, config: PreprocessConfig) -> str:
 
 
 def clean_summary(summary: str, config: PreprocessConfig) -> str:
-    """A reference as a target: speakers as in the dialogue, otherwise as people wrote it."""
+    """Turn a reference into a target: speakers as in the dialogue, other text unchanged."""
     noise = _NOISE["none" if config.noise_removal == "none" else "minimal"]
     named = _names(config)
     return _settled(summary, lambda text: named(noise(text)))
 
 
 def restore(summary: str, config: PreprocessConfig) -> str:
-    """What a model wrote, in the form of the data: speakers are #Person1# again."""
+    """Return generated text in the form of the data: speakers are #Person1# again."""
     if config.person_tokens == "simplify":
         return SHORT.sub(r"#Person\1#", summary)
     if config.person_tokens == "abstract":
@@ -76,7 +76,7 @@ def restore(summary: str, config: PreprocessConfig) -> str:
 
 
 def find_marks(texts: Iterable[str], config: PreprocessConfig) -> list[str]:
-    """Placeholders of cleaned texts that become tokens, sorted."""
+    """Return the placeholders of cleaned texts that become tokens, sorted."""
     if not config.special_tokens:
         return []
     counts: Counter[str] = Counter()
@@ -85,12 +85,11 @@ def find_marks(texts: Iterable[str], config: PreprocessConfig) -> list[str]:
         counts.update(MARK.findall(text))
         if short:
             counts.update(found[0] for found in SHORT.finditer(text))
-    frequent = sorted(counts, key=lambda mark: (-counts[mark], mark))[:MAX_MARKS]
-    return sorted(frequent)
+    return sorted(sorted(counts, key=lambda mark: (-counts[mark], mark))[:MAX_MARKS])
 
 
 def add_marks(tokenizer: Any, marks: Iterable[str]) -> dict[str, list[int]]:
-    """Give marks tokens of their own; the pieces that each consisted of before."""
+    """Add a token for each mark; return the pieces that each consisted of before."""
     from transformers import AddedToken
 
     pieces = {
@@ -106,7 +105,7 @@ def add_marks(tokenizer: Any, marks: Iterable[str]) -> dict[str, list[int]]:
 
 
 def _settled(text: str, step: Callable[[str], str]) -> str:
-    """Repeat a step until it changes nothing: what it takes away can bring new noise together."""
+    """Repeat a step until it changes nothing: removing noise can create new noise."""
     while (after := step(text)) != text:
         text = after
     return text
@@ -134,13 +133,10 @@ def _abstract(text: str) -> str:
 
 
 def _apart(found: re.Match[str], name: str) -> str:
-    """A name that does not run into a word beside it, as #Person1# may ("of#Person1#")."""
+    """Add spaces between a name and a word next to it ("of#Person1#" has none)."""
     before, after = found.string[: found.start()][-1:], found.string[found.end() :][:1]
-    return f"{' ' * _is_of_a_word(before)}{name}{' ' * _is_of_a_word(after)}"
-
-
-def _is_of_a_word(character: str) -> bool:
-    return character.isascii() and character.isalnum()
+    left, right = (" " * (side.isascii() and side.isalnum()) for side in (before, after))
+    return f"{left}{name}{right}"
 
 
 def _as_it_is(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows of raw files as dialogues, with or without summaries."""
+"""Read rows of raw files as dialogues, with or without summaries."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ from .params import ColumnNames, IngestConfig
 
 POOL, VALID, TEST = ROLES = ("dialogues", "valid_dialogues", "test_dialogues")
 PREFIXES = {TEST: "test-", VALID: "valid-", POOL: ""}
-"""In front of numbers that are ids: those of an official part are its own, so that it stays
-the same whatever there is to train on."""
+"""Prefixes of ids that are row numbers; with them, an official part never depends on others."""
 COLUMNS_KEY = "summarize.ingest.columns"
 NEW_SCHEMA = pa.schema([(ID, pa.string()), (DIALOGUE, pa.string())])
 USUAL_ID = "fname"
-"""The id column of DialogSum: the default, which files of other origin need not have."""
+"""The id column of DialogSum: the default, which other files need not have."""
 
 
 @dataclass(frozen=True)
 class Dialogue:
-    """One row as it was read."""
+    """One row."""
 
     role: str
     place: str
@@ -42,7 +41,7 @@ class Dialogue:
 
 @dataclass
 class DialogueReader(RowReader[IngestConfig]):
-    """Reads dialogues with their summaries."""
+    """Read dialogues with their summaries."""
 
     texts = "dialogues"
     no_text = "Correct it: a text in quotes; an empty one is treated by summarize.ingest.on_empty"
@@ -56,7 +55,7 @@ class DialogueReader(RowReader[IngestConfig]):
         self.clean_summary = Cleaner("summaries", self.config.max_characters)
 
     def read(self, role: str, files: Sequence[Path]) -> Iterator[Dialogue]:
-        """The rows that can be used."""
+        """Yield the rows that can be used."""
         columns = self.config.columns
         for number, row in enumerate(self.rows(files)):
             dialogue = self.text(row, columns.dialogue)
@@ -85,7 +84,7 @@ class DialogueReader(RowReader[IngestConfig]):
         require_columns(row, list(keys), keys=keys)
 
     def _is_empty(self, row: Row, dialogue: str, summaries: Sequence[str]) -> bool:
-        """Whether there is nothing to read or nothing to write."""
+        """Whether dialogue or summary is empty; count the row or add a fault."""
         if says_something(dialogue) and any(map(says_something, summaries)):
             return False
         if self.config.on_empty == "error":
@@ -105,7 +104,7 @@ class DialogueReader(RowReader[IngestConfig]):
 
 
 def summary_columns(row: Row, columns: ColumnNames) -> list[str]:
-    """The columns of references: the one, or else those with 1, 2, 3 behind its name."""
+    """Return the columns of references: `summary`, or else `summary1`, `summary2`, ..."""
     if columns.summary in row.values:
         return [columns.summary]
     pattern = re.compile(re.escape(columns.summary) + r"[1-9]\d?")
@@ -113,12 +112,9 @@ def summary_columns(row: Row, columns: ColumnNames) -> list[str]:
     return sorted(found, key=lambda name: int(name.removeprefix(columns.summary)))
 
 
-# ---- without summaries ----------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class NewDialogues:
-    """All rows of some files that can be summarised, in order."""
+    """The rows of some files that can be summarised, in order."""
 
     ids: list[str]
     dialogues: list[str]
@@ -135,12 +131,11 @@ class NewDialogues:
 
 
 class NewReader(RowReader[IngestConfig]):
-    """Reads dialogues alone."""
+    """Read dialogues without summaries."""
 
     texts = "dialogues"
 
     def check_columns(self, row: Row) -> None:
-        """The id of DialogSum is the default, which files of other origin need not have."""
         columns = self.config.columns
         keys = {columns.dialogue: f"{COLUMNS_KEY}.dialogue"}
         if columns.id not in (None, USUAL_ID):
@@ -148,7 +143,7 @@ class NewReader(RowReader[IngestConfig]):
         require_columns(row, list(keys), keys=keys)
 
     def dialogue(self, row: Row) -> str | None:
-        """A cleaned dialogue; None where there is none."""
+        """Return a cleaned dialogue, or None."""
         text = row.values[self.config.columns.dialogue]
         if not_text(text) is None and says_something(text):
             return self.clean(text)

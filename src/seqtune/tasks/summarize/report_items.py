@@ -1,4 +1,4 @@
-"""What a report shows of summaries: ROUGE beside the floors, how long they are, and examples."""
+"""Figures and tables of a report: ROUGE beside the baselines, lengths, and examples."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class PartScores:
     references: list[list[str]]
     written: GeneratedTexts
     summaries: dict[str, list[str]]
-    """Of the model and the floors, by name."""
+    """Of the model and the baselines, by name."""
     scores: dict[str, npt.NDArray[np.float64]]
     """ROUGE of each [N, 3]."""
 
 
 def exhibits(scored: PartScores, config: SummarizeConfig, *, who: str) -> dict[str, Section]:
-    """Everything that is drawn or tabulated of one part."""
+    """Return the figures and tables of one part."""
     return {
         "rouge": _rouge(scored, config, who=who),
         "lengths": _lengths(scored, who=who),
@@ -50,24 +50,21 @@ def exhibits(scored: PartScores, config: SummarizeConfig, *, who: str) -> dict[s
 
 
 def _rouge(scored: PartScores, config: SummarizeConfig, *, who: str) -> BarChart:
-    bars = {}
-    for name, scores in scored.scores.items():
-        means = named(scores)
-        bars[who if name == OURS else name] = tuple(means[metric] for metric in NAMES)
-    unit = config.evaluation.tokenizer
+    means = {who if name == OURS else name: named(own) for name, own in scored.scores.items()}
+    bars = {name: tuple(own[metric] for metric in NAMES) for name, own in means.items()}
     return BarChart(
         title=f"ROUGE on {scored.part}, beside the floors",
         x="metric",
-        y=f"F1 on {unit}",
+        y=f"F1 on {config.evaluation.tokenizer}",
         names=NAMES,
         bars=bars,
     )
 
 
 def _lengths(scored: PartScores, *, who: str) -> LineChart:
-    """Shares of texts by length, over bins that hold all of them."""
-    texts = {who if name == OURS else name: own for name, own in scored.summaries.items()}
-    texts = {who: texts[who], "reference": [text for own in scored.references for text in own]}
+    """Return the shares of texts by length."""
+    references = [text for own in scored.references for text in own]
+    texts = {who: scored.summaries[OURS], "reference": references}
     words = {name: [len(text.split()) for text in own] for name, own in texts.items()}
     longest = max(max(own, default=0) for own in words.values())
     width = max(1, -(-(longest + 1) // BINS))
@@ -108,7 +105,7 @@ def _examples(scored: PartScores, config: SummarizeConfig) -> ReportTable:
 
 
 def _picked(sums: np.ndarray, config: SummarizeConfig, *, part: str) -> Iterator[tuple[str, int]]:
-    """Rows to show; the same for the same scores, and the random ones whatever the scores."""
+    """Yield rows to show; the random ones do not depend on the scores."""
     most = config.evaluation.num_examples
     order = np.argsort(-sums, kind="stable")
     random = np.random.default_rng(derive_seed(config.seed, "examples", part))

@@ -1,4 +1,4 @@
-"""ROUGE-1, ROUGE-2 and ROUGE-L (F1) with several references, on one of these units:
+"""Compute ROUGE-1, ROUGE-2 and ROUGE-L (F1) with several references, on one of these units:
 
 words         between spaces and marks, lower case; letters and digits of any script
 characters    the same without word borders
@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 ROUGE1, ROUGE2, ROUGE_L = NAMES = ("rouge1", "rouge2", "rougeL")
 ROUGE_SUM = "rouge_sum"
 METRICS = (*NAMES, ROUGE_SUM)
-"""What reports name; the sum is of the other three, from 0 to 3."""
+"""Names in reports; the sum is of the other three, from 0 to 3."""
 
 _HELD = r"#[^\W_]+#"
 _PLACEHOLDER = re.compile(_HELD)
@@ -40,7 +40,7 @@ _CHARACTER = re.compile(rf"{_HELD}|[^\W_]")
 
 @dataclass(frozen=True)
 class Counted:
-    """A text, ready to be compared."""
+    """The units of a text, counted."""
 
     units: tuple[str, ...]
     pairs: Mapping[tuple[str, str], int]
@@ -63,31 +63,29 @@ def rouge(
     tokenizer: str,
     combine: str,
 ) -> Floats:
-    """F1 of each prediction against its references [N, 3]; `combine` takes the max or the mean over
-    references.
-    """
+    """Return F1 of each prediction [N, 3]: the max or mean (`combine`) over its references."""
     if len(predictions) != len(references):
         raise ValueError(f"{len(predictions)} predictions for {len(references)} rows of references")
     alone = [row for row, own in enumerate(references) if not own]
     if alone:
         raise ValueError(f"no reference in row {alone[0]} and {len(alone) - 1} more")
     merge: Any = {"max": np.max, "mean": np.mean}[combine]
-    told = counted(predictions, tokenizer)
+    texts = counted(predictions, tokenizer)
     truth = iter(counted([text for own in references for text in own], tokenizer))
     scores = np.zeros((len(predictions), len(NAMES)))
-    for row, (own, said) in enumerate(zip(references, told, strict=True)):
-        scores[row] = merge([compare(said, next(truth)) for _ in own], axis=0)
+    for row, (own, text) in enumerate(zip(references, texts, strict=True)):
+        scores[row] = merge([compare(text, next(truth)) for _ in own], axis=0)
     return scores
 
 
 def counted(texts: Sequence[str], tokenizer: str) -> list[Counted]:
     """Tokenise and count texts once, for several comparisons each."""
-    units = _tokenizers()[tokenizer]([unicodedata.normalize("NFC", text).lower() for text in texts])
+    units = _TOKENIZERS[tokenizer]([unicodedata.normalize("NFC", text).lower() for text in texts])
     return [Counted.of(own) for own in units]
 
 
 def compare(one: Counted, other: Counted) -> tuple[float, float, float]:
-    """ROUGE-1, ROUGE-2 and ROUGE-L of two texts; the order of the two does not matter."""
+    """Return ROUGE-1, ROUGE-2 and ROUGE-L of two texts (symmetric)."""
     lengths = len(one.units), len(other.units)
     return (
         _f1(_shared(one.singles, other.singles), *lengths),
@@ -97,7 +95,7 @@ def compare(one: Counted, other: Counted) -> tuple[float, float, float]:
 
 
 def named(scores: Floats, *, prefix: str = "") -> dict[str, float]:
-    """Means over rows [N, 3] by name, with their sum; nothing scored is 0."""
+    """Return means over rows [N, 3] by name, with their sum; 0 without rows."""
     means = scores.mean(axis=0) if len(scores) else np.zeros(len(NAMES))
     values = [*means.tolist(), float(means.sum())]
     return {f"{prefix}{name}": value for name, value in zip(METRICS, values, strict=True)}
@@ -113,8 +111,7 @@ def _f1(shared: int, one: int, other: int) -> float:
 
 
 def _longest_common(one: Counted, other: Counted) -> int:
-    """Length of the longest common subsequence, a row of the table at a time as bits of a number
-    (Hyyro 2004): a zero bit stands where the length grows."""
+    """Return the length of the longest common subsequence, by bit-parallel rows (Hyyro 2004)."""
     row = whole = (1 << len(other.units)) - 1
     for unit in one.units:
         met = row & other.places.get(unit, 0)
@@ -147,9 +144,8 @@ def _kiwi() -> Any:
     return Kiwi(num_workers=1)
 
 
-def _tokenizers() -> dict[str, Callable[[Sequence[str]], list[list[str]]]]:
-    return {
-        "words": partial(_split, _WORD),
-        "characters": partial(_split, _CHARACTER),
-        "morphemes": _morphemes,
-    }
+_TOKENIZERS: dict[str, Callable[[Sequence[str]], list[list[str]]]] = {
+    "words": partial(_split, _WORD),
+    "characters": partial(_split, _CHARACTER),
+    "morphemes": _morphemes,
+}

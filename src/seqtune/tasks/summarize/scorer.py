@@ -1,4 +1,4 @@
-"""One checkpoint as a summariser: from its folder to summaries."""
+"""Summarise with one checkpoint."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .preprocess import restore
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_WORDS = 30.0
+SECONDS_BETWEEN_LINES = 30.0
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Summarizer(LoadedCheckpoint[SummarizeConfig]):
     model: Any
 
     def inputs(self, dialogues: Sequence[str]) -> list[list[int]]:
-        """Tokens of dialogues: preprocessed, in their prompt, cut to `max_input_length`."""
+        """Return tokens of dialogues: preprocessed, in their prompt, cut to `max_input_length`."""
         return encoder(self.config, self.tokenizer, self.kind).fitting(dialogues)
 
     def batches(self, dialogues: Sequence[str], *, size: int) -> list[DecoderBatch]:
-        """The same, padded to batches of like lengths."""
+        """Return padded batches of dialogues of similar lengths."""
         return make_batches(
             self.inputs(dialogues),
             pad=pad_of(self.tokenizer),
@@ -56,7 +56,7 @@ class Summarizer(LoadedCheckpoint[SummarizeConfig]):
     def write(
         self, batches: Sequence[DecoderBatch], settings: GenerationConfig, *, seed: int
     ) -> GeneratedTexts:
-        """A summary of each input, in the form of the data."""
+        """Return a summary of each input, in the form of the data."""
         with self.autocast(), quiet_quantisation():
             written = write_all(
                 self.model, self.tokenizer, batches, settings, kind=self.kind, seed=seed
@@ -65,31 +65,30 @@ class Summarizer(LoadedCheckpoint[SummarizeConfig]):
         return replace(written, texts=[restore(text, preprocess) for text in written.texts])
 
     def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> GeneratedTexts:
-        """A summary of each dialogue, with the generation settings of its own configuration."""
-        config = self.config
+        """Return a summary of each dialogue, with the generation settings of the checkpoint."""
         batches = self.batches(dialogues, size=batch_size)
-        return self.write(batches, config.generation, seed=config.seed)
+        return self.write(batches, self.config.generation, seed=self.config.seed)
 
     def summarise_each(
         self, lists: Sequence[Sequence[str]], *, batch_size: int
     ) -> Iterator[GeneratedTexts]:
-        """Summaries of several lists, with progress in the log."""
+        """Summarise several lists, with progress in the log."""
         each = (self.summarise(dialogues, batch_size=batch_size) for dialogues in lists)
         return log_progress(each, sum(map(len, lists)))
 
 
 def log_progress(each: Iterable[GeneratedTexts], total: int) -> Iterator[GeneratedTexts]:
-    """Pass summaries through, and log progress now and then."""
-    done, told = 0, time.monotonic()
-    started = told
+    """Pass summaries through, and log progress."""
+    done = 0
+    started = logged = time.monotonic()
     for written in each:
         yield written
         done += len(written.texts)
         now = time.monotonic()
-        if now - told >= SECONDS_BETWEEN_WORDS:
+        if now - logged >= SECONDS_BETWEEN_LINES:
             left = (now - started) / done * (total - done)
             logger.info("%d of %d dialogues summarised, about %.0f s left", done, total, left)
-            told = now
+            logged = now
 
 
 def describe(path: Path, which: Which = "best") -> CheckpointInfo[SummarizeConfig]:
@@ -99,7 +98,7 @@ def describe(path: Path, which: Which = "best") -> CheckpointInfo[SummarizeConfi
 
 
 def load_summarizer(path: Path, which: Which = "best", *, device: str | None = None) -> Summarizer:
-    """Open a checkpoint, on `device` or where it was trained."""
+    """Load a checkpoint, on `device` or where it was trained."""
     info = describe(path, which)
     where = select_device(device, info.config.training.accelerator)
     weights = read_weights(info.checkpoint, which)
@@ -109,7 +108,7 @@ def load_summarizer(path: Path, which: Which = "best", *, device: str | None = N
         )
     except ArtifactError as error:
         raise ArtifactError(f"checkpoint {path}: {error}; {NEXT_STEP}") from error
-    if not getattr(model, "is_quantized", False):  # which lies where it was loaded
+    if not getattr(model, "is_quantized", False):  # a quantised model cannot be moved
         model = model.to(where)
     model.eval().requires_grad_(False)
     return Summarizer(**vars(info), device=where, tokenizer=tokenizer, kind=kind, model=model)

@@ -1,4 +1,4 @@
-"""A summariser that answers rows, as MLflow serves it."""
+"""Serve a summariser with MLflow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLE = "#Person1#: Shall we have dinner tonight?\n#Person2#: Gladly. At seven
 
 
 def open_served(folder: Path) -> Served:
-    """From the folder of a checkpoint or an ensemble, on the CPU or on the GPU there is."""
+    """Load the folder of a checkpoint or an ensemble, on the GPU if there is one."""
     return Served(
         columns=(Column(DIALOGUE, "text"),),
         settings={},

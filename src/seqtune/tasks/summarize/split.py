@@ -1,7 +1,7 @@
-"""Ingested dialogues -> the split folder that data.py describes.
+"""Split ingested dialogues into the folder that data.py describes.
 
-Official parts stay as they are; missing ones are drawn at random. Dialogues that are equal but for
-spaces, case and marks share a part, and none of valid or test is trained on.
+Official parts stay as they are; missing ones are drawn at random. Dialogues that differ only in
+spaces, case and marks share a part, and none of valid or test is in train.
 Shapes: N dialogues.
 """
 
@@ -30,11 +30,11 @@ from .reading import POOL, TEST, VALID
 
 Parts = dict[Part, pa.Table]
 ASSETS_HASH = sha256(b"texts").hexdigest()
-"""Summaries are texts, whatever the data: no vocabulary of its own to compare."""
+"""Constant, because summaries have no vocabulary that depends on the data."""
 
 
 def split(interactions: Path, config: SummarizeConfig, *, out: Path) -> Report:
-    """Hold out what summaries are judged by; make further dialogues for the rest if asked to."""
+    """Hold out valid and test; augment the rest if configured."""
     source = open_ingested(interactions, task="summarize")
     require_made_with(config, source.manifest.made_with, what=str(interactions))
     rewriters = open_augmenters(config)
@@ -55,10 +55,7 @@ def split(interactions: Path, config: SummarizeConfig, *, out: Path) -> Report:
             AUGMENTATION: [one.facts() for one in made],
             "seed": config.seed,
         },
-        made_with={
-            **source.manifest.made_with,
-            "split": config.split.model_dump(mode="json"),
-        },
+        made_with={**source.manifest.made_with, "split": config.split.model_dump(mode="json")},
     )
     rows = {**manifest.rows, "train": fit.num_rows}
     return {
@@ -67,14 +64,14 @@ def split(interactions: Path, config: SummarizeConfig, *, out: Path) -> Report:
         "augmented_rows": manifest.rows["train"] - fit.num_rows,
         "augmentation": manifest.facts[AUGMENTATION],
         "leaked": leaked,
-        **_said(source, config.split, rows, made, leaked=leaked),
+        **_headline(source, config.split, rows, made, leaked=leaked),
         "content_hash": manifest.content_hash,
         "test_hash": manifest.test_hash,
     }
 
 
 def divide(source: Ingested, config: SplitConfig, *, seed: int) -> tuple[Parts, dict[str, int]]:
-    """The rows of each part, and how many dialogues stood in two of them."""
+    """Return the rows of each part, and how many dialogues were in two of them."""
     pool, valid, test = (source.rows(role) for role in (POOL, VALID, TEST))
     if config.use_full_data:
         pool, valid = pa.concat_tables([pool, valid]), valid.slice(0, 0)
@@ -103,7 +100,7 @@ def divide(source: Ingested, config: SplitConfig, *, seed: int) -> tuple[Parts, 
 def hold_out(
     groups: npt.NDArray[np.int64], shares: tuple[float, float], *, seed: int
 ) -> npt.NDArray[np.int64]:
-    """0 for train, 1 for valid, 2 for test [N]; rows of a group stay together."""
+    """Return 0 for train, 1 for valid, 2 for test [N]; rows of a group stay together."""
     sizes = part_sizes(len(groups), shares, task="summarize", texts="dialogues")
     weights = np.bincount(groups)
     order = np.random.default_rng(seed).permutation(len(weights))
@@ -124,7 +121,7 @@ def _keys(table: pa.Table) -> set[str]:
 
 
 def _which(table: pa.Table, keys: set[str]) -> npt.NDArray[np.bool_]:
-    """Mask of rows whose dialogue is among `keys` [N]."""
+    """Return a mask of rows whose dialogue is among `keys` [N]."""
     return np.asarray([plain(text) in keys for text in table[DIALOGUE].to_pylist()], bool)
 
 
@@ -134,7 +131,7 @@ def _made_by(kind: str, table: pa.Table) -> pa.Table:
 
 
 def _copies(fit: pa.Table, made: AugmentedRows) -> pa.Table:
-    """Rows with a made-up dialogue; all else is that of the row they were made of."""
+    """Return rows with augmented dialogues; other columns are those of the original rows."""
     table = _made_by(made.kind, fit.take(pa.array(made.rows, pa.int64())))
     ids = [f"{name}~{made.kind}" for name in table[ID].to_pylist()]
     table = table.set_column(table.column_names.index(ID), ID, pa.array(ids, pa.string()))
@@ -142,7 +139,7 @@ def _copies(fit: pa.Table, made: AugmentedRows) -> pa.Table:
     return table.set_column(place, DIALOGUE, pa.array(made.dialogues, pa.string()))
 
 
-def _said(
+def _headline(
     source: Ingested,
     config: SplitConfig,
     rows: Mapping[str, int],
@@ -150,7 +147,7 @@ def _said(
     *,
     leaked: Mapping[str, int],
 ) -> dict[str, Any]:
-    """The lines that people read: parts first, then what they should know."""
+    """Return the lines for the user: parts first, then warnings."""
     sizes = ", ".join(f"{part} {num}" for part, num in rows.items() if num)
     lines = [f"split: {sizes} dialogues", *(one.line() for one in made)]
     unused = {VALID: "valid_share", TEST: "test_share"}

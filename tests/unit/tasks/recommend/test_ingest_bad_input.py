@@ -174,7 +174,7 @@ def test_integers_were_asked_for(log: Path) -> None:
 def test_fractional_ids_in_parquet(tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     pq.write_table(pa.table({"user": [1.0, 1.5, 2.0], "item": [1, 2, 1], "time": [3, 4, 5]}), path)
-    assert "are no whole numbers in 1 of 3 rows (row 2)" in fault_of(path)
+    assert "are not whole in 1 of 3 rows (row 2)" in fault_of(path)
 
 
 def test_types_that_are_no_ids_or_times(tmp_path: Path) -> None:

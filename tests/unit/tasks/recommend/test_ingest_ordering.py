@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtune.tasks.recommend.ingest.ordering import OrderingRules, Piece, cut_users, sort_users
+from seqtune.tasks.recommend.ingest.ordering import (
+    OrderingRules,
+    Piece,
+    cut_users,
+    find_word_layout,
+    sort_users,
+)
 
 Row = tuple[int, int, int]
 """user, item, time; the position in a list is the row of the file."""
@@ -34,8 +40,11 @@ def sort(connection: duckdb.DuckDBPyConnection, rows: list[Row], rules: Ordering
         }
     )
     mixed = numbered.take(np.random.default_rng(0).permutation(len(rows)))  # joins keep no order
-    connection.register("numbered", mixed)
-    return sort_users(connection, (int(columns[0].min()), int(columns[0].max())), rules)
+    connection.register("mixed", mixed)
+    connection.execute("CREATE OR REPLACE TABLE numbered AS FROM mixed")
+    layout = find_word_layout(connection, "numbered", num_items=int(columns[1].max()))
+    users = (int(columns[0].min()), int(columns[0].max()))
+    return sort_users(connection, users, layout, rules)
 
 
 def plain(rows: list[Row], *, drop: bool) -> list[Row]:

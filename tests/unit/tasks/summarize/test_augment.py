@@ -159,4 +159,4 @@ def test_a_model_that_only_goes_on_writing(dialogues: Path, tmp_path: Path) -> N
     ],
 )
 def test_who_speaks_is_kept(line: str, who: str, said: str) -> None:
-    assert rewriting._turn(line) == (who, said)
+    assert rewriting._split_turn(line) == (who, said)

@@ -49,7 +49,7 @@ def test_the_test_part_in_its_order(three, food, out):
 
 def test_chunks_keep_the_order(three, food, out, monkeypatch, caplog):
     monkeypatch.setattr(predict_module, "CHUNK_BATCHES", 1)
-    monkeypatch.setattr(scorer, "SECONDS_BETWEEN_WORDS", 0.0)
+    monkeypatch.setattr(scorer, "SECONDS_BETWEEN_LINES", 0.0)
     with caplog.at_level(logging.INFO):
         predict(three["m3"], food, PredictConfig(batch_size=3), new_rows=(), out=out)
     assert pq.read_table(out / "predictions.parquet")["id"].to_pylist() == food.ids("test")

@@ -28,13 +28,9 @@ def check_rows(
     """Create the view `good(user_key, item_key, time, row)` of the rows that can be used."""
     is_null = any_null(loaded)
     is_bad_time = f"NOT ({is_null}) AND ({clock.is_bad})"
-    num_null, num_bad = connection.execute(
-        fill(
-            "SELECT count(*) FILTER ($null), count(*) FILTER ($bad) FROM raw",
-            null=is_null,
-            bad=is_bad_time,
-        )
-    ).fetchall()[0]
+    counts = "SELECT count(*) FILTER ($null), count(*) FILTER ($bad) FROM raw"
+    filled = fill(counts, null=is_null, bad=is_bad_time)
+    num_null, num_bad = connection.execute(filled).fetchall()[0]
     if num_null and config.on_null == "error":
         raise null_fault(connection, loaded, config)
     if num_bad and config.on_bad_time == "error":
@@ -64,14 +60,10 @@ def any_null(loaded: Loaded) -> str:
 def example_rows(
     connection: duckdb.DuckDBPyConnection, loaded: Loaded, condition: str, *, limit: int
 ) -> list[int]:
-    """The first rows of a table for which a condition holds."""
-    query = fill(
-        "SELECT rowid FROM $table WHERE $condition ORDER BY rowid LIMIT $limit",
-        table=loaded.table,
-        condition=condition,
-        limit=limit,
-    )
-    return [row for (row,) in connection.execute(query).fetchall()]
+    """Return the first rows of a table for which a condition holds."""
+    query = "SELECT rowid FROM $table WHERE $condition ORDER BY rowid LIMIT $limit"
+    filled = fill(query, table=loaded.table, condition=condition, limit=limit)
+    return [row for (row,) in connection.execute(filled).fetchall()]
 
 
 def count_rows(connection: duckdb.DuckDBPyConnection, loaded: Loaded, condition: str) -> int:
@@ -84,7 +76,7 @@ def count_rows(connection: duckdb.DuckDBPyConnection, loaded: Loaded, condition:
 def null_fault(
     connection: duckdb.DuckDBPyConnection, loaded: Loaded, config: IngestConfig
 ) -> DataError:
-    """Which columns are empty where."""
+    """Return the error that names the empty columns and their rows."""
     faults = []
     for column, name in loaded.columns.items():
         condition = f"{column} IS NULL"
@@ -112,13 +104,9 @@ def _time_fault(
     rows = example_rows(connection, loaded, condition, limit=config.max_examples)
     query = "SELECT CAST(time_raw AS VARCHAR) FROM raw WHERE rowid = ?"
     values = [connection.execute(query, [row]).fetchall()[0][0] for row in rows]
-    rest = (
-        "the other rows hold dates"
-        if clock.kind == "timestamp" and num_bad < loaded.num_rows
-        else "the other rows hold numbers"
-        if num_bad < loaded.num_rows
-        else "no row can be read"
-    )
+    others = "dates" if clock.kind == "timestamp" else "numbers"
+    has_others = num_bad < loaded.num_rows
+    rest = f"the other rows hold {others}" if has_others else "no row can be read"
     return DataError(
         f"{loaded.paths}: column {loaded.columns[TIME_RAW]!r} has no usable time in {num_bad} of "
         f"{loaded.num_rows} rows ({loaded.places(rows)}: {', '.join(map(repr, values))}; {rest}). "

@@ -17,10 +17,7 @@ FIELD_LIMIT = 1 << 24
 
 
 def line_numbers(source: Source, rows: Sequence[int]) -> list[int]:
-    """Lines (counted from 1, header included) on which rows of a file (from 0) begin.
-
-    A Parquet file has no lines; there the row's own number, from 1, is given.
-    """
+    """Return the lines (from 1, header included) on which rows (from 0) begin; of Parquet, rows."""
     if source.format == "parquet":
         return [row + 1 for row in rows]
     wanted = set(rows)
@@ -35,7 +32,7 @@ def line_numbers(source: Source, rows: Sequence[int]) -> list[int]:
 
 
 def why_unreadable(source: Source, error: duckdb.Error, *, max_examples: int) -> DataError:
-    """Read the file again, slowly, to say what is wrong with it and where."""
+    """Read the file again, slowly, to find out what is wrong with it and where."""
     with source.readable.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -65,7 +62,7 @@ _NEXT_STEP = (
 
 
 def _records(source: Source) -> Iterator[tuple[int, list[str]]]:
-    """(line it begins on, fields) of every row; header and blank lines are left out."""
+    """Yield (first line, fields) of every row, without header and blank lines."""
     csv.field_size_limit(FIELD_LIMIT)
     with source.readable.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=source.delimiter, strict=True)

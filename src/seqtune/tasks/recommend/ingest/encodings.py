@@ -1,4 +1,4 @@
-"""Gzip and encodings: anything that is not plain UTF-8 becomes that before DuckDB sees it."""
+"""Unpack gzip and rewrite other encodings as UTF-8, which DuckDB reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PIECE = 1 << 22
 
 
 def as_utf8(path: Path, encoding: str, *, magic: bytes, temporary: Path) -> Path:
-    """The same text, unpacked and as UTF-8, in a file of ours; memory does not grow with it."""
+    """Write the text, unpacked and as UTF-8, to a temporary file in constant memory."""
     target = temporary / f"text-{len(list(temporary.glob('text-*')))}.csv"
     decoder = codecs.getincrementaldecoder(encoding)()
     num_bytes = num_lines = 0
@@ -50,7 +50,7 @@ def _unpacked(path: Path, magic: bytes) -> IO[bytes]:
 
 
 def bad_offset(path: Path) -> int:
-    """Offset of the first byte that is no UTF-8 text; a zero byte is none."""
+    """Return the offset of the first byte that is not UTF-8 text; a zero byte is not."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     end = 0
     with path.open("rb") as file:
@@ -69,7 +69,7 @@ def bad_offset(path: Path) -> int:
 def wrong_encoding(
     path: Path, encoding: str, *, offset: int, line: int, sample: bytes | None = None
 ) -> DataError:
-    """The file's bytes are not in the encoding that was asked for."""
+    """Return the error for bytes that do not fit the configured encoding."""
     if sample is None:
         with path.open("rb") as file:
             sample = b"".join(islice(file, 1000))[:PIECE]

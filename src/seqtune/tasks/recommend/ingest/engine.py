@@ -1,4 +1,4 @@
-"""The DuckDB connection of an ingest: bounded in memory, offline, its errors in plain words."""
+"""Connect to DuckDB with bounded memory, offline, and translate its errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPE
 
 @contextmanager
 def connect(temporary: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory database that spills below `temporary` and never reaches for the network."""
+    """Open an in-memory database that spills below `temporary` and never uses the network."""
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
         "temp_directory": str(temporary / "spill"),
@@ -45,7 +45,7 @@ def connect(temporary: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Turn DuckDB's words for a full or read-only disk, or too little memory, into ours."""
+    """Turn DuckDB's errors on a full or read-only disk or too little memory into our own."""
     try:
         yield
     except duckdb.Error as error:
@@ -64,12 +64,12 @@ def disk_errors() -> Iterator[None]:
 
 
 def is_shortage(error: duckdb.Error) -> bool:
-    """Whether the machine is at fault, and not the file that was read."""
+    """Whether memory or disk ran short; otherwise the file is at fault."""
     return disk_error_code(error) is not None or isinstance(error, duckdb.OutOfMemoryException)
 
 
 def disk_error_code(error: duckdb.Error) -> int | None:
-    """DuckDB carries no errno; its message does quote the system's text for it."""
+    """Find the errno by the system's text for it in the message; DuckDB has no errno."""
     text = str(error)
     if isinstance(error, duckdb.OutOfMemoryException) and "offload" in text:
         return errno.ENOSPC  # the temporary directory has reached what the disk can hold
@@ -77,14 +77,14 @@ def disk_error_code(error: duckdb.Error) -> int | None:
 
 
 def gist(error: BaseException) -> str:
-    """What DuckDB says, without its advice on options that a user here cannot set."""
+    """Return DuckDB's message without its advice on options that users cannot set here."""
     text = str(error).partition("Possible ")[0]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(line if len(line) <= 120 else f"{line[:117]}..." for line in lines[:4])
 
 
 def fill(template: str, **parts: str | int) -> str:
-    """SQL with `$name` replaced by SQL: a quoted identifier, a quoted literal, an expression."""
+    """Replace `$name` in SQL by an identifier, a literal or an expression."""
     return Template(template).substitute(parts)
 
 
@@ -97,5 +97,5 @@ def literal(text: str) -> str:
 
 
 def path_literal(path: Path) -> str:
-    """A path as a literal in which *, ? and [ are no patterns."""
+    """Quote a path so that *, ? and [ are not patterns."""
     return literal("".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path)))

@@ -1,6 +1,6 @@
-"""Ids: of which type they are, and the dense number that each gets, in the order of the ids.
+"""Find the type of the ids and number them without gaps, in the order of the ids.
 
-Sorted ids make the numbers a function of the content alone: not of threads, not of row order.
+Sorted ids make the numbers depend on the content alone: not on threads, not on the order of rows.
 """
 
 from __future__ import annotations
@@ -46,13 +46,11 @@ def number_ids(
 ) -> Ids:
     """Create the table `users` or `items`."""
     stored = loaded.types[f"{role}_key"]
-    connection.execute(
-        fill(
-            "CREATE OR REPLACE TABLE keys AS "
-            "SELECT $key AS key, count(*) AS num_rows FROM good GROUP BY 1",
-            key=f"{role}_key",
-        )
+    query = (
+        "CREATE OR REPLACE TABLE keys AS "
+        "SELECT $key AS key, count(*) AS num_rows FROM good GROUP BY 1"
     )
+    connection.execute(fill(query, key=f"{role}_key"))
     if stored == TEXT:
         kind, notes = _judge_text(connection, loaded, role, config)
     else:
@@ -80,14 +78,14 @@ def _judge_numbers(
     stored: str,
     config: IngestConfig,
 ) -> IdType:
-    """Ids that a Parquet file (or a file of whole numbers) stores as numbers."""
+    """Return the type of ids that are stored as numbers; refuse fractions."""
     if stored == "DOUBLE":
         condition = f"NOT ({role}_key = trunc({role}_key) AND abs({role}_key) < 9007199254740992)"
         rows = example_rows(connection, loaded, condition, limit=config.max_examples)
         if rows:
             name = loaded.columns[f"{role}_key"]
             raise DataError(
-                f"{loaded.paths}: column {name!r} holds numbers that are no whole numbers in "
+                f"{loaded.paths}: column {name!r} holds numbers that are not whole in "
                 f"{count_rows(connection, loaded, condition)} of {loaded.num_rows} rows "
                 f"({loaded.places(rows)}); ids are whole numbers or text. Is it the right column? "
                 "Set recommend.ingest.columns, or write the ids as text"
@@ -98,15 +96,13 @@ def _judge_numbers(
 def _judge_text(
     connection: duckdb.DuckDBPyConnection, loaded: Loaded, role: Role, config: IngestConfig
 ) -> tuple[IdType, tuple[str, ...]]:
-    """Integers if all are; text if they are meant as text; else an error with the odd ones."""
-    num, num_canonical, num_numeral, num_spaced = connection.execute(
-        fill(
-            "SELECT count(*), count(*) FILTER ($canonical), count(*) FILTER ($numeral), "
-            "count(*) FILTER (key <> trim(key)) FROM keys",
-            canonical=_CANONICAL,
-            numeral=_NUMERAL,
-        )
-    ).fetchall()[0]
+    """Return integer if all are, string if they are meant as text; refuse a mixture."""
+    counts = (
+        "SELECT count(*), count(*) FILTER ($canonical), count(*) FILTER ($numeral), "
+        "count(*) FILTER (key <> trim(key)) FROM keys"
+    )
+    filled = fill(counts, canonical=_CANONICAL, numeral=_NUMERAL)
+    num, num_canonical, num_numeral, num_spaced = connection.execute(filled).fetchall()[0]
     name = loaded.columns[f"{role}_key"]
     if config.id_type == "integer" and num_canonical < num:
         raise _mixed(connection, loaded, role, _CANONICAL, num - num_canonical, config=config)

@@ -1,17 +1,16 @@
-"""Files -> one DuckDB table in file order: `raw(user_key, item_key, time_raw)`, or a side table.
+"""Load files into one DuckDB table in file order: `raw(user_key, item_key, time_raw)`, or a side.
 
-Text is loaded as text, and what it means is judged on the whole column; only a log of nothing but
-whole numbers is read as numbers (see numerals.py).
+Text stays text until the whole column is known; only a log of nothing but whole numbers is read as
+numbers (see numerals.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import duckdb
-import numpy as np
-import numpy.typing as npt
 
 from seqtune.core.errors import DataError
 
@@ -27,16 +26,16 @@ TEXT = "VARCHAR"
 
 @dataclass(frozen=True)
 class Loaded:
-    """A table that was filled, and where its rows came from."""
+    """A table, and the files that its rows come from."""
 
     table: str
     sources: tuple[Source, ...]
     columns: Mapping[str, str]
-    """The table's columns, each with what the files call it."""
+    """The table's columns, each with its name in the files."""
     types: Mapping[str, str]
     """DuckDB's types of the table's columns."""
     from_text: bool
-    """The types are not the files' own: they are text."""
+    """The files are text without types."""
     starts: tuple[int, ...]
     """First row of each file in the table, and the number of all rows."""
 
@@ -45,11 +44,10 @@ class Loaded:
         return self.starts[-1]
 
     def places(self, rows: Sequence[int]) -> str:
-        """Rows of the table, as the user finds them in the files."""
-        starts = np.asarray(self.starts)
+        """Return rows of the table as lines (or rows) of the files."""
         parts = []
-        for number, source in enumerate(self.sources):
-            local = [row - self.starts[number] for row in rows if _file_of(starts, row) == number]
+        for source, (start, end) in zip(self.sources, pairwise(self.starts), strict=True):
+            local = [row - start for row in rows if start <= row < end]
             if local:
                 lines = ", ".join(map(str, line_numbers(source, local)))
                 unit = "row" if source.format == "parquet" else "line"
@@ -59,13 +57,9 @@ class Loaded:
 
     @property
     def paths(self) -> str:
-        """The files by name, for messages."""
+        """The names of the files, for messages."""
         first = str(self.sources[0].path)
         return first if len(self.sources) == 1 else f"{first} (and {len(self.sources) - 1} more)"
-
-
-def _file_of(starts: npt.NDArray[np.int64], row: int) -> int:
-    return int(np.searchsorted(starts, row, side="right")) - 1
 
 
 def load(
@@ -77,22 +71,18 @@ def load(
     table: str,
     number_types: Mapping[str, str] | None = None,
 ) -> Loaded:
-    """Fill a table; `number_types`: of the columns of text that holds whole numbers only."""
+    """Fill a table; `number_types` are for text that holds whole numbers only."""
     types = number_types or _types(sources, columns)
-    connection.execute(
-        fill(
-            "CREATE OR REPLACE TABLE $table ($columns)",
-            table=table,
-            columns=", ".join(f"{column} {kind}" for column, kind in types.items()),
-        )
-    )
+    fields = ", ".join(f"{column} {kind}" for column, kind in types.items())
+    query = fill("CREATE OR REPLACE TABLE $table ($columns)", table=table, columns=fields)
+    connection.execute(query)
     starts = [0]
     for source in sources:
-        fields = (_field(source, name, types[column]) for column, name in columns.items())
+        values = (_field(source, name, types[column]) for column, name in columns.items())
         query = fill(
             "INSERT INTO $table SELECT $fields FROM $relation",
             table=table,
-            fields=", ".join(fields),
+            fields=", ".join(values),
             relation=_relation(source, {columns[key]: kind for key, kind in types.items()}),
         )
         try:
@@ -124,7 +114,7 @@ def _types(sources: tuple[Source, ...], columns: Mapping[str, str]) -> dict[str,
 
 
 def _parquet_type(sources: tuple[Source, ...], name: str, column: str) -> str:
-    """The type in the table of a column of Parquet files, which must agree on it."""
+    """Return the type in the table of a column of Parquet files, which must agree on it."""
     values = [source.partitions[name] for source in sources if name in source.partitions]
     types = {
         source.types[source.position(name)] for source in sources if name not in source.partitions
@@ -145,7 +135,7 @@ def _parquet_type(sources: tuple[Source, ...], name: str, column: str) -> str:
 
 
 def _partition_type(values: Sequence[str | None]) -> str:
-    """Whole numbers where all are; dates stay text, as which a time is judged anyway."""
+    """Return integer if all values are whole numbers; dates stay text and are parsed later."""
     return INTEGER if all(value is None or _is_whole(value) for value in values) else TEXT
 
 
@@ -176,7 +166,7 @@ def _field(source: Source, name: str, kind: str) -> str:
 
 
 def _relation(source: Source, types: Mapping[str, str]) -> str:
-    """What to select from; columns that have no type in `types` are text."""
+    """Return the relation to select from; columns without a type in `types` are text."""
     if source.format == "parquet":
         return parquet_relation(source.readable)
     columns = ", ".join(

@@ -1,4 +1,4 @@
-"""The interactions in DuckDB: read, checked, their users and items numbered."""
+"""Read the interactions into DuckDB, check them, number users and items."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .engine import fill
 from .ids import Ids, number_ids
 from .loading import TEXT, TIME_RAW, Loaded, load
 from .numerals import find_number_types
+from .ordering import WordLayout, find_word_layout
 from .sources import examine, same_columns
 from .times import TimeParser, detect_clock
 
@@ -30,6 +31,7 @@ class Log:
     dropped: Dropped
     users: Ids
     items: Ids
+    layout: WordLayout
 
 
 def read_log(
@@ -51,8 +53,9 @@ def read_log(
                 f"{ids.role} only; recommending needs at least 2 {ids.role}s. Is it the right "
                 f"column ({_SETTINGS}.{ids.role})? If it is, add rows of another {ids.role}"
             )
+    layout = find_word_layout(connection, "good", num_items=items.num)
     _join_numbers(connection, loaded)
-    return Log(loaded, clock, dropped, users, items)
+    return Log(loaded, clock, dropped, users, items, layout)
 
 
 def _load(
@@ -83,7 +86,7 @@ def _load(
 
 
 def _join_numbers(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> None:
-    """Text is dear to join and to hold, so that is done once; numbers wait until they are read."""
+    """Create `numbered`: a table if text is to be joined, which is slow; else a view."""
     is_text = TEXT in (loaded.types["user_key"], loaded.types["item_key"])
     connection.execute(
         fill(

@@ -1,4 +1,4 @@
-"""`manifest.json` of an interactions folder: what `split` needs to know about it.
+"""The `manifest.json` of a folder of interactions.
 
 interactions.parquet   user int32 from 0, item int32 from 1, time int64; by user, time, file
 users.parquet          user, user_id      items.parquet      item, item_id, count
@@ -23,7 +23,7 @@ ITEMS = "items.parquet"
 
 
 class InteractionsManifest(checkpoint.Manifest):
-    """What `manifest.json` says."""
+    """The content of `manifest.json`."""
 
     format_version: int = FORMAT_VERSION
     num_users: int
@@ -33,16 +33,16 @@ class InteractionsManifest(checkpoint.Manifest):
     item_id_type: IdType
     time: TimeKind
     sides: dict[str, int]
-    """Side tables, each with its number of rows."""
+    """Number of rows of each side table."""
     made_with: dict[str, dict[str, Any]]
-    """The sections of the configuration that shaped it."""
+    """The sections of the configuration that determined it."""
 
     def write(self, folder: Path) -> None:
         (folder / MANIFEST).write_text(self.model_dump_json(indent=2), encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> InteractionsManifest:
-    """Of a folder that `ingest` wrote."""
+    """Return the manifest of a folder that `ingest` wrote."""
     return checkpoint.read_manifest(
         folder,
         MANIFEST,

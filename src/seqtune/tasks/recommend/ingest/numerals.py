@@ -1,8 +1,8 @@
-"""Whether text files hold nothing but whole numbers, which are then read as numbers.
+"""Find text files of nothing but whole numbers, which are then read as numbers.
 
-DuckDB needs twice the time for the same file as text. Its parser is generous, though: it reads
-007, 7.0, 1e3 and 0x1F as numbers. So the bytes are looked at first; a file with a field that is
-not written as DuckDB would write the number is text.
+DuckDB needs twice the time to read the same file as text, but its parser takes 007, 7.0, 1e3 and
+0x1F for numbers too. So the bytes are checked first: a file with any field that DuckDB would not
+write in the same way is text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SMALL = "INTEGER"
 WHOLE = (INTEGER, SMALL)
 
 _PIECE = 1 << 17
-"""Bytes at a time: what is made of them stays in the cache."""
+"""Bytes at a time: arrays of this size stay in the cache."""
 _MOST_DIGITS = 18
 _ZERO, _ONE = b"01"
 
@@ -29,7 +29,7 @@ _ZERO, _ONE = b"01"
 def find_number_types(
     sources: Sequence[Source], columns: Mapping[str, str]
 ) -> dict[str, str] | None:
-    """DuckDB's types of the columns, or None if some field of the files is not a whole number."""
+    """Return DuckDB's types of the columns; None if any field is not a whole number."""
     is_small = dict.fromkeys(columns, True)
     for source in sources:
         found = _small_columns(source)
@@ -41,7 +41,7 @@ def find_number_types(
 
 
 def _small_columns(source: Source) -> Bool | None:
-    """Of each column of a file, whether 32 bits hold its numbers (unix seconds, until 2033)."""
+    """Return for each column whether 32 bits hold its numbers (unix seconds, until 2033)."""
     ends = (source.delimiter * (len(source.names) - 1) + "\n").encode()
     if source.format != "csv" or source.num_blank or len(ends) != len(source.names):
         return None
@@ -59,7 +59,7 @@ def _small_columns(source: Source) -> Bool | None:
 
 
 def _small_fields(lines: bytes, ends: bytes) -> Bool | None:
-    """Of each field, whether its number is below 2,000,000,000; `ends`: of the fields of a line."""
+    """Return for each field whether it is below 2,000,000,000; `ends` are a line's separators."""
     byte = np.frombuffer(lines, np.uint8)
     end = np.flatnonzero(byte - _ZERO > 9)
     if len(end) % len(ends) or byte[end].tobytes() != ends * (len(end) // len(ends)):

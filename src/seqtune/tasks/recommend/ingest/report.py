@@ -21,7 +21,7 @@ _QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95
 
 @dataclass
 class IngestCounts:
-    """What the pieces added up to."""
+    """Sums over all pieces."""
 
     num_items: int
     min_interactions: int
@@ -29,8 +29,8 @@ class IngestCounts:
     num_duplicates: int = 0
     short_rows: int = 0
     short_users: int = 0
-    first_time: int | None = None
-    last_time: int | None = None
+    first_time: int = np.iinfo(np.int64).max
+    last_time: int = np.iinfo(np.int64).min
     lengths: list[Int64] = field(default_factory=list)
     all_lengths: list[Int64] = field(default_factory=list)
     users: list[Int32] = field(default_factory=list)
@@ -41,7 +41,7 @@ class IngestCounts:
         self.item_counts = np.zeros(self.num_items + 1, dtype=np.int64)
 
     def add(self, piece: Piece) -> None:
-        """Take account of one piece."""
+        """Add a piece."""
         short = piece.all_lengths[piece.all_lengths < self.min_interactions]
         self.num_rows += len(piece.items)
         self.num_duplicates += piece.num_duplicates
@@ -52,18 +52,15 @@ class IngestCounts:
         self.users.append(piece.users)
         self.item_counts += np.bincount(piece.items, minlength=self.num_items + 1)
         if len(piece.times):
-            first, last = int(piece.times.min()), int(piece.times.max())
-            self.first_time = first if self.first_time is None else min(first, self.first_time)
-            self.last_time = last if self.last_time is None else max(last, self.last_time)
+            self.first_time = min(self.first_time, int(piece.times.min()))
+            self.last_time = max(self.last_time, int(piece.times.max()))
 
 
 def length_summary(lengths: npt.NDArray[np.int64]) -> dict[str, int | float]:
-    """Quantiles that occur in the data, and the mean."""
+    """Return quantiles that occur in the data, and the mean."""
     values = np.quantile(lengths, list(_QUANTILES.values()), method="inverted_cdf")
-    summary: dict[str, int | float] = {
-        name: int(value) for name, value in zip(_QUANTILES, values, strict=True)
-    }
-    return {**summary, "mean": round(float(lengths.mean()), 2)}
+    quantiles = dict(zip(_QUANTILES, map(int, values), strict=True))
+    return {**quantiles, "mean": round(float(lengths.mean()), 2)}
 
 
 def build_report(
@@ -75,7 +72,7 @@ def build_report(
     sides: Mapping[str, Report],
     side_files: Mapping[str, tuple[Path, ...]],
 ) -> Report:
-    """Everything that a reader of the report wants to know, ready for JSON."""
+    """Return the report, ready for JSON."""
     lengths = np.concatenate(tally.lengths)
     num_items = int(np.count_nonzero(tally.item_counts))
     rows_dropped = {
@@ -94,7 +91,7 @@ def build_report(
         "items_dropped": log.items.num - num_items,
         "density": tally.num_rows / (len(lengths) * num_items),
         "length": length_summary(lengths),
-        "time": time_range(log.clock.kind, tally.first_time or 0, tally.last_time or 0),
+        "time": time_range(log.clock.kind, tally.first_time, tally.last_time),
         "id_types": {"user": log.users.type, "item": log.items.type},
         "sides": dict(sides),
         "files": [*_log_files(log.loaded), *_side_files(side_files)],

@@ -1,6 +1,6 @@
-"""Side tables: one row per (item, value), under the names `columns.item` and the table's own.
+"""Ingest side tables: one row per (item, value), in columns named `columns.item` and as the table.
 
-A side table always has a header, and its delimiter is detected: it need not look like the log.
+A side table always has a header, and its delimiter is detected: its format may differ from the log.
 Ids are compared as text, so `7` in the log is `7` in the table, and `007` is not.
 """
 
@@ -32,7 +32,7 @@ def ingest_side(
     temporary: Path,
     out: Path,
 ) -> Report:
-    """Check one side table and write what concerns the items of the log."""
+    """Check a side table and write its rows on the items of the log."""
     config = config.model_copy(update={"delimiter": None, "header": True})
     columns = {"item_key": config.columns.item, "value": name}
     sources = tuple(
@@ -57,7 +57,7 @@ def ingest_side(
 
 
 def _match(connection: duckdb.DuckDBPyConnection, loaded: Loaded, config: IngestConfig) -> Report:
-    """Create the view `matched(number, value, row)`, and count what it leaves out."""
+    """Create the view `matched(number, value, row)`; count the rows that it leaves out."""
     has_null = any_null(loaded)
     key = f"CAST(item_key AS {INTEGER})" if loaded.types["item_key"] == "DOUBLE" else "item_key"
     connection.execute(

@@ -1,7 +1,7 @@
-"""What kind of file this is: format, compression, encoding, delimiter, columns.
+"""Find out what kind of file this is: format, compression, encoding, delimiter, columns.
 
-Only the head of a file is looked at here. A file that DuckDB cannot read as it stands (gzip, or
-another encoding than UTF-8) is first rewritten as UTF-8 text below the temporary folder.
+Only the head of a file is read here. A file that DuckDB cannot read (gzip, or another encoding
+than UTF-8) is first rewritten as UTF-8 text below the temporary folder.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _OTHER_MAGIC = {
 
 @dataclass(frozen=True)
 class Source:
-    """One file that has been looked at."""
+    """A file and its kind."""
 
     path: Path
     """The user's file: what errors and reports name."""
@@ -45,9 +45,9 @@ class Source:
     """The same content as Parquet or UTF-8 text."""
     format: Literal["csv", "parquet"]
     names: tuple[str, ...]
-    """Columns in the file's order, then the wanted ones of its path."""
+    """Columns in the file's order, then the wanted columns from its path."""
     types: tuple[str, ...] = ()
-    """parquet: DuckDB's types of those in the file."""
+    """parquet: DuckDB's types of the columns in the file."""
     delimiter: str = ","
     header: bool = True
     num_blank: int = 0
@@ -68,7 +68,7 @@ def examine(
     temporary: Path,
     connection: duckdb.DuckDBPyConnection,
 ) -> Source:
-    """Look at one file; `settings` are the parameters that name the `wanted` columns."""
+    """Return the kind of a file; `settings` are the parameters that name the `wanted` columns."""
     magic = _magic(path)
     if _is_parquet(path, config, magic=magic):
         source = _examine_parquet(path, connection, wanted=wanted)
@@ -79,7 +79,7 @@ def examine(
 
 
 def same_columns(sources: Sequence[Source]) -> None:
-    """Several files are one table: refuse a file that has other columns than the first."""
+    """Refuse files of one table whose columns differ from those of the first."""
     first = sources[0]
     for other in sources[1:]:
         if set(other.names) == set(first.names) and other.format == first.format:
@@ -130,11 +130,8 @@ def _examine_parquet(
     except duckdb.Error as error:
         raise unreadable_parquet(path, error) from error
     names = tuple(row[0] for row in columns)
-    partitions = {
-        name: value
-        for name, value in partitions_of(path).items()
-        if name in wanted and name not in names
-    }
+    new = set(wanted) - set(names)
+    partitions = {name: value for name, value in partitions_of(path).items() if name in new}
     return Source(
         path=path,
         readable=path,
@@ -146,7 +143,7 @@ def _examine_parquet(
 
 
 def parquet_relation(path: Path) -> str:
-    """What to select from; DuckDB's own columns from paths would hide those in the file."""
+    """Return the relation to select from; columns from the path would hide those in the file."""
     return fill("read_parquet($path, hive_partitioning=false)", path=path_literal(path))
 
 
@@ -190,7 +187,7 @@ def _examine_text(
 
 
 def head(path: Path, num_lines: int = SAMPLE_LINES) -> list[str]:
-    """The first lines of UTF-8 text; bytes that are none show as U+FFFD."""
+    """Return the first lines of UTF-8 text; invalid bytes become U+FFFD."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         return list(islice(iter(lambda: file.readline(LONGEST_LINE), ""), num_lines))
 
@@ -202,7 +199,7 @@ def records(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
 def _detect(
     path: Path, lines: list[str], config: IngestConfig, *, wanted: Sequence[str]
 ) -> tuple[str, tuple[str, ...]]:
-    """The delimiter, and the columns that it gives."""
+    """Return the delimiter and the names of the columns."""
     candidates = (config.delimiter,) if config.delimiter else DELIMITERS
     if not config.header:
         return _detect_without_header(path, lines, candidates, config)
@@ -248,7 +245,7 @@ def _require_columns(
     source: Source, wanted: Sequence[str], settings: Sequence[str], config: IngestConfig
 ) -> None:
     faults = [
-        _missing_column(source, name, setting)
+        f"there is no column {name!r} ({setting}), {did_you_mean(name, source.names)}"
         for name, setting in zip(wanted, settings, strict=True)
         if name not in source.names
     ]
@@ -260,10 +257,6 @@ def _require_columns(
             f"{source.path}: column {repeated[0]!r} occurs {source.names.count(repeated[0])} times "
             "in the header; rename or remove all but one"
         )
-
-
-def _missing_column(source: Source, name: str, setting: str) -> str:
-    return f"there is no column {name!r} ({setting}), {did_you_mean(name, source.names)}"
 
 
 def _advice(source: Source, config: IngestConfig) -> str:

@@ -1,4 +1,4 @@
-"""Raw files -> a folder of validated, numbered, ordered interactions (see manifest.py)."""
+"""Turn raw files into a folder of validated, numbered, ordered interactions (see manifest.py)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from seqtune.core.task import Report
 from ..params import IngestConfig, RecommendConfig, side_names
 from .engine import connect, fill, identifier, literal
 from .ids import FIRST
-from .loading import TIME_RAW
 from .log import Log, read_log
 from .manifest import INTERACTIONS, ITEMS, USERS, InteractionsManifest
 from .ordering import (
@@ -36,7 +35,7 @@ from .sides import ingest_side
 def ingest(
     sources: Mapping[str, tuple[Path, ...]], config: RecommendConfig, *, out: Path
 ) -> Report:
-    """Check, number and order the interactions and side tables; the report says what was found."""
+    """Check, number and order the interactions and side tables; return the report."""
     side_files = {name: paths for name in side_names(config) if (paths := sources.get(name))}
     _require_files(sources, config)
     with (
@@ -50,7 +49,11 @@ def ingest(
             name: ingest_side(connection, name, paths, config.ingest, temporary=temporary, out=out)
             for name, paths in side_files.items()
         }
-        num_repeats = 0 if TIME_RAW in log.loaded.types else _count_repeats(connection)
+        num_repeats = 0
+        if log.clock.kind == "order":
+            pair = "(CAST(user AS BIGINT) << 32) | item"
+            counts = fill("SELECT count(*) - count(DISTINCT $pair) FROM numbered", pair=pair)
+            (num_repeats,) = connection.execute(counts).fetchall()[0]
     report = build_report(
         log,
         tally,
@@ -102,7 +105,7 @@ def _write_log(
     ranges = cut_users(lengths["num_rows"].to_numpy(), piece_rows=PIECE_ROWS)
     tally = IngestCounts(num_items=log.items.num, min_interactions=config.min_interactions)
     with InteractionsWriter(out / INTERACTIONS) as writer:
-        for piece in sort_pieces(connection, ranges, rules):
+        for piece in sort_pieces(connection, ranges, log.layout, rules):
             writer.write(piece)
             tally.add(piece)
     _require_rows(connection, log, tally, config)
@@ -138,17 +141,14 @@ def _require_rows(
     if num_users >= 2:
         return
     summary = length_summary(np.concatenate(tally.all_lengths))
+    lengths = ", ".join(f"{name} {value:g}" for name, value in summary.items())
     raise DataError(
         f"{loaded.paths}: {'none' if num_users == 0 else 'only one'} of the {log.users.num} users "
         f"has at least min_interactions={config.min_interactions} interactions, and 2 such users "
-        f"are needed; interactions a user: {_spelled(summary)}. Lower "
+        f"are needed; interactions a user: {lengths}. Lower "
         "recommend.ingest.min_interactions, or check that "
         f"column {loaded.columns['user_key']!r} is the user"
     )
-
-
-def _spelled(summary: Mapping[str, int | float]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in summary.items())
 
 
 def _write_ids(
@@ -160,7 +160,7 @@ def _write_ids(
     out: Path,
     counts: npt.NDArray[np.int64] | None = None,
 ) -> None:
-    """Write the raw ids of what was kept, also to the table `kept_<table>(number, id, count)`."""
+    """Write the raw ids that were kept, also to the table `kept_<table>(number, id, count)`."""
     first = FIRST["user" if table == "users" else "item"]
     numbers = np.arange(first, first + len(kept), dtype=np.int32)
     counts = np.zeros(len(kept), dtype=np.int64) if counts is None else counts
@@ -182,8 +182,3 @@ def _write_ids(
             path=literal(str(out / {"users": USERS, "items": ITEMS}[table])),
         )
     )
-
-
-def _count_repeats(connection: duckdb.DuckDBPyConnection) -> int:
-    query = "SELECT count(*) - count(DISTINCT (CAST(user AS BIGINT) << 32) | item) FROM numbered"
-    return int(connection.execute(query).fetchall()[0][0])

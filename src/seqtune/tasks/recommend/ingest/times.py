@@ -1,11 +1,11 @@
-"""What the time column means, decided on the whole column.
+"""Find out what the time column means, from the whole column.
 
     integer    whole numbers (unix seconds, milliseconds, 20240131, ...): kept as they are
-    fraction   numbers of which some are no whole ones: in millionths (time * 1,000,000, rounded)
+    fraction   numbers, some of them not whole: in millionths (time * 1,000,000, rounded)
     timestamp  dates and times: microseconds since 1970 in UTC; without a zone, UTC is meant
     order      no time column: the number of the row in the files, from 0
 
-Finer than a microsecond is not told apart: such rows keep their order in the file.
+Times that differ by less than a microsecond are equal: such rows keep their order in the file.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _FIRST_PLAUSIBLE, _LAST_PLAUSIBLE = 10**8, 10**10  # 1973 to 2286 as unix second
 
 @dataclass(frozen=True)
 class TimeParser:
-    """How a row's time is computed from `raw`."""
+    """SQL that computes a row's time from the table `raw`."""
 
     kind: TimeKind
     value: str
-    """SQL of a whole number, for rows whose time is not bad."""
+    """A whole number, for rows whose time is not bad."""
     is_bad: str
-    """SQL that says of a row, if its time is not null, that it is none."""
+    """Whether a time that is not null is invalid."""
 
     @property
     def expression(self) -> str:
-        """SQL of the value, null where the time is null or bad."""
+        """The value, null where the time is null or bad."""
         return f"CASE WHEN NOT ({self.is_bad}) THEN {self.value} END"
 
 
 def detect_clock(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> TimeParser:
-    """Whole numbers, other numbers or dates: whatever most of the column is."""
+    """Take the column as whole numbers, other numbers or dates: as most of its values are."""
     if TIME_RAW not in loaded.types:
         return TimeParser("order", value="rowid", is_bad="false")
     kind = loaded.types[TIME_RAW]
@@ -53,14 +53,12 @@ def detect_clock(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> TimeP
     if kind not in (TEXT, "DOUBLE"):
         return _timestamp("time_raw")
     number = "TRY_CAST(time_raw AS DOUBLE)"
-    counts = "SELECT count(time_raw), count($number), $fractions FROM raw"
-    num_times, num_numbers, num_fractions = connection.execute(
-        fill(
-            counts,
-            number=number,
-            fractions=f"count(*) FILTER (isfinite({number}) AND {number} <> trunc({number}))",
-        )
-    ).fetchall()[0]
+    counts = (
+        "SELECT count(time_raw), count($number), "
+        "count(*) FILTER (isfinite($number) AND $number <> trunc($number)) FROM raw"
+    )
+    filled = fill(counts, number=number)
+    num_times, num_numbers, num_fractions = connection.execute(filled).fetchall()[0]
     if num_numbers * 2 < num_times:
         return _timestamp("TRY_CAST(time_raw AS TIMESTAMPTZ)")
     value = f"round({number} * 1e6)" if num_fractions else "time_raw"
@@ -79,7 +77,7 @@ def _timestamp(stamp: str) -> TimeParser:
 
 
 def time_range(kind: TimeKind, first: int, last: int) -> dict[str, int | float | str]:
-    """First and last time for the report, as dates where they are or seem to be dates."""
+    """Return first and last time for the report, as dates where they are or seem to be dates."""
     if kind == "timestamp":
         return {"kind": kind, "first": iso(first), "last": iso(last)}
     if kind == "fraction":
@@ -95,7 +93,7 @@ def time_range(kind: TimeKind, first: int, last: int) -> dict[str, int | float |
 
 
 def unix_unit(first: int, last: int) -> str | None:
-    """The unit in which these whole numbers would be unix times of our days, if any."""
+    """Return the unit in which these numbers would be unix times between 1973 and 2286, if any."""
     for unit, per_second in UNIX_UNITS.items():
         if _FIRST_PLAUSIBLE * per_second <= first and last < _LAST_PLAUSIBLE * per_second:
             return unit
@@ -103,7 +101,7 @@ def unix_unit(first: int, last: int) -> str | None:
 
 
 def iso(microseconds: int) -> str:
-    """ISO 8601 in UTC; beyond what a calendar can say, the number."""
+    """Return ISO 8601 in UTC; beyond the range of calendar dates, the number."""
     try:
         return (_EPOCH + timedelta(microseconds=microseconds)).isoformat()
     except OverflowError:
