@@ -62,7 +62,7 @@ def told(*rows: dict[str, Any] | str) -> str:
 RARE = [f"number {n} is late\t1\t0" for n in range(20)] + ["so rude\t0\t1", "how rude\t0\t1"]
 BAD_FILES = {
     "no label column": Bad(
-        "classify", "text\nso late\nso rude\n", ("texts.tsv has no column of labels", "0 and 1")
+        "classify", "text\nso late\nso rude\n", ("texts.tsv has no label column", "0 and 1")
     ),
     "missing label column": Bad(
         "classify",
@@ -103,7 +103,7 @@ BAD_FILES = {
     "broken line of JSON": Bad(
         "summarize",
         told(talk(3), '{"fname": "d4", "dialogue": "cut off'),
-        ("dialogues.jsonl, line 5", "no JSON", "one object a line"),
+        ("dialogues.jsonl, line 5", "invalid JSON", "one object on each line"),
     ),
     "dialogues that are not UTF-8": Bad(
         "summarize",
@@ -248,7 +248,7 @@ def test_a_missing_model_is_named_with_where_it_was_looked_for(
         f"{task}.model.name=nobody/none",
         f"{task}.model.name='nobody/none': there is no such model",
         str(split / "nobody/none"),
-        "on the Hugging Face hub and among its copies in",
+        "on the Hugging Face hub and its local cache",
         "Give the path of a folder that save_pretrained wrote",
     )
 
@@ -353,7 +353,7 @@ def test_a_bad_parameter_is_refused(
         (
             "classify",
             "classify.model.name=data/01_raw/summarize/models/kobart",
-            ("classify.model.name=", "'bart'", "no bidirectional encoder"),
+            ("classify.model.name=", "'bart'", "not a bidirectional encoder"),
         ),
         (
             "summarize",

@@ -83,7 +83,7 @@ class RowErrors:
         return f"{what}: {shown}{f'; and {more} more' if more > 0 else ''}. {next_step}"
 
 
-def says_something(text: str) -> bool:
+def has_content(text: str) -> bool:
     """Whether a text contains a letter or a digit."""
     return _LETTER.search(text) is not None
 

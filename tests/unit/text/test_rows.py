@@ -18,7 +18,7 @@ from seqtune.text.rows import (
     groups_of,
     part_sizes,
     plain,
-    says_something,
+    has_content,
     special_tokens,
     spread,
 )
@@ -73,8 +73,8 @@ def test_groups_and_sizes() -> None:
 
 
 def test_what_says_something() -> None:
-    assert all(map(says_something, ["a", "ㅋ", "7", "!한!"]))
-    assert not any(map(says_something, ["", " ", "!?", "___", "👍"]))
+    assert all(map(has_content, ["a", "ㅋ", "7", "!한!"]))
+    assert not any(map(has_content, ["", " ", "!?", "___", "👍"]))
 
 
 def test_special_tokens_are_counted_once_a_text() -> None:

@@ -93,7 +93,7 @@ class TestWriting:
         assert tokens.ids.tolist() == [1, 97, 98, 99]
 
     def test_a_limit_that_leaves_nothing_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="limit=1 leaves nothing beside 1 closing"):
+        with pytest.raises(ValueError, match="limit=1 must be more than the 1 closing"):
             tokens_of(tmp_path, ["abc"], limit=1)
 
     def test_no_texts(self, tmp_path: Path) -> None:

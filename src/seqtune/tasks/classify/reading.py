@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from seqtune.core.errors import DataError
 from seqtune.text.reading import RowReader
-from seqtune.text.rows import says_something
+from seqtune.text.rows import has_content
 from seqtune.text.tables import Row, require_columns
 
 from .data import ID, TEXT
@@ -94,7 +94,7 @@ class LabelReader(TextReader):
 
     def _read_text(self, row: Row, role: str) -> str | None:
         text = self.text(row, self.config.columns.text)
-        if text is None or says_something(text):
+        if text is None or has_content(text):
             return text
         if self.config.on_empty == "error":
             self.faults.add(
@@ -153,7 +153,7 @@ class NewTexts(TextReader):
                     next_step=f"Correct it, or set {COLUMNS_KEY}.id=null to number the rows",
                 )
         self.faults.raise_any()
-        self.num_empty += sum(not says_something(text) for text in texts)
+        self.num_empty += sum(not has_content(text) for text in texts)
         first, self.num_rows = self.num_rows, self.num_rows + len(rows)
         ids = [
             str(row.values[columns.id]) if columns.id else str(number)

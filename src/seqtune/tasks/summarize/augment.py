@@ -21,7 +21,7 @@ import numpy as np
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.seeds import derive_seed
 from seqtune.text.pretrained import identity, load_config, load_model, load_tokenizer, locate
-from seqtune.text.rows import plain, says_something
+from seqtune.text.rows import plain, has_content
 
 from .data import KINDS
 from .params import SummarizeConfig
@@ -120,12 +120,12 @@ def augment(
 def rewrite(dialogues: Sequence[str], by: Augmenter, config: SummarizeConfig) -> list[str]:
     """Each dialogue with its lines in other words."""
     turns = [[_turn(line) for line in text.split("\n")] for text in dialogues]
-    said = sorted({said for lines in turns for _, said in lines if says_something(said)})
+    said = sorted({said for lines in turns for _, said in lines if has_content(said)})
     others = said
     for name, folder in zip(by.names, by.folders, strict=True):
         others = _generate(others, folder, label=f"{by.kind} by {name}", config=config)
     words = {
-        before: after if says_something(after) else before
+        before: after if has_content(after) else before
         for before, after in zip(said, others, strict=True)
     }
     return ["\n".join(f"{who}{words.get(said, said)}" for who, said in lines) for lines in turns]

@@ -69,7 +69,7 @@ def test_the_scales_differ():
     of_logits = combined([(0.5, one) for one in logits], "logits")
     assert of_logits.tolist() == probabilities_of(np.array([[1.0, -0.5]])).tolist()
     assert mean == pytest.approx(np.mean([probabilities_of(one) for one in logits], axis=0))
-    with pytest.raises(ValueError, match="no scale is called 'ranks'"):
+    with pytest.raises(ValueError, match="unknown scale 'ranks'"):
         on_scale(logits[0], "ranks")
 
 

@@ -156,7 +156,7 @@ def test_an_ensemble_decides_by_its_manifest(tmp_path, data, said):
     found = report["parts"]["test"]["tuned"]
     assert {name: row["model"] for name, row in found.items()} == expected
     assert "the ensemble" in report["headline"][0]
-    assert "shares were found on the whole of valid" in report["protocol"]
+    assert "shares were tuned on the whole of valid" in report["protocol"]
     assert [member["weight"] for member in report["members"]] == [0.25, 0.75]
 
 

@@ -72,7 +72,7 @@ def test_what_was_held_out_is_labelled(said, out):
     assert report["labels_given"] == dict(zip(LABELS, truth.sum(0).tolist(), strict=True))
     assert report["without_labels"] == int((truth.sum(1) == 0).sum())
     assert report["headline"] == [
-        f"48 texts, {truth.sum()} labels given (thresholds found on valid)"
+        f"48 texts, {truth.sum()} labels given (thresholds tuned on valid)"
     ]
     assert json.loads(json.dumps(report)) == report
     assert sorted(path.name for path in out.iterdir()) == ["predictions.parquet", "submission.csv"]
@@ -84,7 +84,7 @@ def test_thresholds_are_those_of_the_report_of_metrics(said, out):
     assert report["thresholds"] == evaluate(checkpoint, data)["thresholds"]
     half = predict(checkpoint, data, PredictConfig(thresholds="half"), new_rows=(), out=out)
     assert set(half["thresholds"].values()) == {0.5}
-    assert half["headline"][0].endswith("(threshold 0.5, as asked for)")
+    assert half["headline"][0].endswith("(threshold 0.5, as configured)")
 
 
 def test_an_ensemble_brings_its_own_thresholds(tmp_path, said, out):
@@ -164,7 +164,7 @@ def test_texts_are_cleaned_as_ingest_cleans_them(said, out):
 def test_empty_texts_get_an_answer_and_are_counted(said, out):
     report = predict_for('text\n"  "\n!?\nabcd\n', said, out)
     assert len(written(out)) == 3
-    assert "2 texts have no letter or digit and were scored as such" in report["headline"]
+    assert "2 texts have no letter or digit; they were scored" in report["headline"]
 
 
 @pytest.mark.parametrize(
@@ -176,9 +176,9 @@ def test_empty_texts_get_an_answer_and_are_counted(said, out):
         ("text\nab\na,b\n", "new.csv", r"new\.csv, line 3: 2 fields"),
         ('{"text": "a"}\n{"text": null}\n', "new.jsonl", r"must hold texts: .*line 2 holds null"),
         ('{"text": "a"}\n{"text": 7}\n', "new.jsonl", r"line 2 holds 7 \(int\)"),
-        ('{"text": "a"}\n{"te\n', "new.jsonl", r"line 2: no JSON"),
+        ('{"text": "a"}\n{"te\n', "new.jsonl", r"line 2: invalid JSON"),
         ("text\n한글\n".encode("cp949"), "new.csv", r"line 2: byte \d+ is not utf-8"),
-        (b"no parquet", "new.parquet", "is no Parquet file"),
+        (b"no parquet", "new.parquet", "cannot be read as Parquet"),
     ],
 )
 def test_bad_files_are_refused(said, out, content, name, message):
@@ -196,7 +196,9 @@ def test_a_table_without_rows_is_refused(said, out):
 
 def test_rows_without_an_id_are_refused(said, out):
     with_columns(said, id="id")
-    with pytest.raises(DataError, match=r"column 'id' must name each row: .*line 3 holds nothing"):
+    with pytest.raises(
+        DataError, match=r"column 'id' must have an id in each row: .*line 3 is empty"
+    ):
         predict_for("id,text\na,b\n,c\n", said, out)
 
 
@@ -215,7 +217,9 @@ def test_labels_that_are_called_like_columns_keep_their_names(tmp_path, monkeypa
 def test_nothing_to_predict_for_is_refused(tmp_path, said, out):
     checkpoint, _ = said
     empty = make_split(tmp_path / "full", valid=[], test=[])
-    with pytest.raises(DataError, match="holds nothing out, and there are no new texts"):
+    with pytest.raises(
+        DataError, match="has neither valid nor test rows, and there are no new texts"
+    ):
         predict(checkpoint, empty, PredictConfig(), new_rows=(), out=out)
 
 
