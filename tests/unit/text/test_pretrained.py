@@ -92,7 +92,7 @@ class TestHub:
             "print(identity(folder))\n"
             "print(identity(locate('someone/tiny-bert', revision=identity(folder))))\n"
         )
-        told = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-c", script],
             env={"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)},
             cwd=tmp_path,
@@ -100,8 +100,8 @@ class TestHub:
             text=True,
             check=True,
         )
-        assert told.stdout.split() == [COMMIT, COMMIT]
-        assert told.stderr == ""
+        assert completed.stdout.split() == [COMMIT, COMMIT]
+        assert completed.stderr == ""
 
     def test_a_revision_is_taken_though_the_name_means_another_now(
         self, hub: Path, models: dict[str, Path]
@@ -311,8 +311,8 @@ class TestRefused:
 
     def test_a_caller_may_judge_missing_weights(self, copied: Copied) -> None:
         change_config(folder := copied("bert"), num_hidden_layers=3)
-        _, told = load_model("AutoModel", folder, output_loading_info=True)
-        assert len(told["missing_keys"]) == 16
+        _, loaded = load_model("AutoModel", folder, output_loading_info=True)
+        assert len(loaded["missing_keys"]) == 16
 
     def test_the_wrong_kind(self, models: dict[str, Path]) -> None:
         message = fault(load_model, "AutoModelForSeq2SeqLM", models["bert"])

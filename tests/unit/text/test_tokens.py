@@ -128,10 +128,10 @@ class TestWriting:
 
 
 def test_audit_counts_what_does_not_fit() -> None:
-    told = audit(np.array([1, 5, 10, 12], np.int32), 5)
-    assert (told["longer"], told["share"], told["tokens_cut"]) == (2, 0.5, 12)
-    assert told["lengths"]["median"] == 7.5
-    assert told["lengths"]["max"] == 12.0
+    counts = audit(np.array([1, 5, 10, 12], np.int32), 5)
+    assert (counts["longer"], counts["share"], counts["tokens_cut"]) == (2, 0.5, 12)
+    assert counts["lengths"]["median"] == 7.5
+    assert counts["lengths"]["max"] == 12.0
 
 
 class TestTokeniser:

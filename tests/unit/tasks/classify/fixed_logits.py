@@ -1,4 +1,4 @@
-"""Checkpoints whose logits are written down: folders as `training` leaves them, without a model.
+"""Checkpoints with fixed logits: folders as `training` writes them, without a model.
 
 `load_fixed` stands in for `scorer.load_classifier`.
 """
@@ -27,7 +27,7 @@ from seqtune.tasks.classify.params import ClassifyConfig
 
 @dataclass(frozen=True)
 class FixedLogits:
-    """What the rooms after training know of a classifier."""
+    """A classifier with fixed logits, as the stages after training use it."""
 
     path: Path
     which: str = "best"
@@ -56,7 +56,7 @@ class FixedLogits:
         return FixedBatches(self.logits_of(data, part), self.config.evaluation.batch_size)
 
     def logits(self, texts: Sequence[str], *, batch_size: int) -> np.ndarray:
-        """A text's length decides."""
+        """Compute logits from the length of a text."""
         sizes = np.array([len(text) for text in texts], np.float64)
         return np.column_stack([sizes - 3 * (n + 1) for n in range(len(self.labels))])
 
@@ -87,7 +87,7 @@ def load_fixed(path: Path, which: str = "best", *, device: str | None = None) ->
 def write_logits(
     path: Path, data: ClassifyData, *, fingerprint: str = "f" * 16, **logits: np.ndarray
 ) -> Path:
-    """A checkpoint of this split that says `logits` (by part)."""
+    """Write a checkpoint of this split with these `logits` (by part)."""
     (path / "assets").mkdir(parents=True)
     for part, values in logits.items():
         np.save(path / f"{part}.npy", np.asarray(values, np.float64))

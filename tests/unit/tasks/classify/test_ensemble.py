@@ -21,7 +21,7 @@ TEXTS = [text for text, _ in generated(9, seed=5)]
 
 
 @pytest.fixture
-def said(monkeypatch):
+def fixed_logits(monkeypatch):
     monkeypatch.setattr(ensemble, "load_classifier", load_fixed)
 
 
@@ -79,7 +79,7 @@ def test_a_sum_of_probabilities_is_never_above_one():
 
 
 @pytest.fixture
-def made(tmp_path, said):
+def made(tmp_path, fixed_logits):
     """Two checkpoints and the folder of the ensemble of both."""
     data = make_split(tmp_path / "split")
     paths = [

@@ -23,7 +23,7 @@ EVERYTHING = EnsembleConfig()
 
 
 @pytest.fixture(autouse=True)
-def said(monkeypatch):
+def fixed_logits(monkeypatch):
     monkeypatch.setattr(ensemble, "load_classifier", load_fixed)
 
 
