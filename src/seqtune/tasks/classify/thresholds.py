@@ -42,7 +42,7 @@ class Ranked(NamedTuple):
         """Keep the marked rows [N], in their order."""
         kept = wanted[self.order]
         shape = len(self.order), int(wanted.sum())
-        return Ranked(*(values[kept].reshape(shape) for values in self))
+        return Ranked._make(values[kept].reshape(shape) for values in self)
 
 
 def rank(probabilities: Floats, targets: AnyArray) -> Ranked:

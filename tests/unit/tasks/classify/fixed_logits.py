@@ -15,12 +15,7 @@ from typing import Any
 import numpy as np
 
 import ensemble_folders
-from seqtune.core.checkpoint import (
-    CheckpointManifest,
-    Weights,
-    file_hash,
-    open_checkpoint,
-)
+from seqtune.core.checkpoint import CheckpointManifest, open_checkpoint
 from seqtune.tasks.classify.data import ClassifyData
 from seqtune.tasks.classify.params import ClassifyConfig
 
@@ -93,27 +88,15 @@ def write_logits(
         np.save(path / f"{part}.npy", np.asarray(values, np.float64))
     (path / "assets" / "labels.json").write_text(json.dumps(data.labels))
     (path / "best.safetensors").write_text(str({p: v.tolist() for p, v in logits.items()}))
-    weights = Weights(
-        file="best.safetensors",
-        sha256=file_hash(path / "best.safetensors"),
+    return ensemble_folders.write_manifest(
+        path,
+        data,
+        ClassifyConfig(),
+        files=("best.safetensors", "best.safetensors"),
+        fingerprint=fingerprint,
         epoch=2,
         metrics={"val_macro_f1": 0.5},
     )
-    manifest = CheckpointManifest(
-        task="classify",
-        fingerprint=fingerprint,
-        data_hash=data.content_hash,
-        assets_hash=data.assets_hash,
-        config=ClassifyConfig().model_dump(mode="json"),
-        versions={},
-        best=weights,
-        last=weights,
-        epochs_planned=2,
-        stopped="finished",
-        seconds=1.0,
-    )
-    (path / "checkpoint.json").write_text(manifest.model_dump_json())
-    return path
 
 
 write_ensemble = partial(
