@@ -83,14 +83,9 @@ def reading_report(
         "rows_kept": kept,
         "rows_dropped": dict(dropped),
         "files": [
-            {
-                "role": role,
-                "path": str(path),
-                "bytes": path.stat().st_size,
-                "rows": reader.rows_read[path],
-            }
+            {"role": role, "path": str(p), "bytes": p.stat().st_size, "rows": reader.rows_read[p]}
             for role, files in sources.items()
-            for path in files
+            for p in files
         ],
     }
 
