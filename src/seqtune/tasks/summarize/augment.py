@@ -21,7 +21,7 @@ import numpy as np
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.seeds import derive_seed
 from seqtune.text.pretrained import identity, load_config, load_model, load_tokenizer, locate
-from seqtune.text.rows import plain, has_content
+from seqtune.text.rows import has_content, plain
 
 from .data import KINDS
 from .params import SummarizeConfig

@@ -12,7 +12,7 @@ import pyarrow as pa
 from seqtune.core.errors import DataError
 from seqtune.core.task import Report
 from seqtune.text.reading import RowReader
-from seqtune.text.rows import Cleaner, check_ids, not_text, has_content
+from seqtune.text.rows import Cleaner, check_ids, has_content, not_text
 from seqtune.text.tables import Row, require_columns
 
 from .data import DIALOGUE, ID
