@@ -1,4 +1,4 @@
-"""Folders of ensembles, as `ensembling` leaves them: for the tests of every task."""
+"""Folders of checkpoints and ensembles, as `training` and `ensembling` write them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,42 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.checkpoint import CheckpointManifest, Weights, file_hash, open_checkpoint
+from seqtune.core.config import RunConfig
 from seqtune.core.ensemble import EnsembleManifest, Member, ensemble_fingerprint
+from seqtune.core.task import TrainingData
+
+
+def write_manifest(
+    path: Path,
+    data: TrainingData,
+    config: RunConfig,
+    *,
+    files: tuple[str, str] = ("best.safetensors", "last.safetensors"),
+    fingerprint: str = "f" * 16,
+    epoch: int = 3,
+    metrics: Mapping[str, float] | None = None,
+) -> Path:
+    """Write the manifest of a checkpoint folder that has its weights."""
+    best, last = (
+        Weights(file=name, sha256=file_hash(path / name), epoch=epoch, metrics=dict(metrics or {}))
+        for name in files
+    )
+    manifest = CheckpointManifest(
+        task=config.task,
+        fingerprint=fingerprint,
+        data_hash=data.content_hash,
+        assets_hash=data.assets_hash,
+        config=config.model_dump(mode="json"),
+        versions={},
+        best=best,
+        last=last,
+        epochs_planned=epoch,
+        stopped="finished",
+        seconds=1.0,
+    )
+    (path / "checkpoint.json").write_text(manifest.model_dump_json())
+    return path
 
 
 def write_ensemble(

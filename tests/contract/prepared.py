@@ -33,7 +33,7 @@ class Prepared:
         return self.task.parse_parameters(values=values, runtime={}, origins={})
 
     def made(self, name: str, *, other: bool = False) -> tuple[TrainingData, list[Report]]:
-        """The split in a fresh folder, and what ingest and split said."""
+        """The split in a fresh folder, and the reports of ingest and split."""
         raw = self.folder / f"{name}-raw"
         raw.mkdir()
         sources = self.example.write(raw, other=other)
@@ -41,9 +41,9 @@ class Prepared:
         folders = [self.folder / f"{name}-{stage}" for stage in ("ingest", "split")]
         for folder in folders:
             folder.mkdir()
-        said = [self.task.ingest(sources, config, out=folders[0])]
-        said.append(self.task.split(folders[0], config, out=folders[1]))
-        return self.task.open_data(folders[1]), said
+        reports = [self.task.ingest(sources, config, out=folders[0])]
+        reports.append(self.task.split(folders[0], config, out=folders[1]))
+        return self.task.open_data(folders[1]), reports
 
     @cached_property
     def first(self) -> tuple[TrainingData, list[Report]]:

@@ -55,10 +55,10 @@ def test_a_task_is_listed_and_its_parameters_read_without_anything_heavy(task: A
         "TASK.parse_parameters(values={}, runtime={}, origins={}).resolve(); "
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
-    said = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert said.stdout.strip() == "[]"
+    assert completed.stdout.strip() == "[]"
 
 
 @ALL
@@ -68,11 +68,11 @@ def test_an_unknown_parameter_is_refused_by_its_name(task: Any) -> None:
 
 
 def test_reading_and_splitting_give_the_same_again(prepared: Prepared) -> None:
-    (first, said), (second, again) = prepared.first, prepared.made("again")
+    (first, reports), (second, again) = prepared.first, prepared.made("again")
     for name in ("content_hash", "assets_hash", "test_hash"):
         assert getattr(first, name) == getattr(second, name), name
     assert first.has_validation
-    for report, other in zip(said, again, strict=True):
+    for report, other in zip(reports, again, strict=True):
         json.dumps(report)
         assert report.keys() == other.keys() != set()
 
@@ -129,9 +129,9 @@ def test_a_training_that_died_goes_on_to_the_same_end(prepared: Prepared) -> Non
 
     with pytest.raises(Killed):
         prepared.fit("killed", report=die_after_the_second_epoch)
-    told: list[int] = []
-    resumed = prepared.fit("killed", report=lambda epoch, _: bool(told.append(epoch)))
-    assert told == [2]
+    epochs: list[int] = []
+    resumed = prepared.fit("killed", report=lambda epoch, _: bool(epochs.append(epoch)))
+    assert epochs == [2]
     ours, whole = (open_checkpoint(path).manifest for path in (resumed, prepared.checkpoint))
     assert (ours.best.sha256, ours.last.sha256) == (whole.best.sha256, whole.last.sha256)
     assert ours.best.metrics == whole.best.metrics

@@ -20,7 +20,7 @@ GOOD = "user,item,time\n" + "".join(
 
 
 @dataclass(frozen=True)
-class Bad:
+class BadInput:
     """A file, and what the error must say of it."""
 
     content: str | bytes
@@ -35,35 +35,41 @@ def rows(*lines: str) -> str:
 MANY = [f"{user},{item},{100 + item}" for user in range(1, 4) for item in range(1, 6)]
 
 BAD_FILES = {
-    "empty": Bad("", ("interactions.csv", "empty")),
-    "header only": Bad("user,item,time\n", ("interactions.csv", "no rows")),
-    "misspelt column": Bad(
+    "empty": BadInput("", ("interactions.csv", "empty")),
+    "header only": BadInput("user,item,time\n", ("interactions.csv", "no rows")),
+    "misspelt column": BadInput(
         GOOD.replace("user,item", "usr,item", 1),
         ("interactions.csv", "'user'", "did you mean 'usr'"),
     ),
-    "missing column": Bad("user,time\n1,2\n", ("interactions.csv", "'item'", "recommend.ingest")),
-    "wrong delimiter": Bad(
+    "missing column": BadInput(
+        "user,time\n1,2\n", ("interactions.csv", "'item'", "recommend.ingest")
+    ),
+    "wrong delimiter": BadInput(
         GOOD.replace(",", "|"), ("interactions.csv", "delimiter"), "recommend.ingest.delimiter=;"
     ),
-    "null": Bad(rows(*MANY, ",7,200", "2,,201"), ("interactions.csv", "user", "item", "17", "18")),
-    "unparsable time": Bad(
+    "null": BadInput(
+        rows(*MANY, ",7,200", "2,,201"), ("interactions.csv", "user", "item", "17", "18")
+    ),
+    "unparsable time": BadInput(
         rows(*MANY, "1,7,yesterday"), ("interactions.csv", "time", "yesterday", "17")
     ),
-    "negative time": Bad(rows(*MANY, "1,7,-5"), ("interactions.csv", "time", "-5", "17")),
-    "mixed ids": Bad(rows(*MANY, "abc,7,200"), ("interactions.csv", "user", "abc", "17")),
-    "cp949 as utf-8": Bad(
+    "negative time": BadInput(rows(*MANY, "1,7,-5"), ("interactions.csv", "time", "-5", "17")),
+    "mixed ids": BadInput(rows(*MANY, "abc,7,200"), ("interactions.csv", "user", "abc", "17")),
+    "cp949 as utf-8": BadInput(
         rows(*MANY, "1,기생충,200").encode("cp949"), ("interactions.csv", "utf-8", "cp949")
     ),
-    "one user": Bad(rows("1,1,1", "1,2,2", "1,3,3", "1,4,4"), ("interactions.csv", "one user")),
-    "all below the minimum": Bad(
+    "one user": BadInput(
+        rows("1,1,1", "1,2,2", "1,3,3", "1,4,4"), ("interactions.csv", "one user")
+    ),
+    "all below the minimum": BadInput(
         rows("1,1,1", "2,1,1", "3,2,1"), ("min_interactions", "interactions.csv")
     ),
-    "duplicates refused": Bad(
+    "duplicates refused": BadInput(
         rows(*MANY, MANY[0]),
         ("interactions.csv", "duplicate", "17"),
         "recommend.ingest.on_duplicates=error",
     ),
-    "ragged row": Bad(rows(*MANY, "1,7,200,9,9"), ("interactions.csv", "17")),
+    "ragged row": BadInput(rows(*MANY, "1,7,200,9,9"), ("interactions.csv", "17")),
 }
 QUICK = ("empty", "misspelt column", "null", "cp949 as utf-8")
 """The messages of all are tested where they are made; these go through `kedro run` every time."""

@@ -30,7 +30,7 @@ FILES = {"classify": "texts.tsv", "summarize": "dialogues.jsonl"}
 
 
 @dataclass(frozen=True)
-class Bad:
+class BadInput:
     """A file, and what the error must say of it."""
 
     task: str
@@ -46,93 +46,95 @@ def texts(*rows: str) -> str:
     return "\n".join(["text\tlate\trude", *good, *rows, ""])
 
 
-def talk(number: int, **changed: Any) -> dict[str, Any]:
-    said = f"#Person1#: Where is number {number}?\n#Person2#: It is here."
-    row = {"fname": f"d{number}", "dialogue": said, "summary": f"Number {number} is here."}
+def dialogue_row(number: int, **changed: Any) -> dict[str, Any]:
+    dialogue = f"#Person1#: Where is number {number}?\n#Person2#: It is here."
+    row = {"fname": f"d{number}", "dialogue": dialogue, "summary": f"Number {number} is here."}
     return row | changed
 
 
-def told(*rows: dict[str, Any] | str) -> str:
+def dialogue_lines(*rows: dict[str, Any] | str) -> str:
     """A JSONL file with three good rows before these; the first of these is in line 4."""
-    lines = [json.dumps(row) for row in map(talk, range(3))]
+    lines = [json.dumps(row) for row in map(dialogue_row, range(3))]
     lines += [row if isinstance(row, str) else json.dumps(row) for row in rows]
     return "\n".join([*lines, ""])
 
 
 RARE = [f"number {n} is late\t1\t0" for n in range(20)] + ["so rude\t0\t1", "how rude\t0\t1"]
 BAD_FILES = {
-    "no label column": Bad(
-        "classify", "text\nso late\nso rude\n", ("texts.tsv has no column of labels", "0 and 1")
+    "no label column": BadInput(
+        "classify", "text\nso late\nso rude\n", ("texts.tsv has no label column", "0 and 1")
     ),
-    "missing label column": Bad(
+    "missing label column": BadInput(
         "classify",
         texts(),
         ("texts.tsv has no column 'angry'", "choose one of late, rude, text", "columns.labels"),
         "classify.ingest.columns.labels=[angry]",
     ),
-    "missing text column": Bad(
+    "missing text column": BadInput(
         "classify",
         texts().replace("text\t", "document\t", 1),
         ("texts.tsv has no column 'text'", "classify.ingest.columns.text"),
     ),
-    "label that is neither": Bad(
+    "label that is neither": BadInput(
         "classify",
         texts("so late\t2\t0"),
         ("labels must be 0 or 1", "texts.tsv, line 5: column 'late' holds '2'", "columns.ignore"),
     ),
-    "class without positives": Bad(
+    "class without positives": BadInput(
         "classify",
         texts(*RARE).replace("clerk\t0\t1", "clerk\t0\t0"),
         ("label 'rude' has 0 positives", "at least 1", "min_positives", "columns.ignore"),
         "classify.split.augmentation=none",
         "ingest,split",
     ),
-    "empty text": Bad(
+    "empty text": BadInput(
         "classify",
         texts("\t1\t0", "?!\t0\t0"),
         ("texts without a letter or digit", "line 5", "line 6", "classify.ingest.on_empty=drop"),
     ),
-    "texts that are not UTF-8": Bad(
+    "texts that are not UTF-8": BadInput(
         "classify",
         texts("배송이 늦었어요\t1\t0").encode("cp949"),
         ("texts.tsv, line 5", "is not utf-8", "ingest.encoding", "cp949"),
     ),
-    "ragged row": Bad(
+    "ragged row": BadInput(
         "classify", texts("so\tlate\t1\t0"), ("texts.tsv, line 5: 4 fields", "names 3", "tab")
     ),
-    "broken line of JSON": Bad(
+    "broken line of JSON": BadInput(
         "summarize",
-        told(talk(3), '{"fname": "d4", "dialogue": "cut off'),
-        ("dialogues.jsonl, line 5", "no JSON", "one object a line"),
+        dialogue_lines(dialogue_row(3), '{"fname": "d4", "dialogue": "cut off'),
+        ("dialogues.jsonl, line 5", "invalid JSON", "one object on each line"),
     ),
-    "dialogues that are not UTF-8": Bad(
+    "dialogues that are not UTF-8": BadInput(
         "summarize",
-        (told() + json.dumps(talk(3, summary="늦었다"), ensure_ascii=False)).encode("cp949"),
+        (
+            dialogue_lines() + json.dumps(dialogue_row(3, summary="늦었다"), ensure_ascii=False)
+        ).encode("cp949"),
         ("dialogues.jsonl, line 4", "is not utf-8", "ingest.encoding"),
     ),
-    "no summaries": Bad(
+    "no summaries": BadInput(
         "summarize",
-        told().replace('"summary"', '"notes"'),
+        dialogue_lines().replace('"summary"', '"notes"'),
         ("dialogues.jsonl has no column 'summary'", "summarize.ingest.columns.summary"),
     ),
-    "a summary missing": Bad(
+    "a summary missing": BadInput(
         "summarize",
-        told(talk(3, summary=" ")),
+        dialogue_lines(dialogue_row(3, summary=" ")),
         ("rows without a summary", "dialogues.jsonl, line 4", "summarize.ingest.on_empty=drop"),
     ),
-    "a dialogue missing": Bad(
+    "a dialogue missing": BadInput(
         "summarize",
-        told(talk(3, dialogue="")),
+        dialogue_lines(dialogue_row(3, dialogue="")),
         ("rows without a dialogue", "dialogues.jsonl, line 4", "summarize.ingest.on_empty=drop"),
     ),
-    "a summary of null": Bad(
+    "a summary of null": BadInput(
         "summarize",
-        told(talk(3, summary=None)),
+        dialogue_lines(dialogue_row(3, summary=None)),
         ("column 'summary' must hold texts", "line 4 holds null"),
     ),
-    "an id twice": Bad(
+    "an id twice": BadInput(
         "summarize",
-        told(talk(3, fname="d1")),
+        dialogue_lines(dialogue_row(3, fname="d1")),
         ("ids must be unique", "'d1'", "line 2", "line 4", "columns.id"),
     ),
 }
@@ -248,7 +250,7 @@ def test_a_missing_model_is_named_with_where_it_was_looked_for(
         f"{task}.model.name=nobody/none",
         f"{task}.model.name='nobody/none': there is no such model",
         str(split / "nobody/none"),
-        "on the Hugging Face hub and among its copies in",
+        "on the Hugging Face hub and its local cache",
         "Give the path of a folder that save_pretrained wrote",
     )
 
@@ -353,7 +355,7 @@ def test_a_bad_parameter_is_refused(
         (
             "classify",
             "classify.model.name=data/01_raw/summarize/models/kobart",
-            ("classify.model.name=", "'bart'", "no bidirectional encoder"),
+            ("classify.model.name=", "'bart'", "not a bidirectional encoder"),
         ),
         (
             "summarize",
@@ -398,9 +400,9 @@ def test_strange_texts_are_trained_on(run: Run, modelled: Path, tmp_path: Path) 
     result = run(project, "--pipelines", stages, "--params", "classify.training.epochs=1")
     assert result.returncode == 0, result.stdout + result.stderr
     report = read_json(newest(project, "08_reporting/classify/ingest_report.json"))
-    said = " ".join(report["warnings"])
-    assert "1 texts were longer than max_characters and were cut" in said
-    assert "control tokens of a model" in said
+    warnings = " ".join(report["warnings"])
+    assert "1 texts were longer than max_characters and were cut" in warnings
+    assert "control tokens of a model" in warnings
     assert report["special_tokens"]["[SEP]"] == 1
     assert report["characters"]["max"] <= 20_000
 
@@ -412,13 +414,13 @@ def test_strange_dialogues_are_trained_on(run: Run, modelled: Path, tmp_path: Pa
     file = project / RAW / "summarize" / "dialogues.jsonl"
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     odd = ("a", "#Person1#: late\n" * (LONG // 16), f"#Person1#: {MARKED}\n#Person2#: Oh.")
-    rows += [talk(1000 + number, dialogue=text) for number, text in enumerate(odd)]
+    rows += [dialogue_row(1000 + number, dialogue=text) for number, text in enumerate(odd)]
     write_jsonl(file, rows)
     stages = ",".join(f"summarize.{stage}" for stage in ("ingest", "split", "train", "predict"))
     result = run(project, "--pipelines", stages, "--params", "summarize.training.epochs=1")
     assert result.returncode == 0, result.stdout + result.stderr
     report = read_json(newest(project, "08_reporting/summarize/ingest_report.json"))
-    said = " ".join(report["warnings"])
-    assert "1 dialogues were longer than max_characters and were cut" in said
+    warnings = " ".join(report["warnings"])
+    assert "1 dialogues were longer than max_characters and were cut" in warnings
     assert report["special_tokens"]["</s>"] == 1
     assert report["characters"]["dialogue"]["max"] <= 50_000

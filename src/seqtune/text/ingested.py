@@ -1,6 +1,6 @@
-"""Ingested texts as a folder: what `ingest` writes and `split` reads.
+"""The folder of ingested texts, which `ingest` writes and `split` reads.
 
-<name>.parquet    all rows that were kept, in columns of the task and `role` (of the raw file)
+<name>.parquet    the rows that were kept, in columns of the task and `role` (of the raw file)
 manifest.json     written last
 """
 
@@ -41,7 +41,7 @@ class Ingested:
     table: pa.Table
 
     def rows(self, role: str) -> pa.Table:
-        """Those of one role, in the order of their files."""
+        """Return the rows of one role, in the order of their files."""
         return self.table.filter(pa.compute.equal(self.table[ROLE], role))
 
 
@@ -68,7 +68,7 @@ def write_ingested(
 
 
 def open_ingested(folder: Path, *, task: str) -> Ingested:
-    """Read what `write_ingested` wrote; refuses what is damaged or another task's."""
+    """Read a folder of ingested texts; refuse a damaged one, or one of another task."""
     manifest = read_manifest(
         folder,
         MANIFEST,

@@ -1,8 +1,8 @@
 """Pretrained models and their tokenisers, from a folder or from the Hugging Face hub.
 
-A name is first made a folder on this disk (`locate`); everything is loaded from that folder, so
-that a local model and one from the hub take the same path. Code that comes with a model is never
-run, and weights that could run some (pickles) are refused unless they are allowed.
+`locate` resolves a name to a local folder, from which everything is loaded, so that a local model
+and one from the hub are handled the same. Code that comes with a model is never run, and weights
+that could run code (pickles) are refused unless they are allowed.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ def locate(
     weights: bool = True,
     key: str = "model.name",
 ) -> Path:
-    """The folder of a model: `name` is a folder here, or a name on the hub (a copy is kept).
+    """Return the folder of a model; `name` is a local folder, or a name on the hub (downloaded).
 
-    `revision` says what it must hold: of a folder its identity, on the hub a commit or a branch.
-    Without `weights` its configuration and tokeniser are enough: none are fetched, nor refused.
+    `revision` pins its content: the identity of a folder, or a commit or branch on the hub. Without
+    `weights`, only configuration and tokeniser are fetched, and pickled weights are not refused.
     """
     folder = Path(name).expanduser()
     if (folder / CONFIG).is_file():
         _require_identity(folder, name, revision, key)
     elif folder.exists():
         raise ConfigurationError(
-            f"{key}={name!r}: {folder.absolute()} is there, but holds no {CONFIG}. Give a folder "
-            "that save_pretrained wrote; for a model of this name on the hub, move yours away"
+            f"{key}={name!r}: {folder.absolute()} exists, but has no {CONFIG}. Give a folder that "
+            "save_pretrained wrote; for a model of this name on the hub, move the folder away"
         )
     else:
         of_weights = ((SAFE, *PICKLED) if allow_pickle else (SAFE,)) if weights else ()
@@ -58,7 +58,7 @@ def locate(
 
 
 def locate_model(model: PretrainedConfig, *, key: str) -> Path:
-    """The folder of a configured model; from scratch, it needs no weights."""
+    """Return the folder of a configured model; from scratch, it needs no weights."""
     return locate(
         model.name,
         revision=model.revision,
@@ -69,9 +69,9 @@ def locate_model(model: PretrainedConfig, *, key: str) -> Path:
 
 
 def identity(folder: Path) -> str:
-    """A short hash of a model folder's content; of a copy from the hub, its commit.
+    """Return a hash of a model folder's content, or the commit of a copy from the hub.
 
-    Hashes are cached in the process as long as the files do not change.
+    Hashes are cached in the process until the files change.
     """
     if folder.parent.name == "snapshots" and COMMIT.fullmatch(folder.name):
         return folder.name
@@ -81,7 +81,7 @@ def identity(folder: Path) -> str:
 
 
 def load_config(folder: Path) -> Any:
-    """The configuration of a model."""
+    """Load the configuration of a model."""
     be_quiet()
     from transformers import AutoConfig
 
@@ -90,18 +90,18 @@ def load_config(folder: Path) -> Any:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"{folder / CONFIG} cannot be used ({_reason(folder, error)}); give a model that this "
-            "version of transformers knows, as save_pretrained wrote it"
+            "version of transformers supports, as save_pretrained wrote it"
         ) from error
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokeniser of a model."""
+    """Load the tokeniser of a model."""
     be_quiet()
     from transformers import AutoTokenizer
 
-    if not _holds(folder, TOKENIZERS):
-        raise ConfigurationError(  # transformers would make an empty one
-            f"{folder} holds no tokenizer ({', '.join(TOKENIZERS)}); save the model's own there "
+    if not _has_files(folder, TOKENIZERS):
+        raise ConfigurationError(  # transformers would build an empty one
+            f"{folder} has no tokenizer ({', '.join(TOKENIZERS)}); save the model's own there "
             "with tokenizer.save_pretrained"
         )
     try:
@@ -114,19 +114,19 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def load_model(auto_class: str, folder: Path, *, allow_pickle: bool = False, **options: Any) -> Any:
-    """A model of one of the Auto classes of transformers, in fp32 unless options say otherwise.
+    """Load a model with an Auto class of transformers, in fp32 unless options give a dtype.
 
-    Missing weights are an error, unless `output_loading_info` asks for (model, report).
+    Missing weights are an error, unless `output_loading_info` requests (model, report).
     """
     be_quiet()
     import torch
     import transformers
     from safetensors import SafetensorError
 
-    if not _holds(folder, (SAFE, *PICKLED)):
+    if not _has_files(folder, (SAFE, *PICKLED)):
         raise ConfigurationError(
-            f"{folder} holds no weights ({SAFE}). Where the model has pickled ones alone, convert "
-            "them, or, if you trust where they are from, set allow_pickle=true beside its name"
+            f"{folder} has no weights ({SAFE}). If the model has only pickled weights, convert "
+            "them, or, if you trust their source, set allow_pickle=true beside its name"
         )
     auto = getattr(transformers, auto_class)
     try:
@@ -142,7 +142,7 @@ def load_model(auto_class: str, folder: Path, *, allow_pickle: bool = False, **o
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ConfigurationError(
             f"{folder} cannot be loaded as {auto_class} ({_reason(folder, error)}); copy or "
-            "download it again, or choose a model of the kind that is wanted here"
+            "download it again, or choose a model of the required type"
         ) from error
     if options.get("output_loading_info"):
         return model, loaded
@@ -151,7 +151,7 @@ def load_model(auto_class: str, folder: Path, *, allow_pickle: bool = False, **o
 
 
 def empty_model(auto_class: str, config: Any, **options: Any) -> Any:
-    """The same without its weights: to be filled from a checkpoint."""
+    """Build a model with random weights, to be filled from a checkpoint."""
     be_quiet()
     import transformers
 
@@ -159,21 +159,21 @@ def empty_model(auto_class: str, config: Any, **options: Any) -> Any:
 
 
 def require_match(tokenizer: Any, config: Any, *, name: str) -> None:
-    """Refuse a tokeniser and a model that were not saved together; call before adding tokens.
+    """Refuse a tokeniser and a model that do not match; call before adding tokens.
 
     A tokeniser's `vocab_size` leaves out added tokens, so the highest id counts.
     """
     rows = getattr(config.get_text_config(), "vocab_size", 0)
     highest = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
     if highest[1] >= rows:
-        fault = f"knows the token {highest[0]!r} by number {highest[1]}"
+        fault = f"has the token {highest[0]!r} with number {highest[1]}"
     elif 2 * len(tokenizer) < rows:
-        fault = f"knows {len(tokenizer)} tokens"
+        fault = f"has {len(tokenizer)} tokens"
     else:
         return
     raise ConfigurationError(
         f"the tokenizer of {name} {fault}, but the model has embeddings for {rows}: they do not "
-        "belong together. Give a folder that holds both as they were saved together"
+        "match. Give a folder where both were saved together"
     )
 
 
@@ -189,7 +189,7 @@ def be_quiet() -> None:
     log.set_verbosity_error()
 
 
-def _holds(folder: Path, patterns: tuple[str, ...]) -> bool:
+def _has_files(folder: Path, patterns: tuple[str, ...]) -> bool:
     return any(path for pattern in patterns for path in folder.glob(pattern))
 
 
@@ -198,9 +198,8 @@ def _require_identity(folder: Path, name: str, revision: str | None, key: str) -
         return
     parent = key.rpartition(".")[0]
     raise ConfigurationError(
-        f"{key}={name!r}: the folder changed since its revision {revision[:12]} was written down, "
-        f"it is {found[:12]} now. Put the files back, or set {parent}.revision=null to take it as "
-        "it is"
+        f"{key}={name!r}: the folder changed since its revision {revision[:12]} was recorded; it "
+        f"is {found[:12]} now. Restore the files, or set {parent}.revision=null to use it as it is"
     )
 
 
@@ -214,12 +213,14 @@ def _from_hub(name: str, *, revision: str | None, of_weights: tuple[str, ...], k
         "ignore_patterns": ["*/*"],
     }
     try:
-        if revision and COMMIT.fullmatch(revision):  # never changes: the hub need not be asked
+        if revision and COMMIT.fullmatch(
+            revision
+        ):  # a commit never changes: try the local copy first
             with suppress(LocalEntryNotFoundError):
                 copy = Path(
                     snapshot_download(name, revision=revision, local_files_only=True, **options)
                 )
-                if not of_weights or _holds(copy, of_weights):  # it may be of one without weights
+                if not of_weights or _has_files(copy, of_weights):  # it may lack weights
                     return copy
         return Path(snapshot_download(name, revision=revision, **options))
     except Exception as error:
@@ -232,7 +233,7 @@ def _not_found(name: str, revision: str | None, key: str, error: Exception) -> s
     version = f" at revision {revision}" if revision else ""
     return (
         f"{key}={name!r}: there is no such model. Looked for a folder {Path(name).absolute()}, "
-        f"then for {name!r}{version} on the Hugging Face hub and among its copies in "
+        f"then for {name!r}{version} on the Hugging Face hub and its local cache "
         f"{constants.HF_HUB_CACHE}: {_why_not(error)}. Give the path of a folder that "
         "save_pretrained wrote, or download the model where there is a network and copy its folder"
     )
@@ -242,17 +243,17 @@ def _why_not(error: Exception) -> str:
     from huggingface_hub import constants, errors
 
     if isinstance(error, errors.HFValidationError):
-        return "no model on the hub can have this name"
+        return "this is not a valid name on the hub"
     if constants.HF_HUB_OFFLINE:
-        return "offline (HF_HUB_OFFLINE is set), and there is no copy"
+        return "offline (HF_HUB_OFFLINE is set), and there is no local copy"
     if isinstance(error, errors.GatedRepoError):
-        return "its terms must be accepted on its page; then log in with `hf auth login`"
+        return "accept its terms on its page, then log in with `hf auth login`"
     if isinstance(error, errors.RevisionNotFoundError):
-        return "the hub has the model, but no such revision"
+        return "the hub has the model, but not this revision"
     if isinstance(error, errors.RepositoryNotFoundError):
-        return "the hub has none of this name, or it is private (`hf auth login`)"
+        return "the hub has no model of this name, or it is private (`hf auth login`)"
     if isinstance(error, errors.LocalEntryNotFoundError):
-        return "the hub cannot be reached, and there is no copy"
+        return "the hub cannot be reached, and there is no local copy"
     return f"{type(error).__name__}: {_first_line(error)}"
 
 
@@ -263,19 +264,19 @@ def _refuse_pickles(folder: Path, name: str, *, key: str) -> None:
     parent = key.rpartition(".")[0]
     raise ConfigurationError(
         f"{key}={name!r}: its weights are pickled ({', '.join(pickled)}), and loading a pickle can "
-        "run any code. Convert them to safetensors, or, if you trust where they are from, set "
+        f"run any code. Convert them to safetensors, or, if you trust their source, set "
         f"{parent}.allow_pickle=true"
     )
 
 
 def _require_weights(missing: set[str], auto_class: str, folder: Path) -> None:
-    """transformers would start what it does not find from random numbers, and only warn."""
-    lost = sorted(key for key in missing if "pooler" not in key)  # which nothing here reads
+    """Refuse missing weights, which transformers would initialise at random with only a warning."""
+    lost = sorted(key for key in missing if "pooler" not in key)  # the pooler is not used
     if lost:
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         raise ConfigurationError(
-            f"{folder} lacks weights of a {auto_class}: {', '.join(lost[:3])}{more}. Give a model "
-            "that was saved as a whole, and is of the kind that is wanted here"
+            f"{folder} lacks weights of a {auto_class}: {', '.join(lost[:3])}{more}. Give a "
+            "complete model of the required type"
         )
 
 
@@ -284,13 +285,12 @@ def _reason(folder: Path, error: Exception) -> str:
         own_code = "auto_map" in json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         own_code = False
-    told = "; the model brings code of its own, which is never run" if own_code else ""
-    return f"{_first_line(error)}{told}"
+    note = "; the model brings code of its own, which is never run" if own_code else ""
+    return f"{_first_line(error)}{note}"
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__
+    return str(error).strip().partition("\n")[0].strip() or type(error).__name__
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Rows of raw files on their way to records: columns checked, texts cleaned, faults collected."""
+"""Read rows of raw files: check columns, clean texts, collect faults."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ IngestT = TypeVar("IngestT", bound=TextIngestConfig)
 
 @dataclass
 class RowReader(Generic[IngestT]):
-    """Reads rows of files; a task makes its records of them."""
+    """Reads rows of files; a task turns them into its records."""
 
     texts: ClassVar[str]
-    """What is read, in the plural."""
+    """Plural noun of what is read."""
     no_text: ClassVar[str]
-    """The next step where a column holds something else."""
+    """The next step where a value is not a text."""
 
     config: IngestT
     clean: Cleaner = field(init=False)
@@ -39,7 +39,7 @@ class RowReader(Generic[IngestT]):
         self.faults = RowErrors(self.config.max_examples)
 
     def check_columns(self, row: Row) -> None:
-        """Refuse a file without the columns that are needed; asked once for rows that are alike."""
+        """Refuse a file that lacks columns; called once for rows with the same columns."""
         raise NotImplementedError
 
     def rows(self, files: Sequence[Path]) -> Iterator[Row]:
@@ -52,7 +52,7 @@ class RowReader(Generic[IngestT]):
             yield row
 
     def text(self, row: Row, name: str, clean: Cleaner | None = None) -> str | None:
-        """A cleaned text; None, and a fault, where the column holds something else."""
+        """Return a cleaned text; record a fault and return None where the value is not a text."""
         fault = not_text(row.values[name])
         if fault is None:
             return (clean or self.clean)(row.values[name])
@@ -61,12 +61,12 @@ class RowReader(Generic[IngestT]):
         return None
 
     def id(self, row: Row, name: str | None, number: str) -> str:
-        """The row's own id, or its number where files have none."""
+        """Return the row's id, or its number where files have no ids."""
         return id_of(row.values[name]) if name and name in row.values else number
 
 
 def require_distinct(names: Sequence[str | None], *, key: str, rule: str) -> None:
-    """Refuse one column for two purposes."""
+    """Refuse a column with two purposes."""
     given = [name for name in names if name]
     if twice := sorted({name for name in given if given.count(name) > 1}):
         raise ConfigurationError(
@@ -77,20 +77,15 @@ def require_distinct(names: Sequence[str | None], *, key: str, rule: str) -> Non
 def reading_report(
     reader: RowReader[Any], sources: Sources, *, kept: int, dropped: Mapping[str, int]
 ) -> Report:
-    """What was read and left out."""
+    """Report what was read and left out."""
     return {
         "rows_read": reader.rows_read.total(),
         "rows_kept": kept,
         "rows_dropped": dict(dropped),
         "files": [
-            {
-                "role": role,
-                "path": str(path),
-                "bytes": path.stat().st_size,
-                "rows": reader.rows_read[path],
-            }
+            {"role": role, "path": str(p), "bytes": p.stat().st_size, "rows": reader.rows_read[p]}
             for role, files in sources.items()
-            for path in files
+            for p in files
         ],
     }
 
@@ -98,7 +93,7 @@ def reading_report(
 def drop_warnings(
     dropped: Mapping[str, int], words: Mapping[str, str], *, num_kept: int, texts: str
 ) -> list[str]:
-    """Why rows were left out, in the words of a task, and how many repeats stayed."""
+    """Warn, in a task's words, why rows were left out and how many repeats were kept."""
     found = [f"{dropped[why]} {text}" for why, text in words.items() if dropped[why]]
     if num_kept:
         found.append(f"{num_kept} {texts} repeat an earlier one and were kept")

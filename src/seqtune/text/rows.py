@@ -18,8 +18,8 @@ Int64 = npt.NDArray[np.int64]
 
 _LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
-"""Unreadable characters; half a surrogate pair cannot even be written."""
-_SAID = re.compile(r"[^\W_]")
+"""Control characters; half a surrogate pair cannot even be written."""
+_LETTER = re.compile(r"[^\W_]")
 _SPECIAL = re.compile(
     r"<\|[^|<>\s]{1,40}\|>"
     r"|</?s>|<(?:pad|unk|mask|bos|eos|cls|sep|usr|sys|extra_id_\d+|start_of_turn|end_of_turn)>"
@@ -29,7 +29,7 @@ _SPECIAL = re.compile(
 CHANGES = {
     "unicode": "had another Unicode form and were brought to NFC",
     "line_breaks": "had line breaks other than \\n",
-    "control": "had control characters, which were taken out",
+    "control": "had control characters, which were removed",
     "cut": "were longer than max_characters and were cut",
 }
 """Changes made by a `Cleaner`."""
@@ -40,32 +40,31 @@ class Cleaner:
     """Normalises texts of one kind, and counts what it changed."""
 
     what: str
-    """Of what kind, in the plural."""
+    """Plural noun of the texts."""
     max_characters: int
     changed: Counter[str] = field(default_factory=Counter)
-    """Number of texts by change."""
 
     def __call__(self, text: str) -> str:
-        text = self._note("line_breaks", text, _LINE_END.sub("\n", text))
-        text = self._note("control", text, _CONTROL.sub("", text))
-        text = self._note("unicode", text, unicodedata.normalize("NFC", text)).strip()
-        return self._note("cut", text, text[: self.max_characters].rstrip())
+        text = self._count("line_breaks", text, _LINE_END.sub("\n", text))
+        text = self._count("control", text, _CONTROL.sub("", text))
+        text = self._count("unicode", text, unicodedata.normalize("NFC", text)).strip()
+        return self._count("cut", text, text[: self.max_characters].rstrip())
 
-    def _note(self, change: str, before: str, after: str) -> str:
+    def _count(self, change: str, before: str, after: str) -> str:
         self.changed[change] += before != after
         return after
 
     def warnings(self) -> list[str]:
         return [
-            f"{self.changed[change]} {self.what} {said}"
-            for change, said in CHANGES.items()
+            f"{self.changed[change]} {self.what} {description}"
+            for change, description in CHANGES.items()
             if self.changed[change]
         ]
 
 
 @dataclass
 class RowErrors:
-    """Collects bad rows: all are counted, a few are named, and one error is raised."""
+    """Collects invalid rows and raises one error that counts all and lists a few."""
 
     max_examples: int
     _places: dict[tuple[str, str], list[str]] = field(default_factory=dict)
@@ -84,13 +83,13 @@ class RowErrors:
         return f"{what}: {shown}{f'; and {more} more' if more > 0 else ''}. {next_step}"
 
 
-def says_something(text: str) -> bool:
+def has_content(text: str) -> bool:
     """Whether a text contains a letter or a digit."""
-    return _SAID.search(text) is not None
+    return _LETTER.search(text) is not None
 
 
 def not_text(value: Any) -> str | None:
-    """Describe a value that is not a text; None for a text."""
+    """Describe a value that is not a text; return None for a text."""
     if isinstance(value, str):
         return None
     return "null" if value is None else f"{value!r:.40} ({type(value).__name__})"
@@ -115,7 +114,7 @@ def check_ids(named: Iterable[tuple[str, str]], faults: RowErrors, *, key: str) 
 
 
 def special_tokens(texts: Iterable[str]) -> dict[str, int]:
-    """What looks like control tokens of a model, with the number of texts that hold it."""
+    """Find strings that look like control tokens of a model; count the texts with each."""
     found: Counter[str] = Counter()
     for text in texts:
         if "<" in text or "[" in text:
@@ -124,25 +123,25 @@ def special_tokens(texts: Iterable[str]) -> dict[str, int]:
 
 
 def special_warning(found: Mapping[str, int], what: str) -> list[str]:
-    """The warning about them, if any."""
+    """Warn of control tokens, if any."""
     if not found:
         return []
     shown = ", ".join(f"{token} in {num}" for token, num in list(found.items())[:5])
-    return [f"{what} hold what looks like control tokens of a model: {shown}"]
+    return [f"{what} contain strings that look like control tokens of a model: {shown}"]
 
 
 def spread(lengths: Sequence[int]) -> dict[str, int]:
-    """Quantiles, taken from values in the data."""
+    """Return quantiles that are values of the data."""
     names = {"min": 0.0, "p50": 0.5, "p95": 0.95, "max": 1.0}
     values = np.quantile(lengths, list(names.values()), method="inverted_cdf")
     return {name: int(value) for name, value in zip(names, values, strict=True)}
 
 
-# ---- equal but for spaces, case and marks --------------------------------------------------------
+# ---- equal up to spaces, case and punctuation ---------------------------------------------------
 
 
 class _Letters(dict[int, int | None]):
-    """A table for str.translate that removes spaces, marks and symbols."""
+    """A table for str.translate that removes spaces, punctuation and symbols."""
 
     def __missing__(self, code: int) -> int | None:
         is_letter = unicodedata.category(chr(code))[0] in "LMN"
@@ -154,13 +153,13 @@ _LETTERS = _Letters()
 
 
 def plain(text: str) -> str:
-    """A text without case, spaces and punctuation; as it is where nothing else is in it."""
+    """Remove case, spaces and punctuation; keep punctuation where a text has nothing else."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return folded.translate(_LETTERS) or "".join(folded.split())
 
 
 def groups_of(texts: Sequence[str]) -> Int64:
-    """The number of each text's group: equal for texts that are equal when plain [N]."""
+    """Number the groups of texts that are equal when plain [N]."""
     numbers: dict[str, int] = {}
     return np.asarray([numbers.setdefault(plain(text), len(numbers)) for text in texts], np.int64)
 
@@ -168,7 +167,7 @@ def groups_of(texts: Sequence[str]) -> Int64:
 def part_sizes(
     num_rows: int, shares: Sequence[float], *, task: str, texts: str
 ) -> tuple[int, int, int]:
-    """Rows of train, valid and test; at least one where a share is asked for."""
+    """Return the rows of train, valid and test; at least one where the share is not 0."""
     valid, test = (max(1, round(share * num_rows)) if share else 0 for share in shares)
     if num_rows - valid - test < 1:
         raise DataError(
@@ -179,9 +178,9 @@ def part_sizes(
 
 
 def require_parts(found: Int64, sizes: Sequence[int], *, task: str, texts: str) -> None:
-    """Refuse parts [N] of which some stayed empty."""
+    """Refuse an assignment to parts [N] that leaves one empty."""
     if len(np.unique(found)) < sum(size > 0 for size in sizes):
         raise DataError(
-            f"too many of the {len(found)} {texts} are equal but for spaces, case and marks, and "
-            f"must share a part: nothing is left for another; set {task}.ingest.on_duplicates=drop"
+            f"too many of the {len(found)} {texts} are equal up to spaces, case and punctuation "
+            f"and must share a part, so another stays empty; set {task}.ingest.on_duplicates=drop"
         )

@@ -2,7 +2,7 @@
 
 train.arrow, valid.arrow, test.arrow    rows of each part, in columns of the task, Arrow IPC
 split.json                              the manifest, written last
-made/<name>-<key>/                      a cache of what follows from it (tokens, baselines)
+made/<name>-<key>/                      a cache of derived files (tokens, baselines)
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ from seqtune.core.errors import ArtifactError
 FORMAT_VERSION = 1
 MANIFEST = "split.json"
 MADE = "made"
+_AGAIN = "run `kedro run` with the stage split of its task again"
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
 
 
 class RowsManifest(Manifest):
-    """What manifests of rows of texts share."""
+    """Common fields of manifests of texts."""
 
     task: str
     rows: dict[str, int]
     """Number of rows by role or part."""
     facts: dict[str, Any] = Field(default_factory=dict)
-    """The task's own: labels, positives of each, ..."""
+    """Facts of the task: labels, positives of each, ..."""
     made_with: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """The sections of the configuration that shaped it."""
+    """The configuration sections it was made with."""
 
 
 class TextManifest(RowsManifest):
@@ -49,30 +50,30 @@ class TextManifest(RowsManifest):
     content_hash: str
     test_hash: str
     assets_hash: str
-    """Over what the model's outputs mean (the labels and their order)."""
+    """Hash of what the model's outputs mean (the labels and their order)."""
 
 
 @dataclass(frozen=True)
 class TextSplit:
-    """An opened split; a task derives its own from it."""
+    """An opened split; tasks derive their own from it."""
 
     path: Path
     manifest: TextManifest
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Read the manifest; tables are mapped when they are asked for."""
+        """Read the manifest; tables are memory-mapped on first use."""
         manifest = read_manifest(
             path, MANIFEST, TextManifest, what="split", version=FORMAT_VERSION, hint=_AGAIN
         )
         return cls(path, manifest)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To another process goes the path."""
+        """Pickle only the path."""
         return type(self).open, (self.path,)
 
     def table(self, part: Part) -> pa.Table:
-        """The rows of a part, memory-mapped."""
+        """Return the rows of a part, memory-mapped."""
         file = self.path / f"{part}.arrow"
         try:
             with pa.memory_map(str(file)) as source:
@@ -108,30 +109,25 @@ class TextSplit:
         return self.num_rows("test") > 0
 
     def made(self, name: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
-        """The folder of what follows from this split and `key`; `write` fills a new one.
+        """Return the folder of files derived from this split and `key`; `write` fills a new one.
 
-        Safe for concurrent processes: each writes its own, and the first one stays.
+        Safe for concurrent processes: each writes its own folder, and the first one is kept.
         """
         digest = sha256(canonical_json(key).encode()).hexdigest()[:16]
         folder = self.path / MADE / f"{name}-{digest}"
-        if not folder.is_dir():
-            publish_folder(folder, write)
+        if folder.is_dir():
+            return folder
+        partial = folder.parent / f".{folder.name}-{uuid4().hex}"
+        partial.mkdir(parents=True)
+        try:
+            write(partial)
+            os.rename(partial, folder)  # noqa: PTH104 - fails on a folder with content
+        except OSError:
+            if not folder.is_dir():
+                raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
         return folder
-
-
-def publish_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Fill a temporary folder and rename it; if another process was first, its folder stays."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.parent / f".{folder.name}-{uuid4().hex}"
-    partial.mkdir()
-    try:
-        write(partial)
-        os.rename(partial, folder)  # noqa: PTH104 - fails where a folder with content is
-    except OSError:
-        if not folder.is_dir():
-            raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_split(
@@ -143,12 +139,14 @@ def write_split(
     facts: Mapping[str, Any],
     made_with: Mapping[str, Mapping[str, Any]],
 ) -> TextManifest:
-    """Write a split folder; parts that are left out are empty."""
+    """Write a split folder; missing parts are empty."""
     empty = next(iter(parts.values())).slice(0, 0)
     hashes = {}
     for part in PARTS:
         table = parts.get(part, empty).combine_chunks()
-        _write_table(out / f"{part}.arrow", table)
+        path = str(out / f"{part}.arrow")
+        with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
         hashes[part] = table_hash(table)
     manifest = TextManifest(
         task=task,
@@ -159,24 +157,15 @@ def write_split(
         facts=dict(facts),
         made_with={name: dict(values) for name, values in made_with.items()},
     )
-    text = manifest.model_dump_json(indent=2)
-    (out / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    (out / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
 
 
 def table_hash(table: pa.Table) -> str:
-    """sha256 over the values of a table, whatever the chunks they lie in."""
+    """Return the sha256 of the values of a table, independent of its chunks."""
     digest = sha256()
     for name in table.column_names:
         digest.update(f"{name}:{table.schema.field(name).type};".encode())
         for value in table[name].to_pylist():
             digest.update(f"{value!r};".encode())
     return digest.hexdigest()
-
-
-def _write_table(path: Path, table: pa.Table) -> None:
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-
-
-_AGAIN = "run `kedro run` with the stage split of its task again"

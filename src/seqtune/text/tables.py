@@ -1,7 +1,7 @@
-"""Rows of the user's CSV, TSV, JSONL or Parquet files, with the line each begins at.
+"""Read rows of CSV, TSV, JSONL or Parquet files, with the line where each begins.
 
-CSV follows RFC 4180. In TSV quotes are ordinary characters; only a field that is quoted and doubles
-every quote inside is unquoted. Files are streamed, and errors name the file and the line.
+CSV follows RFC 4180. In TSV, quotes are ordinary characters; only a quoted field that doubles every
+quote inside is unquoted. Files are streamed, and errors name the file and the line.
 """
 
 from __future__ import annotations
@@ -21,18 +21,13 @@ from typing import Any, BinaryIO, Literal, TextIO, cast
 from seqtune.core.errors import DataError, did_you_mean
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet"]
-ENDINGS: Mapping[str, str] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".txt": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
+ALIASES = {"txt": "tsv", "ndjson": "jsonl", "json": "jsonl", "pq": "parquet"}
+"""File endings that are not the name of their format."""
 LONGEST_FIELD = 1 << 24
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_COMMA_RULE = "put fields with a comma or a line break in quotes, and double the quotes inside"
+_TAB_RULE = "a field of a TSV file cannot contain a tab or a line break: save it as CSV or JSONL"
+_JSON_RULE = "write one object on each line"
 
 
 @dataclass(frozen=True)
@@ -40,8 +35,7 @@ class Row:
     """One row and its position."""
 
     file: Path
-    line: int
-    """Of the file, counted from 1; for Parquet the number of the row."""
+    line: int  # of the file, from 1; for Parquet the number of the row
     values: Mapping[str, Any]
 
     @property
@@ -52,13 +46,13 @@ class Row:
 def read_rows(
     files: Sequence[Path], *, kind: Format = "auto", encoding: str = "utf-8"
 ) -> Iterator[Row]:
-    """All rows of some files, in order; raises DataError at the first that cannot be read."""
+    """Yield all rows of some files, in order; raise DataError at the first unreadable one."""
     for file in files:
         number = 0
         for number, row in enumerate(_rows_of(file, kind, encoding), start=1):  # noqa: B007
             yield row
         if not number:
-            raise DataError(f"{file} is empty; it must hold a row for each text")
+            raise DataError(f"{file} is empty; it must have a row for each text")
 
 
 def require_columns(row: Row, wanted: Sequence[str], *, keys: Mapping[str, str]) -> None:
@@ -74,45 +68,47 @@ def require_columns(row: Row, wanted: Sequence[str], *, keys: Mapping[str, str])
 
 
 def _rows_of(file: Path, kind: Format, encoding: str) -> Iterator[Row]:
-    found = _kind(file) if kind == "auto" else kind
+    found = _detect_format(file) if kind == "auto" else kind
     if found == "parquet":
         yield from _parquet(file)
         return
-    with _opened(file, encoding) as lines:
+    with _open_text(file, encoding) as lines:
         if found == "jsonl":
             yield from _jsonl(file, lines)
         else:
             yield from _delimited(file, lines, "\t" if found == "tsv" else ",")
 
 
-def _kind(file: Path) -> str:
+def _detect_format(file: Path) -> str:
+    """Return the format that the ending names; files with unknown endings are read as CSV."""
     endings = [ending.lower() for ending in file.suffixes if ending.lower() != ".gz"]
-    return ENDINGS.get(endings[-1] if endings else "", "csv")
+    ending = endings[-1].removeprefix(".") if endings else ""
+    return ALIASES.get(ending, ending)
 
 
 @contextmanager
-def _opened(file: Path, encoding: str) -> Iterator[TextIO]:
-    """Lines of a file with their original ends; decoding errors become DataError."""
+def _open_text(file: Path, encoding: str) -> Iterator[TextIO]:
+    """Open a text file, keeping its line ends; raise decoding errors as DataError."""
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
     try:
-        with _bytes(file) as raw, io.TextIOWrapper(raw, codec, newline="") as lines:
+        with _open_bytes(file) as raw, io.TextIOWrapper(raw, codec, newline="") as lines:
             yield lines
     except UnicodeError as error:
-        raise DataError(_undecodable(file, encoding)) from error
+        raise DataError(_describe_undecodable(file, encoding)) from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{file} cannot be read ({error or type(error).__name__})") from error
 
 
-def _bytes(file: Path) -> BinaryIO:
+def _open_bytes(file: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb"))
 
 
-def _undecodable(file: Path, encoding: str) -> str:
-    with _bytes(file) as opened:
+def _describe_undecodable(file: Path, encoding: str) -> str:
+    with _open_bytes(file) as opened:
         raw = opened.read()
     try:
         raw.decode(encoding)
-        start = 0  # UTF-16 without the mark that a stream must begin with
+        start = 0  # UTF-16 without a byte order mark
     except UnicodeDecodeError as error:
         start = error.start
     line = raw[:start].decode(encoding, errors="ignore").count("\n") + 1
@@ -128,7 +124,7 @@ def _delimited(file: Path, lines: TextIO, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_FIELD)
     tabs = delimiter == "\t"
     reader = csv.reader(
-        _clean(file, lines),
+        _refuse_nul(file, lines),
         delimiter=delimiter,
         quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
         strict=True,
@@ -137,7 +133,7 @@ def _delimited(file: Path, lines: TextIO, delimiter: str) -> Iterator[Row]:
     for line, fields in _records(file, reader):
         if not fields:
             continue
-        fields = [_unquoted(field) for field in fields] if tabs else fields
+        fields = [_unquote(field) for field in fields] if tabs else fields
         if not header:
             header = _header(file, fields)
             continue
@@ -150,7 +146,7 @@ def _delimited(file: Path, lines: TextIO, delimiter: str) -> Iterator[Row]:
 
 
 def _records(file: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Records and the lines they begin at."""
+    """Yield records with the lines where they begin."""
     while True:
         line = reader.line_num + 1
         try:
@@ -160,12 +156,12 @@ def _records(file: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
         except csv.Error as error:
             raise DataError(
                 f"{file}, line {line}: the record that begins here cannot be read ({error}); "
-                f"a quote that is opened must be closed, and {_COMMA_RULE}"
+                f"close each quote, and {_COMMA_RULE}"
             ) from error
         yield line, fields
 
 
-def _clean(file: Path, lines: TextIO) -> Iterator[str]:
+def _refuse_nul(file: Path, lines: TextIO) -> Iterator[str]:
     for number, line in enumerate(lines, start=1):
         if "\0" in line:
             raise DataError(
@@ -178,17 +174,19 @@ def _clean(file: Path, lines: TextIO) -> Iterator[str]:
 def _header(file: Path, fields: list[str]) -> list[str]:
     twice = sorted({name for name in fields if fields.count(name) > 1})
     if twice:
-        raise DataError(f"{file} has several columns {', '.join(map(repr, twice))}; name each once")
+        raise DataError(
+            f"{file} has several columns {', '.join(map(repr, twice))}; give each a unique name"
+        )
     if len(fields) == 1 and (other := re.search("[\t;,]", fields[0])):
         raise DataError(
-            f"{file}: its header is one column {fields[0]!r}, which holds {other[0]!r}; give the "
-            "file the ending of its kind (.csv for commas, .tsv for tabs), or set ingest.format"
+            f"{file}: the header is a single column {fields[0]!r} that contains {other[0]!r}; use "
+            "the ending of its format (.csv for commas, .tsv for tabs), or set ingest.format"
         )
     return fields
 
 
-def _unquoted(field: str) -> str:
-    """Without the quotes that a writer of CSV put around it because of the quotes inside."""
+def _unquote(field: str) -> str:
+    """Remove the quotes that a CSV writer put around a field that contains quotes."""
     found = _QUOTED.fullmatch(field) if field[:1] == '"' else None
     return found[1].replace('""', '"') if found and '""' in found[1] else field
 
@@ -200,10 +198,12 @@ def _jsonl(file: Path, lines: TextIO) -> Iterator[Row]:
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{file}, line {number}: no JSON ({error}); {_JSON_RULE}") from error
+            raise DataError(
+                f"{file}, line {number}: invalid JSON ({error}); {_JSON_RULE}"
+            ) from error
         if not isinstance(values, dict):
             raise DataError(
-                f"{file}, line {number}: {line.strip()[:40]!r} is no JSON object; {_JSON_RULE}"
+                f"{file}, line {number}: {line.strip()[:40]!r} is not a JSON object; {_JSON_RULE}"
             )
         yield Row(file, number, values)
 
@@ -213,15 +213,9 @@ def _parquet(file: Path) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     try:
-        number = 0
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=4096):
-            for values in batch.to_pylist():
-                number += 1
-                yield Row(file, number, values)
+        batches = pq.ParquetFile(file).iter_batches(batch_size=4096)
+        rows = (values for batch in batches for values in batch.to_pylist())
+        for number, values in enumerate(rows, start=1):
+            yield Row(file, number, values)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{file} is no Parquet file that can be read ({error})") from error
-
-
-_COMMA_RULE = "put fields that hold a comma or a line break in quotes, and double the quotes inside"
-_TAB_RULE = "a field of a TSV file can hold neither a tab nor a line break: save it as CSV or JSONL"
-_JSON_RULE = "write one object a line"
+        raise DataError(f"{file} cannot be read as Parquet ({error})") from error

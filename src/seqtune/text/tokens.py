@@ -1,8 +1,8 @@
-"""Texts as numbers: tokenised once to flat memory-mapped arrays, read a batch at a time.
+"""Tokenised texts as flat memory-mapped arrays, written once and read a batch at a time.
 
-    ids.npy int32 [N]          tokens of all texts, one after another, special tokens included
+    ids.npy int32 [N]          tokens of all texts, concatenated, special tokens included
     offsets.npy int64 [R+1]    text r is ids[offsets[r] : offsets[r + 1]]
-    lengths.npy int32 [R]      how long each text would be without a limit
+    lengths.npy int32 [R]      the length of each text without a limit
 
 Shapes: R texts, B batch, T time.
 """
@@ -21,24 +21,24 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 CHUNK = 1 << 20
-"""Characters that are tokenised at a time, unless one text has more."""
+"""Most characters tokenised at a time, unless one text has more."""
 
 Encode = Callable[[Sequence[str]], Sequence[Sequence[int]]]
-"""From texts to their tokens, special ones included, without any limit."""
+"""Turns texts into tokens, special ones included, without a limit."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Opened arrays."""
+    """The opened arrays."""
 
     ids: Int32
     offsets: Int64
-    full_lengths: Int32
-    """Without the limit."""
+    full_lengths: Int32  # without the limit
 
     @classmethod
     def open(cls, folder: Path) -> Tokens:
-        return cls(*(_open(folder, name) for name in ("ids", "offsets", "lengths")))
+        names = ("ids.npy", "offsets.npy", "lengths.npy")
+        return cls(*(np.load(folder / name, mmap_mode="r") for name in names))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -49,9 +49,9 @@ class Tokens:
         return np.diff(self.offsets)
 
     def padded(
-        self, rows: npt.NDArray[np.int64], *, pad: int, left: bool = False
+        self, rows: Int64, *, pad: int, left: bool = False
     ) -> tuple[Int64, npt.NDArray[np.bool_]]:
-        """Padded texts [B, T] and the mask of real tokens [B, T]; T at least 1."""
+        """Return padded texts [B, T] and the mask of real tokens [B, T]; T at least 1."""
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
         time = max(1, int(lengths.max(initial=0)))
@@ -67,10 +67,10 @@ class Tokens:
 def write_tokens(
     folder: Path, texts: Sequence[str], encode: Encode, *, limit: int, keep_last: int = 1
 ) -> None:
-    """Tokenise texts; longer ones lose what is before their last `keep_last` tokens (special ones,
-    see `num_closing`) and beyond the limit."""
+    """Tokenise texts; longer ones are cut to `limit` in front of their last `keep_last` tokens
+    (special ones, see `num_closing`)."""
     if limit <= keep_last:
-        raise ValueError(f"limit={limit} leaves nothing beside {keep_last} closing tokens")
+        raise ValueError(f"limit={limit} must be more than the {keep_last} closing tokens")
     pieces: list[Int32] = []
     lengths, full = [], []
     for ids in _encoded(texts, encode):
@@ -85,10 +85,10 @@ def write_tokens(
 
 
 def encoder_of(tokenizer: Any, *, add_special_tokens: bool = True) -> Encode:
-    """A tokeniser's encoding of texts, without control tokens in them.
+    """Return a function that encodes texts without control tokens inside them.
 
     A literal "[SEP]" or "</s>" in a text is encoded as characters, or left out where a tokeniser
-    (SentencePiece Unigram) cannot write it otherwise.
+    (SentencePiece Unigram) has no other encoding of it.
     """
     control = {
         number for number, token in tokenizer.added_tokens_decoder.items() if token.special
@@ -105,7 +105,7 @@ def encoder_of(tokenizer: Any, *, add_special_tokens: bool = True) -> Encode:
             verbose=False,
         )
         return [
-            _without(control, ids, own)
+            _remove_control(control, ids, own)
             for ids, own in zip(made["input_ids"], made["special_tokens_mask"], strict=True)
         ]
 
@@ -113,32 +113,29 @@ def encoder_of(tokenizer: Any, *, add_special_tokens: bool = True) -> Encode:
 
 
 def num_closing(tokenizer: Any) -> int:
-    """How many tokens of its own a tokeniser puts behind a text; what must survive a cut."""
+    """Count the special tokens that a tokeniser puts after a text; cutting must keep them."""
     own = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
-    return len(own) - 1 - max((place for place, mine in enumerate(own) if not mine), default=-1)
+    return len(own) - 1 - max((n for n, is_special in enumerate(own) if not is_special), default=-1)
 
 
 def audit(full_lengths: Int32, limit: int) -> dict[str, Any]:
-    """How many texts do not fit, and by how much; JSON-ready."""
+    """Count texts beyond the limit, and the tokens cut; JSON-ready."""
     if not len(full_lengths):
         return {"texts": 0, "limit": limit, "longer": 0, "share": 0.0}
     over = full_lengths[full_lengths > limit]
-    quantiles = np.quantile(full_lengths, [0.5, 0.9, 0.95, 0.99, 1.0])
+    quantiles = np.quantile(full_lengths, [0.5, 0.9, 0.95, 0.99, 1.0]).tolist()
     return {
         "texts": len(full_lengths),
         "limit": limit,
         "longer": len(over),
         "share": len(over) / len(full_lengths),
         "tokens_cut": int((over - limit).sum()),
-        "lengths": {
-            name: float(value)
-            for name, value in zip(("median", "p90", "p95", "p99", "max"), quantiles, strict=True)
-        },
+        "lengths": dict(zip(("median", "p90", "p95", "p99", "max"), quantiles, strict=True)),
     }
 
 
 def cut_ids(ids: Sequence[int], limit: int, keep_last: int) -> Sequence[int]:
-    """A text within the limit: what is before its last tokens is cut."""
+    """Cut a text to the limit, in front of its last tokens."""
     return ids if len(ids) <= limit else [*ids[: limit - keep_last], *ids[len(ids) - keep_last :]]
 
 
@@ -155,12 +152,8 @@ def _encoded(texts: Sequence[str], encode: Encode) -> Iterator[Sequence[int]]:
         yield from encode(chunk)
 
 
-def _without(control: set[int], ids: Sequence[int], own: Sequence[int]) -> Sequence[int]:
-    """Tokens but for control tokens that are not the tokeniser's own (1 in `own`)."""
+def _remove_control(control: set[int], ids: Sequence[int], own: Sequence[int]) -> Sequence[int]:
+    """Remove control tokens that the tokeniser did not add itself (1 in `own`)."""
     if sum(map(control.__contains__, ids)) <= sum(own):
         return ids
-    return [i for i, mine in zip(ids, own, strict=True) if mine or i not in control]
-
-
-def _open(folder: Path, name: str) -> Any:
-    return np.load(folder / f"{name}.npy", mmap_mode="r")
+    return [i for i, added in zip(ids, own, strict=True) if added or i not in control]

@@ -92,7 +92,7 @@ class TestHub:
             "print(identity(folder))\n"
             "print(identity(locate('someone/tiny-bert', revision=identity(folder))))\n"
         )
-        told = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-c", script],
             env={"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)},
             cwd=tmp_path,
@@ -100,8 +100,8 @@ class TestHub:
             text=True,
             check=True,
         )
-        assert told.stdout.split() == [COMMIT, COMMIT]
-        assert told.stderr == ""
+        assert completed.stdout.split() == [COMMIT, COMMIT]
+        assert completed.stderr == ""
 
     def test_a_revision_is_taken_though_the_name_means_another_now(
         self, hub: Path, models: dict[str, Path]
@@ -129,7 +129,7 @@ class TestHub:
         downloaded(hub, "someone/model", folder)
         found = locate("someone/model")  # enough for a tokeniser, and to start from nothing
         assert len(load_tokenizer(found)) > 0
-        assert "holds no weights (*.safetensors). Where the model has pickled ones" in fault(
+        assert "has no weights (*.safetensors). If the model has only pickled" in fault(
             load_model, "AutoModel", found
         )
 
@@ -174,7 +174,7 @@ class TestMissing:
         assert message == (
             "classify.model.name='beomi/KcELECTRA': there is no such model. Looked for a folder "
             f"{Path.cwd()}/beomi/KcELECTRA, then for 'beomi/KcELECTRA' on the Hugging Face hub and "
-            f"among its copies in {hub}: offline (HF_HUB_OFFLINE is set), and there is no copy. "
+            f"its local cache {hub}: offline (HF_HUB_OFFLINE is set), and there is no local copy. "
             "Give the path of a folder that save_pretrained wrote, or download the model where "
             "there is a network and copy its folder"
         )
@@ -188,11 +188,11 @@ class TestMissing:
 
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(httpx.Client, "send", unreachable)
-        assert "the hub cannot be reached, and there is no copy" in fault(locate, "a/model")
+        assert "the hub cannot be reached, and there is no local copy" in fault(locate, "a/model")
 
     @pytest.mark.parametrize("name", ["/no/such/folder", "./none", "a/b/c", "~/none-of-this"])
     def test_a_path_is_not_looked_for_on_the_hub(self, hub: Path, name: str) -> None:
-        assert "no model on the hub can have this name" in fault(locate, name)
+        assert "this is not a valid name on the hub" in fault(locate, name)
 
     def test_a_folder_of_that_name_without_a_model_is_not_passed_over(
         self, hub: Path, models: dict[str, Path]
@@ -200,7 +200,7 @@ class TestMissing:
         downloaded(hub, "someone/model", models["bert"])
         Path("someone/model").mkdir(parents=True)
         message = fault(locate, "someone/model")
-        assert "someone/model is there, but holds no config.json" in message
+        assert "someone/model exists, but has no config.json" in message
         Path("someone/model").rmdir()
         assert identity(locate("someone/model")) == COMMIT
 
@@ -224,7 +224,7 @@ class TestIdentity:
         assert locate(str(folder), revision=revision) == folder
         change_config(folder, layer_norm_eps=1e-6)
         message = fault(locate, str(folder), revision=revision, key="summarize.model.name")
-        assert f"the folder changed since its revision {revision[:12]} was written" in message
+        assert f"the folder changed since its revision {revision[:12]} was recorded" in message
         assert f"it is {identity(folder)[:12]} now" in message
         assert "set summarize.model.revision=null" in message
 
@@ -311,8 +311,8 @@ class TestRefused:
 
     def test_a_caller_may_judge_missing_weights(self, copied: Copied) -> None:
         change_config(folder := copied("bert"), num_hidden_layers=3)
-        _, told = load_model("AutoModel", folder, output_loading_info=True)
-        assert len(told["missing_keys"]) == 16
+        _, loaded = load_model("AutoModel", folder, output_loading_info=True)
+        assert len(loaded["missing_keys"]) == 16
 
     def test_the_wrong_kind(self, models: dict[str, Path]) -> None:
         message = fault(load_model, "AutoModelForSeq2SeqLM", models["bert"])
@@ -323,7 +323,7 @@ class TestRefused:
         (folder := copied("bert")).joinpath("tokenizer.json").unlink()
         if not left:
             (folder / "tokenizer_config.json").unlink()
-        assert f"{folder} holds no tokenizer (tokenizer.json, vocab.txt" in fault(
+        assert f"{folder} has no tokenizer (tokenizer.json, vocab.txt" in fault(
             load_tokenizer, folder
         )
 
@@ -344,7 +344,7 @@ class TestMatch:
         rows = load_config(models["bert"]).vocab_size
         change_config(folder := copied("bert"), vocab_size=rows - 1)
         message = fault(self.match, models["bert"], folder)
-        assert f"by number {rows - 1}, but the model has embeddings for {rows - 1}" in message
+        assert f"with number {rows - 1}, but the model has embeddings for {rows - 1}" in message
 
     def test_a_special_token_that_was_added_without_an_embedding(self, copied: Copied) -> None:
         folder = copied("bert")
@@ -353,7 +353,7 @@ class TestMatch:
         tokenizer.add_special_tokens({"additional_special_tokens": ["[EXTRA]"]})
         tokenizer.save_pretrained(folder)
         assert load_tokenizer(folder).vocab_size == before  # which alone would look right
-        assert f"knows the token '[EXTRA]' by number {before}" in fault(self.match, folder, folder)
+        assert f"has the token '[EXTRA]' with number {before}" in fault(self.match, folder, folder)
 
     def test_room_to_spare_is_usual(self, models: dict[str, Path], copied: Copied) -> None:
         rows = load_config(models["bert"]).vocab_size
@@ -363,7 +363,7 @@ class TestMatch:
     def test_a_far_larger_model(self, models: dict[str, Path], copied: Copied) -> None:
         rows = load_config(models["bert"]).vocab_size
         change_config(folder := copied("bert"), vocab_size=3 * rows)
-        assert f"knows {rows} tokens, but the model has embeddings for {3 * rows}" in fault(
+        assert f"has {rows} tokens, but the model has embeddings for {3 * rows}" in fault(
             self.match, models["bert"], folder
         )
 

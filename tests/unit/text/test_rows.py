@@ -16,9 +16,9 @@ from seqtune.text.rows import (
     Cleaner,
     RowErrors,
     groups_of,
+    has_content,
     part_sizes,
     plain,
-    says_something,
     special_tokens,
     spread,
 )
@@ -64,17 +64,17 @@ def test_not_equal(one: str, other: str) -> None:
 
 def test_groups_and_sizes() -> None:
     assert groups_of(["a b", "c", "A.B", "C", "d"]).tolist() == [0, 1, 0, 1, 2]
-    said = {"task": "classify", "texts": "texts"}
-    assert part_sizes(7, (0.1, 0.5), **said) == (2, 1, 4)
-    assert part_sizes(7, (0.0, 0.5), **said) == (3, 0, 4)
+    names = {"task": "classify", "texts": "texts"}
+    assert part_sizes(7, (0.1, 0.5), **names) == (2, 1, 4)
+    assert part_sizes(7, (0.0, 0.5), **names) == (3, 0, 4)
     with pytest.raises(DataError, match="1 texts are too few: 1 for valid and 0 for test leave"):
-        part_sizes(1, (0.1, 0.0), **said)
+        part_sizes(1, (0.1, 0.0), **names)
     assert spread([5, 1, 3]) == {"min": 1, "p50": 3, "p95": 5, "max": 5}
 
 
 def test_what_says_something() -> None:
-    assert all(map(says_something, ["a", "ㅋ", "7", "!한!"]))
-    assert not any(map(says_something, ["", " ", "!?", "___", "👍"]))
+    assert all(map(has_content, ["a", "ㅋ", "7", "!한!"]))
+    assert not any(map(has_content, ["", " ", "!?", "___", "👍"]))
 
 
 def test_special_tokens_are_counted_once_a_text() -> None:

@@ -104,8 +104,8 @@ class TestDamage:
             TextSplit.open(split.path)
 
     def test_a_manifest_of_another_version(self, split: TextSplit) -> None:
-        told = json.loads((split.path / MANIFEST).read_text())
-        (split.path / MANIFEST).write_text(json.dumps({**told, "format_version": 99}))
+        manifest = json.loads((split.path / MANIFEST).read_text())
+        (split.path / MANIFEST).write_text(json.dumps({**manifest, "format_version": 99}))
         with pytest.raises(ArtifactError, match="99"):
             TextSplit.open(split.path)
 
@@ -186,8 +186,8 @@ class TestMade:
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
-        told = [process.communicate(timeout=60)[0].strip() for process in started]
-        assert told == ["True"] * 3
+        answers = [process.communicate(timeout=60)[0].strip() for process in started]
+        assert answers == ["True"] * 3
         assert len(list((split.path / MADE).iterdir())) == 1
 
     def test_others_may_read_it(self, split: TextSplit) -> None:

@@ -80,11 +80,11 @@ class TestCsv:
 
     def test_a_column_named_twice(self, tmp_path: Path) -> None:
         path = written(tmp_path, "a.csv", "text,label,label\na,0,1\n")
-        assert "a.csv has several columns 'label'; name each once" in fault(path)
+        assert "a.csv has several columns 'label'; give each a unique name" in fault(path)
 
     def test_tabs_in_a_file_that_ends_in_csv(self, tmp_path: Path) -> None:
         path = written(tmp_path, "a.csv", "text\tlabel\na\t0\n")
-        assert "which holds '\\t'; give the file the ending of its kind" in fault(path)
+        assert "that contains '\\t'; use the ending of its format" in fault(path)
         assert values(path, kind="tsv") == [{"text": "a", "label": "0"}]
 
 
@@ -123,7 +123,7 @@ class TestJsonl:
         path = written(tmp_path, "a.jsonl", '{"text": "a"}\n\n' + line + '\n{"text": "b"}\n')
         message = fault(path)
         assert "a.jsonl, line 3: " in message
-        assert message.endswith("write one object a line")
+        assert message.endswith("write one object on each line")
 
     def test_line_separators_of_unicode_are_characters(self, tmp_path: Path) -> None:
         texts = ["a\u2028b", "c\x85d"]
@@ -167,7 +167,7 @@ class TestBytes:
     def test_empty(self, tmp_path: Path, name: str, content: str) -> None:
         raw = content.encode()
         path = written(tmp_path, name, gzip.compress(raw) if name.endswith("gz") else raw)
-        assert fault(path).endswith(f"{name} is empty; it must hold a row for each text")
+        assert fault(path).endswith(f"{name} is empty; it must have a row for each text")
 
     def test_a_header_alone_is_empty_too(self, tmp_path: Path) -> None:
         assert "a.csv is empty" in fault(written(tmp_path, "a.csv", "text,label\n"))
@@ -198,7 +198,7 @@ class TestParquet:
         pq.write_table(pa.table({"text": ["a"] * 100}), tmp_path / "a.parquet")
         raw = (tmp_path / "a.parquet").read_bytes()
         written(tmp_path, "a.parquet", raw[:-20])
-        assert "a.parquet is no Parquet file that can be read" in fault(tmp_path / "a.parquet")
+        assert "a.parquet cannot be read as Parquet" in fault(tmp_path / "a.parquet")
 
 
 def test_several_files_in_order_each_with_its_own_lines(tmp_path: Path) -> None:

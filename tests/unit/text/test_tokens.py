@@ -93,7 +93,7 @@ class TestWriting:
         assert tokens.ids.tolist() == [1, 97, 98, 99]
 
     def test_a_limit_that_leaves_nothing_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="limit=1 leaves nothing beside 1 closing"):
+        with pytest.raises(ValueError, match="limit=1 must be more than the 1 closing"):
             tokens_of(tmp_path, ["abc"], limit=1)
 
     def test_no_texts(self, tmp_path: Path) -> None:
@@ -128,10 +128,10 @@ class TestWriting:
 
 
 def test_audit_counts_what_does_not_fit() -> None:
-    told = audit(np.array([1, 5, 10, 12], np.int32), 5)
-    assert (told["longer"], told["share"], told["tokens_cut"]) == (2, 0.5, 12)
-    assert told["lengths"]["median"] == 7.5
-    assert told["lengths"]["max"] == 12.0
+    counts = audit(np.array([1, 5, 10, 12], np.int32), 5)
+    assert (counts["longer"], counts["share"], counts["tokens_cut"]) == (2, 0.5, 12)
+    assert counts["lengths"]["median"] == 7.5
+    assert counts["lengths"]["max"] == 12.0
 
 
 class TestTokeniser:

@@ -17,19 +17,19 @@ from .data import Targets
 
 MARKS = (".", ",", "!", "?", ";", ":")
 LARGEST_SHARE = 0.3
-"""Of the words, that get a mark in front of them."""
+"""Largest share of words that get a mark in front of them."""
 _WORD = re.compile(r"\S+")
 
 
 def rare_rows(targets: Targets, minority_share: float) -> npt.NDArray[np.bool_]:
-    """Rows that have at least one label with a smaller share of positives [N]."""
+    """Mark rows with at least one label whose share of positives is smaller [N]."""
     positives = targets.sum(axis=0, dtype=np.int64)
     rare = (positives > 0) & (positives < minority_share * len(targets))  # [L]
     return np.asarray((targets[:, rare] > 0).any(axis=1), bool)
 
 
 def punctuate(text: str, *, seed: int) -> str:
-    """A copy with marks in front of 1 to 0.3 x as many words as there are."""
+    """Copy a text with marks in front of 1 to 0.3 x as many words as it has."""
     starts = [word.start() for word in _WORD.finditer(text)]
     if not starts:
         return text
@@ -43,5 +43,5 @@ def punctuate(text: str, *, seed: int) -> str:
 
 
 def copies_of(text: str, row: int, *, num: int, seed: int) -> list[str]:
-    """Made-up copies of one row: they depend on nothing but the row and the seed."""
+    """Make augmented copies of one row; they depend only on the row and the seed."""
     return [punctuate(text, seed=derive_seed(seed, "aeda", row, copy)) for copy in range(num)]

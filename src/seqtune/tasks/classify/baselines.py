@@ -4,8 +4,8 @@ tfidf    logistic regression for each label on character n-grams (1 to 4): at 0.
          thresholds from out-of-fold probabilities of the fit part (`tfidf_tuned`)
 prior    each label's share in the fit part as its probability; tuned, it gives every label
 
-Both learn from the fit part without augmented rows. On the ten reported labels of UnSmile's valid
-part, tfidf has macro F1 0.66 at 0.5 and 0.737 tuned; with word n-grams it is worse (0.71).
+Both are trained on the fit part without augmented rows. On the ten reported labels of UnSmile's
+valid part, tfidf has macro F1 0.66 at 0.5 and 0.737 tuned; with word n-grams it is worse (0.71).
 Shapes: N rows, L labels, F features, K folds.
 """
 
@@ -34,10 +34,10 @@ logger = logging.getLogger(__name__)
 TFIDF, TFIDF_TUNED, PRIOR = "tfidf", "tfidf_tuned", "prior"
 SETTINGS: dict[str, Any] = {
     "pieces": {"analyzer": "char_wb", "min_df": 2, "max_features": 200_000, "sublinear_tf": True},
-    "lengths": [1, 4],  # of pieces, in characters
-    "strength": 10.0,  # how little coefficients are held back: C
+    "lengths": [1, 4],  # of n-grams, in characters
+    "strength": 10.0,  # inverse regularisation: C
     "folds": 5,
-    "max_rows": 100_000,  # of the fit part, a fixed sample
+    "max_rows": 100_000,  # of the fit part; a fixed sample
     "max_characters": 2_000,  # of a text
 }
 PARTS: tuple[Part, ...] = ("valid", "test")
@@ -48,17 +48,19 @@ class Baseline:
     """A baseline's probabilities of the held-out parts."""
 
     probabilities: dict[Part, Floats]  # [N, L]
-    thresholds: Floats  # [L], found on the fit part
-    names: tuple[str, str]
-    """Its columns in reports: at 0.5, and at its thresholds."""
+    thresholds: Floats  # [L], tuned on the fit part
+    names: tuple[str, str]  # columns in reports: at 0.5, and at its thresholds
 
 
 def open_baselines(data: ClassifyData, *, tfidf: bool) -> list[Baseline]:
-    """The floors of a split, the highest first; `tfidf` is computed once for each split."""
+    """Return the baselines of a split, strongest first; `tfidf` is computed once for each split."""
     floors = [_prior(data)]
     if tfidf:
         key = {**SETTINGS, "scikit-learn": version("scikit-learn")}
-        floors.insert(0, _read_tfidf(data.made("floor", key, partial(_write_tfidf, data))))
+        folder = data.made("floor", key, partial(_write_tfidf, data))
+        probabilities: dict[Part, Floats] = {p: np.load(folder / f"{p}.npy") for p in PARTS}
+        thresholds = np.load(folder / "thresholds.npy")
+        floors.insert(0, Baseline(probabilities, thresholds, names=(TFIDF, TFIDF_TUNED)))
     return floors
 
 
@@ -69,16 +71,8 @@ def _prior(data: ClassifyData) -> Baseline:
     return Baseline(constant, thresholds, names=(PRIOR, PRIOR))
 
 
-def _read_tfidf(folder: Path) -> Baseline:
-    return Baseline(
-        {part: np.load(folder / f"{part}.npy") for part in PARTS},
-        np.load(folder / "thresholds.npy"),
-        names=(TFIDF, TFIDF_TUNED),
-    )
-
-
 def _write_tfidf(data: ClassifyData, folder: Path) -> None:
-    """Fit on the fit part and predict the held-out parts."""
+    """Train on the fit part and predict the held-out parts."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     start = time.perf_counter()
@@ -88,14 +82,14 @@ def _write_tfidf(data: ClassifyData, folder: Path) -> None:
     for part in PARTS:
         rows = _cut(data.texts(part))
         others = count.transform(rows) if rows else features[:0]
-        np.save(folder / f"{part}.npy", _learn(features, targets, others))
+        np.save(folder / f"{part}.npy", _fit_and_predict(features, targets, others))
     held_out = _out_of_fold(features, targets)
     np.save(folder / "thresholds.npy", best_thresholds(held_out, targets).thresholds)
     logger.info("the TF-IDF floor took %.1f s", time.perf_counter() - start)
 
 
 def _fit_part(data: ClassifyData) -> tuple[list[str], AnyArray]:
-    """Texts and targets [N, L] of original rows; a fixed sample where there are very many."""
+    """Return texts and targets [N, L] of original rows, at most a fixed sample."""
     real = np.flatnonzero(~data.is_augmented)
     random = np.random.default_rng(derive_seed(0, "floor"))
     rows = np.sort(random.permutation(real)[: SETTINGS["max_rows"]])
@@ -108,41 +102,35 @@ def _cut(texts: Sequence[str]) -> list[str]:
 
 
 def _out_of_fold(features: Any, targets: AnyArray) -> Floats:
-    """Probabilities [N, L] by regressions that did not see the row."""
+    """Predict each row [N, L] by a regression trained on the other folds."""
     num_rows = len(targets)
     order = np.random.default_rng(derive_seed(0, "floor", "folds")).permutation(num_rows)
     found = np.zeros(targets.shape)
     for fold in np.array_split(order, min(SETTINGS["folds"], num_rows)):
         others = np.setdiff1d(order, fold)
-        found[fold] = _learn(features[others], targets[others], features[fold])
+        found[fold] = _fit_and_predict(features[others], targets[others], features[fold])
     return found
 
 
-def _learn(features: Any, targets: AnyArray, others: Any) -> Floats:
-    """Probabilities [N, L] of other rows, label by label."""
+def _fit_and_predict(features: Any, targets: AnyArray, others: Any) -> Floats:
+    """Train on features and predict other rows [N, L], label by label."""
     found = np.zeros((others.shape[0], targets.shape[1]))
     if others.shape[0]:
         for label, of_label in enumerate(targets.T):
-            found[:, label] = _learn_label(features, of_label, others)
+            found[:, label] = _fit_label(features, of_label, others)
     return found
 
 
-def _learn_label(features: Any, targets: AnyArray, others: Any) -> Floats:  # [N]
+def _fit_label(features: Any, targets: AnyArray, others: Any) -> Floats:  # [N]
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    if not len(targets) or targets.min() == targets.max():  # nothing to tell apart
+    if not len(targets) or targets.min() == targets.max():  # one class only
         return np.full(others.shape[0], float(targets.max(initial=0)))
-    model = LogisticRegression(
-        C=SETTINGS["strength"],
-        solver="liblinear",
-        dual=True,
-        tol=1e-2,
-        max_iter=300,
-        random_state=0,
-    )
+    options = {"solver": "liblinear", "dual": True, "tol": 1e-2, "max_iter": 300}
+    model = LogisticRegression(C=SETTINGS["strength"], random_state=0, **options)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a floor need not be the lowest point
+        warnings.simplefilter("ignore", ConvergenceWarning)  # good enough for a baseline
         model.fit(features, targets)
     found: Floats = model.predict_proba(others)[:, 1]
     return found

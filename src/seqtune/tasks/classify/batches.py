@@ -1,4 +1,4 @@
-"""Batches out of tokenised texts: texts of like length together, padded to the longest of them.
+"""Batches of tokenised texts, padded to the longest text in each.
 
 Shapes: B batch, T time, L labels, R rows.
 """
@@ -20,16 +20,16 @@ from .data import Targets
 
 
 class TextBatch(NamedTuple):
-    """Texts and what is known of them."""
+    """A batch of texts with their labels."""
 
-    rows: Tensor  # int64 [B], numbers among the rows that its loader goes over
+    rows: Tensor  # int64 [B], numbers among the rows of the loader
     ids: Tensor  # int64 [B, T], padded on the right
-    real: Tensor  # bool [B, T], what is no padding
+    real: Tensor  # bool [B, T], False for padding
     targets: Tensor  # fp32 [B, L]
 
 
 class TextBatches(Dataset[TextBatch]):
-    """Texts of a part with their labels; all, or the rows `chosen`."""
+    """The texts of a part with their labels; all, or the rows `chosen`."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""The split of texts with their labels, and what is cached with it.
+"""The split of labelled texts, and what is cached with it.
 
 Columns: row (int64, number of the ingested text), id (string), text (string), labels (list of
-int8), augmented (bool, only ever true in train).
+int8), augmented (bool, true in train only).
 Shapes: N texts, L labels.
 """
 
@@ -61,11 +61,11 @@ class ClassifyData(TextSplit):
 
     @cached_property
     def is_augmented(self) -> npt.NDArray[np.bool_]:
-        """Which rows of train are augmented [N]."""
+        """Marks the augmented rows of train [N]."""
         return np.asarray(self.table("train")[AUGMENTED].to_numpy(zero_copy_only=False), bool)
 
     def tokens(self, part: Part, model: ModelConfig) -> Tokens:
-        """The texts of a part as a model's tokens; made once for all who ask."""
+        """Return the tokens of a part for a model; computed once for each split."""
         folder = model_folder(model)
         return self.tokens_by(
             lambda: load_tokenizer(folder), part, identity(folder), limit=model.max_length
@@ -74,7 +74,7 @@ class ClassifyData(TextSplit):
     def tokens_by(
         self, tokenizer: Callable[[], Any], part: Part, revision: str, *, limit: int
     ) -> Tokens:
-        """The same by the tokeniser of a model of this revision, wherever it is kept."""
+        """Return the tokens of a part by the tokeniser of a model of this revision."""
         key = {"model": revision, "part": part, "max_length": limit}
 
         def write(out: Path) -> None:
@@ -83,7 +83,7 @@ class ClassifyData(TextSplit):
         return Tokens.open(self.made("tokens", key, write))
 
     def write_assets(self, directory: Path, config: ClassifyConfig) -> None:
-        """Labels, and of the model all but its weights: a checkpoint needs no hub."""
+        """Write labels, tokeniser and model configuration, so that a checkpoint needs no hub."""
         directory.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.labels, ensure_ascii=False)
         (directory / LABELS_FILE).write_text(text + "\n", encoding="utf-8")
@@ -93,33 +93,27 @@ class ClassifyData(TextSplit):
 
 
 def label_lists(targets: Targets) -> pa.ListArray:
-    """Targets [N, L] as a column."""
+    """Convert targets [N, L] to a column."""
     ends = np.arange(len(targets) + 1, dtype=np.int32) * targets.shape[1]
     return pa.ListArray.from_arrays(pa.array(ends), pa.array(targets.ravel(), pa.int8()))
 
 
 def model_folder(model: ModelConfig) -> Path:
-    """Where a model lies on this disk."""
+    """Return the local folder of a model."""
     return locate_model(model, key=NAME)
 
 
 def write_texts(out: Path, texts: Sequence[str], tokenizer: Any, *, limit: int) -> None:
-    """Tokens of texts, cut to a limit before what closes them."""
-    encode, closing = encoder_of(tokenizer), num_closing(tokenizer)
-    write_tokens(out, texts, encode, limit=limit, keep_last=closing)
+    """Write the tokens of texts, cut to a limit in front of their closing tokens."""
+    closing = num_closing(tokenizer)
+    write_tokens(out, texts, encoder_of(tokenizer), limit=limit, keep_last=closing)
 
 
 def truncation(config: ClassifyConfig, data: ClassifyData) -> dict[str, dict[str, Any]]:
-    """How many texts are cut, by part; JSON-ready."""
+    """Count the texts that are cut, by part; JSON-ready."""
     parts: tuple[Part, ...] = ("train", "valid")
     return {
         part: audit(data.tokens(part, config.model).full_lengths, config.model.max_length)
         for part in parts
         if data.num_rows(part)
     }
-
-
-def read_labels(assets: Path) -> tuple[str, ...]:
-    """The labels of a checkpoint."""
-    found: list[Any] = json.loads((assets / LABELS_FILE).read_text(encoding="utf-8"))
-    return tuple(map(str, found))

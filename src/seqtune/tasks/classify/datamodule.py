@@ -30,7 +30,7 @@ class ClassifyLoaders(LightningDataModule):
         return train_loader(batches, batches.lengths, training, seed=self._config.seed)
 
     def val_dataloader(self) -> list[Loader[TextBatch]]:
-        """What was held out, then (for the gap between the two) a sample of the fit part."""
+        """Load valid, then a sample of the fit part to show the gap between the two."""
         if not self._data.has_validation:
             return []
         model, evaluation = self._config.model, self._config.evaluation
@@ -43,7 +43,7 @@ class ClassifyLoaders(LightningDataModule):
 
 
 def build_data(config: ClassifyConfig, data: ClassifyData) -> ClassifyLoaders:
-    """The loaders of a training."""
+    """Build the loaders of a training."""
     return ClassifyLoaders(config, data)
 
 
@@ -54,14 +54,13 @@ def part_batches(
     *,
     chosen: npt.NDArray[np.int64] | None = None,
 ) -> TextBatches:
-    """The texts of a part as a model reads them."""
-    folder = model_folder(model)
-    pad = load_config(folder).pad_token_id or 0
+    """Build the batches of a part for a model."""
+    pad = load_config(model_folder(model)).pad_token_id or 0
     return TextBatches(data.tokens(part, model), data.targets(part), pad=pad, chosen=chosen)
 
 
 def training_sample(data: ClassifyData, *, num_rows: int, seed: int) -> npt.NDArray[np.int64]:
-    """Original rows of train: all, or a sample of `num_rows`."""
+    """Return original rows of train: all, or a sample of `num_rows`."""
     random = np.random.default_rng(derive_seed(seed, "train metric"))
     own = np.flatnonzero(~data.is_augmented)
     return np.sort(random.permutation(own)[:num_rows])

@@ -1,4 +1,4 @@
-"""Which labels a text is given: by thresholds that were found on other texts.
+"""Decide labels by thresholds that were tuned on other texts.
 
 Shapes: N rows, L labels.
 """
@@ -22,10 +22,10 @@ HELD_OUT: tuple[Part, ...] = ("valid", "test")
 
 
 class Scores(NamedTuple):
-    """Probabilities with the thresholds that decide them."""
+    """Probabilities and the thresholds to apply to them."""
 
     probabilities: Floats  # [N, L]
-    thresholds: Floats | float  # for all, [L] or [N, L]
+    thresholds: Floats | float  # one for all, [L] or [N, L]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Decisions:
     model: ClassifierEnsemble[Any]
     data: ClassifyData
     score: Callable[[Part], Floats]
-    """Its probabilities of a part, in its order [N, L]."""
+    """Returns the probabilities of a part, in its order [N, L]."""
 
     @cached_property
     def valid(self) -> Floats:
@@ -43,23 +43,23 @@ class Decisions:
 
     @property
     def has_thresholds(self) -> bool:
-        """Whether there is anything that they were found on."""
+        """Whether thresholds are tuned, here or with an ensemble's shares."""
         return self.model.is_decided or self.data.has_validation
 
     @property
     def finds_thresholds(self) -> bool:
-        """Whether they are found here, and not known already."""
+        """Whether thresholds are tuned here."""
         return self.data.has_validation and not self.model.is_decided
 
     @cached_property
     def thresholds(self) -> Floats:
-        """Of each label [L], found on the whole of valid; 0.5 where nothing is held out for it."""
+        """The threshold of each label [L], tuned on valid; 0.5 without a valid part."""
         if not self.finds_thresholds:
             return self.model.thresholds
         return best_thresholds(self.valid, self.data.targets("valid")).thresholds
 
     def scores(self, part: Part) -> Scores:
-        """Of a part, with thresholds that were found on other rows."""
+        """Score a part, with thresholds that were tuned on other rows."""
         if part == "valid":
             targets = self.data.targets("valid")
             return Scores(self.valid, cross_fitted(self.valid, targets, seed=FOLD_SEED))

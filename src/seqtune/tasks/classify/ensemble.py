@@ -1,4 +1,4 @@
-"""A checkpoint or an ensemble folder as a classifier: texts in, probabilities out.
+"""Open a checkpoint or an ensemble folder as a classifier of texts.
 
 Shapes: N texts, L labels.
 """
@@ -24,7 +24,7 @@ from .scorer import Classifier, ClassifierInfo, describe, load_classifier, requi
 from .thresholds import HALF, Floats
 
 THRESHOLDS = "thresholds"
-"""The key of an ensemble's `decision`: a threshold for each label by name."""
+"""Key of an ensemble's `decision`: the threshold of each label by name."""
 
 MemberT = TypeVar("MemberT", bound=ClassifierInfo)
 
@@ -38,12 +38,12 @@ class ClassifierEnsemble(ModelEnsemble[MemberT, ClassifyConfig]):
 
     @property
     def is_decided(self) -> bool:
-        """Whether thresholds were found on valid together with the shares; else they are 0.5."""
+        """Whether thresholds were tuned on valid together with the shares; else they are 0.5."""
         return self.ensemble is not None and THRESHOLDS in self.ensemble.manifest.decision
 
     @cached_property
     def thresholds(self) -> Floats:
-        """Of each label [L]."""
+        """The threshold of each label [L]."""
         if self.ensemble is None or not self.is_decided:
             return np.full(len(self.labels), HALF)
         found = self.ensemble.manifest.decision[THRESHOLDS]
@@ -55,7 +55,7 @@ class ClassifierEnsemble(ModelEnsemble[MemberT, ClassifyConfig]):
         return np.array([float(found[label]) for label in self.labels])
 
     def combined(self, logits: Mapping[str, Floats]) -> Floats:
-        """Probabilities [N, L] of each member's logits, by its name."""
+        """Combine members' logits, by name, to probabilities [N, L]."""
         scale = self.ensemble.manifest.scale if self.ensemble else PROBABILITIES
         shares = self.shares
         return combined(
@@ -63,28 +63,28 @@ class ClassifierEnsemble(ModelEnsemble[MemberT, ClassifyConfig]):
         )
 
     def require_labels(self, data: ClassifyData) -> None:
-        """Refuse data with other labels than those of training; warn of another split."""
+        """Refuse data with other labels than in training; warn of another split."""
         for name, member in self.members.items():
             require_labels(member, data, who=name)
         self.warn_of_other_split(data, rows="texts")
 
 
 class LoadedClassifiers(ClassifierEnsemble[Classifier]):
-    """The same in memory."""
+    """An ensemble in memory."""
 
     def logits(self, texts: Sequence[str], *, batch_size: int) -> dict[str, Floats]:
-        """Each member's logits of any texts, by its name [N, L]."""
+        """Return each member's logits of any texts [N, L], by its name."""
         return {
             name: member.logits(texts, batch_size=batch_size)
             for name, member in self.members.items()
         }
 
     def probabilities(self, texts: Sequence[str], *, batch_size: int) -> Floats:
-        """Of any texts [N, L]."""
+        """Return the probabilities of any texts [N, L]."""
         return self.combined(self.logits(texts, batch_size=batch_size))
 
     def probabilities_of(self, data: ClassifyData, part: Part) -> Floats:
-        """Of a part of a split, in its order [N, L]."""
+        """Return the probabilities of a part of a split, in its order [N, L]."""
         return self.combined(
             {name: member.logits_of(data, part) for name, member in self.members.items()}
         )
@@ -100,7 +100,7 @@ def describe_model(path: Path, which: Which = "best") -> ClassifierEnsemble[Clas
         scales=SCALES,
         require_compatible=require_compatible,
     )
-    _ = info.thresholds  # that there is one for each label
+    _ = info.thresholds  # raises where a label has none
     return info
 
 
@@ -114,20 +114,19 @@ def open_model(
 
 
 def open_members(paths: Mapping[str, Path]) -> dict[str, Classifier]:
-    """Checkpoints that can be combined, on the device of the first."""
+    """Open checkpoints that can be combined, on the device of the first."""
     members = load_members(paths, load_classifier, device=None)
     require_compatible(members)
     return members
 
 
 def require_compatible(members: Mapping[str, ClassifierInfo]) -> None:
-    """Members must have the same labels."""
+    """Refuse members with different labels."""
     first = next(iter(members))
     for name, member in members.items():
         if member.labels != members[first].labels:
             raise ArtifactError(
-                f"members {first} and {name} cannot be combined: the labels of one are "
-                f"{', '.join(members[first].labels)}, those of the other "
-                f"{', '.join(member.labels)}; combine checkpoints that were trained on the same "
-                "texts"
+                f"members {first} and {name} cannot be combined: their labels differ "
+                f"({', '.join(members[first].labels)}; {', '.join(member.labels)}). Combine "
+                "checkpoints that were trained on the same texts"
             )

@@ -1,6 +1,6 @@
-"""Metrics of a checkpoint or an ensemble on held-out rows, beside the baselines.
+"""Metrics of a checkpoint or an ensemble on held-out rows, with the baselines.
 
-Thresholds never come from the rows that they are scored on: test uses those of valid (or of the
+Thresholds are never tuned on the rows that they are scored on: test uses those of valid (or of the
 ensemble's manifest), valid is cross-fitted.
 Shapes: N rows, L labels.
 """
@@ -32,13 +32,15 @@ from .thresholds import FOLDS, HALF, Floats
 
 TUNED, AT_HALF, RANKING, LABELS = "tuned", "at_half", "ranking", "f1_by_label"
 Columns = Mapping[str, Scores]
-"""By name: the model and the baselines."""
+"""The model and the baselines by name."""
+Metrics = dict[str, dict[str, float]]
+"""By metric or label, then by column."""
 
 
 def evaluate(
     checkpoint: Path, data: ClassifyData, *, parts: Collection[str] | None = None
 ) -> Report:
-    """Metrics of the best weights of a checkpoint or an ensemble on valid and test; JSON-ready."""
+    """Score the best weights of a checkpoint or an ensemble on valid and test; JSON-ready."""
     opened = open_model(checkpoint)
     opened.require_labels(data)
     exist = [part for part in HELD_OUT if data.num_rows(part)]
@@ -48,7 +50,7 @@ def evaluate(
     found, drawn = {}, Report()
     for part in wanted:
         own = decisions.scores(part)
-        found[part] = _part(decisions, own, floors, part)
+        found[part] = _score_part(decisions, own, floors, part)
         drawn = exhibits(_part_results(decisions, own, floors, part))
     return {
         HEADLINE: [one["verdict"] for one in found.values()],
@@ -58,8 +60,10 @@ def evaluate(
     }
 
 
-def _part(decisions: Decisions, own: Scores, floors: Sequence[Baseline], part: Part) -> Report:
-    """Metrics of the model and the floors, group by group."""
+def _score_part(
+    decisions: Decisions, own: Scores, floors: Sequence[Baseline], part: Part
+) -> Report:
+    """Compute the metrics of the model and the baselines, group by group."""
     targets = decisions.data.targets(part)
     at_half = {OURS: own._replace(thresholds=HALF)}
     at_half |= {f.names[0]: Scores(f.probabilities[part], HALF) for f in floors}
@@ -69,7 +73,7 @@ def _part(decisions: Decisions, own: Scores, floors: Sequence[Baseline], part: P
         TUNED: _decided_group(tuned, targets),
         AT_HALF: _decided_group(at_half, targets),
         RANKING: {"lrap": {name: lrap(c.probabilities, targets) for name, c in at_half.items()}},
-        LABELS: _by_label(tuned, targets, decisions.data.labels),
+        LABELS: _label_group(tuned, targets, decisions.data.labels),
     }
     if not decisions.has_thresholds:
         groups.pop(TUNED)
@@ -80,23 +84,21 @@ def _part(decisions: Decisions, own: Scores, floors: Sequence[Baseline], part: P
     return {"rows": len(targets), "verdict": verdict, **groups}
 
 
-def _decided_group(columns: Columns, targets: Targets) -> dict[str, dict[str, float]]:
-    """Metric by metric, the model first."""
-    found = {
-        name: decided_metrics(c.probabilities, targets, c.thresholds) for name, c in columns.items()
-    }
-    return {
-        metric: {name: values[metric] for name, values in found.items()} for metric in found[OURS]
-    }
+def _decided_group(columns: Columns, targets: Targets) -> Metrics:
+    return _transpose(
+        {n: decided_metrics(c.probabilities, targets, c.thresholds) for n, c in columns.items()}
+    )
 
 
-def _by_label(
-    columns: Columns, targets: Targets, labels: Sequence[str]
-) -> dict[str, dict[str, float]]:
-    found = {name: _f1(column, targets).tolist() for name, column in columns.items()}
+def _label_group(columns: Columns, targets: Targets, labels: Sequence[str]) -> Metrics:
+    f1 = {name: _f1(column, targets).tolist() for name, column in columns.items()}
+    return _transpose({name: dict(zip(labels, own, strict=True)) for name, own in f1.items()})
+
+
+def _transpose(by_column: Mapping[str, Mapping[str, float]]) -> Metrics:
     return {
-        label: {name: values[number] for name, values in found.items()}
-        for number, label in enumerate(labels)
+        metric: {name: values[metric] for name, values in by_column.items()}
+        for metric in by_column[OURS]
     }
 
 
@@ -123,7 +125,7 @@ def _part_results(
 
 
 def _facts(decisions: Decisions) -> Report:
-    """What was evaluated, on what, and how to read the numbers."""
+    """Describe the model, the data and the protocol."""
     data, opened = decisions.data, decisions.model
     return {
         **opened.identity(),
@@ -137,24 +139,24 @@ def _facts(decisions: Decisions) -> Report:
 
 
 def _protocol(decisions: Decisions) -> str:
-    """How the numbers were made, in words that go with them wherever they are quoted."""
+    """Describe the evaluation in a paragraph to quote with the numbers."""
     if not decisions.has_thresholds:
         return (
-            "Nothing is held out to find thresholds on: every label is given from a probability of "
-            "0.5 on. The floors learn from the same fit part, without augmented rows."
+            "There is no valid part to tune thresholds on: a label is given at a probability of "
+            "0.5 or more. The floors are trained on the same fit part, without augmented rows."
         )
     text = (
-        f"Metrics named {TUNED} decide by a threshold for each label. On test they were found on "
-        f"the whole of valid; on valid each row is decided by thresholds found on the other "
-        f"{FOLDS - 1} of {FOLDS} folds, so that none is scored on the rows it was found on. Those "
-        f"named {AT_HALF} give every label from a probability of 0.5 on. The floors learn from the "
-        "fit part, without augmented rows; their thresholds were found there too, on rows held "
-        "out from them."
+        f"Metrics named {TUNED} decide by a threshold for each label. For test, thresholds were "
+        "tuned on the whole of valid; on valid each row is decided by thresholds tuned on the "
+        f"other {FOLDS - 1} of {FOLDS} folds, so that none is scored on the rows it was tuned on. "
+        f"Metrics named {AT_HALF} give a label at a probability of 0.5 or more. The floors are "
+        "trained on the fit part, without augmented rows; their thresholds were tuned on "
+        "out-of-fold predictions of it."
     )
     if decisions.model.kind == "ensemble":
         text += (
-            " The members' shares were found on the whole of valid: on valid the ensemble looks "
-            "better than it is by what that is worth."
+            " The members' shares were tuned on the whole of valid, so the ensemble's metrics on "
+            "valid are optimistic."
         )
     return text
 

@@ -1,4 +1,4 @@
-"""Raw files -> a folder of texts with their labels (see text/ingested.py).
+"""Read raw files into a folder of labelled texts (see text/ingested.py).
 
 Columns: row (int64, from 0, official parts first), id (string), text (string), labels (list of
 int8), role (string: texts, or test_texts for an official test).
@@ -26,12 +26,12 @@ from .reading import COLUMNS_KEY, POOL, PREFIXES, TEST, Labelled, LabelReader
 DROPPED = {
     "empty": "texts without a letter or digit were left out (on_empty=drop)",
     "duplicate": "texts that repeat an earlier one were left out (on_duplicates=drop)",
-    "conflict": "texts that stand there with different labels were left out (on_conflict=drop)",
+    "conflict": "texts that occur with different labels were left out (on_conflict=drop)",
 }
 
 
 def ingest(sources: Sources, config: ClassifyConfig, *, out: Path) -> Report:
-    """Check texts and labels, take out what repeats, and say what was found."""
+    """Check texts and labels, handle repeats, and report."""
     settings = config.ingest
     require_source(sources, POOL)
     columns = settings.columns
@@ -48,7 +48,7 @@ def ingest(sources: Sources, config: ClassifyConfig, *, out: Path) -> Report:
     reader.faults.raise_any()
     if not any(one.role == POOL for one in kept):
         raise DataError(
-            f"none of the {reader.rows_read.total()} rows can be used: {reader.num_empty} have no "
+            f"none of the {reader.rows_read.total()} rows is usable: {reader.num_empty} have no "
             f"letter or digit, {repeats['conflict']} contradict another row; see {COLUMNS_KEY}"
         )
     manifest = write_ingested(
@@ -72,9 +72,9 @@ def sift(
     kept: list[Labelled] = []
     counts = dict.fromkeys(("duplicate", "conflict", "kept"), 0)
     for same in alike.values():
-        left = _treat(same, config, faults)
+        left = _apply_policy(same, config, faults)
         if len(same) > 1:
-            what = "conflict" if _contradict(same) else "duplicate"
+            what = "conflict" if _have_conflict(same) else "duplicate"
             counts[what] += len(same) - len(left)
             counts["kept"] += len(left) - 1 if left else 0
         kept += left
@@ -82,25 +82,25 @@ def sift(
     return sorted(kept, key=lambda one: order[id(one)]), counts
 
 
-def _treat(same: list[Labelled], config: IngestConfig, faults: RowErrors) -> list[Labelled]:
-    """What is left of rows with one text."""
+def _apply_policy(same: list[Labelled], config: IngestConfig, faults: RowErrors) -> list[Labelled]:
+    """Return the rows to keep of those with one text."""
     if len(same) == 1:
         return same
-    contradict = _contradict(same)
-    key = "on_conflict" if contradict else "on_duplicates"
-    policy = config.on_conflict if contradict else config.on_duplicates
+    conflict = _have_conflict(same)
+    key = "on_conflict" if conflict else "on_duplicates"
+    policy = config.on_conflict if conflict else config.on_duplicates
     if policy == "error":
         faults.add(
-            f"equal texts with {'different' if contradict else 'equal'} labels",
+            f"equal texts with {'different' if conflict else 'equal'} labels",
             " and ".join(one.place for one in same[: config.max_examples]),
             next_step=f"Correct them, or set classify.ingest.{key}=drop or keep",
         )
     if policy == "keep" or same[0].role == TEST:
         return same
-    return [] if contradict else same[:1]
+    return [] if conflict else same[:1]
 
 
-def _contradict(same: Sequence[Labelled]) -> bool:
+def _have_conflict(same: Sequence[Labelled]) -> bool:
     return len({one.labels for one in same}) > 1
 
 
@@ -117,9 +117,6 @@ def _table(kept: Sequence[Labelled]) -> pa.Table:
     )
 
 
-# ---- what is said of it ----------------------------------------------------------------------
-
-
 def _report(
     sources: Sources,
     reader: LabelReader,
@@ -128,37 +125,40 @@ def _report(
     *,
     rows: dict[str, int],
 ) -> Report:
-    """What was read, left out and changed, and how often each label is there."""
+    """Report what was read, left out and changed, and how often each label occurs."""
     dropped = {"empty": reader.num_empty, **{k: n for k, n in repeats.items() if k != "kept"}}
     tokens = special_tokens(one.text for one in kept)
+    label_counts = Counter(sum(one.labels) for one in kept)
     report: Report = {
         **reading_report(reader, sources, kept=len(kept), dropped=dropped),
         "rows": rows,
-        "labels": _positives(reader.labels, kept),
-        "labels_of_a_text": _how_many_labels(kept),
+        "labels": _count_positives(reader.labels, kept),
+        "labels_of_a_text": {str(num): label_counts[num] for num in sorted(label_counts)},
         "characters": spread([len(one.text) for one in kept]),
         "changed": dict(reader.clean.changed),
         "special_tokens": tokens,
     }
+    empty = reader.num_empty_tested
+    empty_tests = f"{empty} texts of the official test have no letter or digit and were kept"
     report["warnings"] = [
         *drop_warnings(dropped, DROPPED, num_kept=repeats["kept"], texts="texts"),
-        *_empty_tested(reader.num_empty_tested),
+        *([empty_tests] if empty else []),
         *reader.clean.warnings(),
         *special_warning(tokens, "texts"),
         *(
-            f"label {name!r} has no positive: nothing can be learnt of it"
+            f"label {name!r} has no positives and cannot be learned"
             for name, counts in report["labels"].items()
             if not counts[POOL]
         ),
     ]
     official = f", of which {rows[TEST]} are the official test" if rows.get(TEST) else ""
-    said = f"{len(kept)} texts with {len(reader.labels)} labels{official}"
-    report["headline"] = [f"ingest: {said}", *report["warnings"]]
+    first = f"ingest: {len(kept)} texts with {len(reader.labels)} labels{official}"
+    report["headline"] = [first, *report["warnings"]]
     return report
 
 
-def _positives(labels: Sequence[str], kept: Sequence[Labelled]) -> dict[str, dict[str, int]]:
-    """Positives of each label by role."""
+def _count_positives(labels: Sequence[str], kept: Sequence[Labelled]) -> dict[str, dict[str, int]]:
+    """Count positives of each label by role."""
     roles = list(dict.fromkeys(one.role for one in kept))
     sums = {
         role: np.sum([one.labels for one in kept if one.role == role], axis=0) for role in roles
@@ -167,17 +167,3 @@ def _positives(labels: Sequence[str], kept: Sequence[Labelled]) -> dict[str, dic
         name: {role: int(sums[role][number]) for role in roles}
         for number, name in enumerate(labels)
     }
-
-
-def _how_many_labels(kept: Sequence[Labelled]) -> dict[str, int]:
-    """Number of texts by the number of their labels."""
-    counts = Counter(sum(one.labels) for one in kept)
-    return {str(num): counts[num] for num in sorted(counts)}
-
-
-def _empty_tested(number: int) -> list[str]:
-    if not number:
-        return []
-    return [
-        f"{number} texts of the official test have no letter or digit and were kept: it stays whole"
-    ]

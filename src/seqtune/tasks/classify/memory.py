@@ -1,8 +1,8 @@
-"""Estimate of a training's peak memory, from its configuration alone.
+"""Estimate a training's peak memory from its configuration.
 
-Counts the bytes of tensors alive at the worst moment, without the interpreter and its libraries.
-Parameters are exact (from a model on the meta device); the rest was fitted to 25 peaks on a CPU,
-and five repeated measurements lay at 0.93 to 1.02 of it (test_memory.py). Not measured on a GPU.
+Counts the bytes of tensors alive at the peak, without the interpreter and its libraries. Parameters
+are exact (from a model on the meta device); the rest was fitted to 25 peaks on a CPU, and five
+repeated measurements were 0.93 to 1.02 of the estimate (test_memory.py). Not measured on a GPU.
 B batch, T time (longest text within the limit), D hidden, F feed-forward, H heads.
 """
 
@@ -24,16 +24,16 @@ FP32 = 4.0
 OPTIMIZER = {"adamw": 8.0, "adam": 8.0, "adafactor": 1.0, "sgd": 4.0}
 """Bytes of state for one trained parameter."""
 FIXED_MIB = 36.0
-"""What does not grow: kernels, threads, a batch under way."""
-ON_THE_WAY_BACK = 2.5
-"""What the layer that gradients are passing through takes beside what was kept of it, in units of
-that; on a CPU much of it is memory freed in pieces that fit nothing else."""
+"""Constant part: kernels, threads, a prefetched batch."""
+BACKWARD_FACTOR = 2.5
+"""Extra memory of the layer in its backward pass, relative to its stored activations; on a CPU much
+of it is fragmentation."""
 HALF = 0.8
-"""Share of a layer that is left under bf16: norms and residuals stay in fp32."""
+"""Size of a layer under bf16 relative to fp32: norms and residuals stay in fp32."""
 
 
 class _Shape(NamedTuple):
-    """What costs of an encoder follow from."""
+    """Sizes of an encoder that determine its memory."""
 
     parameters: int
     hidden: int
@@ -44,50 +44,48 @@ class _Shape(NamedTuple):
 
 
 def estimate_memory(config: ClassifyConfig, data: ClassifyData) -> float:
-    """MiB that one training takes at most on one device, beside what was in use before."""
+    """Return the peak MiB of one training on one device, beside what was in use before."""
     shape = _shape(config)
-    return (_state(config, shape, len(data.labels)) + _peak(config, data, shape)) / MIB + FIXED_MIB
+    state = _state_bytes(config, shape, len(data.labels))
+    return (state + _peak_bytes(config, data, shape)) / MIB + FIXED_MIB
 
 
-def _state(config: ClassifyConfig, shape: _Shape, num_labels: int) -> float:
-    """Bytes of the parameters, and of what the optimiser keeps of those that are trained."""
+def _state_bytes(config: ClassifyConfig, shape: _Shape, num_labels: int) -> float:
+    """Return the bytes of parameters, gradients and optimiser state."""
     head = (shape.hidden + 1) * num_labels
     trained = head + (0 if config.model.freeze_encoder else shape.parameters)
     kept = FP32 * (head + shape.parameters)
-    half = 2.0 * shape.parameters if _is_half(config) else 0.0  # autocast keeps weights it cast
+    half = 2.0 * shape.parameters if _is_half(config) else 0.0  # autocast caches cast weights
     return kept + (FP32 + OPTIMIZER[config.training.optimizer]) * trained + half
 
 
-def _peak(config: ClassifyConfig, data: ClassifyData, shape: _Shape) -> float:
-    """Bytes of the worst moment of a step or of a validation, beside the state."""
+def _peak_bytes(config: ClassifyConfig, data: ClassifyData, shape: _Shape) -> float:
+    """Return the peak bytes of a step or of a validation, beside the state."""
     scored = min(config.evaluation.batch_size, data.num_rows("valid"))
-    validation = scored * _once(config, shape, _longest(config, data, "valid"), trains=False)
+    validation = scored * _layer_bytes(config, shape, _longest(config, data, "valid"), trains=False)
     time = _longest(config, data, "train")
     batch = min(config.training.batch_size, data.num_rows("train"))
     if config.model.freeze_encoder:
-        return max(validation, batch * _once(config, shape, time, trains=False))
-    layer = _once(config, shape, time, trains=True)
+        return max(validation, batch * _layer_bytes(config, shape, time, trains=False))
+    layer = _layer_bytes(config, shape, time, trains=True)
     if config.model.gradient_checkpointing:
         kept = shape.layers * FP32 * time * shape.hidden + layer
     else:
         kept = shape.layers * layer
-    return max(validation, batch * (kept + ON_THE_WAY_BACK * layer))
+    return max(validation, batch * (kept + BACKWARD_FACTOR * layer))
 
 
-def _once(config: ClassifyConfig, shape: _Shape, time: int, *, trains: bool) -> float:
-    """Bytes that one text takes in one layer."""
+def _layer_bytes(config: ClassifyConfig, shape: _Shape, time: int, *, trains: bool) -> float:
+    """Return the bytes of one text in one layer."""
     tokens = time * (FP32 * (8.0 * shape.hidden + 2.0 * shape.inner) + 2.0 * shape.hidden)
-    spelled_out = (
-        select_device(None, config.training.accelerator).type == "cpu"
-        and trains
-        and shape.drops_attention
-    )
-    weights = 9.0 * shape.heads * time * time if spelled_out else 0.0
+    is_cpu = select_device(None, config.training.accelerator).type == "cpu"
+    is_unfused = is_cpu and trains and shape.drops_attention  # computes [T, T] weights
+    weights = 9.0 * shape.heads * time * time if is_unfused else 0.0
     return (tokens + weights) * (HALF if _is_half(config) else 1.0)
 
 
 def _longest(config: ClassifyConfig, data: ClassifyData, part: Part) -> int:
-    """Tokens of the longest text of a part."""
+    """Return the tokens of the longest text of a part."""
     return int(np.max(data.tokens(part, config.model).lengths, initial=0))
 
 

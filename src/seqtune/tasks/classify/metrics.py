@@ -20,11 +20,10 @@ MACRO_F1 = "macro_f1"
 
 
 class ByLabel(NamedTuple):
-    """One number for each label, [L]."""
+    """Counts of each label [L]."""
 
     positives: Counts
-    given: Counts
-    """How often the label was given."""
+    given: Counts  # texts that were given the label
     hits: Counts
 
     @property
@@ -41,13 +40,13 @@ class ByLabel(NamedTuple):
 
     @property
     def micro_f1(self) -> float:
-        """Of all decisions of all labels together."""
+        """F1 over all decisions of all labels together."""
         given, positives = self.given.sum(), self.positives.sum()
         return float(2 * self.hits.sum() / max(1, given + positives))
 
 
 def by_label(decided: Bools, targets: AnyArray) -> ByLabel:
-    """Count; both [N, L]."""
+    """Count decisions [N, L] against targets [N, L], label by label."""
     true = targets.astype(bool)
     return ByLabel(true.sum(axis=0), decided.sum(axis=0), (decided & true).sum(axis=0))
 
@@ -55,7 +54,7 @@ def by_label(decided: Bools, targets: AnyArray) -> ByLabel:
 def decided_metrics(
     probabilities: Floats, targets: AnyArray, thresholds: Floats | float
 ) -> dict[str, float]:
-    """What depends on thresholds: one for all, of each label [L], or of each row [N, L]."""
+    """Return the metrics under thresholds: one for all, by label [L], or by row [N, L]."""
     decided = probabilities >= thresholds
     labels = by_label(decided, targets)
     return {
@@ -68,7 +67,7 @@ def decided_metrics(
 
 
 def validation_metrics(logits: Floats, targets: AnyArray) -> dict[str, float]:
-    """What training logs: decided at 0.5, and with the best thresholds on these very rows."""
+    """Return what training logs: metrics at 0.5, and at the best thresholds on the same rows."""
     probabilities = probabilities_of(np.asarray(logits, np.float64))
     at_half = decided_metrics(probabilities, targets, HALF)
     return {
@@ -81,10 +80,10 @@ def validation_metrics(logits: Floats, targets: AnyArray) -> dict[str, float]:
 
 
 def lrap(probabilities: Floats, targets: AnyArray) -> float:
-    """Label ranking average precision: of each true label, the share of true ones among those that
-    stand no lower; mean over the true labels of a text, then over texts."""
+    """Return the label ranking average precision: for each true label, the share of true ones among
+    those ranked at least as high; mean over the true labels of a text, then over texts."""
     true = targets.astype(bool)
-    order = np.lexsort((true, -probabilities), axis=1)  # of equals the true ones come last
+    order = np.lexsort((true, -probabilities), axis=1)  # among ties the true ones come last
     ranked = np.take_along_axis(true, order, axis=1)
     precision = np.cumsum(ranked, axis=1) / np.arange(1, true.shape[1] + 1)
     of_rows = np.where(ranked, precision, 0.0).sum(axis=1) / np.maximum(true.sum(axis=1), 1)

@@ -30,7 +30,6 @@ from .params import ClassifyConfig, ModelConfig
 
 AUTO = "AutoModel"
 HEAD_STD = 0.02
-POSITIONS = "position_embeddings"
 
 
 class TextClassifier(nn.Module):
@@ -44,24 +43,24 @@ class TextClassifier(nn.Module):
         nn.init.normal_(self.head.weight, std=HEAD_STD)
         nn.init.zeros_(self.head.bias)
         self.pad = int(encoder.config.pad_token_id or 0)
-        """The padding token; RoBERTa counts positions by it."""
+        """The padding token; RoBERTa derives positions from it."""
         self._pooling = config.pooling
         self._is_frozen = config.freeze_encoder
         if self._is_frozen:
             self.encoder.requires_grad_(requires_grad=False)
         elif config.gradient_checkpointing:
             encoder.activation_checkpointing_enable({"use_reentrant": False})
-        self.train()  # what from_pretrained gives is in eval mode: it would learn without dropout
+        self.train()  # from_pretrained returns models in eval mode, without dropout
 
     def train(self, mode: bool = True) -> TextClassifier:
-        """A frozen encoder never drops anything: the head is to see what it will see in use."""
+        """Keep a frozen encoder in eval mode, so that the head trains on what inference sees."""
         super().train(mode)
         if self._is_frozen:
             self.encoder.eval()
         return self
 
     def forward(self, ids: Tensor, real: Tensor) -> Tensor:
-        """Logits fp32 [B, L] of tokens [B, T]; `real` [B, T] masks padding."""
+        """Return logits fp32 [B, L] of tokens [B, T]; `real` [B, T] masks padding."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._is_frozen):
             found = self.encoder(input_ids=ids, attention_mask=real.long())
         pooled = _pooled(found.last_hidden_state, real, self._pooling)  # [B, D]
@@ -79,32 +78,35 @@ def _pooled(hidden: Tensor, real: Tensor, pooling: str) -> Tensor:
 
 
 def build_classifier(config: ModelConfig, *, num_labels: int) -> TextClassifier:
-    """A fresh model: pretrained weights, or random ones, and a head that knows nothing yet."""
+    """Build an untrained classifier; its encoder has pretrained weights, or random ones."""
     folder = model_folder(config)
-    encoder = empty_encoder(folder) if config.from_scratch else _pretrained(folder, config)
+    if config.from_scratch:
+        encoder = empty_encoder(folder)
+    else:
+        options = _encoder_options(load_config(folder))
+        encoder = load_model(AUTO, folder, allow_pickle=config.allow_pickle, **options)
     return TextClassifier(encoder, config, num_labels=num_labels)
 
 
 def empty_encoder(folder: Path) -> Any:
-    """An encoder with random weights, of the architecture that a folder describes."""
+    """Build an encoder with random weights, of the architecture that a folder describes."""
     described = load_config(folder)
-    return empty_model(AUTO, described, dtype=torch.float32, **_options(described))
+    return empty_model(AUTO, described, dtype=torch.float32, **_encoder_options(described))
 
 
 def outline(folder: Path) -> Any:
-    """The same without any numbers: takes no memory, and has every shape."""
+    """Build the encoder on the meta device: all shapes, no memory."""
     with torch.device("meta"):
         return empty_encoder(folder)
 
 
 def resolve_auto(resolved: Resolved[ClassifyConfig], _data: Any) -> Resolved[ClassifyConfig]:
-    """Pin the model's revision; refuse settings that it cannot be built with."""
+    """Pin the model's revision; refuse settings that the model does not support."""
     model = resolved.config.model
     folder = model_folder(model)
     described = load_config(folder)
     _require_encoder(described, model.name)
-    faults = [fault for fault in (_too_long(folder, model), _no_layers(described, model)) if fault]
-    if faults:
+    if faults := _find_unsupported(folder, described, model):
         raise ConfigurationError(faults)
     require_match(load_tokenizer(folder), described, name=model.name)
     if model.revision is None:
@@ -114,23 +116,18 @@ def resolve_auto(resolved: Resolved[ClassifyConfig], _data: Any) -> Resolved[Cla
 
 
 def num_positions(encoder: Any) -> int | None:
-    """Tokens that it has positions for; None: it sets no limit."""
+    """Return the number of tokens that an encoder has positions for; None: unlimited."""
     for name, part in encoder.named_modules():
-        if name.endswith(POSITIONS) and isinstance(part, nn.Embedding):
-            # RoBERTa counts from behind its padding
+        if name.endswith("position_embeddings") and isinstance(part, nn.Embedding):
+            # RoBERTa counts positions from its padding on
             unused = 0 if part.padding_idx is None else part.padding_idx + 1
             return part.num_embeddings - unused
     found = getattr(encoder.config, "max_position_embeddings", None)
     return None if found is None else int(found)
 
 
-def _pretrained(folder: Path, config: ModelConfig) -> Any:
-    options = _options(load_config(folder))
-    return load_model(AUTO, folder, allow_pickle=config.allow_pickle, **options)
-
-
-def _options(described: Any) -> dict[str, Any]:
-    """No pooling layer, which nothing here would train, and fused attention where there is one."""
+def _encoder_options(described: Any) -> dict[str, Any]:
+    """Leave out the pooling layer, which is not used; use fused attention where available."""
     encoder_class = _class_of(described)
     options: dict[str, Any] = {}
     if "add_pooling_layer" in signature(encoder_class.__init__).parameters:
@@ -147,31 +144,27 @@ def _require_encoder(described: Any, name: str) -> None:
     fits = kind in MODEL_FOR_MASKED_LM_MAPPING and kind in MODEL_MAPPING
     if not fits or described.is_encoder_decoder:
         raise ConfigurationError(
-            f"{NAME}={name!r} is of the kind {described.model_type!r}, which is no bidirectional "
+            f"{NAME}={name!r} has the type {described.model_type!r}, which is not a bidirectional "
             "encoder; choose one like BERT, ELECTRA or RoBERTa"
         )
 
 
-def _too_long(folder: Path, config: ModelConfig) -> str | None:
+def _find_unsupported(folder: Path, described: Any, config: ModelConfig) -> list[str]:
+    faults = []
     limit = num_positions(outline(folder))
-    if limit is None or config.max_length <= limit:
-        return None
-    return (
-        f"classify.model.max_length={config.max_length}, but {config.name} has positions for "
-        f"{limit} tokens; choose at most {limit}"
-    )
-
-
-def _no_layers(described: Any, config: ModelConfig) -> str | None:
-    if config.freeze_encoder or not config.gradient_checkpointing:
-        return None
+    if limit is not None and config.max_length > limit:
+        faults.append(
+            f"classify.model.max_length={config.max_length}, but {config.name} has positions for "
+            f"{limit} tokens; choose at most {limit}"
+        )
     encoder_class = _class_of(described)
-    if encoder_class.supports_gradient_checkpointing:
-        return None
-    return (
-        f"classify.model.gradient_checkpointing=true has no effect on {encoder_class.__name__} "
-        f"({config.name}); set it to false"
-    )
+    checkpoints = config.gradient_checkpointing and not config.freeze_encoder
+    if checkpoints and not encoder_class.supports_gradient_checkpointing:
+        faults.append(
+            "classify.model.gradient_checkpointing=true has no effect on "
+            f"{encoder_class.__name__} ({config.name}); set it to false"
+        )
+    return faults
 
 
 def _class_of(described: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The classifier as a LightningModule: what one step of training and of validation computes.
+"""The classifier as a LightningModule: steps of training and validation.
 
-`training.fit` attaches the optimiser and keeps the mean loss of an epoch.
+`training.fit` attaches the optimiser and records the mean loss of an epoch.
 
 Shapes: B batch, N rows of a loader, L labels.
 """
@@ -22,11 +22,11 @@ from .model import TextClassifier, build_classifier
 from .params import ClassifyConfig
 
 PREFIXES = ("val", "train")
-"""Of the metrics of each validation loader."""
+"""Prefixes of metric names, by validation loader."""
 
 
 class ClassifyModule(LightningModule):
-    """Binary cross entropy of each label; metrics over all rows at once in validation.
+    """Binary cross entropy of each label; validation metrics over all rows at once.
 
     The first validation loader holds held-out rows, the second (if any) a sample of the fit part.
     """
@@ -40,12 +40,12 @@ class ClassifyModule(LightningModule):
         self._scored: dict[int, list[tuple[Tensor, Tensor]]] = {}
 
     def training_step(self, batch: TextBatch, _batch_idx: int) -> Tensor:
-        """Mean loss of one batch."""
+        """Return the mean loss of one batch."""
         loss = self.loss(self.model(batch.ids, batch.real), batch.targets)
         return mean_over_ranks(loss, len(batch.targets))
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Mean over texts and labels of [B, L]."""
+        """Return the mean over texts and labels [B, L]."""
         weight = self.pos_weight.to(logits.device)
         return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight)
 
@@ -62,19 +62,19 @@ class ClassifyModule(LightningModule):
             scored.append((batch.rows, torch.cat([logits, batch.targets], dim=1)))
 
     def on_validation_epoch_end(self) -> None:
-        """Metrics of all rows, whatever the batches and devices."""
+        """Log the metrics of all rows, independent of batches and devices."""
         from .metrics import validation_metrics
 
         for loader, scored in sorted(self._scored.items()):
-            logits, targets = self._gathered(scored).cpu().chunk(2, dim=1)
+            logits, targets = self._gather(scored).cpu().chunk(2, dim=1)
             found = validation_metrics(logits.numpy(), targets.numpy())
-            if loader == 0:  # `train_loss` is the mean over an epoch's steps, and not ours to log
+            if loader == 0:  # training logs train_loss
                 found = {"loss": float(self.loss(logits, targets)), **found}
             prefix = PREFIXES[loader]
             self.log_dict({f"{prefix}_{name}": v for name, v in found.items()}, sync_dist=True)
 
-    def _gathered(self, scored: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """Logits and targets of all ranks [N, 2L], in the order of the rows."""
+    def _gather(self, scored: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Gather logits and targets of all ranks [N, 2L], in the order of the rows."""
         reduce = self.trainer.strategy.reduce
         none = torch.empty(0, dtype=torch.int64, device=self.device)
         rows = torch.cat([none, *(rows for rows, _ in scored)])
@@ -85,11 +85,11 @@ class ClassifyModule(LightningModule):
             table[numbers, :-1] = values
         table[rows, -1] = 1.0
         table = reduce(table, reduce_op="sum")
-        return table[table[:, -1] > 0, :-1]  # a rehearsal scores some rows only
+        return table[table[:, -1] > 0, :-1]  # a dry run scores only some rows
 
 
 def build_module(config: ClassifyConfig, data: ClassifyData) -> ClassifyModule:
-    """A fresh module for this split."""
+    """Build an untrained module for this split."""
     model = build_classifier(config.model, num_labels=len(data.labels))
     weights = pos_weights(
         data.positives, num_rows=data.num_fit_rows, maximum=config.model.pos_weight_max
@@ -100,6 +100,6 @@ def build_module(config: ClassifyConfig, data: ClassifyData) -> ClassifyModule:
 def pos_weights(
     positives: npt.NDArray[np.int64], *, num_rows: int, maximum: float
 ) -> npt.NDArray[np.float64]:
-    """Negatives / positives [L], within bounds; the lower one keeps common labels in the loss."""
+    """Return negatives / positives [L], clipped; the lower bound keeps common labels relevant."""
     ratios = (num_rows - positives) / np.maximum(positives, 1)
     return np.clip(ratios, 1.0 / maximum, maximum)

@@ -23,51 +23,51 @@ from seqtune.text.params import PretrainedConfig, TextIngestConfig
 
 
 class ColumnNames(Section):
-    """What the user's file calls our columns."""
+    """Names of the columns in the user's files."""
 
     text: str = "text"
     """The column of texts."""
     id: str | None = None
-    """A column that names rows; null: they are numbered."""
+    """The column of row ids; null: rows are numbered."""
     labels: tuple[str, ...] = ()
-    """Columns of 0 and 1, in their order; empty: all columns but those of text, id and ignore."""
+    """Label columns of 0 and 1, in order; empty: all columns except text, id and ignore."""
     ignore: tuple[str, ...] = ()
-    """Columns that are neither."""
+    """Columns that are not used."""
 
 
 class IngestConfig(TextIngestConfig):
-    """How raw files are read and what happens to bad rows."""
+    """How raw files are read and invalid rows are handled."""
 
     columns: ColumnNames = ColumnNames()
     on_empty: Literal["error", "drop"] = "error"
-    """What happens to texts without a letter or digit; drop counts them in the report. Under drop,
-    a test file stays whole here and below: its number is compared with those of others."""
+    """Texts without a letter or digit: refuse them, or drop and count them. A test file is never
+    shortened, here and below, so that its metrics stay comparable."""
     on_duplicates: Literal["error", "drop", "keep"] = "drop"
-    """Equal texts with equal labels; drop keeps the first of them."""
+    """Equal texts with equal labels; drop keeps the first."""
     on_conflict: Literal["error", "drop", "keep"] = "drop"
-    """Equal texts with different labels; drop takes out all of them."""
+    """Equal texts with different labels; drop removes all of them."""
 
 
 class SplitConfig(Section):
-    """What is held out, and how."""
+    """How valid and test are held out."""
 
     valid_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     """Share of rows for valid, stratified over all labels."""
     test_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-    """The same for test; not used where a test file is given, which is then test as a whole."""
+    """Share of rows for test; not used with a test file, which is then the whole test part."""
     use_full_data: bool = False
-    """Train on everything but test, for as many epochs as the validated run found best."""
+    """Train on everything except test, for as many epochs as the validated run found best."""
     min_positives: Annotated[int, Field(ge=1)] = 1
-    """Rows of each label that every part must have."""
+    """Least positives of each label in every part."""
     augmentation: Literal["none", "aeda"] = "aeda"
-    """aeda: copies of rows of the rarer labels with punctuation inserted, in the fit part only."""
+    """aeda: copy rows of rare labels with random punctuation, in the fit part only."""
     augment_factor: Annotated[int, Field(ge=2, le=10)] = 3
-    """aeda: how many times a rare row is there afterwards, itself included."""
+    """aeda: number of copies of a rare row, the original included."""
     minority_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     """aeda: labels with a smaller share of positives are rare."""
     leakage: Literal["error", "drop", "keep"] = "drop"
-    """Texts that stand, but for spaces, case and marks, in the test file too; drop keeps them out
-    of train and valid. Such texts of one file always share a part."""
+    """Texts that are in the test file too, up to spaces, case and punctuation; drop removes them
+    from train and valid. Such texts of one file always share a part."""
 
     _train_share = model_validator(mode="after")(require_train_share)
 
@@ -77,17 +77,17 @@ class ModelConfig(PretrainedConfig):
 
     name: str = "beomi/KcELECTRA-base-v2022"
     max_length: Annotated[int, Field(ge=4, le=8192)] = 128
-    """Tokens of a text; longer ones are cut."""
+    """Most tokens of a text; longer texts are cut."""
     dropout_rate: Probability = 0.3
-    """Before the linear head; inside the encoder it is that of its own configuration."""
+    """Dropout before the linear head; the encoder uses its own configuration."""
     pooling: Literal["first", "mean"] = "first"
-    """What stands for a text: its first token, or the mean of all."""
+    """What represents a text: its first token, or the mean of all tokens."""
     freeze_encoder: bool = False
-    """Train the head alone."""
+    """Train only the head."""
     gradient_checkpointing: bool = True
-    """Compute the inside of layers again on the way back: less memory, a third more time."""
+    """Recompute layers in the backward pass: less memory, a third more time."""
     pos_weight_max: Annotated[float, Field(ge=1.0, le=1000.0)] = 10.0
-    """Positives weigh negatives / positives of their label, at most this; 1: like negatives."""
+    """Largest weight of positives (negatives / positives of the label); 1: as negatives."""
 
 
 class ClassifyTraining(TrainingConfig):
@@ -109,13 +109,13 @@ class EvaluationConfig(Section):
     batch_size: PositiveInt = 64
     """Texts in a batch."""
     train_metric_rows: Annotated[int, Field(ge=0)] = 500
-    """Rows of the fit part (a fixed sample) that are scored too, as `train_<metric>`."""
+    """Rows of the fit part (a fixed sample) that are also scored, as `train_<metric>`."""
     floor: Annotated[bool, UNUSED_IN_TRAINING] = True
-    """Compute the TF-IDF floor: logistic regression on words and pieces of words."""
+    """Compute the TF-IDF floor: logistic regression on character n-grams."""
 
 
 class ClassifyConfig(RunConfig):
-    """Everything that shapes a run of `classify`."""
+    """All parameters of a run of `classify`."""
 
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers")
 
@@ -128,14 +128,14 @@ class ClassifyConfig(RunConfig):
 
 
 class PredictConfig(Section):
-    """What is said of each text, and from which weights."""
+    """Which model, weights and thresholds predict."""
 
     model: Literal["auto", "checkpoint", "ensemble"] = "auto"
-    """auto: the ensemble where there is one that was made beside this checkpoint."""
+    """auto: the ensemble, if one was made from the same run as this checkpoint."""
     weights: Literal["best", "last"] = "best"
-    """Of the best epoch by the monitored metric, or of the last."""
+    """Weights of the best epoch by the monitored metric, or of the last."""
     thresholds: Literal["auto", "half"] = "auto"
-    """auto: each label's own, found on valid; half: 0.5 for all."""
+    """auto: each label's own, tuned on valid; half: 0.5 for all."""
     batch_size: PositiveInt = 64
     """Texts in a batch."""
 
@@ -144,5 +144,5 @@ parse = ParameterParser("classify", ClassifyConfig, PredictConfig)
 
 
 def choose_preset(_data: Any) -> str:
-    """No preset depends on the size of the data."""
+    """Return "none": no preset depends on the size of the data."""
     return "none"

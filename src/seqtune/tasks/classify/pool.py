@@ -1,6 +1,6 @@
 """Members' probabilities of the valid part under any weighting: see `Pool` in core.ensemble.
 
-A weighting scores the macro F1 with the best threshold of each label, found together with it.
+The score of a weighting is the macro F1 with each label's best threshold for that weighting.
 Shapes: M members, N rows, L labels, R some of the rows.
 """
 
@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,31 +29,23 @@ from .thresholds import Floats, Ranked, best_of, rank
 
 Rows = npt.NDArray[np.int64]
 REMEMBERED = 64
-"""Weightings that are kept combined and sorted: folds ask for the same ones."""
-
-
-class _Weighted(NamedTuple):
-    probabilities: Floats  # [N, L]
-    ranked: Ranked
+"""Combined and sorted weightings kept in memory, because folds ask for the same ones."""
 
 
 @dataclass(frozen=True)
 class ClassifyPool:
     """Probabilities of the labels of valid under any weighting of members."""
 
+    metric: ClassVar[str] = "valid macro_f1"
+    scales: ClassVar[tuple[str, ...]] = SCALES
     labels: tuple[str, ...]
     scores: Mapping[str, Floats]
-    """Of the members [M, N, L], by scale."""
-    targets: Targets
-    """[N, L]."""
+    """Members' scores [M, N, L] by scale."""
+    targets: Targets  # [N, L]
     made_of: Mapping[str, Any]
-    _known: OrderedDict[tuple[str, bytes], _Weighted] = field(
+    _known: OrderedDict[tuple[str, bytes], tuple[Floats, Ranked]] = field(
         default_factory=OrderedDict, repr=False
     )
-
-    @property
-    def metric(self) -> str:
-        return "valid macro_f1"
 
     @property
     def num_members(self) -> int:
@@ -63,10 +55,6 @@ class ClassifyPool:
     def num_rows(self) -> int:
         return len(self.targets)
 
-    @property
-    def scales(self) -> tuple[str, ...]:
-        return SCALES
-
     def score(
         self,
         weights: Floats,
@@ -75,46 +63,45 @@ class ClassifyPool:
         rows: Rows | None = None,
         decided_on: Rows | None = None,
     ) -> float:
-        """Macro F1 over `rows` with the thresholds that are best on `decided_on`."""
-        weighted = self._weighted(weights, scale)
-        on = rows if decided_on is None else decided_on
-        best = best_of(self._some(weighted.ranked, on))
+        """Return the macro F1 over `rows` with the thresholds that are best on `decided_on`."""
+        probabilities, ranked = self._combine(weights, scale)
+        best = best_of(self._select(ranked, rows if decided_on is None else decided_on))
         if decided_on is None:
             return float(best.f1.mean())
         chosen = slice(None) if rows is None else rows
-        decided = weighted.probabilities[chosen] >= best.thresholds
+        decided = probabilities[chosen] >= best.thresholds
         return float(by_label(decided, self.targets[chosen]).f1.mean())
 
     def decision(self, weights: Floats, *, scale: str) -> Mapping[str, Any]:
-        """The best threshold of each label on all rows."""
-        thresholds = best_of(self._weighted(weights, scale).ranked).thresholds
+        """Return the best threshold of each label on all rows."""
+        _, ranked = self._combine(weights, scale)
+        thresholds = best_of(ranked).thresholds
         return {THRESHOLDS: dict(zip(self.labels, thresholds.tolist(), strict=True))}
 
     def facts(self) -> Mapping[str, Any]:
-        """What it is made of, and what it takes."""
+        """Describe the pool and its memory use; JSON-ready."""
         return {
             **self.made_of,
             "decided_by": "the threshold of each label with the best F1, found with the shares",
             "memory_mib": round(sum(own.nbytes for own in self.scores.values()) / MIB, 3),
         }
 
-    def _some(self, ranked: Ranked, rows: Rows | None) -> Ranked:
+    def _select(self, ranked: Ranked, rows: Rows | None) -> Ranked:
         if rows is None:
             return ranked
         wanted = np.zeros(self.num_rows, bool)
         wanted[rows] = True
         return ranked.only(wanted)
 
-    def _weighted(self, weights: Floats, scale: str) -> _Weighted:
+    def _combine(self, weights: Floats, scale: str) -> tuple[Floats, Ranked]:
         weights = np.asarray(weights, np.float64)
         require_weights(weights, self.num_members)
         key = (scale, weights.tobytes())
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        shares = zip(weights.tolist(), self.scores[scale], strict=True)
-        probabilities = combined(shares, scale)
-        found = self._known[key] = _Weighted(probabilities, rank(probabilities, self.targets))
+        probabilities = combined(zip(weights.tolist(), self.scores[scale], strict=True), scale)
+        found = self._known[key] = (probabilities, rank(probabilities, self.targets))
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return found
@@ -123,7 +110,7 @@ class ClassifyPool:
 def open_pool(
     members: Mapping[str, Path], data: ClassifyData, settings: EnsembleConfig, *, seed: int
 ) -> ClassifyPool:
-    """What these checkpoints say about the valid part, or a sample of `max_rows` rows of it."""
+    """Score the valid part, or a sample of `max_rows` rows of it, with these checkpoints."""
     require_pool(members, data, task="classify")
     models = open_members(members)
     for name, model in models.items():

@@ -1,9 +1,9 @@
-"""Predicted labels, written as they are computed: of valid and test, or of new files.
+"""Predict labels of valid and test, or of new files, and write them as they are computed.
 
-predictions.parquet    id, part (of texts of the split), text, p(label) and label for each label
+predictions.parquet    id, part (for texts of the split), text, p(label) and label for each label
 submission.csv         id, and 0 or 1 for each label
 
-Every row of a new file gets an answer; empty texts are scored and counted, other values refused.
+Every row of a new file is predicted; empty texts are scored and counted, other values refused.
 Memory is bounded by a chunk of new texts. Shapes: N texts of a chunk, L labels.
 """
 
@@ -33,8 +33,7 @@ from .windows import LogitParts, assemble, windows_of
 
 PART = "part"
 CHUNK_BATCHES = 16
-"""Batches that are scored together; new texts are bucketed by length within them, and then put back
-in order."""
+"""Batches scored together; new texts are bucketed by length within them, then put back in order."""
 
 
 def predict(
@@ -46,7 +45,7 @@ def predict(
     out: Path,
     spread: ParallelMap = map_serially,
 ) -> Report:
-    """Labels of valid and test, or of the files of new rows, by a checkpoint or an ensemble."""
+    """Predict labels of valid and test, or of new rows, by a checkpoint or an ensemble."""
     info = describe_model(checkpoint, settings.weights)
     info.require_labels(data)
     reader, texts = NewTexts(info.config.ingest), NO_CHUNKS
@@ -83,33 +82,33 @@ def predict(
 
 
 def choose_thresholds(decisions: Decisions, settings: PredictConfig) -> tuple[Floats, str]:
-    """Of each label [L], and where they are from."""
+    """Return the threshold of each label [L], and where it comes from."""
     if settings.thresholds == "half":
-        return np.full(len(decisions.data.labels), HALF), "threshold 0.5, as asked for"
+        return np.full(len(decisions.data.labels), HALF), "threshold 0.5, as configured"
     if not decisions.has_thresholds:
-        return decisions.thresholds, "threshold 0.5: there is no valid part to find others on"
-    found_by = "of the ensemble" if decisions.model.is_decided else "found on valid"
+        return decisions.thresholds, "threshold 0.5: no valid part to tune others on"
+    found_by = "of the ensemble" if decisions.model.is_decided else "tuned on valid"
     return decisions.thresholds, f"thresholds {found_by}"
 
 
 def held_out(data: ClassifyData) -> list[Part]:
-    """The parts of a split that were not trained on."""
+    """Return the held-out parts of a split."""
     found = [part for part in HELD_OUT if data.num_rows(part)]
     if not found:
         raise DataError(
-            f"{data.path} holds nothing out, and there are no new texts: give a file of them "
-            "(classify.new_rows in the catalog)"
+            f"{data.path} has neither valid nor test rows, and there are no new texts; give a file "
+            "of new texts (classify.new_rows in the catalog)"
         )
     return found
 
 
 class LabelWriter(PredictionFiles):
-    """Writes decisions to Parquet and to a CSV for submission, and counts."""
+    """Writes decisions to Parquet and to a CSV for submission, and counts them."""
 
     def __init__(self, out: Path, labels: Sequence[str], thresholds: Floats) -> None:
         super().__init__(out)
         self._labels, self._thresholds = labels, thresholds
-        self._id, self._part, self._text = (_free(name, labels) for name in (ID, PART, TEXT))
+        self._id, self._part, self._text = (_unused_name(n, labels) for n in (ID, PART, TEXT))
         self.num_rows = 0
         self.num_without = 0
         self.given = np.zeros(len(labels), np.int64)
@@ -117,13 +116,13 @@ class LabelWriter(PredictionFiles):
     def add(
         self, texts: pa.Table | pa.RecordBatch, probabilities: Floats, *, part: Part | None = None
     ) -> None:
-        """Some texts, of a part of the split or new ones, with their probabilities [N, L]."""
+        """Write texts, of a part of the split or new ones, with their probabilities [N, L]."""
         given = probabilities >= self._thresholds
         ids = {self._id: texts[ID]}
         parts = {self._part: pa.array([part] * len(given))} if part else {}
         decisions = _columns(self._labels, given.astype(np.int8))
-        likely = _columns([f"p({label})" for label in self._labels], probabilities)
-        table = pa.table({**ids, **parts, self._text: texts[TEXT], **likely, **decisions})
+        scores = _columns([f"p({label})" for label in self._labels], probabilities)
+        table = pa.table({**ids, **parts, self._text: texts[TEXT], **scores, **decisions})
         self.write(table, pa.table({**ids, **decisions}))
         self.num_rows += len(given)
         self.num_without += int((~given.any(axis=1)).sum())
@@ -141,8 +140,8 @@ def _columns(names: Sequence[str], values: AnyArray) -> dict[str, pa.Array]:
     return {name: pa.array(np.ascontiguousarray(values[:, n])) for n, name in enumerate(names)}
 
 
-def _free(name: str, labels: Sequence[str]) -> str:
-    """A column name that is not a label."""
+def _unused_name(name: str, labels: Sequence[str]) -> str:
+    """Return a column name that is not a label."""
     while name in labels:
         name += "_"
     return name

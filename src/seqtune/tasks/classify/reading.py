@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from seqtune.core.errors import DataError
 from seqtune.text.reading import RowReader
-from seqtune.text.rows import says_something
+from seqtune.text.rows import has_content
 from seqtune.text.tables import Row, require_columns
 
 from .data import ID, TEXT
@@ -20,17 +20,17 @@ from .params import IngestConfig
 
 POOL, TEST = "texts", "test_texts"
 PREFIXES = {TEST: "test-", POOL: ""}
-"""In front of numbers that are ids: those of an official part are its own, so that it stays
-the same whatever there is to train on."""
+"""Prefixes of row numbers used as ids; the test file has its own numbers, so that its ids do not
+depend on the training files."""
 COLUMNS_KEY = "classify.ingest.columns"
 NEW_SCHEMA = pa.schema([(ID, pa.string()), (TEXT, pa.string())])
 _VALUES: dict[Any, int] = {0: 0, 1: 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
-"""What a label may be; True and 1.0 are 1 for a dictionary."""
+"""Allowed values of a label; True and 1.0 equal 1 as dictionary keys."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """One text as it was read."""
+    """One text with its labels."""
 
     role: str
     place: str
@@ -66,9 +66,9 @@ class LabelReader(TextReader):
         self.labels = self.config.columns.labels
 
     def read(self, role: str, files: Sequence[Path]) -> Iterator[Labelled]:
-        """The rows that can be used."""
+        """Yield the valid rows; invalid ones are collected as faults."""
         for number, row in enumerate(self.rows(files)):
-            text, labels = self._text(row, role), self._labels(row)
+            text, labels = self._read_text(row, role), self._read_labels(row)
             if text is not None and labels is not None:
                 own = self.id(row, self.config.columns.id, f"{PREFIXES[role]}{number}")
                 yield Labelled(role, row.place, own, text, labels)
@@ -80,21 +80,21 @@ class LabelReader(TextReader):
         self.labels = self.labels or tuple(name for name in names if name not in others)
         if not self.labels:
             raise DataError(
-                f"{row.file} has no column of labels beside {', '.join(names)}; give a column of 0 "
-                "and 1 for each label"
+                f"{row.file} has no label column beside {', '.join(names)}; give a column of 0 and "
+                "1 for each label"
             )
         require_columns(row, self.labels, keys=dict.fromkeys(self.labels, f"{COLUMNS_KEY}.labels"))
         more = [name for name in names if name not in others and name not in self.labels]
         if more and not columns.labels:
             raise DataError(
                 f"{row.file} has the columns {', '.join(map(repr, more))}, which the first file "
-                f"has not; all files need the same labels ({', '.join(self.labels)}). Name those "
-                f"that count in {COLUMNS_KEY}.labels, or the others in {COLUMNS_KEY}.ignore"
+                f"lacks; all files need the same labels ({', '.join(self.labels)}). Name the label "
+                f"columns in {COLUMNS_KEY}.labels, or the others in {COLUMNS_KEY}.ignore"
             )
 
-    def _text(self, row: Row, role: str) -> str | None:
+    def _read_text(self, row: Row, role: str) -> str | None:
         text = self.text(row, self.config.columns.text)
-        if text is None or says_something(text):
+        if text is None or has_content(text):
             return text
         if self.config.on_empty == "error":
             self.faults.add(
@@ -109,8 +109,8 @@ class LabelReader(TextReader):
         self.num_empty += 1
         return None
 
-    def _labels(self, row: Row) -> tuple[int, ...] | None:
-        found = [_flag(row.values[name]) for name in self.labels]
+    def _read_labels(self, row: Row) -> tuple[int, ...] | None:
+        found = [_parse_label(row.values[name]) for name in self.labels]
         if None not in found:
             return tuple(value for value in found if value is not None)
         for name, value in zip(self.labels, found, strict=True):
@@ -118,42 +118,42 @@ class LabelReader(TextReader):
                 self.faults.add(
                     "labels must be 0 or 1",
                     f"{row.place}: column {name!r} holds {row.values[name]!r:.40}",
-                    next_step=f"Correct them; a column that is no label belongs in "
-                    f"{COLUMNS_KEY}.ignore, and {COLUMNS_KEY}.labels names those that are",
+                    next_step="Correct them, or name the label columns in "
+                    f"{COLUMNS_KEY}.labels or the other columns in {COLUMNS_KEY}.ignore",
                 )
         return None
 
 
 @dataclass
 class NewTexts(TextReader):
-    """Reads files of texts in chunks, and counts what is odd about them."""
+    """Reads files of new texts in chunks, and counts empty and changed ones."""
 
     num_rows: int = 0
 
     def chunks(self, files: Sequence[Path], size: int) -> Iterator[pa.RecordBatch]:
-        """All texts of the files; refuses the first chunk with a row that cannot be answered."""
+        """Yield all texts of the files; refuses the first chunk with an invalid row."""
         rows = self.rows(files)
         while some := list(islice(rows, size)):
-            yield self._chunk(some)
+            yield self._read_chunk(some)
 
     def warnings(self) -> list[str]:
         found = self.clean.warnings()
         if self.num_empty:
-            found.append(f"{self.num_empty} texts have no letter or digit and were scored as such")
+            found.append(f"{self.num_empty} texts have no letter or digit; they were scored")
         return found
 
-    def _chunk(self, rows: Sequence[Row]) -> pa.RecordBatch:
+    def _read_chunk(self, rows: Sequence[Row]) -> pa.RecordBatch:
         columns = self.config.columns
         texts = [self.text(row, columns.text) or "" for row in rows]
         for row in rows:
             if columns.id and row.values[columns.id] in (None, ""):
                 self.faults.add(
-                    f"column {columns.id!r} must name each row",
-                    f"{row.place} holds nothing",
+                    f"column {columns.id!r} must have an id in each row",
+                    f"{row.place} is empty",
                     next_step=f"Correct it, or set {COLUMNS_KEY}.id=null to number the rows",
                 )
         self.faults.raise_any()
-        self.num_empty += sum(not says_something(text) for text in texts)
+        self.num_empty += sum(not has_content(text) for text in texts)
         first, self.num_rows = self.num_rows, self.num_rows + len(rows)
         ids = [
             str(row.values[columns.id]) if columns.id else str(number)
@@ -162,8 +162,8 @@ class NewTexts(TextReader):
         return pa.record_batch([ids, texts], schema=NEW_SCHEMA)
 
 
-def _flag(value: Any) -> int | None:
-    """0 or 1; None for anything else."""
+def _parse_label(value: Any) -> int | None:
+    """Return 0 or 1; None for an invalid value."""
     try:
         return _VALUES.get(value.strip().lower() if isinstance(value, str) else value)
     except TypeError:  # a list or an object of JSON

@@ -1,17 +1,15 @@
-"""What is drawn of the labels of a part: curves, confusion, what goes together, a table.
+"""Charts and a table of the labels of a part: curves, confusion, co-occurrence.
 
 Shapes: N rows, L labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from seqtune.core.config import Section
 from seqtune.core.metrics import (
     Curve,
     LineChart,
@@ -24,47 +22,45 @@ from .metrics import by_label
 from .thresholds import AnyArray, Bools, Floats, f1_at_cuts, rank
 
 NONE = "(none)"
-"""Column of texts without true labels, or without predicted ones."""
+"""Row or column of texts without true, or without predicted, labels."""
 POINTS = 200
-"""Of a curve, at most."""
-SCORES = ("precision", "recall", "F1", "threshold")
-"""Columns of the table."""
+"""Most points of a curve."""
 
 
 @dataclass(frozen=True)
 class PartResults:
-    """Everything that is shown of one part."""
+    """Everything that the charts of one part show."""
 
     part: str
     labels: tuple[str, ...]
     probabilities: Floats  # [N, L]
     targets: Bools  # [N, L]
     decided: Bools  # [N, L], as in the metrics
-    thresholds: Floats  # [L], to be used from here on
+    thresholds: Floats  # [L], for new texts
     fit_targets: Bools  # [N, L], of the fit part
-    floor: str
-    """The highest floor, by name."""
+    floor: str  # name of the strongest baseline
     floor_f1: Floats  # [L]
 
     def with_positives(self) -> list[int]:
-        """The labels that a curve can be drawn of."""
+        """Return the labels that have positives, of which a curve can be drawn."""
         return np.flatnonzero(self.targets.any(axis=0)).tolist()
 
 
 def exhibits(shown: PartResults) -> dict[str, Any]:
-    """JSON-ready."""
-    found: Mapping[str, Section] = {
-        "precision_recall": precision_recall(shown),
-        "thresholds": thresholds(shown),
-        "confusion": confusion(shown),
-        "co_occurrence": co_occurrence(shown),
-        "classes": classes(shown),
-    }
-    return dump_report_items(found)
+    """Build all charts and tables of a part; JSON-ready."""
+    return dump_report_items(
+        {
+            "precision_recall": precision_recall(shown),
+            "thresholds": thresholds(shown),
+            "confusion": confusion(shown),
+            "co_occurrence": co_occurrence(shown),
+            "classes": classes(shown),
+        }
+    )
 
 
 def precision_recall(shown: PartResults) -> LineChart:
-    """One curve a label; a mark where its threshold cuts."""
+    """Draw one curve for each label, with a mark at its threshold."""
     ranked = rank(shown.probabilities, shown.targets)
     cut = by_label(shown.probabilities >= shown.thresholds, shown.targets)
     lines, marks = [], []
@@ -84,7 +80,7 @@ def precision_recall(shown: PartResults) -> LineChart:
 
 
 def thresholds(shown: PartResults) -> LineChart:
-    """F1 of each label by threshold; a mark at the one that is used."""
+    """Draw the F1 of each label by threshold, with a mark at the one in use."""
     cuts, f1 = f1_at_cuts(rank(shown.probabilities, shown.targets))
     at = by_label(shown.probabilities >= shown.thresholds, shown.targets).f1
     labels = shown.with_positives()
@@ -100,7 +96,7 @@ def thresholds(shown: PartResults) -> LineChart:
 
 
 def confusion(shown: PartResults) -> MatrixChart:
-    """Of texts with a label, the share that was given each."""
+    """Show, of texts with a label, the share that was given each label."""
     true, given = _with_none(shown.targets), _with_none(shown.decided)
     return MatrixChart(
         title=f"Share of texts with a label that were given another ({shown.part})",
@@ -113,7 +109,7 @@ def confusion(shown: PartResults) -> MatrixChart:
 
 
 def co_occurrence(shown: PartResults) -> MatrixChart:
-    """Of texts of the fit part with a label, the share that has each other one too."""
+    """Show, of texts of the fit part with a label, the share that also has each other one."""
     return MatrixChart(
         title="Share of texts with a label that have another too (fit part)",
         x="also",
@@ -125,25 +121,25 @@ def co_occurrence(shown: PartResults) -> MatrixChart:
 
 
 def classes(shown: PartResults) -> ReportTable:
-    """A row for each label."""
+    """Tabulate the metrics of each label."""
     found = by_label(shown.decided, shown.targets)
-    numbers = (
-        found.positives,
-        found.precision,
-        found.recall,
-        found.f1,
-        shown.thresholds,
-        shown.floor_f1,
-    )
+    columns = {
+        "positives": found.positives,
+        "precision": found.precision,
+        "recall": found.recall,
+        "F1": found.f1,
+        "threshold": shown.thresholds,
+        f"F1 of {shown.floor}": shown.floor_f1,
+    }
     return ReportTable(
         title=f"Labels ({shown.part})",
-        columns=("label", "positives", *SCORES, f"F1 of {shown.floor}"),
-        rows=tuple(zip(shown.labels, *(of_all.tolist() for of_all in numbers), strict=True)),
+        columns=("label", *columns),
+        rows=tuple(zip(shown.labels, *(own.tolist() for own in columns.values()), strict=True)),
     )
 
 
 def _shares(of: Bools, among: Bools) -> tuple[tuple[float | None, ...], ...]:
-    """Conditional shares P(other | one); None where there are no rows."""
+    """Return conditional shares P(other | one); None where there are no rows."""
     both = of.T.astype(np.int64) @ among.astype(np.int64)
     totals = of.sum(axis=0)
     return tuple(
@@ -157,11 +153,11 @@ def _with_none(marked: Bools) -> Bools:
 
 
 def _ends(probabilities: Floats) -> AnyArray:
-    """The places where a threshold can cut."""
+    """Return the places where a threshold can cut."""
     return np.flatnonzero(np.append(probabilities[:-1] != probabilities[1:], True))
 
 
 def _line(name: str, x: Floats, y: Floats) -> Curve:
-    """At most POINTS of its points, evenly."""
+    """Build a curve of at most POINTS evenly chosen points."""
     kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), POINTS)).round().astype(int))
     return Curve(name=name, x=tuple(x[kept].tolist()), y=tuple(y[kept].tolist()))

@@ -17,14 +17,14 @@ from seqtune.core.errors import TrainingError
 from .thresholds import Floats
 
 PROBABILITIES, LOGITS = SCALES = ("probabilities", "logits")
-"""The plainest first."""
+"""The default first."""
 
 
 def probabilities_of(logits: Floats) -> Floats:
-    """The logistic function, of logits that are numbers."""
+    """Apply the logistic function; refuse NaN."""
     if np.isnan(logits).any():
         raise TrainingError(
-            "the model gave scores that are not a number, so nothing can be decided; lower "
+            "the model returned scores that are not a number, so no label can be decided; lower "
             "training.lr or use training.precision=fp32 and train again"
         )
     decay = np.exp(-np.abs(logits))  # never above 1, however large a logit
@@ -33,14 +33,14 @@ def probabilities_of(logits: Floats) -> Floats:
 
 
 def on_scale(logits: Floats, scale: str) -> Floats:
-    """Logits of one model, ready to be added up."""
+    """Bring the logits of one model to the scale on which they are averaged."""
     if scale not in SCALES:
-        raise ValueError(f"no scale is called {scale!r}; there are {', '.join(SCALES)}")
+        raise ValueError(f"unknown scale {scale!r}; allowed: {', '.join(SCALES)}")
     return probabilities_of(logits) if scale == PROBABILITIES else logits
 
 
 def combined(scaled: Iterable[tuple[float, Floats]], scale: str) -> Floats:
-    """Probabilities [N, L] of scaled scores [N, L] by shares, which are normalised."""
+    """Average scaled scores [N, L] by shares (normalised here) to probabilities [N, L]."""
     counted = [(share, scores) for share, scores in scaled if share > 0]
     whole = sum(share for share, _ in counted)
     total = np.zeros_like(counted[0][1])

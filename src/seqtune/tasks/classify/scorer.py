@@ -1,15 +1,16 @@
-"""One checkpoint as a classifier: from its folder to logits.
+"""Open one checkpoint as a classifier and compute logits.
 
 Shapes: B batch, T time, N texts, L labels.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ from seqtune.text.pretrained import load_tokenizer
 from seqtune.text.split import Part
 from seqtune.text.tokens import Tokens
 
-from .data import ClassifyData, read_labels, write_texts
+from .data import LABELS_FILE, ClassifyData, write_texts
 from .model import TextClassifier, empty_encoder
 from .params import ClassifyConfig
 
@@ -52,18 +53,18 @@ class Classifier(ClassifierInfo, LoadedCheckpoint[ClassifyConfig]):
     model: TextClassifier
 
     def logits(self, texts: Sequence[str], *, batch_size: int) -> Logits:
-        """One logit for each text and label [N, L]."""
+        """Return one logit for each text and label [N, L]."""
         with TemporaryDirectory(prefix="seqtune-") as folder:
             limit = self.config.model.max_length
             write_texts(Path(folder), texts, self.tokenizer, limit=limit)
             return ScoringBatches.of(self, Tokens.open(Path(folder)), size=batch_size).logits()
 
     def logits_of(self, data: ClassifyData, part: Part) -> Logits:
-        """Logits of a part of a split, whose tokens are cached [N, L]."""
+        """Return the logits of a part of a split, whose tokens are cached [N, L]."""
         return self.batches_of(data, part).logits()
 
     def batches_of(self, data: ClassifyData, part: Part) -> ScoringBatches:
-        """Such a part, to be scored a few batches at a time."""
+        """Return the batches of a part, to be scored a few at a time."""
         require_labels(self, data, who="checkpoint")
         model = self.config.model
         tokens = data.tokens_by(
@@ -72,39 +73,31 @@ class Classifier(ClassifierInfo, LoadedCheckpoint[ClassifyConfig]):
         return ScoringBatches.of(self, tokens, size=self.config.evaluation.batch_size)
 
 
-class ScoredTexts(NamedTuple):
-    """Some texts of many."""
-
-    rows: Rows  # [N]
-    logits: Logits  # [N, L]
-
-
 @dataclass(frozen=True)
 class ScoringBatches:
-    """Texts in the batches that a classifier scores them in."""
+    """Texts in the batches in which a classifier scores them."""
 
     classifier: Classifier
     tokens: Tokens
-    rows: Sequence[Rows]
-    """Of each batch."""
+    rows: Sequence[Rows]  # of each batch
 
     @classmethod
     def of(cls, classifier: Classifier, tokens: Tokens, *, size: int) -> ScoringBatches:
         return cls(classifier, tokens, EvalOrder(tokens.lengths, batch_size=size).batches())
 
     def logits(self) -> Logits:
-        """Of all texts, in their order [N, L]."""
+        """Score all texts, in their order [N, L]."""
         found = np.zeros((len(self.tokens), len(self.classifier.labels)))
         for rows in self.rows:
-            found[rows] = self._scored(rows)
+            found[rows] = self._score(rows)
         return found
 
-    def some(self, first: int, count: int) -> ScoredTexts:
-        """The texts of some batches."""
+    def some(self, first: int, count: int) -> tuple[Rows, Logits]:
+        """Score the texts of some batches; return their places [N] and logits [N, L]."""
         batches = self.rows[first : first + count]
-        return ScoredTexts(np.concatenate(batches), np.concatenate([*map(self._scored, batches)]))
+        return np.concatenate(batches), np.concatenate([*map(self._score, batches)])
 
-    def _scored(self, rows: Rows) -> Logits:
+    def _score(self, rows: Rows) -> Logits:
         model, device = self.classifier.model, self.classifier.device
         ids, real = (torch.from_numpy(a) for a in self.tokens.padded(rows, pad=model.pad))
         with torch.inference_mode(), self.classifier.autocast():
@@ -114,31 +107,28 @@ class ScoringBatches:
 
 
 def describe(path: Path, which: Which = "best") -> ClassifierInfo:
-    """Read the manifest of a checkpoint; its model stays on disk."""
+    """Read the manifest and labels of a checkpoint; its model stays on disk."""
     checkpoint, config = read_checkpoint_config(path, ClassifyConfig, task="classify")
-    return ClassifierInfo(checkpoint, which, config, labels=read_labels(checkpoint.assets))
+    labels = json.loads((checkpoint.assets / LABELS_FILE).read_text(encoding="utf-8"))
+    return ClassifierInfo(checkpoint, which, config, labels=tuple(map(str, labels)))
 
 
 def load_classifier(path: Path, which: Which = "best", *, device: str | None = None) -> Classifier:
     """Open a checkpoint, on `device` or where it was trained."""
     info = describe(path, which)
     weights = read_weights(info.checkpoint, which)
-    with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and then replaced
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then replaced
         encoder = empty_encoder(info.assets)
         model = TextClassifier(encoder, info.config.model, num_labels=len(info.labels))
     with weights_must_fit(info.checkpoint, which):
         model.load_state_dict(weights)
     where = select_device(device, info.config.training.accelerator)
-    return Classifier(
-        **vars(info),
-        device=where,
-        tokenizer=load_tokenizer(info.assets),
-        model=model.to(where).eval(),
-    )
+    tokenizer = load_tokenizer(info.assets)
+    return Classifier(**vars(info), device=where, tokenizer=tokenizer, model=model.to(where).eval())
 
 
 def require_labels(model: ClassifierInfo, data: ClassifyData, *, who: str) -> None:
-    """Refuse a model of other labels, or of the same in another order."""
+    """Refuse a model with other labels, or the same in another order."""
     if model.manifest.assets_hash != data.assets_hash:
         raise ArtifactError(
             f"{who} ({model.path}) was trained on another data set than {data.path}: its labels "

@@ -1,4 +1,4 @@
-"""A classifier that answers rows, as MLflow serves it."""
+"""Serve a classifier through MLflow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from .thresholds import HALF, Floats
 
 TEXT = "text"
 BATCH_SIZE = 64
-EXAMPLES = ("a text", "another one")
 ANSWER: dict[str, ColumnKind] = {
     "label": "text",
     "probability": "number",
@@ -29,11 +28,11 @@ ANSWER: dict[str, ColumnKind] = {
 
 
 def open_served(folder: Path) -> Served:
-    """Serve a checkpoint or an ensemble: a `text` in; each label's probability, threshold and
-    decision out.
+    """Open a checkpoint or an ensemble: it takes a `text` and answers with each label's
+    probability, threshold and decision.
 
-    A single checkpoint takes thresholds of 0.5, unless the setting `thresholds` (JSON: one number,
-    or one for each label) repeats those in the reports of `evaluate` and `predict`.
+    A single checkpoint uses a threshold of 0.5, unless the setting `thresholds` (JSON: one number,
+    or one for each label) gives others, such as those in the reports of `evaluate` and `predict`.
     """
     model = open_model(folder)
     own = dict(zip(model.labels, model.thresholds.tolist(), strict=True))
@@ -41,32 +40,27 @@ def open_served(folder: Path) -> Served:
     return Served(
         columns=(Column(TEXT, "text"),),
         settings={"only_given": False, "thresholds": thresholds},
-        answer={
-            "label": "text",
-            "probability": "number",
-            "threshold": "number",
-            "given": "integer",
-        },
-        example=[{TEXT: text} for text in EXAMPLES],
-        answers=partial(_answers, model),
+        answer=ANSWER,
+        example=[{TEXT: "a text"}, {TEXT: "another one"}],
+        answers=partial(_answer, model),
     )
 
 
-def _answers(model: LoadedClassifiers, rows: Rows, settings: Mapping[str, Any]) -> Answers:
+def _answer(model: LoadedClassifiers, rows: Rows, settings: Mapping[str, Any]) -> Answers:
     clean = Cleaner("texts", model.config.ingest.max_characters)
-    thresholds = _thresholds(settings["thresholds"], model.labels)
-    texts = [clean(_text(row)) for row in rows]
+    thresholds = _parse_thresholds(settings["thresholds"], model.labels)
+    texts = [clean(_read_text(row)) for row in rows]
     found = model.probabilities(texts, batch_size=BATCH_SIZE)  # [N, L]
-    lists = [_lines(model.labels, probabilities, thresholds) for probabilities in found]
+    lists = [_label_lines(model.labels, probabilities, thresholds) for probabilities in found]
     if settings["only_given"]:
         return [[line for line in lines if line["given"]] for lines in lists]
     return lists
 
 
-def _lines(
+def _label_lines(
     labels: Sequence[str], probabilities: Floats, thresholds: Floats
 ) -> list[dict[str, Any]]:
-    """All labels of a text, the likeliest first."""
+    """Return all labels of a text, most probable first."""
     return [
         {
             "label": labels[label],
@@ -78,27 +72,27 @@ def _lines(
     ]
 
 
-def _text(row: Mapping[str, Any]) -> str:
+def _read_text(row: Mapping[str, Any]) -> str:
     text = row.get(TEXT)
     if not isinstance(text, str):
         raise DataError(f"{TEXT} must be a text, not {text!r}")
     return text
 
 
-def _thresholds(said: str, labels: Sequence[str]) -> Floats:
-    """Of each label [L]."""
+def _parse_thresholds(value: str, labels: Sequence[str]) -> Floats:
+    """Return the threshold of each label [L]."""
     try:
-        found = json.loads(said)
+        found = json.loads(value)
     except ValueError:
         found = None
     own = found if isinstance(found, dict) else dict.fromkeys(labels, found)
-    if own.keys() != set(labels) or not all(map(_is_share, own.values())):
+    if own.keys() != set(labels) or not all(map(_is_probability, own.values())):
         raise ConfigurationError(
-            f"thresholds={said!r} must be JSON: a number from 0 to 1, or an object with one for "
+            f"thresholds={value!r} must be JSON: a number from 0 to 1, or an object with one for "
             f"each of the labels {', '.join(labels)}"
         )
     return np.array([float(own[label]) for label in labels])
 
 
-def _is_share(value: Any) -> bool:
+def _is_probability(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

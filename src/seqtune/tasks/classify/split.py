@@ -1,7 +1,7 @@
-"""Ingested texts -> the split folder that data.py describes.
+"""Write ingested texts as the split folder that data.py describes.
 
-An official test stays whole; the rest is stratified over all labels. Texts that are equal but for
-spaces, case and marks share a part. Rare labels are augmented afterwards, in train alone.
+An official test stays whole; the rest is stratified over all labels. Texts that differ only in
+spaces, case and punctuation share a part. Rare labels are augmented afterwards, in train only.
 Shapes: N texts, L labels.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -57,32 +58,32 @@ class Texts:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def at(self, which: npt.NDArray[np.bool_]) -> Texts:
-        """Those of them that are marked [N]."""
-        places = np.flatnonzero(which).tolist()
-        return Texts(
-            self.rows[which],
-            [self.ids[place] for place in places],
-            [self.texts[place] for place in places],
-            self.targets[which],
-        )
+    def select(self, which: npt.NDArray[np.bool_]) -> Texts:
+        """Select the marked rows [N]."""
+        ids, texts = list(compress(self.ids, which)), list(compress(self.texts, which))
+        return Texts(self.rows[which], ids, texts, self.targets[which])
 
 
 def split(interactions: Path, config: ClassifyConfig, *, out: Path) -> Report:
-    """Hold out what is to be predicted, and make more of what is rare in the rest."""
+    """Hold out valid and test, and augment rare labels in train."""
     source = open_ingested(interactions, task="classify")
     require_made_with(config, source.manifest.made_with, what=str(interactions))
     labels = tuple(source.manifest.facts["labels"])
     settings = config.split
     official = Texts.of(source.rows(TEST), len(labels))
-    pool, leaked = _without_leaks(Texts.of(source.rows(POOL), len(labels)), official, settings)
+    pool, leaked = _remove_leaks(Texts.of(source.rows(POOL), len(labels)), official, settings)
     parts = _divide(pool, official, settings, seed=config.seed)
-    positives = _positives(parts)
-    _require_positives(positives, labels, parts, settings)
+    positives = {part: own.targets.sum(axis=0, dtype=np.int64) for part, own in parts.items()}
+    by_label = {
+        name: {part: int(counts[number]) for part, counts in positives.items()}
+        for number, name in enumerate(labels)
+    }
+    _require_positives(by_label, [part for part in parts if len(parts[part])], settings)
     fit = parts["train"]
-    rare = _rare(fit, settings)
     tables = {part: _table(texts) for part, texts in parts.items()}
-    tables["train"] = pa.concat_tables([tables["train"], _copies(fit.at(rare), config)])
+    if settings.augmentation != "none":
+        rare = fit.select(rare_rows(fit.targets, settings.minority_share))
+        tables["train"] = pa.concat_tables([tables["train"], _augment(rare, config)])
     manifest = write_split(
         out,
         tables,
@@ -101,37 +102,38 @@ def split(interactions: Path, config: ClassifyConfig, *, out: Path) -> Report:
     return {
         "strategy": "official_test" if len(official) else "stratified",
         "rows": {part: len(texts) for part, texts in parts.items()},
-        "labels": _by_label(labels, positives),
+        "labels": by_label,
         "largest_difference": _largest_difference(parts),
         "augmented_rows": manifest.rows["train"] - len(fit),
         "leaked": leaked,
-        **_said(source, settings, parts, manifest.rows["train"], leaked=leaked),
+        **_summarize(source, settings, parts, manifest.rows["train"], leaked=leaked),
         "content_hash": manifest.content_hash,
         "test_hash": manifest.test_hash,
     }
 
 
-def _without_leaks(pool: Texts, official: Texts, config: SplitConfig) -> tuple[Texts, int]:
-    """What is in no official test, and how many texts were found in one."""
+def _remove_leaks(pool: Texts, official: Texts, config: SplitConfig) -> tuple[Texts, int]:
+    """Handle texts that are in the official test too, and count them."""
     tested = {plain(text) for text in official.texts}
     if not tested:
         return pool, 0
     leaks = np.asarray([plain(text) in tested for text in pool.texts], bool)
     if leaks.any() and config.leakage == "error":
-        shown = ", ".join(map(repr, pool.at(leaks).ids[:5]))
+        shown = ", ".join(map(repr, pool.select(leaks).ids[:5]))
         raise DataError(
-            f"{leaks.sum()} of {len(pool)} texts to train on stand in the test file too, but for "
-            f"spaces, case and marks (ids {shown}). Take them out, or set "
+            f"{leaks.sum()} of {len(pool)} texts to train on are in the test file too, up to "
+            f"spaces, case and punctuation (ids {shown}). Remove them, or set "
             "classify.split.leakage=drop"
         )
-    return (pool.at(~leaks) if config.leakage == "drop" else pool), int(leaks.sum())
+    return (pool.select(~leaks) if config.leakage == "drop" else pool), int(leaks.sum())
 
 
 def _divide(pool: Texts, official: Texts, config: SplitConfig, *, seed: int) -> dict[Part, Texts]:
-    """The rows of each part."""
-    valid_share = 0.0 if config.use_full_data else config.valid_share
-    test_share = 0.0 if len(official) else config.test_share
-    shares = (valid_share, test_share)
+    """Assign rows to parts."""
+    shares = (
+        0.0 if config.use_full_data else config.valid_share,
+        0.0 if len(official) else config.test_share,
+    )
     sizes = part_sizes(len(pool), shares, task="classify", texts="texts")
     found = stratify(
         pool.targets,
@@ -140,49 +142,33 @@ def _divide(pool: Texts, official: Texts, config: SplitConfig, *, seed: int) -> 
         at_least=config.min_positives,
         seed=derive_seed(seed, "split"),
     )
-    parts = {part: pool.at(found == number) for number, part in enumerate(_ORDER)}
+    parts = {part: pool.select(found == number) for number, part in enumerate(_ORDER)}
     require_parts(found, sizes, task="classify", texts="texts")
     return {**parts, "test": official} if len(official) else parts
 
 
-def _positives(parts: Mapping[Part, Texts]) -> dict[Part, npt.NDArray[np.int64]]:
-    return {part: texts.targets.sum(axis=0, dtype=np.int64) for part, texts in parts.items()}
-
-
 def _require_positives(
-    positives: Mapping[Part, npt.NDArray[np.int64]],
-    labels: tuple[str, ...],
-    parts: Mapping[Part, Texts],
-    config: SplitConfig,
+    positives: Mapping[str, Mapping[Part, int]], filled: list[Part], config: SplitConfig
 ) -> None:
-    """Refuse a split in which a label cannot be learnt or scored; all such labels are named."""
+    """Refuse a split with too few positives of a label to train on or to score."""
     least = config.min_positives
     faults = [
-        f"label {name!r} has {counts[number]} positives in {part}, at least {least} are needed "
-        f"({', '.join(f'{other}: {positives[other][number]}' for other in parts)})"
-        for number, name in enumerate(labels)
-        for part, counts in positives.items()
-        if len(parts[part]) and counts[number] < least
+        f"label {name!r} has {counts[part]} positives in {part}, at least {least} are needed "
+        f"({', '.join(f'{other}: {number}' for other, number in counts.items())})"
+        for name, counts in positives.items()
+        for part in filled
+        if counts[part] < least
     ]
     if faults:
         raise DataError(
-            "\n".join(faults) + "\nGive more texts with such a label, take it out "
+            "\n".join(faults) + "\nGive more texts with such a label, exclude the label "
             "(classify.ingest.columns.ignore), lower classify.split.min_positives where it is "
-            "above 1, or hold out other shares (classify.split.valid_share, test_share)"
+            "above 1, or change the shares (classify.split.valid_share, test_share)"
         )
 
 
-# ---- tables ----------------------------------------------------------------------------------
-
-
-def _rare(fit: Texts, config: SplitConfig) -> npt.NDArray[np.bool_]:
-    if config.augmentation == "none":
-        return np.zeros(len(fit), bool)
-    return rare_rows(fit.targets, config.minority_share)
-
-
-def _copies(rare: Texts, config: ClassifyConfig) -> pa.Table:
-    """Made-up rows, several for each rare one."""
+def _augment(rare: Texts, config: ClassifyConfig) -> pa.Table:
+    """Make augmented copies of rare rows."""
     num = config.split.augment_factor - 1
     texts = [
         copy
@@ -206,26 +192,13 @@ def _table(texts: Texts, *, augmented: bool = False) -> pa.Table:
     )
 
 
-# ---- what is said of it ----------------------------------------------------------------------
-
-
-def _by_label(
-    labels: tuple[str, ...], positives: Mapping[Part, npt.NDArray[np.int64]]
-) -> dict[str, dict[str, int]]:
-    return {
-        name: {part: int(counts[number]) for part, counts in positives.items()}
-        for number, name in enumerate(labels)
-    }
-
-
 def _largest_difference(parts: Mapping[Part, Texts]) -> float:
-    """How far the share of any label in valid or test is from that in train."""
+    """Return the largest difference of a label's share between a held-out part and train."""
     shares = {part: texts.targets.mean(axis=0) for part, texts in parts.items() if len(texts)}
-    others = [np.abs(share - shares["train"]).max() for share in shares.values()]
-    return float(max(others))
+    return float(max(np.abs(share - shares["train"]).max() for share in shares.values()))
 
 
-def _said(
+def _summarize(
     source: Ingested,
     config: SplitConfig,
     parts: Mapping[Part, Texts],
@@ -233,21 +206,21 @@ def _said(
     *,
     leaked: int,
 ) -> dict[str, Any]:
-    """The lines that people read: parts first, then what they should know."""
+    """Return the headline and the warnings of the report."""
     sizes = ", ".join(f"{part} {len(texts)}" for part, texts in parts.items() if len(texts))
-    lines = [f"split: {sizes} texts; {num_train - len(parts['train'])} made up for rare labels"]
+    lines = [f"split: {sizes} texts; {num_train - len(parts['train'])} augmented for rare labels"]
     warnings = []
     if source.manifest.rows.get(TEST) and config.test_share:
         lines.append(
-            f"the test file is test as a whole; classify.split.test_share={config.test_share} is "
-            "not used"
+            f"the whole test file is test; classify.split.test_share={config.test_share} is not "
+            "used"
         )
     if leaked:
         done = "left out of train and valid" if config.leakage == "drop" else "kept"
         warnings.append(
-            f"{leaked} texts to train on stand in the test file too, but for spaces, case and "
-            f"marks: {done} (leakage={config.leakage})"
+            f"{leaked} texts to train on are in the test file too, up to spaces, case and "
+            f"punctuation: {done} (leakage={config.leakage})"
         )
     if not len(parts["test"]):
-        warnings.append("there is no test: what is found on valid is too good by a little")
+        warnings.append("there is no test part: scores on valid are slightly optimistic")
     return {"headline": [*lines, *warnings], "warnings": warnings}

@@ -1,7 +1,7 @@
-"""The threshold of each label with exactly the best F1, by sorting once.
+"""Exact search for the threshold with the best F1 of each label, by sorting once.
 
-In falling order of probability, F1 of giving a label to the first k rows is 2 * hits / (k + P) for
-P positives; a threshold can only cut where the next probability is lower.
+By decreasing probability, the F1 of giving a label to the first k rows is 2 * hits / (k + P) for P
+positives; a threshold can only cut where the next probability is lower.
 Shapes: N rows, L labels, K folds.
 """
 
@@ -19,38 +19,34 @@ Bools = npt.NDArray[np.bool_]
 AnyArray = npt.NDArray[np.generic]
 
 HALF = 0.5
-"""The threshold of a label that nothing is known about: no row has it."""
+"""The threshold of a label without positives."""
 FOLDS = 10
-"""Of cross-fitting: with more of them, thresholds are found on almost all rows."""
+"""Folds of cross-fitting: so many that thresholds are tuned on almost all rows."""
 
 
 class BestThresholds(NamedTuple):
-    """What is found for each label."""
+    """The best threshold of each label, and its F1."""
 
-    thresholds: Floats  # [L], a label is given from here on
-    f1: Floats  # [L], 0 for a label that no row has
+    thresholds: Floats  # [L], a label is given at or above it
+    f1: Floats  # [L], 0 for a label without positives
 
 
 class Ranked(NamedTuple):
-    """Rows by falling probability, for each label on its own."""
+    """Rows by decreasing probability, for each label separately."""
 
     order: npt.NDArray[np.int64]  # [L, N]
     probabilities: Floats  # [L, N]
     hits: Bools  # [L, N], whether the row has the label
 
     def only(self, wanted: Bools) -> Ranked:
-        """Some of the rows [N], in the order that they have among all."""
+        """Keep the marked rows [N], in their order."""
         kept = wanted[self.order]
         shape = len(self.order), int(wanted.sum())
-        return Ranked(
-            self.order[kept].reshape(shape),
-            self.probabilities[kept].reshape(shape),
-            self.hits[kept].reshape(shape),
-        )
+        return Ranked._make(values[kept].reshape(shape) for values in self)
 
 
 def rank(probabilities: Floats, targets: AnyArray) -> Ranked:
-    """Sort; `probabilities` and `targets` are [N, L]."""
+    """Sort rows by probability; `probabilities` and `targets` are [N, L]."""
     by_label = np.ascontiguousarray(probabilities.T)
     order = np.argsort(-by_label, axis=1)
     hits = np.ascontiguousarray(targets.T).astype(bool)
@@ -60,7 +56,7 @@ def rank(probabilities: Floats, targets: AnyArray) -> Ranked:
 
 
 def best_of(ranked: Ranked) -> BestThresholds:
-    """The best threshold of each label; of equally good ones that which gives the fewest."""
+    """Return the best threshold of each label; among equal F1 the one that gives fewest labels."""
     num_labels, num_rows = ranked.hits.shape
     if not num_rows:
         return BestThresholds(np.full(num_labels, HALF), np.zeros(num_labels))
@@ -72,14 +68,14 @@ def best_of(ranked: Ranked) -> BestThresholds:
 
 
 def best_thresholds(probabilities: Floats, targets: AnyArray) -> BestThresholds:
-    """The same of rows [N, L] in any order."""
+    """Return the best threshold of each label for rows [N, L] in any order."""
     return best_of(rank(probabilities, targets))
 
 
 def cross_fitted(
     probabilities: Floats, targets: AnyArray, *, seed: int, folds: int = FOLDS
 ) -> Floats:
-    """Thresholds [N, L] for rows to be scored on: those of a row are found without its fold."""
+    """Return thresholds [N, L]; those of each row are tuned on the other folds."""
     num_rows = len(probabilities)
     order = np.random.default_rng(derive_seed(seed, "thresholds")).permutation(num_rows)
     found = np.full(probabilities.shape, HALF)
@@ -92,15 +88,14 @@ def cross_fitted(
 
 
 def f1_at_cuts(ranked: Ranked) -> tuple[list[Floats], list[Floats]]:
-    """Of each label the probabilities where a threshold can cut, falling, and F1 from there on."""
+    """Return, for each label, the probabilities at which a threshold can cut and the F1 there."""
     f1 = _f1_by_place(ranked)
-    can = f1 >= 0.0
-    cuts = [own[here] for own, here in zip(ranked.probabilities, can, strict=True)]
-    return cuts, [own[here] for own, here in zip(f1, can, strict=True)]
+    cuts = [own[scores >= 0.0] for own, scores in zip(ranked.probabilities, f1, strict=True)]
+    return cuts, [scores[scores >= 0.0] for scores in f1]
 
 
 def _f1_by_place(ranked: Ranked) -> Floats:
-    """F1 [L, N] with all rows up to a place; -1 between equal probabilities."""
+    """Return F1 [L, N] of giving the label to all rows up to a place; -1 within ties."""
     num_rows = ranked.hits.shape[1]
     found = np.cumsum(ranked.hits, axis=1)
     f1: Floats = 2.0 * found / (np.arange(1, num_rows + 1) + found[:, -1:])
@@ -110,9 +105,9 @@ def _f1_by_place(ranked: Ranked) -> Floats:
 
 
 def _between(probabilities: Floats, place: npt.NDArray[np.int64]) -> Floats:
-    """Halfway [L] from the probability at a place to the next, after the last one to 0."""
+    """Return the midpoint [L] of the probability at a place and the next, or 0 after the last."""
     labels, last = np.arange(len(place)), probabilities.shape[1] - 1
     above = probabilities[labels, place]
     below = np.where(place < last, probabilities[labels, np.minimum(place + 1, last)], 0.0)
     middle = (above + below) / 2
-    return np.where(middle > below, middle, above)  # neighbours have nothing between them
+    return np.where(middle > below, middle, above)  # adjacent floats have no midpoint

@@ -1,7 +1,7 @@
 """Logits of a prediction, window by window; any process can compute any window.
 
-Windows of held-out parts come first: some batches of `evaluate` each, by one model, so that
-thresholds are the same to the last bit. Chunks of new texts follow, each by all models.
+Windows of held-out parts come first. Each holds some batches of `evaluate` by one model, so that
+thresholds are equal bit for bit. Chunks of new texts follow, each scored by all models.
 Shapes: N texts, L labels.
 """
 
@@ -26,7 +26,7 @@ from .thresholds import Floats
 
 
 class Window(NamedTuple):
-    """Some batches of a part that was held out, by one model."""
+    """Some batches of a held-out part, scored by one model."""
 
     part: Part
     model: str
@@ -37,13 +37,13 @@ class Window(NamedTuple):
 class WindowLogits(NamedTuple):
     """Logits of some texts."""
 
-    rows: Rows  # [N], places in their part, or in their chunk
-    logits: Mapping[str, Logits]  # [N, L] each, by the name of the model
+    rows: Rows  # [N], places in the part or the chunk
+    logits: Mapping[str, Logits]  # [N, L] each, by model name
 
 
 @dataclass(frozen=True)
 class LogitParts:
-    """All windows that a prediction needs of a checkpoint or an ensemble."""
+    """All windows that a prediction by a checkpoint or an ensemble needs."""
 
     checkpoint: Path
     data: ClassifyData
@@ -76,7 +76,7 @@ class LogitParts:
 def windows_of(
     info: ClassifierEnsemble[Any], data: ClassifyData, parts: Iterable[Part], *, num_batches: int
 ) -> tuple[Window, ...]:
-    """Everything of some parts, by all models."""
+    """Divide some parts into windows, for each model."""
     return tuple(
         Window(part, name, first, num_batches)
         for part in parts
@@ -93,7 +93,7 @@ def assemble(
     windows: Iterable[Window],
     found: Iterator[WindowLogits],
 ) -> dict[Part, Floats]:
-    """Probabilities [N, L] of whole parts; takes the logits of these windows and no more."""
+    """Assemble probabilities [N, L] of whole parts; consumes only the logits of these windows."""
     whole: dict[Part, dict[str, Logits]] = {}
     for window, (rows, logits) in zip(windows, found, strict=False):
         empty = np.zeros((data.num_rows(window.part), len(info.labels)))

@@ -21,7 +21,7 @@ import numpy as np
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.seeds import derive_seed
 from seqtune.text.pretrained import identity, load_config, load_model, load_tokenizer, locate
-from seqtune.text.rows import plain, says_something
+from seqtune.text.rows import has_content, plain
 
 from .params import KINDS, REWRITERS, SummarizeConfig
 
@@ -112,12 +112,12 @@ def augment(
 def rewrite(dialogues: Sequence[str], by: Augmenter, config: SummarizeConfig) -> list[str]:
     """Return each dialogue with its utterances rewritten."""
     turns = [[_split_turn(line) for line in text.split("\n")] for text in dialogues]
-    originals = sorted({text for lines in turns for _, text in lines if says_something(text)})
+    originals = sorted({text for lines in turns for _, text in lines if has_content(text)})
     rewritten = originals
     for name, folder in zip(by.names, by.folders, strict=True):
         rewritten = _generate(rewritten, folder, label=f"{by.kind} by {name}", config=config)
     pairs = zip(originals, rewritten, strict=True)
-    words = {before: after for before, after in pairs if says_something(after)}
+    words = {before: after for before, after in pairs if has_content(after)}
     return ["\n".join(f"{who}{words.get(text, text)}" for who, text in lines) for lines in turns]
 
 

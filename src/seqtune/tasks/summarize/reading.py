@@ -12,7 +12,7 @@ import pyarrow as pa
 from seqtune.core.errors import DataError
 from seqtune.core.task import Report
 from seqtune.text.reading import RowReader
-from seqtune.text.rows import Cleaner, check_ids, not_text, says_something
+from seqtune.text.rows import Cleaner, check_ids, has_content, not_text
 from seqtune.text.tables import Row, require_columns
 
 from .data import DIALOGUE, ID
@@ -85,10 +85,10 @@ class DialogueReader(RowReader[IngestConfig]):
 
     def _is_empty(self, row: Row, dialogue: str, summaries: Sequence[str]) -> bool:
         """Whether dialogue or summary is empty; count the row or add a fault."""
-        if says_something(dialogue) and any(map(says_something, summaries)):
+        if has_content(dialogue) and any(map(has_content, summaries)):
             return False
         if self.config.on_empty == "error":
-            what = "summary" if says_something(dialogue) else "dialogue"
+            what = "summary" if has_content(dialogue) else "dialogue"
             self.faults.add(
                 f"rows without a {what}",
                 row.place,
@@ -145,7 +145,7 @@ class NewReader(RowReader[IngestConfig]):
     def dialogue(self, row: Row) -> str | None:
         """Return a cleaned dialogue, or None."""
         text = row.values[self.config.columns.dialogue]
-        if not_text(text) is None and says_something(text):
+        if not_text(text) is None and has_content(text):
             return self.clean(text)
         if self.config.on_empty == "error" or isinstance(text, int | float | list | dict):
             found = not_text(text)

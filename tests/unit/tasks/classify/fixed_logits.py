@@ -1,4 +1,4 @@
-"""Checkpoints whose logits are written down: folders as `training` leaves them, without a model.
+"""Checkpoints with fixed logits: folders as `training` writes them, without a model.
 
 `load_fixed` stands in for `scorer.load_classifier`.
 """
@@ -15,19 +15,14 @@ from typing import Any
 import numpy as np
 
 import ensemble_folders
-from seqtune.core.checkpoint import (
-    CheckpointManifest,
-    Weights,
-    file_hash,
-    open_checkpoint,
-)
+from seqtune.core.checkpoint import CheckpointManifest, open_checkpoint
 from seqtune.tasks.classify.data import ClassifyData
 from seqtune.tasks.classify.params import ClassifyConfig
 
 
 @dataclass(frozen=True)
 class FixedLogits:
-    """What the rooms after training know of a classifier."""
+    """A classifier with fixed logits, as the stages after training use it."""
 
     path: Path
     which: str = "best"
@@ -56,7 +51,7 @@ class FixedLogits:
         return FixedBatches(self.logits_of(data, part), self.config.evaluation.batch_size)
 
     def logits(self, texts: Sequence[str], *, batch_size: int) -> np.ndarray:
-        """A text's length decides."""
+        """Compute logits from the length of a text."""
         sizes = np.array([len(text) for text in texts], np.float64)
         return np.column_stack([sizes - 3 * (n + 1) for n in range(len(self.labels))])
 
@@ -87,33 +82,21 @@ def load_fixed(path: Path, which: str = "best", *, device: str | None = None) ->
 def write_logits(
     path: Path, data: ClassifyData, *, fingerprint: str = "f" * 16, **logits: np.ndarray
 ) -> Path:
-    """A checkpoint of this split that says `logits` (by part)."""
+    """Write a checkpoint of this split with these `logits` (by part)."""
     (path / "assets").mkdir(parents=True)
     for part, values in logits.items():
         np.save(path / f"{part}.npy", np.asarray(values, np.float64))
     (path / "assets" / "labels.json").write_text(json.dumps(data.labels))
     (path / "best.safetensors").write_text(str({p: v.tolist() for p, v in logits.items()}))
-    weights = Weights(
-        file="best.safetensors",
-        sha256=file_hash(path / "best.safetensors"),
+    return ensemble_folders.write_manifest(
+        path,
+        data,
+        ClassifyConfig(),
+        files=("best.safetensors", "best.safetensors"),
+        fingerprint=fingerprint,
         epoch=2,
         metrics={"val_macro_f1": 0.5},
     )
-    manifest = CheckpointManifest(
-        task="classify",
-        fingerprint=fingerprint,
-        data_hash=data.content_hash,
-        assets_hash=data.assets_hash,
-        config=ClassifyConfig().model_dump(mode="json"),
-        versions={},
-        best=weights,
-        last=weights,
-        epochs_planned=2,
-        stopped="finished",
-        seconds=1.0,
-    )
-    (path / "checkpoint.json").write_text(manifest.model_dump_json())
-    return path
 
 
 write_ensemble = partial(

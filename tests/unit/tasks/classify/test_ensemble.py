@@ -21,7 +21,7 @@ TEXTS = [text for text, _ in generated(9, seed=5)]
 
 
 @pytest.fixture
-def said(monkeypatch):
+def fixed_logits(monkeypatch):
     monkeypatch.setattr(ensemble, "load_classifier", load_fixed)
 
 
@@ -69,7 +69,7 @@ def test_the_scales_differ():
     of_logits = combined([(0.5, one) for one in logits], "logits")
     assert of_logits.tolist() == probabilities_of(np.array([[1.0, -0.5]])).tolist()
     assert mean == pytest.approx(np.mean([probabilities_of(one) for one in logits], axis=0))
-    with pytest.raises(ValueError, match="no scale is called 'ranks'"):
+    with pytest.raises(ValueError, match="unknown scale 'ranks'"):
         on_scale(logits[0], "ranks")
 
 
@@ -79,7 +79,7 @@ def test_a_sum_of_probabilities_is_never_above_one():
 
 
 @pytest.fixture
-def made(tmp_path, said):
+def made(tmp_path, fixed_logits):
     """Two checkpoints and the folder of the ensemble of both."""
     data = make_split(tmp_path / "split")
     paths = [

@@ -21,7 +21,7 @@ from .fixed_logits import load_fixed, write_ensemble, write_logits
 
 
 @pytest.fixture
-def said(monkeypatch):
+def fixed_logits(monkeypatch):
     monkeypatch.setattr(ensemble, "load_classifier", load_fixed)
 
 
@@ -38,7 +38,7 @@ def data(tmp_path):
 
 
 @pytest.fixture
-def checkpoint(tmp_path, data, said):
+def checkpoint(tmp_path, data, fixed_logits):
     logits = {part: noisy(data, part) for part in ("valid", "test")}
     return write_logits(tmp_path / "checkpoint", data, **logits)
 
@@ -113,7 +113,7 @@ def test_an_ensemble_is_compared_by_the_tuned_number(checkpoint, data):
     assert value(part, "macro_f1") == part["tuned"]["macro_f1"]["model"]
 
 
-def test_the_verdict_says_which_floor_is_not_reached(tmp_path, data, said, caplog):
+def test_the_verdict_says_which_floor_is_not_reached(tmp_path, data, fixed_logits, caplog):
     caplog.set_level(logging.INFO)
     perfect = {part: 9.0 * data.targets(part) - 4.0 for part in ("valid", "test")}
     good = evaluate(write_logits(tmp_path / "good", data, **perfect), data)
@@ -126,7 +126,7 @@ def test_the_verdict_says_which_floor_is_not_reached(tmp_path, data, said, caplo
     assert levels[bad["headline"][1]] == "WARNING"
 
 
-def test_nothing_held_out_for_thresholds_leaves_a_half(tmp_path, said):
+def test_nothing_held_out_for_thresholds_leaves_a_half(tmp_path, fixed_logits):
     data = make_split(tmp_path / "s", valid=[], test=generated(20, seed=3))
     checkpoint = write_logits(tmp_path / "c", data, test=noisy(data, "test"))
     report = evaluate(checkpoint, data)
@@ -137,7 +137,7 @@ def test_nothing_held_out_for_thresholds_leaves_a_half(tmp_path, said):
     assert "0.5" in report["protocol"]
 
 
-def test_an_ensemble_decides_by_its_manifest(tmp_path, data, said):
+def test_an_ensemble_decides_by_its_manifest(tmp_path, data, fixed_logits):
     parts = {}
     for seed, share in ((1, 0.25), (2, 0.75)):
         logits = {part: noisy(data, part, seed=seed) for part in ("valid", "test")}
@@ -156,11 +156,11 @@ def test_an_ensemble_decides_by_its_manifest(tmp_path, data, said):
     found = report["parts"]["test"]["tuned"]
     assert {name: row["model"] for name, row in found.items()} == expected
     assert "the ensemble" in report["headline"][0]
-    assert "shares were found on the whole of valid" in report["protocol"]
+    assert "shares were tuned on the whole of valid" in report["protocol"]
     assert [member["weight"] for member in report["members"]] == [0.25, 0.75]
 
 
-def test_the_floor_can_be_switched_off(tmp_path, data, said):
+def test_the_floor_can_be_switched_off(tmp_path, data, fixed_logits):
     path = write_logits(tmp_path / "c", data, valid=noisy(data, "valid"), test=noisy(data, "test"))
     manifest = json.loads((path / "checkpoint.json").read_text())
     manifest["config"]["evaluation"]["floor"] = False
@@ -195,7 +195,7 @@ ROWS = [("a b", (1, 0, 0)), ("c d", (1, 1, 0)), ("e f", (0, 1, 0)), ("g h", (0, 
 
 
 @pytest.fixture
-def drawn(tmp_path, said):
+def drawn(tmp_path, fixed_logits):
     """Three labels, the last of which nobody has; decided without a mistake but one."""
     data = make_split(tmp_path / "s", train=ROWS, valid=[], test=ROWS)
     logits = np.array([[3, -3, -3], [2, 1, -3], [1, 3, -3], [-2, -3, -3]])
@@ -237,7 +237,7 @@ def test_table_by_hand(drawn):
     assert table.rows[2][:6] == ("나쁨", 0, 0.0, 0.0, 0.0, 0.5)
 
 
-def test_curves_of_many_texts_have_few_points(tmp_path, said):
+def test_curves_of_many_texts_have_few_points(tmp_path, fixed_logits):
     data = make_split(tmp_path / "s", valid=generated(700, seed=1), test=[])
     report = evaluate(write_logits(tmp_path / "c", data, valid=noisy(data, "valid")), data)
     for name in ("precision_recall", "thresholds"):
@@ -245,7 +245,7 @@ def test_curves_of_many_texts_have_few_points(tmp_path, said):
             assert 150 <= len(line["x"]) <= 200
 
 
-def test_made_up_rows_do_not_stand_in_the_matrix_of_what_goes_together(tmp_path, said):
+def test_made_up_rows_do_not_stand_in_the_matrix_of_what_goes_together(tmp_path, fixed_logits):
     augmented = [("x y", (1, 1, 1))] * 5
     data = make_split(tmp_path / "s", train=ROWS, test=ROWS, valid=[], augmented=augmented)
     report = evaluate(write_logits(tmp_path / "c", data, test=np.zeros((4, 3))), data)

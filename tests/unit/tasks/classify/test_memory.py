@@ -32,15 +32,15 @@ def ratio(folder: Path, **options: Any) -> float:
         "intermediate_size": 4 * hidden,
     }
     script = Path(__file__).parent / "measured_memory.py"
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, str(script), json.dumps(options), str(folder)],
         capture_output=True,
         text=True,
         timeout=200,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    estimate, peak = json.loads(told.stdout.splitlines()[-1])
+    assert completed.returncode == 0, completed.stderr
+    estimate, peak = json.loads(completed.stdout.splitlines()[-1])
     if peak is None:
         pytest.skip("this system does not tell how much memory a process took")
     return float(estimate / peak)

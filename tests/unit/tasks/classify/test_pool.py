@@ -23,7 +23,7 @@ EVERYTHING = EnsembleConfig()
 
 
 @pytest.fixture(autouse=True)
-def said(monkeypatch):
+def fixed_logits(monkeypatch):
     monkeypatch.setattr(ensemble, "load_classifier", load_fixed)
 
 
@@ -170,7 +170,7 @@ def test_members_of_another_split_are_refused(tmp_path, members, data):
 def test_members_of_other_labels_are_refused(tmp_path, members, data):
     renamed = make_split(tmp_path / "renamed", labels=("a", "b", "c"))
     odd = write_logits(tmp_path / "odd", renamed, valid=np.zeros((24, 3)))
-    with pytest.raises(ArtifactError, match="m0 and odd cannot be combined: the labels of one"):
+    with pytest.raises(ArtifactError, match="m0 and odd cannot be combined: their labels differ"):
         pool_of({**members, "odd": odd}, data)
 
 

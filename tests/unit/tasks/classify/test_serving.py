@@ -62,10 +62,10 @@ def test_a_checkpoint_takes_a_half_or_the_thresholds_it_is_told(small_checkpoint
 
 
 @pytest.mark.parametrize(
-    "said", ["half", "1.5", "true", "null", "[0.5]", '{"food": 0.5}', '{"food": "a"}', "NaN"]
+    "value", ["half", "1.5", "true", "null", "[0.5]", '{"food": 0.5}', '{"food": "a"}', "NaN"]
 )
-def test_what_are_no_thresholds_is_refused(small_checkpoint: Path, said: str) -> None:
-    settings = {"only_given": False, "thresholds": said}
+def test_invalid_thresholds_are_refused(small_checkpoint: Path, value: str) -> None:
+    settings = {"only_given": False, "thresholds": value}
     with pytest.raises(
         ConfigurationError, match="must be JSON: a number from 0 to 1, or an object"
     ):

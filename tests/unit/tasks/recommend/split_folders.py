@@ -14,11 +14,6 @@ import torch
 from safetensors.torch import save_file
 
 import ensemble_folders
-from seqtune.core.checkpoint import (
-    CheckpointManifest,
-    Weights,
-    file_hash,
-)
 from seqtune.tasks.recommend.data import ARRAYS, SplitData, SplitManifest, content_hash
 from seqtune.tasks.recommend.models import build_model
 from seqtune.tasks.recommend.models.base import SequenceModel
@@ -120,29 +115,7 @@ def write_checkpoint(
     save_file({f"model.{k}": v for k, v in model.state_dict().items()}, path / "best.safetensors")
     save_file({f"model.{k}": v for k, v in model.state_dict().items()}, path / "last.safetensors")
     data.write_assets(path / "assets")
-    weights = {
-        which: Weights(
-            file=f"{which}.safetensors",
-            sha256=file_hash(path / f"{which}.safetensors"),
-            epoch=3,
-            metrics={},
-        )
-        for which in ("best", "last")
-    }
-    manifest = CheckpointManifest(
-        task="recommend",
-        fingerprint="f" * 16,
-        data_hash=data.content_hash,
-        assets_hash=data.assets_hash,
-        config=config.model_dump(mode="json"),
-        versions={},
-        epochs_planned=3,
-        stopped="finished",
-        seconds=1.0,
-        **weights,
-    )
-    (path / "checkpoint.json").write_text(manifest.model_dump_json())
-    return path
+    return ensemble_folders.write_manifest(path, data, config)
 
 
 write_ensemble = partial(

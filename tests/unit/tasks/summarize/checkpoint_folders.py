@@ -1,4 +1,4 @@
-"""Folders of checkpoints and ensembles, as `training` and `ensembling` leave them."""
+"""Folders of checkpoints and ensembles, as `training` and `ensembling` write them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import save_file
 
 import ensemble_folders
-from seqtune.core.checkpoint import CheckpointManifest, Weights, file_hash
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.datamodule import build_data
 from seqtune.tasks.summarize.module import SummarizeModule, build_module
@@ -43,31 +42,11 @@ def write_checkpoint(
 ) -> Path:
     """A checkpoint folder whose best and last weights are this module's."""
     path.mkdir(parents=True)
-    weights = {}
     for which in ("best", "last"):
         state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
         save_file(state, path / f"{which}.safetensors")
-        weights[which] = Weights(
-            file=f"{which}.safetensors",
-            sha256=file_hash(path / f"{which}.safetensors"),
-            epoch=3,
-            metrics={},
-        )
     data.write_assets(path / "assets", config)
-    manifest = CheckpointManifest(
-        task="summarize",
-        fingerprint="f" * 16,
-        data_hash=data.content_hash,
-        assets_hash=data.assets_hash,
-        config=config.model_dump(mode="json"),
-        versions={},
-        epochs_planned=3,
-        stopped="finished",
-        seconds=1.0,
-        **weights,
-    )
-    (path / "checkpoint.json").write_text(manifest.model_dump_json())
-    return path
+    return ensemble_folders.write_manifest(path, data, config)
 
 
 SCALE = "minimum_bayes_risk"

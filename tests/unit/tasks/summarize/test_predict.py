@@ -172,7 +172,7 @@ def test_empty_rows_are_left_out_and_counted_where_wanted(tmp_path, food, tiny_b
 def test_broken_lines_and_other_types_are_named(tmp_path, three, food, out):
     file = tmp_path / "new.jsonl"
     file.write_text('{"fname": "a", "dialogue": "tea"}\n{"fname": \n', encoding="utf-8")
-    with pytest.raises(DataError, match="line 2: no JSON"):
+    with pytest.raises(DataError, match="line 2: invalid JSON"):
         predict(three["m1"], food, SETTINGS, new_rows=(file,), out=out)
     file.write_text('{"fname": "a", "dialogue": ["tea"]}\n', encoding="utf-8")
     with pytest.raises(DataError, match=r"line 1 holds \['tea'\] \(list\)"):

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
-from seqtune.core.task import Report
-from seqtune.tasks.summarize.data import SummarizeData
-from seqtune.tasks.summarize.ingest import ROLES, ingest
+from seqtune.tasks.summarize import TASK
+from seqtune.tasks.summarize.ingest import ROLES
 from seqtune.tasks.summarize.params import SummarizeConfig
-from seqtune.tasks.summarize.split import hold_out, split
+from seqtune.tasks.summarize.split import hold_out
 from seqtune.text.rows import plain
+from text_stages import SplitStage
 
 Pair = tuple[str, str]
 
@@ -27,37 +27,17 @@ def pairs(*numbers: int) -> list[Pair]:
     return [(f"#Person1#: Is it {n}?\n#Person2#: Yes.", f"It is {n}.") for n in numbers]
 
 
-class Here:
-    """Ingest and split in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.count = 0
-
-    def new(self, name: str) -> Path:
-        self.count += 1
-        path = self.folder / f"{name}-{self.count}"
-        path.mkdir()
-        return path
+class DialogueSplit(SplitStage):
+    task, config = TASK, SummarizeConfig
 
     def ingested(self, *parts: Sequence[Pair], **settings: Any) -> Path:
-        """Dialogues of each role, in their order; an empty one has no file."""
-        raw, out = self.new("raw"), self.new("dialogues")
+        """Ingest dialogues of each role, in their order; an empty one has no file."""
+        raw = self.new("raw")
         sources = {
             role: (_write(raw / f"{role}.jsonl", role, rows),) if rows else ()
             for role, rows in zip(ROLES, [*parts, [], []][:3], strict=True)
         }
-        ingest(sources, SummarizeConfig.model_validate({"ingest": settings}), out=out)
-        return out
-
-    def split(
-        self, dialogues: Path, seed: int = 42, ingest: dict[str, Any] | None = None, **settings: Any
-    ) -> tuple[SummarizeData, Report]:
-        out = self.new("split")
-        config = {"seed": seed, "ingest": ingest or {}, "split": settings}
-        report = split(dialogues, SummarizeConfig.model_validate(config), out=out)
-        assert json.loads(json.dumps(report)) == report
-        return SummarizeData.open(out), report
+        return self.ingest_sources(sources, **settings)
 
 
 def _write(path: Path, role: str, rows: Sequence[Pair]) -> Path:
@@ -70,12 +50,12 @@ def _write(path: Path, role: str, rows: Sequence[Pair]) -> Path:
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Here:
-    return Here(tmp_path)
+def stage(tmp_path: Path) -> DialogueSplit:
+    return DialogueSplit(tmp_path)
 
 
-def test_random_parts_hold_everything_once(here: Here) -> None:
-    data, report = here.split(here.ingested(pairs(*range(50))))
+def test_random_parts_hold_everything_once(stage: DialogueSplit) -> None:
+    data, report = stage.split(stage.ingested(pairs(*range(50))))
     assert data.manifest.rows == {"train": 40, "valid": 5, "test": 5} == report["rows"]
     found = [
         (dialogue, summaries[0])
@@ -92,15 +72,15 @@ def test_random_parts_hold_everything_once(here: Here) -> None:
     assert set(data.table("train")["augmented"].to_pylist()) == {""}
 
 
-def test_the_same_seed_gives_the_same_bytes(here: Here) -> None:
-    dialogues = here.ingested(pairs(*range(50)))
-    hashes = [here.split(dialogues, seed=seed)[0].content_hash for seed in (1, 1, 2)]
+def test_the_same_seed_gives_the_same_bytes(stage: DialogueSplit) -> None:
+    dialogues = stage.ingested(pairs(*range(50)))
+    hashes = [stage.split(dialogues, seed=seed)[0].content_hash for seed in (1, 1, 2)]
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_official_parts_are_taken_as_they_are(here: Here) -> None:
-    data, report = here.split(
-        here.ingested(pairs(*range(20)), pairs(100, 101, 102), pairs(200, 201))
+def test_official_parts_are_taken_as_they_are(stage: DialogueSplit) -> None:
+    data, report = stage.split(
+        stage.ingested(pairs(*range(20)), pairs(100, 101, 102), pairs(200, 201))
     )
     assert data.manifest.rows == {"train": 20, "valid": 3, "test": 2}
     assert data.ids("valid") == [f"valid_dialogues-{n}" for n in range(3)]
@@ -109,33 +89,33 @@ def test_official_parts_are_taken_as_they_are(here: Here) -> None:
     assert any("split.test_share is not used" in line for line in report["headline"])
 
 
-def test_an_official_test_is_the_same_whatever_is_trained_on(here: Here) -> None:
-    found = [here.ingested(pairs(*range(num)), [], pairs(200, 201)) for num in (20, 30)]
-    few, many = (here.split(dialogues)[0] for dialogues in found)
+def test_an_official_test_is_the_same_whatever_is_trained_on(stage: DialogueSplit) -> None:
+    found = [stage.ingested(pairs(*range(num)), [], pairs(200, 201)) for num in (20, 30)]
+    few, many = (stage.split(dialogues)[0] for dialogues in found)
     assert few.test_hash == many.test_hash
     assert few.content_hash != many.content_hash
 
 
-def test_one_official_part_and_one_at_random(here: Here) -> None:
-    data, report = here.split(here.ingested(pairs(*range(20)), pairs(100, 101, 102)))
+def test_one_official_part_and_one_at_random(stage: DialogueSplit) -> None:
+    data, report = stage.split(stage.ingested(pairs(*range(20)), pairs(100, 101, 102)))
     assert data.manifest.rows == {"train": 18, "valid": 3, "test": 2}
     assert not any("test_share" in line for line in report["headline"])
-    data, _ = here.split(here.ingested(pairs(*range(20)), [], pairs(200)), valid_share=0.25)
+    data, _ = stage.split(stage.ingested(pairs(*range(20)), [], pairs(200)), valid_share=0.25)
     assert data.manifest.rows == {"train": 15, "valid": 5, "test": 1}
 
 
-def test_everything_but_test_can_be_trained_on(here: Here) -> None:
-    dialogues = here.ingested(pairs(*range(20)), pairs(100, 101, 200), pairs(200, 201))
-    data, report = here.split(dialogues, use_full_data=True)
+def test_everything_but_test_can_be_trained_on(stage: DialogueSplit) -> None:
+    dialogues = stage.ingested(pairs(*range(20)), pairs(100, 101, 200), pairs(200, 201))
+    data, report = stage.split(dialogues, use_full_data=True)
     assert data.manifest.rows == {"train": 22, "valid": 0, "test": 2}
     assert not data.has_validation
     assert report["leaked"]["train_and_test"] == 1
 
 
-def test_dialogues_of_official_parts_are_not_trained_on(here: Here) -> None:
+def test_dialogues_of_official_parts_are_not_trained_on(stage: DialogueSplit) -> None:
     like = [("#person1#:  is it 4?\n#Person2#: YES", "Other words.")]
-    dialogues = here.ingested(pairs(*range(20)), like + pairs(100), pairs(5, 100))
-    data, report = here.split(dialogues)
+    dialogues = stage.ingested(pairs(*range(20)), like + pairs(100), pairs(5, 100))
+    data, report = stage.split(dialogues)
     assert report["leaked"] == {"train_and_valid": 1, "train_and_test": 1, "valid_and_test": 1}
     assert data.num_rows("train") == 18
     held = {plain(text) for part in ("valid", "test") for text in data.dialogues(part)}
@@ -145,13 +125,13 @@ def test_dialogues_of_official_parts_are_not_trained_on(here: Here) -> None:
     assert any("both are official" in line for line in report["headline"])
 
 
-def test_what_is_equal_shares_a_part(here: Here) -> None:
+def test_what_is_equal_shares_a_part(stage: DialogueSplit) -> None:
     twice = [
         pair
         for n in range(30)
         for pair in (*pairs(n), (f"#PERSON1#: Is it {n}? #Person2#: yes", "Y"))
     ]
-    data, report = here.split(here.ingested(twice), valid_share=0.2, test_share=0.2)
+    data, report = stage.split(stage.ingested(twice), valid_share=0.2, test_share=0.2)
     found = [{plain(t) for t in data.dialogues(part)} for part in ("train", "valid", "test")]
     assert not found[0] & (found[1] | found[2])
     assert not found[1] & found[2]
@@ -173,22 +153,22 @@ def test_sizes_and_groups(weights: list[int], test: float, seed: int) -> None:
     assert (parts == hold_out(groups, (0.2, test), seed=seed)).all()
 
 
-def test_too_few_dialogues(here: Here) -> None:
+def test_too_few_dialogues(stage: DialogueSplit) -> None:
     with pytest.raises(DataError, match="2 dialogues are too few: 1 for valid and 1 for test"):
-        here.split(here.ingested(pairs(1, 2)))
+        stage.split(stage.ingested(pairs(1, 2)))
 
 
-def test_all_dialogues_are_equal(here: Here) -> None:
+def test_all_dialogues_are_equal(stage: DialogueSplit) -> None:
     keep = {"on_duplicates": "keep"}
     with pytest.raises(DataError, match="must share a part"):
-        here.split(here.ingested(pairs(*[1] * 10), **keep), ingest=keep)
+        stage.split(stage.ingested(pairs(*[1] * 10), **keep), ingest=keep)
 
 
-def test_settings_that_come_too_late(here: Here) -> None:
+def test_settings_that_come_too_late(stage: DialogueSplit) -> None:
     with pytest.raises(ConfigurationError, match=r"summarize\.ingest\.on_empty='drop' has no eff"):
-        here.split(here.ingested(pairs(*range(9))), ingest={"on_empty": "drop"})
+        stage.split(stage.ingested(pairs(*range(9))), ingest={"on_empty": "drop"})
 
 
-def test_no_ingested_dialogues(here: Here) -> None:
+def test_no_ingested_dialogues(stage: DialogueSplit) -> None:
     with pytest.raises(ArtifactError, match="stage ingest of its task again"):
-        here.split(here.new("nothing"))
+        stage.split(stage.new("nothing"))
