@@ -39,7 +39,7 @@ class Process(NamedTuple):
 
 
 class MonitorDecision(NamedTuple):
-    """What the foreman wants done."""
+    """What the monitor wants done."""
 
     kill: Mapping[Process, str] = {}
     """Processes to kill and replace, each with the reason."""
@@ -64,7 +64,7 @@ class Executor(Protocol):
     """
 
     def __call__(
-        self, work: Work, foreman: StudyMonitor, *, num_workers: int, most: int | None = None
+        self, work: Work, monitor: StudyMonitor, *, num_workers: int, most: int | None = None
     ) -> None: ...
 
 

@@ -50,7 +50,7 @@ class ExecutionBackend:
         if self.is_local:
             return _local_executor()
         require_ray()
-        return partial(_on_cluster, cluster=self.cluster, carried=self.carried, elastic=elastic)
+        return partial(_on_cluster, cluster=self.cluster, shipped=self.shipped, elastic=elastic)
 
     def spread(self) -> ParallelMap:
         """Parts of one thing, made in several processes where there is a cluster."""
@@ -59,7 +59,7 @@ class ExecutionBackend:
         require_ray()
         from seqtune.workers.cluster.parallel_map import parallel_map_over
 
-        return parallel_map_over(self.cluster, self.carried)
+        return parallel_map_over(self.cluster, self.shipped)
 
     @property
     def shares_trainings(self) -> bool:
@@ -69,15 +69,15 @@ class ExecutionBackend:
     def run_ranks(self, work: RankWork) -> None:
         """One training, by all of `cluster.training_workers` processes."""
         require_ray()
-        from seqtune.workers.cluster.connection import connected
+        from seqtune.workers.cluster.connection import connect
         from seqtune.workers.cluster.ranks import run_ranks
 
-        with connected(self.cluster, carried=self.carried) as connection:
+        with connect(self.cluster, shipped=self.shipped) as connection:
             run_ranks(
                 work,
                 num_ranks=self.cluster.training_workers,
                 connection=connection,
-                carried=self.carried,
+                shipped=self.shipped,
                 directory=self.scratch,
             )
 
@@ -88,9 +88,9 @@ class ExecutionBackend:
         if self.is_local:
             return num_local_workers(num_threads)
         require_ray()
-        from seqtune.workers.cluster.connection import connected
+        from seqtune.workers.cluster.connection import connect
 
-        with connected(self.cluster, carried=self.carried) as connection:
+        with connect(self.cluster, shipped=self.shipped) as connection:
             connection.require_place()
             return connection.num_places()
 
@@ -99,9 +99,9 @@ class ExecutionBackend:
         if self.is_local:
             return False
         require_ray()
-        from seqtune.workers.cluster.connection import connected
+        from seqtune.workers.cluster.connection import connect
 
-        with connected(self.cluster, carried=self.carried) as connection:
+        with connect(self.cluster, shipped=self.shipped) as connection:
             return connection.spans_machines()
 
     def that_keeps_results(self) -> ExecutionBackend:
@@ -120,7 +120,7 @@ class ExecutionBackend:
         return self.cluster.engine == "local"
 
     @property
-    def carried(self) -> ShippedFiles:
+    def shipped(self) -> ShippedFiles:
         from seqtune.workers.cluster.file_shipping import ShippedFiles
 
         return ShippedFiles(self.reads, self.scratch, copy=self.cluster.data == "copy")
@@ -151,24 +151,24 @@ def _local_executor() -> Executor:
 
 def _on_cluster(
     work: Work,
-    foreman: StudyMonitor,
+    monitor: StudyMonitor,
     *,
     num_workers: int,
     most: int | None = None,
     cluster: ClusterConfig,
-    carried: ShippedFiles,
+    shipped: ShippedFiles,
     elastic: bool,
 ) -> None:
-    from seqtune.workers.cluster.connection import connected
+    from seqtune.workers.cluster.connection import connect
     from seqtune.workers.cluster.executor import run_on_cluster
 
-    with connected(cluster, carried=carried) as connection:
+    with connect(cluster, shipped=shipped) as connection:
         run_on_cluster(
             work,
-            foreman,
+            monitor,
             num_workers=num_workers,
             connection=connection,
-            carried=carried,
+            shipped=shipped,
             most=most if elastic else None,
             preload=PRELOAD,
         )
