@@ -1,4 +1,4 @@
-"""What may be set about reports."""
+"""The configuration of reports."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ class ReportConfig(Section):
     """`report` in conf/base/parameters_report.yml."""
 
     enabled: bool = True
-    """A page for every run that has nodes of a task."""
+    """Write a page for every run that has nodes of a task."""

@@ -1,4 +1,4 @@
-"""What does not belong in a page that is mailed around."""
+"""Remove secrets and local paths from a page that people send by mail."""
 
 from __future__ import annotations
 
@@ -15,21 +15,18 @@ DATABASE = re.compile(
 
 
 def redact(value: Any, *, root: str) -> Any:
-    """The same value without addresses of databases, passwords, and the path to the project."""
+    """Return the value without database addresses, passwords, and the path of the project."""
     if isinstance(value, str):
-        return discreet_text(value, root=root)
+        if "://" in value:
+            value = mask(DATABASE.sub(rf"\1://{HIDDEN}", value))
+        return value.replace(f"{root}/", "") if root else value
     if isinstance(value, Mapping):
-        return {str(key): _discreet(str(key), child, root=root) for key, child in value.items()}
+        return {
+            str(key): HIDDEN
+            if isinstance(child, str) and is_secret(str(key))
+            else redact(child, root=root)
+            for key, child in value.items()
+        }
     if isinstance(value, list | tuple):
         return [redact(child, root=root) for child in value]
     return value
-
-
-def _discreet(key: str, value: Any, *, root: str) -> Any:
-    return HIDDEN if isinstance(value, str) and is_secret(key) else redact(value, root=root)
-
-
-def discreet_text(text: str, *, root: str) -> str:
-    if "://" in text:
-        text = mask(DATABASE.sub(rf"\1://{HIDDEN}", text))
-    return text.replace(f"{root}/", "") if root else text
