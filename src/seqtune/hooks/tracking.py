@@ -133,7 +133,7 @@ class TrackingHooks:
         assert self._teller is not None  # noqa: S101
         self._tracker.log(*self._teller.records(node, made), *self._news_of_gpus())
         if made.get(self._model_of) is not None:
-            self._tracker.log(Record("run", model=self._teller.there(self._model_of)))
+            self._tracker.log(Record("run", model=self._teller.saved_path(self._model_of)))
 
     def _news_of_gpus(self) -> list[Record]:
         news = self._watch.news()

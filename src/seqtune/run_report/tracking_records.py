@@ -62,9 +62,11 @@ class RecordBuilder:
             elif short == "validate_report":
                 yield from _validated(stage, data)
             elif short == "checkpoint":
-                yield checkpoint_record(self._path(name), stage=stage, name="train", kind="stage")
+                yield checkpoint_record(
+                    self.saved_path(name), stage=stage, name="train", kind="stage"
+                )
             elif short == "ensemble":
-                yield from _members(stage, self._path(name))
+                yield from _members(stage, self.saved_path(name))
 
     def _saved_file(self, stage: str, name: str, data: Any) -> Record:
         """Record the file of a dataset, and the headlines and top-level numbers of a report."""
@@ -92,7 +94,7 @@ class RecordBuilder:
                 gpu = self.watch.during(trial.worker, record.started, record.seconds)
                 yield replace(record, metrics={**record.metrics, **gpu})
 
-    def _path(self, name: str) -> Path:
+    def saved_path(self, name: str) -> Path:
         place = self.place(name)
         if place is None:
             raise FileNotFoundError(f"{name} is not a file of the catalog")
