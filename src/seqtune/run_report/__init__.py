@@ -4,10 +4,9 @@ records for loggers. All are made from `RunFacts`.
 Nothing here depends on the task, and nothing reads credentials or the environment.
 """
 
-from .config import ReportConfig
 from .facts import Failure, NodeTime, RunFacts, RunRecord
 from .summary import print_summary
-from .write import write_report
+from .write import ReportConfig, write_report
 
 __all__ = [
     "Failure",

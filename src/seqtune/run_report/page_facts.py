@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from seqtune.core.checkpoint import HISTORY, MANIFEST
 from seqtune.core.ensemble import MANIFEST as ENSEMBLE_MANIFEST
+from seqtune.core.secrets import HIDDEN, is_secret, mask
 
 from .environment import describe_environment
 from .facts import FoundDataset, RunFacts
-from .redaction import redact
 from .run_command import changes, command_line
 from .search_cost import examples, spent
 from .tables import read_table
@@ -23,6 +24,10 @@ FOLDERS = {
     "ensemble": {"manifest": ENSEMBLE_MANIFEST},
 }
 """The files that are read of these folders; no weights."""
+DATABASE = re.compile(
+    r"\b((?:postgres(?:ql)?|mysql|mariadb|mssql|oracle|redis|mongodb)(?:\+\w+)?)://[^\s\"'<>\\]*",
+    re.IGNORECASE,
+)
 
 
 def gather(facts: RunFacts, task: str, *, names: Iterable[str]) -> dict[str, Any]:
@@ -58,6 +63,24 @@ def gather(facts: RunFacts, task: str, *, names: Iterable[str]) -> dict[str, Any
     }
     hidden: dict[str, Any] = redact(gathered, root=str(root))
     return {**hidden, "figures": _figures(facts, task, root=str(root))}
+
+
+def redact(value: Any, *, root: str) -> Any:
+    """Return the value without database addresses, passwords, and the path of the project."""
+    if isinstance(value, str):
+        if "://" in value:
+            value = mask(DATABASE.sub(rf"\1://{HIDDEN}", value))
+        return value.replace(f"{root}/", "") if root else value
+    if isinstance(value, Mapping):
+        return {
+            str(key): HIDDEN
+            if isinstance(child, str) and is_secret(str(key))
+            else redact(child, root=root)
+            for key, child in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redact(child, root=root) for child in value]
+    return value
 
 
 def _document(facts: RunFacts, task: str, name: str) -> dict[str, Any] | None:

@@ -15,8 +15,15 @@ from seqtune.datasets.remote_path import AnyPath
 
 from .facts import RunFacts
 
-MAIN_FILES = ("verify_page", "narrowed_space", "best_config", "checkpoint", "ensemble")
-MAIN_FILES += ("predictions", "submission")
+MAIN_FILES = (
+    "verify_page",
+    "narrowed_space",
+    "best_config",
+    "checkpoint",
+    "ensemble",
+    "predictions",
+    "submission",
+)
 """Listed one by one; the other files are counted."""
 PREFIXES = ("tune_", "analyse_", "draw_", "evaluate_", "weigh_", "choose_", "resolve_")
 NEXT_STEPS = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from seqtune.core.config import Section
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.files import atomic_write
 from seqtune.datasets.remote_path import AnyPath, path_of
@@ -16,6 +17,13 @@ from .page_facts import gather
 
 ENTRY = "entry.json"
 INDEX = "index.html"
+
+
+class ReportConfig(Section):
+    """`report` in conf/base/parameters_report.yml."""
+
+    enabled: bool = True
+    """Write a page for every run that has nodes of a task."""
 
 
 def write_report(facts: RunFacts, task: str) -> AnyPath:

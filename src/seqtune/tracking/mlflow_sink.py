@@ -94,11 +94,11 @@ class MlflowSink:
 
     def _find_earlier(self, study: str) -> str | None:
         """Return the run of the stage that holds the trainings of a study already."""
-        if not study:
+        if not (name := study.replace("'", "")):
             return None
         found = self._client.search_runs(
             [self._experiment_id],
-            f"tags.study = '{_quoted(study)}' and tags.kind = 'training'",
+            f"tags.study = '{name}' and tags.kind = 'training'",
             max_results=1,
             order_by=["attributes.start_time DESC"],
         )
@@ -207,7 +207,3 @@ def _text(value: Any) -> str:
 def _batches(values: Sequence[T], size: int) -> list[Sequence[T]]:
     """Split into parts that MLflow accepts in one call."""
     return [values[start : start + size] for start in range(0, len(values), size)]
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -20,6 +20,7 @@ from ._style import (
     ORANGE,
     TEXT,
     WORST_TO_BEST,
+    Mode,
     add_trials,
     figure,
     is_number,
@@ -30,7 +31,6 @@ from ._style import (
     style_axes,
 )
 
-Mode = Literal["max", "min"]
 ABSENT = "none"
 """The tick of trials in which a parameter did not exist."""
 COLUMNS = 3

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import accumulate
-from typing import Literal
 
 import plotly.graph_objects as go
 
 from seqtune.core.format import format_duration
 from seqtune.core.trials import State, Trial, ranked
 
-from ._style import GREY, ORANGE, STATE_COLOURS, add_trials, figure, hover, nothing, scored
+from ._style import GREY, ORANGE, STATE_COLOURS, Mode, add_trials, figure, hover, nothing, scored
 
-Mode = Literal["max", "min"]
 UNSCORED: tuple[State, ...] = ("infeasible", "failed", "lost")
 
 

@@ -6,7 +6,7 @@ import html
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
@@ -30,6 +30,7 @@ STATE_COLOURS: dict[State, str] = {
     "running": GREEN,
     "waiting": GREY,
 }
+Mode = Literal["max", "min"]
 HEIGHT = 440
 SUBTITLE_WIDTH = 88
 """In characters, for a figure 600 points wide."""

@@ -4,7 +4,6 @@ The file needs no network, no fonts and no other scripts. It holds its texts in 
 leaves out what a report does not contain.
 """
 
-from ._index import index_page
-from ._page import DOCUMENTS, render, verify_page
+from ._page import DOCUMENTS, index_page, render, verify_page
 
 __all__ = ["DOCUMENTS", "index_page", "render", "verify_page"]

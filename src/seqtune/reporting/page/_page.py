@@ -1,8 +1,8 @@
-"""The page of one run."""
+"""The page of one run, of verify_env, and of all runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._curve import curves
@@ -80,6 +80,17 @@ def verify_page(report: Mapping[str, Any]) -> str:
         documents={"verify_report": {"value": report, "here": True}},
         style=asset("page.css"),
         policy=policy(),
+    )
+
+
+def index_page(entries: Iterable[Mapping[str, Any]]) -> str:
+    """List runs, newest first. An entry: task, version, started, seconds, status, pipelines, env,
+    metric, parts {part: {model, ensemble}}, made, link."""
+    newest = sorted(entries, key=lambda entry: str(entry.get("started") or ""), reverse=True)
+    script = asset("page.js")
+    template = environment().get_template("index.html")
+    return template.render(
+        entries=newest, style=asset("page.css"), script=script, policy=policy(script.encode())
     )
 
 

@@ -20,7 +20,11 @@ WORST = ("bad", "warn", "unknown", "ok")
 
 def as_yaml(task: str, values: Any) -> str:
     """Write values as conf/local/parameters_<task>.yml needs them."""
-    settings = {"sort_keys": False, "default_flow_style": False, "allow_unicode": True}
+    settings: dict[str, Any] = {
+        "sort_keys": False,
+        "default_flow_style": False,
+        "allow_unicode": True,
+    }
     return str(yaml.safe_dump({task: values}, **settings)).strip()
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import ray
 from typing_extensions import override
 
 from seqtune.core.execution import Process, StudyMonitor, Work
@@ -48,12 +50,7 @@ def run_on_cluster(
     """
     connection.require_place()
     backend = _ClusterBackend(
-        work,
-        connection,
-        shipped,
-        num_workers=num_workers,
-        most=most or num_workers,
-        preload=tuple(preload),
+        connection, shipped, shipped.pack(work), num_workers, most or num_workers, tuple(preload)
     )
     WorkerPool(backend, monitor, num_workers=num_workers, grace_seconds=grace_seconds).run()
 
@@ -81,8 +78,6 @@ class _RemoteWorkerHandle(WorkerHandle):
 
     @override
     def poll(self) -> None:
-        import ray
-
         if self.pending is None or not ray.wait([self.pending], timeout=0)[0]:
             return
         pending, self.pending = self.pending, None
@@ -116,16 +111,12 @@ class _RemoteWorkerHandle(WorkerHandle):
 
     @override
     def kill(self, reason: str = "") -> None:
-        import ray
-
         self.kill_reason = self.kill_reason or reason
         ray.kill(self._actor)
         self.pending = None
 
     @override
     def close(self) -> None:
-        import ray
-
         ray.kill(self._actor)
 
     @override
@@ -133,47 +124,35 @@ class _RemoteWorkerHandle(WorkerHandle):
         return self._last.death if self._last and self._last.death else NODE_LOST
 
 
+@dataclass
 class _ClusterBackend(WorkerBackend):
-    def __init__(
-        self,
-        work: Work,
-        connection: Connection,
-        shipped: ShippedFiles,
-        *,
-        num_workers: int,
-        most: int,
-        preload: tuple[str, ...],
-    ) -> None:
-        import ray
+    connection: Connection
+    shipped: ShippedFiles
+    payload: ShippedPayload
+    num_workers: int
+    most: int
+    preload: tuple[str, ...]
 
-        self._connection = connection
-        self._shipped = shipped
-        self._payload = shipped.pack(work)
-        self._num_workers = num_workers
-        self._preload = preload
-        self._most = most
+    def __post_init__(self) -> None:
         self._actors: Any = ray.remote(Supervisor).options(
-            **connection.resources, max_restarts=0, scheduling_strategy="SPREAD"
+            **self.connection.resources, max_restarts=0, scheduling_strategy="SPREAD"
         )
         self._placed_at: float | None = None
-        self._waiting_since = time.monotonic()
-        self._counted_at = time.monotonic()
+        self._waiting_since = self._counted_at = time.monotonic()
 
     @override
     def start(self, index: int) -> WorkerHandle:
         command = Command(
             index=index,
-            num_workers=self._num_workers,
+            num_workers=self.num_workers,
             environment=seqtune_environment(),
             log_level=logging.getLogger("seqtune").getEffectiveLevel(),
-            preload=self._preload,
+            preload=self.preload,
         )
-        return _RemoteWorkerHandle(index, self._actors.remote(), self._payload, command)
+        return _RemoteWorkerHandle(index, self._actors.remote(), self.payload, command)
 
     @override
     def wait(self, workers: Sequence[WorkerHandle], seconds: float) -> None:
-        import ray
-
         remote = (worker for worker in workers if isinstance(worker, _RemoteWorkerHandle))
         pending = [worker.pending for worker in remote if worker.pending]
         if pending:
@@ -188,8 +167,8 @@ class _ClusterBackend(WorkerBackend):
         if now - self._counted_at < SECONDS_BETWEEN_COUNTS:
             return num_workers
         self._counted_at = now
-        self._connection.check_nodes(self._shipped)
-        return max(num_workers, min(self._most, self._connection.num_places()))
+        self.connection.check_nodes(self.shipped)
+        return max(num_workers, min(self.most, self.connection.num_places()))
 
     def _require_room(self, workers: Sequence[WorkerHandle]) -> None:
         """Refuse to wait for longer than `wait_seconds` without any placed worker."""
@@ -197,8 +176,8 @@ class _ClusterBackend(WorkerBackend):
         if any(isinstance(worker, _RemoteWorkerHandle) and worker.is_placed for worker in workers):
             self._placed_at = self._waiting_since = now
             return
-        patience = self._connection.config.wait_seconds
+        patience = self.connection.config.wait_seconds
         if self._placed_at is not None:
             patience = max(patience, LATER_SECONDS)
         if now - self._waiting_since > patience:
-            raise self._connection.no_room_error("no worker found a place", patience)
+            raise self.connection.no_room_error("no worker found a place", patience)

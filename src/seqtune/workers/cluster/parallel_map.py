@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
+import ray
 
 from seqtune.core.config import ClusterConfig
 from seqtune.core.errors import SeqtuneError
@@ -116,8 +117,6 @@ def _parts(
     payload: ShippedPayload, num_parts: int, connection: Connection, num_workers: int
 ) -> Generator[tuple[int, pa.Buffer]]:
     """Yield numbers and answers as Ray Data returns them."""
-    import ray
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # between parts of Ray
         blocks = _blocks(payload, num_parts, connection, num_workers)
@@ -175,8 +174,6 @@ def _context(num_workers: int) -> DataContext:
 
 def _require_free_place(connection: Connection) -> None:
     """Refuse to wait for ever for resources that others hold."""
-    import ray
-
     seconds = connection.config.wait_seconds
     resources: dict[str, Any] = connection.resources
     place = ray.remote(**resources, max_retries=-1)(_hold_resources).remote()
@@ -193,8 +190,6 @@ def _hold_resources() -> None:
 
 def _explain(error: Exception, connection: Connection) -> Exception:
     """Explain an error of Ray's."""
-    import ray
-
     if isinstance(error, ray.exceptions.RayActorError):
         return SeqtuneError(
             f"{MAX_DEATHS + 1} processes died one after another, each in the place of the one "

@@ -23,6 +23,7 @@ from logging.handlers import QueueHandler
 from pathlib import Path
 from typing import Any
 
+import ray
 from typing_extensions import override
 
 from seqtune.core.errors import ConfigurationError, Interrupted, SeqtuneError, TrainingError
@@ -196,7 +197,6 @@ class _TrainBackend(WorkerBackend):
 
 def _create_mailbox() -> Any:
     """Start the actor on this node, so that it lives as long as the driver."""
-    import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -231,8 +231,6 @@ class _TrainHandle(WorkerHandle):
 
     @override
     def poll(self) -> None:
-        import ray
-
         is_over = not self.is_alive()  # asked first: ranks that have ended have sent everything
         for message in ray.get(self._mailbox.take.remote()):
             self.receive(message)
@@ -250,8 +248,6 @@ class _TrainHandle(WorkerHandle):
 
     @override
     def close(self) -> None:
-        import ray
-
         ray.kill(self._mailbox)
 
     @override
@@ -302,8 +298,6 @@ def _rank(config: dict[str, Any]) -> None:
 
     Ray Train restarts all ranks after any error; if the training is over by then, they return.
     """
-    import ray
-
     command: _RankCommand = config["command"]
     if ray.get(command.mailbox.is_over.remote()):
         return
@@ -356,8 +350,6 @@ class _MailboxReader:
         return self._number
 
     def _watch(self) -> None:
-        import ray
-
         while not self._number:
             time.sleep(WATCH_SECONDS)
             try:
