@@ -12,10 +12,10 @@ import pytest
 
 from seqtune.core.config import ClusterConfig
 from seqtune.core.errors import ConfigurationError
-from seqtune.workers.cluster import connection as rooms
-from seqtune.workers.cluster.connection import connected, find_head
+from seqtune.workers.cluster import connection as cluster_connection
+from seqtune.workers.cluster.connection import connect, find_head
 from seqtune.workers.cluster.file_shipping import ShippedFiles
-from seqtune.workers.cluster.probe import Node, ProbeAnswer, versions_here
+from seqtune.workers.cluster.probe import Node, ProbeAnswer, installed_versions
 from toy_cluster import ToyCluster
 
 WAIT_SECONDS = 8.0
@@ -62,22 +62,24 @@ def test_somebody_else_at_the_address_is_not_waited_for() -> None:
     with (
         silent_server() as port,
         pytest.raises(ConfigurationError, match="did not let this machine join"),
-        connected(config(address=f"127.0.0.1:{port}")),
+        connect(config(address=f"127.0.0.1:{port}")),
     ):
         pass
     assert time.monotonic() - began < 30
 
 
 def test_a_node_with_other_versions_is_named() -> None:
-    other = {**versions_here(), "torch": "1.0"}
+    other = {**installed_versions(), "torch": "1.0"}
     answer = ProbeAnswer(nodes=[Node(id="1", host="far", versions=other, sees_token=True)])
     answer |= {"silent": [], "error": ""}
-    (fault,) = rooms._differences(answer)
+    (fault,) = cluster_connection._version_faults(answer)
     assert fault.startswith("node far has torch 1.0, this process ")
 
 
 def test_a_cluster_of_another_version_is_explained() -> None:
-    said = rooms._explained("RuntimeError: Version mismatch: The cluster was\n Ray: 2.0", "h:1")
+    said = cluster_connection._explain(
+        "RuntimeError: Version mismatch: The cluster was\n Ray: 2.0", "h:1"
+    )
     assert said.startswith("the cluster at h:1 runs other versions than this process")
 
 
@@ -89,20 +91,20 @@ def test_a_folder_that_nodes_do_not_see(
     cluster: ToyCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if the scratch folder were on a disk of this machine alone: the token goes at once."""
-    carried = ShippedFiles(reads=(), scratch=tmp_path / "scratch", copy=False)
-    with connected(cluster.config()):
+    shipped = ShippedFiles(reads=(), scratch=tmp_path / "scratch", copy=False)
+    with connect(cluster.config()):
         pass
-    ask = rooms.ask_nodes
+    ask = cluster_connection.ask_nodes
 
     def too_late(question: object) -> ProbeAnswer:
         for token in (tmp_path / "scratch").iterdir():
             token.unlink()
         return ask(question)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(rooms, "ask_nodes", too_late)
+    monkeypatch.setattr(cluster_connection, "ask_nodes", too_late)
     with (
         pytest.raises(ConfigurationError, match=r"does not see .*scratch.*cluster.data=copy"),
-        connected(cluster.config(), carried=carried),
+        connect(cluster.config(), shipped=shipped),
     ):
         pass
 
@@ -110,7 +112,7 @@ def test_a_folder_that_nodes_do_not_see(
 @pytest.mark.slow
 def test_what_no_node_could_hold_is_refused_at_once(cluster: ToyCluster) -> None:
     def require_place(**values: object) -> None:
-        with connected(cluster.config(**values)) as connection:
+        with connect(cluster.config(**values)) as connection:
             connection.require_place()
 
     with pytest.raises(ConfigurationError, match=r"room for 0 workers.*needs 3 CPU"):
@@ -121,8 +123,8 @@ def test_what_no_node_could_hold_is_refused_at_once(cluster: ToyCluster) -> None
 
 @pytest.mark.slow
 def test_places_are_counted_node_by_node(cluster: ToyCluster) -> None:
-    with connected(cluster.config()) as connection:
+    with connect(cluster.config()) as connection:
         assert connection.num_places() == 6
-    with connected(cluster.config(cpus_per_worker=2)) as connection:
+    with connect(cluster.config(cpus_per_worker=2)) as connection:
         assert connection.num_places() == 3
         connection.require_place(3)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from seqtune.workers.cluster.connection import connected
+from seqtune.workers.cluster.connection import connect
 from toy_cluster import ToyCluster
 
 UNSHARE = shutil.which("unshare")
@@ -47,7 +47,7 @@ def other_machine(cluster: ToyCluster, tmp_path: Path) -> Iterator[str]:
 def hosts(cluster: ToyCluster) -> set[str]:
     from seqtune.workers.cluster.probe import nodes_alive
 
-    with connected(cluster.config()):
+    with connect(cluster.config()):
         return {node["NodeManagerHostname"] for node in nodes_alive()}
 
 

@@ -118,8 +118,8 @@ def test_a_cluster_predicts_what_one_process_predicts(
     here, there = tmp_path / "here", tmp_path / "there"
     said = one.predict(kind, here, spread=map_serially, new_rows=new)
     config = cluster.config(data=data, prediction_workers=2)
-    carried = ShippedFiles(one.reads(there), tmp_path, copy=data == "copy")
-    told = one.predict(kind, there, spread=parallel_map_over(config, carried), new_rows=new)
+    shipped = ShippedFiles(one.reads(there), tmp_path, copy=data == "copy")
+    told = one.predict(kind, there, spread=parallel_map_over(config, shipped), new_rows=new)
     assert told == said
     assert contents(there) == contents(here)
     assert sorted(path.name for path in there.iterdir()) == list(FILES)

@@ -13,7 +13,7 @@ from toy_training import CASE, Training
 
 from seqtune.core.checkpoint import open_checkpoint
 from seqtune.core.errors import Interrupted
-from seqtune.workers.cluster.connection import connected
+from seqtune.workers.cluster.connection import connect
 from seqtune.workers.cluster.file_shipping import ShippedFiles
 from seqtune.workers.cluster.ranks import run_ranks
 from toy_cluster import ToyCluster
@@ -27,9 +27,9 @@ LOOSE = 1e-2
 
 
 def share(cluster: ToyCluster, work: Training) -> None:
-    carried = ShippedFiles(reads=(work.folder / "split",), scratch=work.folder, copy=False)
-    with connected(cluster.config(), carried=carried) as connection:
-        run_ranks(work, num_ranks=2, connection=connection, carried=carried, directory=work.folder)
+    shipped = ShippedFiles(reads=(work.folder / "split",), scratch=work.folder, copy=False)
+    with connect(cluster.config(), shipped=shipped) as connection:
+        run_ranks(work, num_ranks=2, connection=connection, shipped=shipped, directory=work.folder)
 
 
 def alone(folder: Path, *, epochs: int) -> list[dict[str, float]]:

@@ -16,7 +16,7 @@ from seqtune.core.errors import ConfigurationError
 from seqtune.hooks.report import ReportHooks, _is_of, _write_or_warn
 from seqtune.run_report import ReportConfig, RunFacts, RunRecord
 from seqtune.run_report.environment import git_state
-from seqtune.run_report.redaction import redact
+from seqtune.run_report.page_facts import redact
 from seqtune.run_report.run_command import changes, command_line
 from seqtune.run_report.search_cost import examples
 from seqtune.run_report.tables import MOST_ROWS, read_table

@@ -1,8 +1,8 @@
-"""`Artifact`: a file or folder that a node finished in scratch, published whole or not at all.
+"""`Artifact`: a file or folder that a node wrote in scratch, published whole or not at all.
 
-What is large (interactions, arrays, checkpoints, predictions) never passes through memory as
-one object: a node writes it below `Scratch` and returns the path; saving moves it to its version.
-A version that exists is therefore complete.
+Large results (interactions, arrays, checkpoints, predictions) are never one object in memory: a
+node writes them below `Scratch` and returns the path; saving moves it to its version. A version
+that exists is therefore complete.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from .version_store import BucketStore, DiskStore
 
 PREVIEW_ROWS = 20
 TablePreview = NewType("TablePreview", dict[str, Any])
-"""Kedro-Viz draws a preview by the name of its type."""
+"""Kedro-Viz recognises a preview by the name of its type."""
 
 
 class Artifact(AbstractVersionedDataset[Path, Path]):
-    """A path to something complete. Loading gives the path; opening it is the reader's affair.
+    """A path to something complete. Loading returns the path; the reader opens it.
 
     Args:
         filepath: Where it lives, on this machine or in object storage (s3://, gs://, abfs://); with
             `versioned: true`, Kedro puts the version below it.
-        made_by: The pipeline that makes it, named in the error when there is none yet.
-        optional: Load `None` instead of failing where there is none yet.
-        credentials: Of the object storage, by the names of its fsspec backend (`key`, `secret`).
+        made_by: The pipeline that makes it, for the error when it does not exist.
+        optional: Load `None` instead of failing when it does not exist.
+        credentials: For the object storage, by the names of its fsspec backend (`key`, `secret`).
         fs_args: Further arguments of the backend (`endpoint_url`).
         cache: The folder that object storage is fetched to, once for each version.
     """
@@ -76,22 +76,22 @@ class Artifact(AbstractVersionedDataset[Path, Path]):
         raise ArtifactError(f"there is no {self._place.spelled(path)}{hint}")
 
     def _newest(self) -> str:
-        """The version asked for, or the newest; the plain path where there is none."""
+        """Return the pinned or the newest version; the plain path if there is none."""
         try:
             return str(self._get_load_path())
         except VersionNotFoundError as error:
-            if isinstance(error.__cause__, SeqtuneError):  # nobody could look
+            if isinstance(error.__cause__, SeqtuneError):  # the storage does not answer
                 raise error.__cause__ from None
             return str(self._filepath)
 
     def save(self, data: Path) -> None:
         target = str(self._get_save_path())
         self._place.publish(Path(data), target, replace=self._version is None)
-        with suppress(OSError):  # the node's folder in scratch, unless more is still in it
+        with suppress(OSError):  # the node's folder in scratch, if it is empty now
             Path(data).parent.rmdir()
 
     def preview(self) -> TablePreview:
-        """The first rows of a Parquet or CSV file, for Kedro-Viz."""
+        """Return the first rows of a Parquet or CSV file, for Kedro-Viz."""
         import pandas as pd
 
         path = self.load()

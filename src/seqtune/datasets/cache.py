@@ -1,10 +1,10 @@
-"""What was fetched from object storage, once, as files of this machine.
+"""Files of object storage, fetched once to this machine.
 
-    <cache>/<hash>/...        complete: it got its name by one rename
-    <cache>/.partial-*        under way, or left behind by a process that was killed
+    <cache>/<hash>/...        complete: named by one rename
+    <cache>/.partial-*        in progress, or left by a killed process
 
-The hash is one of the address and of what changes with the content, so nothing here is ever stale.
-Any of it may be deleted while nothing runs: it is fetched again.
+The hash covers the address and a tag that changes with the content, so nothing becomes stale.
+Everything may be deleted while nothing runs: it is fetched again.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of complete things, each under a name that says what it is."""
+    """A folder of complete entries, each named by its identity."""
 
     folder: Path
 
     @classmethod
     def named(cls, folder: str | None, *, address: str) -> Cache:
-        """The cache of a catalog entry, which has to name one if its address is remote."""
+        """Return the cache of a catalog entry, which must name one if its address is remote."""
         if not folder:
             raise ConfigurationError(
-                f"{address} is fetched before it is read, and its catalog entry does not say to "
-                "where; name a folder of this machine there: `cache: data/00_scratch/remote`"
+                f"{address} is fetched before it is read, and its catalog entry names no folder "
+                "for that; add one of this machine: `cache: data/00_scratch/remote`"
             )
         return cls(require_local(folder, what="a cache", instead=SCRATCH).absolute())
 
     def folder_of(self, *identity: str) -> Path:
-        """A folder for one thing alone; it, or a folder in it, is filled."""
+        """Return the folder of one entry; `fill` it, or a folder in it."""
         digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
         return self.folder / digest[:_HASH_LENGTH]
 
     def fill(self, folder: Path, fetch: Callable[[Path], object], *, num_bytes: int = 0) -> None:
-        """Let `fetch` write the content of a folder, unless another process has done so."""
+        """Let `fetch` write the content of a folder, unless it exists already."""
         with self._disk_errors(), lock(self.folder / ".lock"):
             for left in self.folder.glob(".partial-*"):
                 shutil.rmtree(left)

@@ -1,7 +1,7 @@
-"""Files beyond this machine, by address: s3://, gs://, abfs:// and other clouds that Kedro knows.
+"""Files in object storage, by address: s3://, gs://, abfs:// and other clouds that Kedro knows.
 
-The backend of a protocol is imported when an address is looked at. Every backend fails in words of
-its own; here they become one clear message, with no credential in it.
+The backend of a protocol is imported when an address is first used. The errors of all backends
+become one clear message without credentials.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from seqtune.core.secrets import HIDDEN, is_secret, mask
 T = TypeVar("T")
 
 ANSWER_SECONDS = 25.0
-"""How long a first answer may take, whatever the backend and its own retries."""
+"""Limit for a first answer, including the retries of a backend."""
 SCRATCH = "set `scratch` in conf/local/globals.yml to a folder of this machine"
-"""What to do where something has to be here and `data` is not."""
+"""The next step if a folder must be local and `data` is not."""
 
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    # s3fs tries a request 5 times and botocore each of these 5 times. Pieces of a large file are
-    # held in memory: 4 of 16 MiB when it is fetched, 4 of 50 MiB when it is sent.
+    # by default, s3fs tries a request 5 times and botocore each of these 5 times. A transfer holds
+    # pieces of a file in memory: 4 of 16 MiB to fetch it, 4 of 50 MiB to send it.
     protocol: {
         "config_kwargs": {"connect_timeout": 4, "retries": {"max_attempts": 1}},
         "max_concurrency": 4,
@@ -43,11 +43,11 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 _OF_THIS_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 _PARQUET = (".parquet", ".pq")
 _TAGS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime")
-"""What backends call that which changes with the content."""
+"""The names of backends for a tag that changes with the content."""
 _NEXT_STEP = (
     "Check the name of the bucket, the endpoint, the network, and the credentials: those of the "
-    "catalog entry (`credentials`, from conf/local/credentials.yml), or where there are none, "
-    "those that the environment gives"
+    "catalog entry (`credentials`, from conf/local/credentials.yml), or without any, those of "
+    "the environment"
 )
 
 
@@ -60,18 +60,18 @@ def is_object_storage(address: str) -> bool:
 
 
 def require_local(address: str, *, what: str, instead: str) -> Path:
-    """A path of this machine; object storage is refused, with what to do instead."""
+    """Return a path of this machine; refuse object storage and say what to do `instead`."""
     if is_remote(address):
         raise ConfigurationError(
-            f"{mask(address)}: {what} has to be on a file system, not in object storage; {instead}"
+            f"{mask(address)}: {what} must be on a file system, not in object storage; {instead}"
         )
     return Path(address)
 
 
 def is_part(path: PurePosixPath) -> bool:
-    """Whether a path below a folder is a part of a partitioned table.
+    """Return whether a path below a folder is a part of a partitioned table.
 
-    Writers leave files and folders beside the parts whose names begin with _ or a dot.
+    Writers leave other files and folders there, with names that begin with _ or a dot.
     """
     return path.suffix.lower() in _PARQUET and not any(
         part.startswith(("_", ".")) for part in path.parts
@@ -84,11 +84,11 @@ class RemoteFile(NamedTuple):
     path: RemotePath
     num_bytes: int
     tag: str
-    """Another one as soon as the content is another."""
+    """Changes with the content."""
 
 
 class RemotePath(ProxyUPath):
-    """A path in object storage that is looked at anew each time, with errors in our words."""
+    """A path in object storage, looked up anew each time, with clear errors."""
 
     @classmethod
     def at(
@@ -101,7 +101,7 @@ class RemotePath(ProxyUPath):
         protocol = address.partition(PROTOCOL_DELIMITER)[0]
         if not is_object_storage(address):
             raise ConfigurationError(
-                f"{mask(address)}: {protocol}:// is no object storage; allowed are paths of this "
+                f"{mask(address)}: {protocol}:// is not object storage; allowed are paths of this "
                 f"machine and {', '.join(f'{name}://' for name in CLOUD_PROTOCOLS)}. Copy the file "
                 "to one of these"
             )
@@ -109,11 +109,11 @@ class RemotePath(ProxyUPath):
         return cls(address.rstrip("/"), **options)
 
     def beside(self, path: str) -> Self:
-        """The path of that bucket and key, in the same storage."""
+        """Return another path (bucket and key) in the same storage."""
         return type(self)(f"{self.protocol}{PROTOCOL_DELIMITER}{path}", **self.storage_options)
 
     def look(self) -> Mapping[str, Any] | None:
-        """What is there now; None where nothing is."""
+        """Return the current description of the object; None if there is none."""
         with self.explained():
             return _in_time(self._look)
 
@@ -126,14 +126,14 @@ class RemotePath(ProxyUPath):
             if self.fs.exists(bucket):
                 return None
             raise StorageError(
-                f"{self}: there is no bucket {bucket!r}, or it may not be looked at with these "
-                f"credentials. {_NEXT_STEP}"
+                f"{self}: there is no bucket {bucket!r}, or these credentials do not give access "
+                f"to it. {_NEXT_STEP}"
             ) from None
         return found
 
     def matching(self) -> list[Mapping[str, Any]]:
-        """What matches this path as a pattern now, by name."""
-        self.look()  # whose answer comes in time, or not at all
+        """Return the current matches of this path as a pattern, by name."""
+        self.look()  # fails in time if nothing answers
         with self.explained():
             return sorted(self.fs.glob(self.path, detail=True).values(), key=_name)
 
@@ -143,12 +143,12 @@ class RemotePath(ProxyUPath):
 
     @override
     def glob(self, pattern: str, **_: Any) -> Iterator[Self]:
-        """What matches below this path now, sorted."""
+        """Yield the current matches below this path, sorted."""
         for info in self.beside(f"{escape(self.path)}/{pattern}").matching():
             yield self.beside(_name(info))
 
     def find(self) -> list[RemoteFile]:
-        """The object of that very name, or what matches; of folders the Parquet files in them."""
+        """Return the object of this name, or the matches; for folders, their Parquet files."""
         found = self.look()
         infos = [found] if found else self.matching() if has_magic(self.path) else []
         files = [info for info in infos if info["type"] == "file"]
@@ -172,13 +172,13 @@ class RemotePath(ProxyUPath):
 
     @override
     def write_text(self, data: str, encoding: str | None = None, *_: Any, **__: Any) -> int:
-        """All at once: whoever reads meanwhile reads what was there before."""
+        """Write at once: other processes read either the old or the new content."""
         with self.explained():
             self.fs.pipe_file(self.path, data.encode(encoding or "utf-8"))
         return len(data)
 
     def fetch(self, to: Path, progress: Callback, *, num_bytes: int) -> None:
-        """Write the object to a file, and see that it is all there."""
+        """Write the object to a file, and check its size."""
         to.parent.mkdir(parents=True, exist_ok=True)
         with self.explained():
             self.fs.get_file(self.path, str(to), callback=progress)
@@ -194,7 +194,7 @@ class RemotePath(ProxyUPath):
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Errors of any backend in our words, but for a missing object and a full disk here."""
+        """Explain the errors of all backends, except a missing object and a full local disk."""
         try:
             yield
         except (SeqtuneError, FileNotFoundError):
@@ -207,9 +207,9 @@ class RemotePath(ProxyUPath):
             ) from error
         except TypeError as error:
             raise ConfigurationError(
-                f"{self}: what stands in `credentials` and `fs_args` of the catalog entry is not "
-                f"what the backend of {self.protocol}:// takes ({error}); see its documentation, "
-                "or leave it out"
+                f"{self}: the backend of {self.protocol}:// does not accept `credentials` or "
+                f"`fs_args` of the catalog entry ({error}); see its documentation, or leave them "
+                "out"
             ) from error
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _OF_THIS_DISK:
@@ -238,13 +238,13 @@ def _tag(info: Mapping[str, Any]) -> str:
 
 
 def _in_time(ask: Callable[[], T]) -> T:
-    """The answer, or a TimeoutError; a call that never ends is left behind in its thread."""
+    """Return the answer, or raise TimeoutError; a call that never ends stays in its thread."""
     answer: Future[T] = Future()
 
     def run() -> None:
         try:
             answer.set_result(ask())
-        except BaseException as error:  # noqa: BLE001  # raised again where the answer is awaited
+        except BaseException as error:  # noqa: BLE001  # raised by `answer.result`
             answer.set_exception(error)
 
     Thread(target=run, daemon=True).start()
@@ -252,7 +252,7 @@ def _in_time(ask: Callable[[], T]) -> T:
 
 
 def _secrets(options: Mapping[str, Any]) -> Iterator[str]:
-    """Values among the options that nobody should read."""
+    """Yield the secret values among the options."""
     for name, value in options.items():
         if isinstance(value, Mapping):
             yield from _secrets(value)

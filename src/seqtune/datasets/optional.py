@@ -1,4 +1,4 @@
-"""Kedro's YAML and JSON datasets for what need not be there yet: then they load None."""
+"""Kedro's YAML and JSON datasets that load None if there is no file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kedro_datasets.yaml import YAMLDataset
 
 
 class _Optional:
-    """To stand before a versioned dataset of Kedro's among the bases of a class."""
+    """A mixin, to precede a versioned dataset of Kedro's among the bases of a class."""
 
     _version: Any
 
@@ -25,7 +25,7 @@ class _Optional:
 
 
 class OptionalYAML(_Optional, YAMLDataset):  # type: ignore[misc]  # kedro-datasets has no types
-    """YAML that people may edit, with keys in the order they were given."""
+    """YAML for people, with keys in their original order."""
 
     def __init__(self, *, save_args: dict[str, Any] | None = None, **kwargs: Any) -> None:
         settings = {"sort_keys": False, "default_flow_style": False, "allow_unicode": True}
@@ -33,4 +33,4 @@ class OptionalYAML(_Optional, YAMLDataset):  # type: ignore[misc]  # kedro-datas
 
 
 class OptionalJSON(_Optional, JSONDataset):  # type: ignore[misc]
-    """JSON of a stage that may not have run."""
+    """The JSON of a stage that may not have run."""

@@ -1,4 +1,4 @@
-"""A line every 20 seconds about a transfer that takes long."""
+"""Log a line every 20 seconds during a long transfer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Progress(Callback):  # type: ignore[misc]  # fsspec has no types
-    """How much of how much has come through, over all files of one transfer."""
+    """Logs the size of a transfer of several files, and how much of it is done."""
 
     def __init__(self, doing: str, sizes: Iterable[int]) -> None:
         sizes = list(sizes)
@@ -29,7 +29,7 @@ class Progress(Callback):  # type: ignore[misc]  # fsspec has no types
         logger.info("%s: %s, %s", doing, files, format_size(self.size))
 
     def set_size(self, size: int) -> None:  # noqa: ARG002
-        """The next file begins, which fsspec takes for the whole."""
+        """Start the next file; fsspec does not know that there are others."""
         self._before = self.value
 
     def absolute_update(self, value: int) -> None:

@@ -1,4 +1,4 @@
-"""`RawFiles`: the user's own files, found but not read."""
+"""`RawFiles`: the paths of the user's own files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .progress import Progress
 
 
 class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
-    """Paths of one or several files, sorted by name; reading them is left to the task.
+    """Paths of one or several files, sorted by name; the task reads them.
 
     Args:
         filepath: A file, a pattern (`data/01_raw/part-*.csv.gz`), a folder of Parquet files
@@ -27,8 +27,8 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
             machine, or addresses of object storage (s3://, gs://, abfs://), which are fetched once.
         optional: An absent file gives an empty tuple instead of an error.
         looks_like: What the file must look like, shown when it is missing.
-        sample: The command that shows the task on generated data, shown then too.
-        credentials: Of the object storage, by the names of its fsspec backend (`key`, `secret`).
+        sample: The command that runs the task on generated data, shown then too.
+        credentials: For the object storage, by the names of its fsspec backend (`key`, `secret`).
         fs_args: Further arguments of the backend (`endpoint_url`).
         cache: The folder to fetch to.
     """
@@ -56,7 +56,7 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
     def load(self) -> tuple[Path, ...]:
         found: list[Path] = []
         for pattern in self._patterns:
-            files = self._fetched(pattern) if is_remote(pattern) else _matching(pattern)
+            files = self._fetch(pattern) if is_remote(pattern) else _matching(pattern)
             if not files and not self._optional:
                 raise DataError(self._missing(pattern))
             found += files
@@ -66,18 +66,18 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
         raise DatasetError("raw files are never written by seqtune")
 
     def _exists(self) -> bool:
-        return all(self._is_there(pattern) for pattern in self._patterns)
-
-    def _is_there(self, pattern: str) -> bool:
-        if is_remote(pattern):
-            return bool(RemotePath.at(pattern, **self._options).find())
-        return bool(_matching(pattern))
+        return all(
+            RemotePath.at(pattern, **self._options).find()
+            if is_remote(pattern)
+            else _matching(pattern)
+            for pattern in self._patterns
+        )
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": [mask(each) for each in self._patterns], "optional": self._optional}
 
-    def _fetched(self, pattern: str) -> list[Path]:
-        """The files of an address, on this machine: each in a folder of the cache for it alone."""
+    def _fetch(self, pattern: str) -> list[Path]:
+        """Fetch the files of an address, each to a folder of its own in the cache."""
         cache = Cache.named(self._cache, address=mask(pattern))
         found = {}
         for file in RemotePath.at(pattern, **self._options).find():
@@ -88,7 +88,7 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
             sizes = [file.num_bytes for file in missing.values()]
             progress = Progress(f"fetching {mask(pattern)}", sizes)
             for (folder, name), file in missing.items():
-                fetch = partial(_fetch, file, name, progress)
+                fetch = partial(_fetch_file, file, name, progress)
                 cache.fill(folder, fetch, num_bytes=file.num_bytes)
         return [folder / name for folder, name in found]
 
@@ -105,19 +105,16 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
 
 
 def _local_name(file: RemoteFile) -> str:
-    """Bucket and key, which say what it was, partitions included."""
+    """Return bucket and key, which name the partitions as well."""
     return "/".join(part for part in file.path.path.split("/") if part not in ("", ".", ".."))
 
 
-def _fetch(file: RemoteFile, name: str, progress: Progress, folder: Path) -> None:
+def _fetch_file(file: RemoteFile, name: str, progress: Progress, folder: Path) -> None:
     file.path.fetch(folder / name, progress, num_bytes=file.num_bytes)
 
 
 def _matching(pattern: str) -> list[Path]:
-    """The file of that very name, or else the files that the pattern matches.
-
-    Where it names no file but folders, the Parquet files in these.
-    """
+    """Return the file of this name, or the matches; for folders, their Parquet files."""
     names = [pattern] if Path(pattern).is_file() else sorted(glob(pattern))
     paths = [Path(name) for name in names]
     files = [path for path in paths if path.is_file()]

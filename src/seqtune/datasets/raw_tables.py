@@ -1,4 +1,4 @@
-"""`RawTables`: the user's own files of several tables, found by the names of the tables."""
+"""`RawTables`: the user's own files of several tables, by the names of the tables."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ NAME = "{name}"
 
 
 class RawTables(AbstractDataset[None, FindTables]):
-    """Loads a function from names of tables to the files of each; which names, parameters say.
+    """Loads a function from names of tables, which are parameters, to the files of each.
 
     Args:
-        filepath: Where a table is looked for, with `{name}` for its name; it may be absent.
-        tables: Tables that are elsewhere, each with the arguments of its `RawFiles`.
+        filepath: The path of a table, with `{name}` for its name; the file may be absent.
+        tables: Tables in other places, each with the arguments of its `RawFiles`.
         metadata: For Kedro-Viz.
-        arguments: The others of `RawFiles`, for every table.
+        arguments: Further arguments of `RawFiles`, for every table.
     """
 
     def __init__(

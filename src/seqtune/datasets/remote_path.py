@@ -1,4 +1,4 @@
-"""The path of a dataset, on this machine or in object storage, without loading it."""
+"""Find the path of a dataset, on this machine or in object storage, without loading it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ARTIFACT = "Artifact"
 
 
 class ArtifactPath(RemotePath):
-    """A path that is complete only where there is a list of its files."""
+    """A path that exists only if there is a list of its files."""
 
     @override
     def exists(self, **_: Any) -> bool:
@@ -31,8 +31,8 @@ AnyPath: TypeAlias = Path | RemotePath
 
 
 def path_of(entry: Mapping[str, Any], version: str | None = None) -> AnyPath | None:
-    """Where the dataset of a catalog entry is, or one version of it if it keeps any; None where
-    that is neither a file system nor object storage."""
+    """Return the path of a catalog entry, in one version if it is versioned; None if it is neither
+    on a file system nor in object storage."""
     address = entry.get("filepath")
     if not isinstance(address, str) or (is_remote(address) and not is_object_storage(address)):
         return None

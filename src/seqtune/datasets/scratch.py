@@ -1,4 +1,4 @@
-"""`Scratch`: a folder for what is not finished yet, on the file system of what is."""
+"""Folders on this machine: `Scratch` for unfinished artifacts, `Store` for complete ones."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from .object_storage import SCRATCH, require_local
 
 
 class Scratch(AbstractDataset[None, Path]):
-    """Loading creates the folder and gives its path."""
+    """A folder on the file system of the artifacts. Loading creates it and returns its path."""
 
     _what = "a scratch folder"
     _instead = SCRATCH
+    _unsaved = "scratch is a folder to write below, not a dataset to save"
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = filepath
@@ -26,7 +27,17 @@ class Scratch(AbstractDataset[None, Path]):
         return folder
 
     def save(self, _data: None) -> None:
-        raise DatasetError("scratch is a folder to write below, not a dataset to save")
+        raise DatasetError(self._unsaved)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": Path(self._filepath)}
+
+
+class Store(Scratch):
+    """A folder that complete artifacts are added to by name, and never changed."""
+
+    _what = "a store, to which things are added one by one,"
+    _instead = (
+        "give it a folder that all machines share: repeat its entry in conf/local/catalog.yml"
+    )
+    _unsaved = "a store is a folder to add to, not a dataset to save"

@@ -1,4 +1,4 @@
-"""`StudyStorage`: where a task's studies are kept; opening them is tuning's affair."""
+"""`StudyStorage`: the database of a task's studies, which tuning opens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INSTEAD = (
 
 
 class StudyStorage(AbstractDataset[None, str]):
-    """The URL of a database. Loading gives the URL; nothing logs or describes it.
+    """The URL of a database. Loading returns it; nothing logs or describes it.
 
     Args:
         filepath: A SQLite file, used where no URL is given.

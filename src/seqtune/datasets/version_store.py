@@ -1,8 +1,8 @@
-"""Where an artifact is published: on a disk by a rename, in object storage by a list written last.
+"""Publish artifacts: on a disk by a rename, in object storage by a list of files written last.
 
-Both know the same few things, by the path that Kedro gives to a version:
+Both stores have the same methods, which take the path that Kedro gives to a version:
 
-    exists, glob     whether there is something complete; all that match
+    exists, glob     whether there is a complete artifact; all that match
     open             its path on this machine
     publish          take what a node has finished in scratch
     spelled          the path as a user writes it
@@ -30,11 +30,11 @@ from .progress import Progress
 
 FORMAT_VERSION = 1
 LISTED = ".files.json"
-"""What the name of the list ends in."""
+"""The end of the name of the list."""
 
 
 class DiskStore:
-    """A file system: what has its name is complete."""
+    """A file system: a path that exists is complete."""
 
     def exists(self, path: str) -> bool:
         return Path(path).exists()
@@ -55,18 +55,18 @@ class DiskStore:
 
 
 class FileListing(Section):
-    """What `<name>.files.json` says: written last, so that what it lists is there."""
+    """The content of `<name>.files.json`, written last: all listed files exist."""
 
     format_version: int = FORMAT_VERSION
     upload: str
-    """Another one each time, so that a cache never takes one for another."""
+    """New for each upload, for the cache."""
     files: dict[str, int]
-    """Paths from the folder of the list on, with their bytes."""
+    """Paths relative to the folder of the list, with their bytes."""
 
 
 @dataclass(frozen=True)
 class BucketStore:
-    """Object storage, which knows neither folders nor renames: what has its list is complete."""
+    """Object storage, without folders or renames: an artifact with its list is complete."""
 
     root: RemotePath
     """Any path of that storage."""
@@ -81,7 +81,7 @@ class BucketStore:
         return [str(info["name"]).removesuffix(LISTED) for info in found]
 
     def open(self, path: str) -> Path:
-        """The path in the cache, after fetching it where it is not there yet."""
+        """Return the path in the cache; fetch it first if necessary."""
         listing = self._listing(path)
         folder = self._cached(path, listing)
         if not folder.exists():
@@ -103,7 +103,7 @@ class BucketStore:
             (target.parent / name).send(file, progress)
         listing = FileListing(upload=uuid.uuid4().hex, files=sizes)
         index.write_text(listing.model_dump_json(indent=1))
-        # so that this machine need not fetch it
+        # keep it, so that this machine need not fetch it
         self.cache.fill(
             self._cached(path, listing), lambda folder: shutil.move(made, folder / target.name)
         )
@@ -112,7 +112,7 @@ class BucketStore:
         return str(self.root.beside(path))
 
     def _cached(self, path: str, listing: FileListing) -> Path:
-        """As on a disk, versions stand side by side: an ensemble looks for its members there."""
+        """Keep versions side by side, as on a disk: an ensemble looks for its members there."""
         version = PurePosixPath(path).parent
         identity = [] if self.versioned else [listing.upload]
         return self.cache.folder_of(self.spelled(str(version.parent)), *identity) / version.name
@@ -146,7 +146,7 @@ class BucketStore:
 
 
 def _files(made: Path, name: str) -> dict[str, Path]:
-    """The files of a folder, or the one file, under the name that they are published by."""
+    """Return the files of a folder, or the one file, by the names to publish them under."""
     if made.is_file():
         return {name: made}
     return {

@@ -133,7 +133,7 @@ class TrackingHooks:
         assert self._builder is not None  # noqa: S101
         self._tracker.log(*self._builder.records(node, made), *self._gpu_records())
         if made.get(self._model) is not None:
-            self._tracker.log(Record("run", model=self._builder.there(self._model)))
+            self._tracker.log(Record("run", model=self._builder.saved_path(self._model)))
 
     def _gpu_records(self) -> list[Record]:
         news = self._gpus.news()

@@ -52,7 +52,7 @@ class ExecutionBackend:
 
             return partial(run_local, preload=PRELOAD)
         require_ray()
-        return partial(_on_cluster, cluster=self.cluster, carried=self.carried, elastic=elastic)
+        return partial(_on_cluster, cluster=self.cluster, shipped=self.shipped, elastic=elastic)
 
     def spread(self) -> ParallelMap:
         """Map over parts in several processes on a cluster, and serially here."""
@@ -61,7 +61,7 @@ class ExecutionBackend:
         require_ray()
         from seqtune.workers.cluster.parallel_map import parallel_map_over
 
-        return parallel_map_over(self.cluster, self.carried)
+        return parallel_map_over(self.cluster, self.shipped)
 
     @property
     def shares_trainings(self) -> bool:
@@ -77,7 +77,7 @@ class ExecutionBackend:
                 work,
                 num_ranks=self.cluster.training_workers,
                 connection=connection,
-                carried=self.carried,
+                shipped=self.shipped,
                 directory=self.scratch,
             )
 
@@ -113,16 +113,16 @@ class ExecutionBackend:
         return self.cluster.engine == "local"
 
     @property
-    def carried(self) -> ShippedFiles:
+    def shipped(self) -> ShippedFiles:
         from seqtune.workers.cluster.file_shipping import ShippedFiles
 
         return ShippedFiles(self.reads, self.scratch, copy=self.cluster.data == "copy")
 
     def _connect(self) -> AbstractContextManager[Connection]:
         require_ray()
-        from seqtune.workers.cluster.connection import connected
+        from seqtune.workers.cluster.connection import connect
 
-        return connected(self.cluster, carried=self.carried)
+        return connect(self.cluster, shipped=self.shipped)
 
 
 def num_local_workers(num_threads: int = 1) -> int:
@@ -144,24 +144,24 @@ def require_ray() -> None:
 
 def _on_cluster(
     work: Work,
-    foreman: StudyMonitor,
+    monitor: StudyMonitor,
     *,
     num_workers: int,
     most: int | None = None,
     cluster: ClusterConfig,
-    carried: ShippedFiles,
+    shipped: ShippedFiles,
     elastic: bool,
 ) -> None:
-    from seqtune.workers.cluster.connection import connected
+    from seqtune.workers.cluster.connection import connect
     from seqtune.workers.cluster.executor import run_on_cluster
 
-    with connected(cluster, carried=carried) as connection:
+    with connect(cluster, shipped=shipped) as connection:
         run_on_cluster(
             work,
-            foreman,
+            monitor,
             num_workers=num_workers,
             connection=connection,
-            carried=carried,
+            shipped=shipped,
             most=most if elastic else None,
             preload=PRELOAD,
         )

@@ -1,13 +1,12 @@
-"""What is told of a run: its page, the index of all pages, the last lines in the terminal, and the
-records of loggers. All of it is read from `RunFacts`.
+"""The reports of a run: its page, the index of all pages, the summary in the terminal, and the
+records for loggers. All are made from `RunFacts`.
 
-Nothing here depends on what a task is about, and nothing reads credentials or the environment.
+Nothing here depends on the task, and nothing reads credentials or the environment.
 """
 
-from .config import ReportConfig
 from .facts import Failure, NodeTime, RunFacts, RunRecord
 from .summary import print_summary
-from .write import write_report
+from .write import ReportConfig, write_report
 
 __all__ = [
     "Failure",

@@ -1,4 +1,4 @@
-"""With what a run was made: versions, machine, commit. No environment variable is read here."""
+"""The versions, machine and commit of a run. No environment variable is read here."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from seqtune.core.config import library_versions
 from .facts import RunFacts, kind_of
 from .run_command import pins
 
-ALSO = ("kedro", "kedro-datasets", "duckdb", "pyarrow", "safetensors")
+LIBRARIES = ("kedro", "kedro-datasets", "duckdb", "pyarrow", "safetensors")
 GIT_SECONDS = 5
 
 
-def surroundings(
+def describe_environment(
     facts: RunFacts, task: str, *, root: Path, libraries: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Everything that somebody needs who wants the same result."""
+    """Return everything that is needed to reproduce the results."""
     used = datasets_used(facts, task)
     return {
-        "versions": library_versions((*libraries, *ALSO)),
+        "versions": library_versions((*libraries, *LIBRARIES)),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "git": git_state(root),
@@ -34,7 +34,7 @@ def surroundings(
 
 
 def datasets_used(facts: RunFacts, task: str) -> list[dict[str, Any]]:
-    """The versions of what this run read or made; figures and pages are left out."""
+    """List the versions of datasets that this run read or made, without figures and pages."""
     run, rows = facts.run, []
     for name in sorted({*run.loaded, *run.saved}):
         if not name.startswith(f"{task}.") or kind_of(name) in ("figures", "pages"):
@@ -43,27 +43,23 @@ def datasets_used(facts: RunFacts, task: str) -> list[dict[str, Any]]:
         if found is None or found.version is None:
             continue
         if found.version == run.version and not found.here:
-            continue  # another name of something that this run made only after reading it
+            continue  # another name of a dataset that this run made after reading it
         rows.append({"name": name, "read": name in run.loaded, **found.origin()})
     return rows
 
 
 def git_state(root: Path) -> Mapping[str, Any] | None:
-    """The commit of the project, and whether files differ from it; None where there is no git."""
+    """Return the commit, and whether files differ from it; None without git."""
     commit = _git(root, "rev-parse", "HEAD")
-    if not commit:
-        return None
-    return {"commit": commit, "changed": bool(_git(root, "status", "--porcelain", "-uno"))}
+    changed = bool(commit and _git(root, "status", "--porcelain", "-uno"))
+    return {"commit": commit, "changed": changed} if commit else None
 
 
 def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=GIT_SECONDS,
-            check=False,
+            command, capture_output=True, text=True, timeout=GIT_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

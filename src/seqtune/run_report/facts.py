@@ -1,4 +1,4 @@
-"""What a run saved, and what was there before: for the page, the terminal and the loggers."""
+"""The datasets that a run saved or found: for the page, the terminal and the loggers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kedro.io.core import Version
 from seqtune.datasets.remote_path import AnyPath, path_of
 
 REPORT = "run_report"
-"""The dataset of the page, of every task."""
+"""The dataset of the page, for every task."""
 KINDS = {
     "_report": "reports",
     "_analysis": "reports",
@@ -27,7 +27,7 @@ KINDS = {
     "_space": "configuration",
     "_trials": "trials",
 }
-"""What a dataset holds, by how its name ends; the others are too large, or are no news."""
+"""The kind of a dataset by the end of its name; other datasets are not reported."""
 
 
 def kind_of(name: str) -> str | None:
@@ -35,7 +35,7 @@ def kind_of(name: str) -> str | None:
 
 
 class NodeTime(NamedTuple):
-    """How long a node took, its inputs and outputs included, and what it made."""
+    """The time of a node, including its inputs and outputs, and what it made."""
 
     name: str
     seconds: float
@@ -43,7 +43,7 @@ class NodeTime(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """What ended a run early."""
+    """The error that ended a run."""
 
     kind: str
     message: str
@@ -59,7 +59,7 @@ class RunRecord:
     started: datetime
     seconds: float
     params: Mapping[str, Any]
-    """Kedro's `run_params`: what was asked for."""
+    """Kedro's `run_params`."""
     nodes: Sequence[NodeTime] = ()
     loaded: Collection[str] = ()
     saved: Collection[str] = ()
@@ -80,7 +80,7 @@ class FoundDataset(NamedTuple):
 
 
 def entry_of(catalog: DataCatalog, name: str) -> Mapping[str, Any]:
-    """The entry of a dataset that is a file or a folder; empty for any other."""
+    """Return the catalog entry of a file or folder; empty for any other dataset."""
     resolver = catalog.config_resolver
     if name not in resolver.config and resolver.match_dataset_pattern(name) is None:
         return {}
@@ -89,25 +89,24 @@ def entry_of(catalog: DataCatalog, name: str) -> Mapping[str, Any]:
 
 
 def place_of(catalog: DataCatalog, name: str, version: str) -> AnyPath | None:
-    """The file or folder of a dataset in one version; None for one in memory."""
+    """Return the path of one version of a dataset; None for one in memory."""
     return path_of(entry_of(catalog, name), version)
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The datasets of the catalog in the version that counts for a run: its own, the one it was
-    told to read, or the newest.
+    """The datasets of the catalog in the version of a run: its own, the pinned, or the newest.
 
-    Versions are looked up by path: asking the dataset would import its class, Plotly among them.
+    Versions are looked up by path: a dataset object would import its class, and perhaps Plotly.
     """
 
     catalog: DataCatalog
     run: RunRecord
     tasks: Collection[str] = ()
-    """All that there are."""
+    """All tasks of the project."""
 
     def find(self, name: str) -> FoundDataset | None:
-        """Where a dataset is, if it is there."""
+        """Find a dataset; return None if it does not exist."""
         entry, here = entry_of(self.catalog, name), name in self.run.saved
         path = path_of(entry)
         if path is None:
@@ -124,7 +123,7 @@ class RunFacts:
         return max((each.parent.name for each in path.glob(f"*/{path.name}")), default="none")
 
     def document(self, name: str) -> dict[str, Any] | None:
-        """`{"value": .., "version": .., "here": ..}`; None where there is none."""
+        """Load `{"value": .., "version": .., "here": ..}`; return None if there is no value."""
         found = self.find(name)
         if found is None:
             return None
@@ -134,22 +133,20 @@ class RunFacts:
         return None if value is None else {"value": value, **found.origin()}
 
     def saved_places(self) -> dict[str, AnyPath]:
-        """The files and folders that the nodes of this run saved, in their order."""
+        """Return the paths that the nodes of this run saved, in their order."""
         names = [name for node in self.run.nodes for name in node.outputs]
         places = {name: place_of(self.catalog, name, self.run.version) for name in names}
         return {name: place for name, place in places.items() if place}
 
     def headline(self, name: str) -> Sequence[str]:
-        """What a report says of itself in a few lines."""
+        """Return the summary lines of a report."""
         value = (self.document(name) or {}).get("value") if kind_of(name) == "reports" else None
         return value.get("headline", ()) if isinstance(value, Mapping) else ()
 
     def names_like(self, name: str) -> Iterator[str]:
-        """Names of a task's datasets in the same folder that end like this one (`x_figure`)."""
+        """Yield the datasets of a task in the same folder with the same ending (`x_figure`)."""
         task, _, last = name.rpartition(".")
         if path := path_of(entry_of(self.catalog, name)):
             pattern = f"*_{last.partition('_')[2]}{path.suffix}"
-            names = sorted(
-                file.name.removesuffix(path.suffix) for file in path.parent.glob(pattern)
-            )
-            yield from (f"{task}.{each}" for each in names)
+            for found in sorted(file.name for file in path.parent.glob(pattern)):
+                yield f"{task}.{found.removesuffix(path.suffix)}"

@@ -1,18 +1,19 @@
-"""Everything that the page of a run is made of, as plain values."""
+"""Gather the content of the page of a run as plain values."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from seqtune.core.checkpoint import HISTORY, MANIFEST
 from seqtune.core.ensemble import MANIFEST as ENSEMBLE_MANIFEST
+from seqtune.core.secrets import HIDDEN, is_secret, mask
 
-from .environment import surroundings
+from .environment import describe_environment
 from .facts import FoundDataset, RunFacts
-from .redaction import discreet_text, redact
 from .run_command import changes, command_line
 from .search_cost import examples, spent
 from .tables import read_table
@@ -22,14 +23,17 @@ FOLDERS = {
     "checkpoint": {"manifest": MANIFEST, "history": HISTORY},
     "ensemble": {"manifest": ENSEMBLE_MANIFEST},
 }
-"""What is read of them: what they say of themselves, no weights."""
+"""The files that are read of these folders; no weights."""
+DATABASE = re.compile(
+    r"\b((?:postgres(?:ql)?|mysql|mariadb|mssql|oracle|redis|mongodb)(?:\+\w+)?)://[^\s\"'<>\\]*",
+    re.IGNORECASE,
+)
 
 
 def gather(facts: RunFacts, task: str, *, names: Iterable[str]) -> dict[str, Any]:
-    """What the page of one task says, from the documents of these names: each with its version and
-    whether this run made it.
+    """Gather the page of one task from the documents of these names.
 
-    The project's own path and whatever looks like a secret is taken out of all of it.
+    The path of the project and everything that looks like a secret is removed.
     """
     run = facts.run
     root = Path(run.params.get("project_path") or ".")
@@ -55,10 +59,28 @@ def gather(facts: RunFacts, task: str, *, names: Iterable[str]) -> dict[str, Any
         "examples": examples(facts, task),
         "tables": _tables(facts, task),
         "nodes": [{"name": node.name, "seconds": node.seconds} for node in run.nodes],
-        "reproduce": surroundings(facts, task, root=root, libraries=_libraries(documents)),
+        "reproduce": describe_environment(facts, task, root=root, libraries=_libraries(documents)),
     }
     hidden: dict[str, Any] = redact(gathered, root=str(root))
     return {**hidden, "figures": _figures(facts, task, root=str(root))}
+
+
+def redact(value: Any, *, root: str) -> Any:
+    """Return the value without database addresses, passwords, and the path of the project."""
+    if isinstance(value, str):
+        if "://" in value:
+            value = mask(DATABASE.sub(rf"\1://{HIDDEN}", value))
+        return value.replace(f"{root}/", "") if root else value
+    if isinstance(value, Mapping):
+        return {
+            str(key): HIDDEN
+            if isinstance(child, str) and is_secret(str(key))
+            else redact(child, root=root)
+            for key, child in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redact(child, root=root) for child in value]
+    return value
 
 
 def _document(facts: RunFacts, task: str, name: str) -> dict[str, Any] | None:
@@ -73,13 +95,13 @@ def _document(facts: RunFacts, task: str, name: str) -> dict[str, Any] | None:
 
 
 def _libraries(documents: dict[str, dict[str, Any]]) -> tuple[str, ...]:
-    """Those that the task itself depends on, as its checkpoint says."""
+    """Return the libraries of the task that its checkpoint names."""
     value = (documents.get("checkpoint") or {}).get("value") or {}
     return tuple((value.get("manifest") or {}).get("versions") or ())
 
 
 def _tables(facts: RunFacts, task: str) -> dict[str, dict[str, Any]]:
-    """The rows of every table, numbers as numbers."""
+    """Read the rows of every table, numbers as numbers."""
     return {
         name.removesuffix("_table"): {**read_table(found.path), **found.origin()}
         for name, found in _files(facts, f"{task}.any_table")
@@ -87,10 +109,10 @@ def _tables(facts: RunFacts, task: str) -> dict[str, dict[str, Any]]:
 
 
 def _figures(facts: RunFacts, task: str, *, root: str) -> dict[str, dict[str, Any]]:
-    """The JSON of every figure, as text: it is not looked into here."""
+    """Read the JSON of every figure as text."""
     return {
         name.removesuffix("_figure"): {
-            "json": discreet_text(found.path.read_text(encoding="utf-8"), root=root),
+            "json": redact(found.path.read_text(encoding="utf-8"), root=root),
             **found.origin(),
         }
         for name, found in _files(facts, f"{task}.any_figure")

@@ -1,4 +1,4 @@
-"""What a run was asked for: its command line, and the parameters that somebody changed."""
+"""The command line of a run, and the parameters that differ from conf/base."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPTIONS = {"node_names": "--nodes"}
 
 
 def command_line(params: Mapping[str, Any]) -> str:
-    """`kedro run` as it has to be typed to ask for the same."""
+    """Return the `kedro run` command that repeats a run."""
     return shlex.join(["kedro", "run", *_options(params)])
 
 
@@ -42,9 +42,9 @@ def _options(params: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _runner(params: Mapping[str, Any]) -> str:
-    """The class of the runner: Kedro notes `<kedro.runner...ThreadRunner object at 0x..>`."""
-    said = str(params.get("runner") or "").removeprefix("<").partition(" object at ")[0]
-    return said.rpartition(".")[2]
+    """Return the class of the runner, from `<kedro.runner...ThreadRunner object at 0x..>`."""
+    text = str(params.get("runner") or "").removeprefix("<").partition(" object at ")[0]
+    return text.rpartition(".")[2]
 
 
 def pins(versions: Mapping[str, str]) -> str:
@@ -58,22 +58,21 @@ def _typed(value: Any) -> str:
 def changes(
     params: Mapping[str, Any], *, conf: Path, others: Collection[str] = ()
 ) -> list[dict[str, Any]]:
-    """Parameters whose value is not that of conf/base, and the place that set each; without those
-    of `others`, which do not concern the task."""
-    base = _written(conf, "base")
-    layers = list(_written(conf, params.get("env") or "local").items())
-    layers += [
-        (key, (value, RUNTIME)) for key, value in flatten(params.get("runtime_params") or {})
-    ]
+    """List the parameters that differ from conf/base, and where each was set; skip the tasks in
+    `others`."""
+    base = _read_parameters(conf, "base")
+    layers = _read_parameters(conf, params.get("env") or "local")
+    runtime = flatten(params.get("runtime_params") or {})
+    layers.update((key, (value, RUNTIME)) for key, value in runtime)
     return [
         {"key": key, "value": value, "was": base.get(key, (None, ""))[0], "origin": origin}
-        for key, (value, origin) in dict(layers).items()
+        for key, (value, origin) in layers.items()
         if (key not in base or base[key][0] != value) and key.partition(".")[0] not in others
     ]
 
 
-def _written(conf: Path, environment: str) -> dict[str, tuple[Any, str]]:
-    """Every parameter of an environment's files, with the file it stands in."""
+def _read_parameters(conf: Path, environment: str) -> dict[str, tuple[Any, str]]:
+    """Read every parameter of an environment, with the file that sets it."""
     found: dict[str, tuple[Any, str]] = {}
     for file in sorted((conf / environment).rglob("parameters*.yml")):
         origin = str(Path(conf.name) / file.relative_to(conf))

@@ -1,4 +1,4 @@
-"""What a search cost: trials, epochs and seconds, from the tables of its trials."""
+"""The trials, epochs and seconds of a search, and examples of predictions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .facts import RunFacts
 
 STAGES = ("test", "quick", "medium", "seed")
 LONGEST = 160
-"""Characters of a text that is answered."""
+"""Characters of an input text."""
 
 
 def spent(facts: RunFacts, task: str, documents: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row for each stage that trained something; re-ranking has no table of its own."""
+    """Return one row for each stage that trained; re-ranking has no table of its own."""
     rows = []
     for stage in STAGES:
         found = facts.find(f"{task}.{stage}_trials")
@@ -48,7 +48,7 @@ def _totals(path: AnyPath) -> dict[str, Any]:
 
 
 def examples(facts: RunFacts, task: str, *, num: int = 3) -> list[dict[str, Any]]:
-    """The predictions for the first few, as they were written."""
+    """Return the first few predictions."""
     found = facts.find(f"{task}.predictions")
     if found is None or not found.path.is_file():
         return []
@@ -57,12 +57,13 @@ def examples(facts: RunFacts, task: str, *, num: int = 3) -> list[dict[str, Any]
     with found.path.open("rb") as opened, pq.ParquetFile(opened) as file:
         names = list(file.schema_arrow.names)
         if {"user", "item", "rank"} <= set(names):
-            rows = _first_rows(file, columns=["user", "item"], num=200)
-            return _lists(rows, num=num)
+            return _lists(_first_rows(file, columns=["user", "item"], num=200), num=num)
         if "id" not in names:
             return []
         rows = _first_rows(file, columns=names, num=num)
-    return [{"who": _who(row), "list": _answers(row)} for row in rows]
+    texts = [str(row.get("text") or row["id"]) for row in rows]
+    pairs = zip(texts, rows, strict=True)
+    return [{"who": shorten(text, LONGEST), "list": _answers(row)} for text, row in pairs]
 
 
 def _first_rows(file: Any, *, columns: list[str], num: int) -> list[dict[str, Any]]:
@@ -71,7 +72,7 @@ def _first_rows(file: Any, *, columns: list[str], num: int) -> list[dict[str, An
 
 
 def _lists(rows: list[dict[str, Any]], *, num: int) -> list[dict[str, Any]]:
-    """One list for each of the first few users, best first."""
+    """Return the lists of the first few users, best item first."""
     lists: dict[Any, list[str]] = {}
     for row in rows:
         if row["user"] not in lists and len(lists) == num:
@@ -80,13 +81,8 @@ def _lists(rows: list[dict[str, Any]], *, num: int) -> list[dict[str, Any]]:
     return [{"who": str(user), "list": listed} for user, listed in lists.items()]
 
 
-def _who(row: Mapping[str, Any]) -> str:
-    """What was answered: its text where it stands there, else its id."""
-    return shorten(str(row.get("text") or row["id"]), LONGEST)
-
-
 def _answers(row: Mapping[str, Any]) -> list[str]:
-    """The summary of a dialogue, or the labels of a text with their probabilities."""
+    """Return the summary of a dialogue, or the labels of a text with their probabilities."""
     if "summary" in row:
         return [str(row["summary"])]
     labels = [name for name in row if f"p({name})" in row]

@@ -1,4 +1,4 @@
-"""The last lines of a run: where the report is, what was found, what was made, what to do next."""
+"""Print the summary of a run: its report, its findings, its files, and the next step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seqtune.tasks import DEFAULT_TASK
 
 from .facts import RunFacts
 
-OPENED_BY_HAND = (
+MAIN_FILES = (
     "verify_page",
     "narrowed_space",
     "best_config",
@@ -25,7 +25,7 @@ OPENED_BY_HAND = (
     "predictions",
     "submission",
 )
-"""What people go on with; everything else is counted."""
+"""Listed one by one; the other files are counted."""
 PREFIXES = ("tune_", "analyse_", "draw_", "evaluate_", "weigh_", "choose_", "resolve_")
 NEXT_STEPS = {
     "ingest_report": "{stage}split",
@@ -42,13 +42,13 @@ NEXT_STEPS = {
         "parameters: conf/base/parameters_{task}.yml"
     ),
 }
-"""How to go on, by what a run made last."""
+"""By the last of these datasets that a run made."""
 RAW = "01_raw"
 Rows = list[tuple[str, str]]
 
 
 def print_summary(facts: RunFacts, *, pages: Collection[AnyPath] = ()) -> None:
-    """Print what a run found and wrote, and the next step; `pages` are its reports as HTML."""
+    """Print the summary of a run; `pages` are its reports as HTML."""
     places = facts.saved_places()
     if not places:
         return
@@ -66,7 +66,7 @@ def print_summary(facts: RunFacts, *, pages: Collection[AnyPath] = ()) -> None:
 
 
 def _print_findings(console: Console, rows: Rows) -> None:
-    """Two columns; long texts are wrapped within theirs, in a terminal."""
+    """Print two columns; in a terminal, wrap long texts within theirs."""
     if not console.is_terminal or not rows:
         return _print_lines(console, rows)
     table = Table.grid(padding=(0, 2))
@@ -78,14 +78,14 @@ def _print_findings(console: Console, rows: Rows) -> None:
 
 
 def _print_lines(console: Console, rows: Rows) -> None:
-    """Each in one line, so that a path can be copied in one piece."""
+    """Print each row in one line, so that a path can be copied."""
     width = max((len(label) for label, _ in rows), default=0)
     for label, text in rows:
         console.print(Text.assemble((f"{label:<{width}}", "cyan"), "  ", text))
 
 
 def _findings(facts: RunFacts, places: Collection[str]) -> Rows:
-    """The headlines of all reports, each part of the method named once."""
+    """Return the headlines of all reports; a part of the method is named once."""
     lines: dict[str, list[str]] = {}
     for node in facts.run.nodes:
         for name in node.outputs:
@@ -99,7 +99,7 @@ def _findings(facts: RunFacts, places: Collection[str]) -> Rows:
 
 
 def _label(node: str) -> str:
-    """The part of the method that a node belongs to."""
+    """Return the part of the method that a node belongs to."""
     name = _last(node)
     for prefix in PREFIXES:
         name = name.removeprefix(prefix)
@@ -107,11 +107,11 @@ def _label(node: str) -> str:
 
 
 def _files(places: Mapping[str, AnyPath]) -> Rows:
-    """The few files that people go on with, and how many others there are."""
-    opened = [name for name in places if _last(name) in OPENED_BY_HAND]
-    opened = opened or [name for name in places if not name.endswith("_figure")]
-    rows = [(_last(name), _relative(places[name])) for name in opened]
-    if others := len(places) - len(opened):
+    """Return the main files, and the number of the others."""
+    main = [name for name in places if _last(name) in MAIN_FILES]
+    main = main or [name for name in places if not name.endswith("_figure")]
+    rows = [(_last(name), _relative(places[name])) for name in main]
+    if others := len(places) - len(main):
         folder = commonpath([_relative(place.parent) for place in places.values()])
         rows.append((f"{others} more", f"reports, tables and figures in {folder}; `make viz`"))
     return rows
@@ -131,7 +131,7 @@ def _next_step(places: Mapping[str, AnyPath], env: str | None) -> str | None:
 
 
 def _task(places: Mapping[str, AnyPath]) -> str:
-    """Whose results these are: by their names, and for a sample by the folder it is put in."""
+    """Return the task by the names of the datasets, and for a sample by its folder."""
     named = [name.partition(".")[0] for name in places if "." in name]
     parts: list[Sequence[str]] = [str(place).split("/") for place in places.values()]
     named += [one[one.index(RAW) + 1] for one in parts if RAW in one[:-1]]

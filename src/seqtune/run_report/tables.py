@@ -1,4 +1,4 @@
-"""Tables of a run as plain values."""
+"""Read the tables of a run as plain values."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from seqtune.datasets.remote_path import AnyPath
 
 MOST_ROWS = 200
-"""Of a table; the file has them all."""
+"""Of a table; the file has all."""
 
 
 def read_table(path: AnyPath) -> dict[str, Any]:
-    """The content of a CSV: `columns`, the first of its `rows`, and how many are left out."""
+    """Read a CSV: `columns`, the first `rows`, and how many are left out."""
     text = io.StringIO(path.read_text(encoding="utf-8"), newline="")
     columns, *rows = list(csv.reader(text)) or [[]]
     numeric = [all(_is_number(row[place]) for row in rows) for place in range(len(columns))]
@@ -33,7 +33,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _number(cell: str) -> float | int | None:
-    """A float is one by how it is written: 12 stays 12."""
+    """Parse a number; 12 is an integer, 12.0 a float."""
     if cell == "":
         return None
     return int(cell) if cell.lstrip("-").isdecimal() else float(cell)

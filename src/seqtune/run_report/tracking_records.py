@@ -1,4 +1,4 @@
-"""The results of nodes as records for loggers, node by node while a run is under way."""
+"""Turn the results of nodes into records for loggers, node by node during a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNTRAINED = ("waiting", "running")
 
 @dataclass(frozen=True)
 class TrialMetric:
-    """What trials of a task are judged by."""
+    """The metric by which trials of a task are compared."""
 
     metric: str
     mode: str
@@ -31,7 +31,7 @@ class TrialMetric:
 
 @dataclass(frozen=True)
 class RecordBuilder:
-    """Records for the results of nodes; knows where they were saved."""
+    """Builds records from the results of nodes and the files where they were saved."""
 
     place: Callable[[str], Path | None]
     goals: Mapping[str, TrialMetric]
@@ -46,7 +46,7 @@ class RecordBuilder:
             if data is None:
                 continue  # an optional dataset
             short = name.rpartition(".")[2]
-            yield self._kept(stage, name, data)
+            yield self._saved_file(stage, name, data)
             if short.endswith("_trials"):
                 yield from self._trials(stage, task, data)
             elif short in ("metrics", "ensemble_metrics"):
@@ -62,12 +62,14 @@ class RecordBuilder:
             elif short == "validate_report":
                 yield from _validated(stage, data)
             elif short == "checkpoint":
-                yield checkpoint_record(self.there(name), stage=stage, name="train", kind="stage")
+                yield checkpoint_record(
+                    self.saved_path(name), stage=stage, name="train", kind="stage"
+                )
             elif short == "ensemble":
-                yield from _members(stage, self.there(name))
+                yield from _members(stage, self.saved_path(name))
 
-    def _kept(self, stage: str, name: str, data: Any) -> Record:
-        """The file itself, its headlines, and the numbers on top of a report."""
+    def _saved_file(self, stage: str, name: str, data: Any) -> Record:
+        """Record the file of a dataset, and the headlines and top-level numbers of a report."""
         folder = kind_of(name)
         place = self.place(name) if folder else None
         files = {folder: [place]} if folder and place and place.exists() else {}
@@ -92,15 +94,15 @@ class RecordBuilder:
                 gpu = self.watch.during(trial.worker, record.started, record.seconds)
                 yield replace(record, metrics={**record.metrics, **gpu})
 
-    def there(self, name: str) -> Path:
+    def saved_path(self, name: str) -> Path:
         place = self.place(name)
         if place is None:
-            raise FileNotFoundError(f"{name} is no file of the catalog")
+            raise FileNotFoundError(f"{name} is not a file of the catalog")
         return place
 
 
 def stage_of(node: Node) -> str:
-    """`recommend.tune.quick`; the node itself where it belongs to no stage."""
+    """Return the stage (`recommend.tune.quick`), or the node itself if it has none."""
     return str(node.namespace or node.name)
 
 
@@ -118,7 +120,7 @@ def _counted(trials: list[Trial], goal: TrialMetric) -> dict[str, float]:
 
 
 def _metrics(stage: str, prefix: str, report: Mapping[str, Any]) -> Iterator[Record]:
-    """All numbers for the stage; for the run the main ones of ours, so that runs compare."""
+    """Record all numbers for the stage, and the model's main ones for the run."""
     main: dict[str, float] = {}
     every: dict[str, float] = {}
     for part, found in report.get("parts", {}).items():
@@ -127,17 +129,14 @@ def _metrics(stage: str, prefix: str, report: Mapping[str, Any]) -> Iterator[Rec
             root = f"{prefix}{part}/{group}" if place else f"{prefix}{part}"
             every |= _numbers(root, rows)
             if not place:  # the first group is what a task is judged by
-                main |= _numbers(root, {m: _ours(row) for m, row in rows.items()})
+                own = (row.get(OURS) if isinstance(row, Mapping) else row for row in rows.values())
+                main |= _numbers(root, dict(zip(rows, own, strict=True)))
     yield Record("run", metrics=main, note=report.get("headline", []))
     yield Record("stage", stage, metrics=every)
 
 
-def _ours(row: Any) -> Any:
-    return row.get(OURS) if isinstance(row, Mapping) else row
-
-
 def _numbers(root: str, rows: Mapping[str, Any]) -> dict[str, float]:
-    """`test/ndcg@10` for ours, `test/ndcg@10 markov` for a floor beside it."""
+    """Name the numbers: `test/ndcg@10` of the model, `test/ndcg@10 markov` of a baseline."""
     found = {}
     for metric, row in rows.items():
         columns = row if isinstance(row, Mapping) else {OURS: row}
@@ -149,7 +148,7 @@ def _numbers(root: str, rows: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _reranked(stage: str, report: Mapping[str, Any]) -> Iterator[Record]:
-    """One for each trial that was trained again: its mean over fresh seeds."""
+    """Record the mean over fresh seeds of each trial that was trained again."""
     names = ("mean", "std", "min", "max", "single", "rank_before", "rank_after")
     for row in report.get("rows", []):
         yield Record(
@@ -184,12 +183,12 @@ def _validated(stage: str, report: Mapping[str, Any]) -> Iterator[Record]:
 def _members(stage: str, folder: Path) -> Iterator[Record]:
     ensemble = open_ensemble(folder)
     manifest = ensemble.manifest
-    told = {"method": manifest.method, "scale": manifest.scale, "fingerprint": manifest.fingerprint}
-    yield Record("stage", stage, tags=told)
+    tags = {"method": manifest.method, "scale": manifest.scale, "fingerprint": manifest.fingerprint}
+    yield Record("stage", stage, tags=tags)
     for member in manifest.used:
         record = checkpoint_record(folder / MEMBERS / member.name, stage=stage, name=member.name)
         share = {"weight": member.weight}
-        if member.score is not None:  # nothing was held out to score it on
+        if member.score is not None:  # without held-out rows
             share["score"] = member.score
         yield replace(
             record,

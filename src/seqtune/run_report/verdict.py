@@ -1,6 +1,6 @@
-"""What was found, and whether it can be trusted: the first thing that a report says.
+"""Judge whether the results of a run can be trusted: the first section of its page.
 
-Only what a report says itself is judged here; a report that is not there gives no verdict.
+Only the content of reports is judged; a missing report gives no verdict.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ class Signal(NamedTuple):
 
 
 def answer(documents: Mapping[str, Any]) -> dict[str, Any]:
-    """The metric that was optimised, on every part, beside its floors; and the signs of trust."""
+    """Return the monitored metric on every part, its baselines, and the signs of trust."""
     metric, mode = monitored(documents)
-    parts = {
-        part: row for part in PARTS if (row := _part(documents, part, metric)) and row["values"]
-    }
+    rows = {part: _part(documents, part, metric) for part in PARTS}
+    parts = {part: row for part, row in rows.items() if row["values"]}
     best = documents.get("best_config") or {}
     return {
         "metric": metric,
@@ -41,24 +40,22 @@ def answer(documents: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def monitored(documents: Mapping[str, Any]) -> tuple[str, str]:
-    """The name of the metric without its part (`ndcg@10`), and what is better."""
-    settled = (documents.get("config") or {}).get("values") or {}
-    name = (settled.get("training.monitor") or {}).get("value")
-    name = name or (documents.get("best_config") or {}).get("metric")
-    name = name or (documents.get("medium_analysis") or documents.get("quick_analysis") or {}).get(
-        "metric"
-    )
-    mode = (settled.get("training.monitor_mode") or {}).get("value") or "max"
+    """Return the metric without its part (`ndcg@10`), and whether max or min is better."""
+    values = (documents.get("config") or {}).get("values") or {}
+    name = (values.get("training.monitor") or {}).get("value")
+    for document in ("best_config", "medium_analysis", "quick_analysis"):
+        name = name or (documents.get(document) or {}).get("metric")
+    mode = (values.get("training.monitor_mode") or {}).get("value") or "max"
     return str(name or "").removeprefix("val_"), mode
 
 
 def values_of(metrics: Any, part: str, metric: str) -> dict[str, float]:
-    """One metric on one part: by model and floor."""
+    """Return one metric on one part, by model and baseline."""
     groups = ((metrics or {}).get("parts") or {}).get(part) or {}
     for group in groups.values():
         row = group.get(metric) if isinstance(group, Mapping) else None
         if isinstance(row, Mapping):
-            return {who: value for who, value in row.items() if isinstance(value, int | float)}
+            return {name: value for name, value in row.items() if isinstance(value, int | float)}
     return {}
 
 
@@ -100,12 +97,12 @@ def _above_floors(parts: Mapping[str, Any], metric: str, mode: str) -> Iterator[
     best = max if mode == "max" else min
     floor = best(floors, key=floors.__getitem__)
     is_better = value > floors[floor] if mode == "max" else value < floors[floor]
-    said = {"metric": metric, "part": part, "value": value, "floor": floor, "at": floors[floor]}
-    yield Signal("ok" if is_better else "bad", f"sign.floor_{is_better}".lower(), said, "metrics")
+    shown = {"metric": metric, "part": part, "value": value, "floor": floor, "at": floors[floor]}
+    yield Signal("ok" if is_better else "bad", f"sign.floor_{is_better}".lower(), shown, "metrics")
 
 
 def _same_data(documents: Mapping[str, Any]) -> Iterator[Signal]:
-    """Whether what was measured belongs to the split and the checkpoint that stand there now."""
+    """Warn if the metrics belong to another split or checkpoint than the newest."""
     metrics, split = documents.get("metrics") or {}, documents.get("split_report") or {}
     made_with, now = metrics.get("data_hash"), split.get("content_hash")
     if made_with and now and made_with != now:
@@ -138,12 +135,12 @@ def _stable(report: Any) -> Iterator[Signal]:
     stable = (report or {}).get("stable")
     if stable is not None:
         level: Level = "ok" if stable else "bad"
-        said = {"max_std": report.get("max_std"), "num": len(report.get("runs") or ())}
-        yield Signal(level, f"sign.stable_{level}", said, "metrics")
+        shown = {"max_std": report.get("max_std"), "num": len(report.get("runs") or ())}
+        yield Signal(level, f"sign.stable_{level}", shown, "metrics")
 
 
 def _better_together(metrics: Any, mode: str) -> Iterator[Signal]:
-    """Whether the ensemble kept on test what valid promised."""
+    """Judge whether the gain of the ensemble on valid carried over to test."""
     parts = ((metrics or {}).get("beside_single") or {}).get("parts") or {}
     part = next((part for part in PARTS if part in parts), None)
     if part is None:

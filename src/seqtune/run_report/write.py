@@ -1,4 +1,4 @@
-"""Writes the page of a run, and the index over all of them."""
+"""Write the page of a run, and the index of all pages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from seqtune.core.config import Section
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.files import atomic_write
 from seqtune.datasets.remote_path import AnyPath, path_of
@@ -18,8 +19,15 @@ ENTRY = "entry.json"
 INDEX = "index.html"
 
 
+class ReportConfig(Section):
+    """`report` in conf/base/parameters_report.yml."""
+
+    enabled: bool = True
+    """Write a page for every run that has nodes of a task."""
+
+
 def write_report(facts: RunFacts, task: str) -> AnyPath:
-    """Write the report of one task as a version of its dataset; the page that was written."""
+    """Write the report of one task as a version of its dataset; return the path of the page."""
     from seqtune.reporting.page import DOCUMENTS, render
 
     name = f"{task}.{REPORT}"
@@ -38,7 +46,7 @@ def write_report(facts: RunFacts, task: str) -> AnyPath:
 
 
 def index_entry(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the index says of a run."""
+    """Return the entry of a run in the index."""
     answer, documents = facts["answer"], facts["documents"]
     sources = {"model": "metrics", "ensemble": "ensemble_metrics"}
     measured = {who for who, name in sources.items() if documents.get(name, {}).get("here")}
@@ -57,7 +65,7 @@ def index_entry(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refresh_index(report: AnyPath) -> AnyPath:
-    """Write the index anew from what stands beside the reports: a deleted run is gone from it."""
+    """Rewrite the index from the entries beside the reports, so that deleted runs vanish."""
     from seqtune.reporting.page import index_page
 
     folder = report.parent.parent
@@ -65,16 +73,12 @@ def refresh_index(report: AnyPath) -> AnyPath:
     for file in folder.glob(f"*/{report.name}/*/{ENTRY}"):
         page = file.parent / report.name
         if page.is_file():
-            said = json.loads(file.read_text(encoding="utf-8"))
-            entries.append({**said, "link": str(page).removeprefix(f"{folder}/")})
-    index = folder / INDEX
-    _write_at_once(index, index_page(entries))  # two runs may end together
+            entry = json.loads(file.read_text(encoding="utf-8"))
+            entries.append({**entry, "link": str(page).removeprefix(f"{folder}/")})
+    index, text = folder / INDEX, index_page(entries)
+    if isinstance(index, Path):
+        with atomic_write(index) as partial:  # two runs may end together
+            partial.write_text(text, "utf-8")
+    else:
+        index.write_text(text, "utf-8")
     return index
-
-
-def _write_at_once(path: AnyPath, text: str) -> None:
-    if not isinstance(path, Path):
-        path.write_text(text, "utf-8")
-        return
-    with atomic_write(path) as partial:
-        partial.write_text(text, "utf-8")

@@ -1,15 +1,14 @@
-"""Where a run is written down beside the catalog: MLflow, TensorBoard, Weights & Biases.
+"""Log runs to MLflow, TensorBoard and Weights & Biases, beside the catalog.
 
-Plain records go in, sinks put them where they belong. A sink that fails is left out, and the run
-goes on: nothing here may cost anybody a night of training.
+Sinks write plain records. A sink that fails is dropped and the run goes on: no failure here may end
+a training.
 """
 
 from .config import TrackingConfig, choose, require_installed
-from .records import Kind, Record, checkpoint_record, rows_of_history, trial_record
+from .records import Record, checkpoint_record, rows_of_history, trial_record
 from .tracker import Sink, Tracker
 
 __all__ = [
-    "Kind",
     "Record",
     "Sink",
     "Tracker",

@@ -1,4 +1,4 @@
-"""What is switched on, and whether it can be."""
+"""The configuration of tracking, and the check that its packages are installed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ KEY = "WANDB_API_KEY"
 
 
 class TrackingConfig(Section):
-    """Who hears of a run."""
+    """Where a run is logged."""
 
     mlflow: bool = True
     log_model: bool = True
-    """The trained model (or the ensemble) in MLflow, ready to be served."""
+    """Log the trained model or ensemble to MLflow, ready to be served."""
     tensorboard: bool = False
     wandb: Literal["off", "offline", "online"] = "off"
-    """offline: written to the data folder, for `wandb sync`."""
+    """offline: write to the data folder, for `wandb sync`."""
     wandb_project: Annotated[str, Field(min_length=1)] = "seqtune"
-    """Where its runs are put."""
     gpu_every_seconds: Annotated[float, Field(ge=0.0)] = 10.0
-    """Between two looks at the GPUs, where there are any; 0: none."""
+    """Interval between measurements of the GPUs, if any; 0: never."""
 
     @field_validator("wandb", mode="before")
     @classmethod
@@ -43,45 +42,38 @@ class TrackingConfig(Section):
 
 
 def choose(config: TrackingConfig, environment: Mapping[str, str] = os.environ) -> TrackingConfig:
-    """The configuration, or all off where the environment says so."""
-    said = environment.get(SWITCH, "").strip().lower()
-    if said in OFF:
+    """Return the configuration, with everything off if the environment says so."""
+    switch = environment.get(SWITCH, "").strip().lower()
+    if switch in OFF:
         return config.model_copy(update={"mlflow": False, "tensorboard": False, "wandb": "off"})
-    if said in ON:
+    if switch in ON:
         return config
     raise ConfigurationError(
-        f"the environment variable {SWITCH}={said!r} is neither off (nothing is tracked) nor on "
+        f"the environment variable {SWITCH}={switch!r} is neither off (nothing is tracked) nor on "
         "(as the parameters `tracking` say)"
     )
 
 
 def require_installed(config: TrackingConfig) -> None:
-    """Refuse what was asked for and is not there, before anything runs."""
-    faults = []
-    if config.mlflow and not _is_there("mlflow"):
-        faults.append(_missing("mlflow=true", "mlflow", off="mlflow=false"))
-    if config.tensorboard and not _is_there("tensorboard"):
-        faults.append(_missing("tensorboard=true", "tensorboard", off="tensorboard=false"))
-    if config.wandb != "off" and not _is_there("wandb"):
-        faults.append(_missing(f"wandb={config.wandb}", "wandb", off="wandb=off"))
-    elif config.wandb == "online" and not _is_logged_in():
+    """Refuse sinks whose package or login is missing, before anything runs."""
+    wanted = {
+        "mlflow": ("true" if config.mlflow else "", "false"),
+        "tensorboard": ("true" if config.tensorboard else "", "false"),
+        "wandb": ("" if config.wandb == "off" else config.wandb, "off"),
+    }
+    faults = [
+        f"tracking.{name}={on}, but {name} is not installed: pip install 'seqtune[tracking]', or "
+        f"switch it off (tracking.{name}={off})"
+        for name, (on, off) in wanted.items()
+        if on and find_spec(name) is None
+    ]
+    if config.wandb == "online" and find_spec("wandb") and not _is_logged_in():
         faults.append(
-            f"tracking.wandb=online, but nobody is logged in to Weights & Biases: run `wandb "
-            f"login`, set {KEY}, or take tracking.wandb=offline"
+            "tracking.wandb=online, but there is no login to Weights & Biases: run `wandb login`, "
+            f"set {KEY}, or use tracking.wandb=offline"
         )
     if faults:
         raise ConfigurationError(faults)
-
-
-def _missing(asked: str, package: str, *, off: str) -> str:
-    return (
-        f"tracking.{asked}, but {package} is not installed: pip install 'seqtune[tracking]', or "
-        f"switch it off (tracking.{off})"
-    )
-
-
-def _is_there(module: str) -> bool:
-    return find_spec(module) is not None
 
 
 def _is_logged_in() -> bool:

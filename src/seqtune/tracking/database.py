@@ -1,6 +1,6 @@
-"""Whether a tracking database can be written to, asked in milliseconds.
+"""Check in milliseconds that a tracking database is writable.
 
-MLflow asks ten times and waits longer each time, for a minute and a half in all.
+MLflow itself would try ten times, for a minute and a half in all.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ LOCK_SECONDS = 10
 
 
 def under(project: Path, uri: str) -> str:
-    """A SQLite address with a relative path is meant from the project, wherever one stands."""
+    """Resolve the relative path of a SQLite address from the project folder."""
     if not uri.startswith(SQLITE):
         return uri
     return f"{SQLITE}{project / uri.removeprefix(SQLITE)}"
 
 
 def require_writable(uri: str) -> None:
-    """Raise what SQLite says of a file that it cannot write to; other databases speak later."""
+    """Raise SQLite's error for a file that it cannot write; ignore other databases."""
     if not uri.startswith(SQLITE):
         return
     file = Path(uri.removeprefix(SQLITE))

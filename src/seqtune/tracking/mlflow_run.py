@@ -1,4 +1,4 @@
-"""Begin an MLflow run where `mlflow.yml` says, so that nothing of it can end a run of Kedro."""
+"""Start an MLflow run as `mlflow.yml` says, such that no fault of it ends a run of Kedro."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ExperimentSection(Section):
 
 
 class MlflowConfig(Section):
-    """What `mlflow.yml` says."""
+    """The content of `mlflow.yml`."""
 
     server: ServerConfig
     tracking: ExperimentSection = ExperimentSection()
@@ -57,14 +57,14 @@ class MlflowConfig(Section):
 def start_mlflow(
     load_conf: Callable[[], Mapping[str, Any]], *, project: Path, name: str
 ) -> MlflowSink | None:
-    """Begin an MLflow run of that name; None, with a warning, where that cannot be."""
+    """Start an MLflow run of that name; if that fails, warn and return None."""
     try:
         with quietly():
             return _start(read_config(load_conf()), project, name)
-    except Exception as error:  # noqa: BLE001  # whatever it is, the run is worth more
+    except Exception as error:  # noqa: BLE001  # no fault may end the run
         warn("MLflow", error, switch=MlflowSink.switch)
         if (mlflow := sys.modules.get("mlflow")) is not None:
-            with suppress(Exception):  # MLflow would call the run a success when Python ends
+            with suppress(Exception):  # at exit, MLflow would mark the run as finished
                 mlflow.end_run("FAILED")
         return None
 
@@ -97,7 +97,7 @@ def read_config(conf: Mapping[str, Any]) -> MlflowConfig:
 
 
 def open_experiment(client: MlflowClient, config: ExperimentConfig, project: Path) -> Experiment:
-    """The experiment of that name, created or restored where it has to be."""
+    """Return the experiment of that name; create or restore it if necessary."""
     wanted = config.create_experiment_kwargs.artifact_location
     if wanted and not urlparse(wanted).scheme:
         wanted = (project / wanted).as_uri()
@@ -122,7 +122,7 @@ def own_process() -> str:
 
 
 def end_stale_runs(client: MlflowClient, experiment_id: str) -> int:
-    """End as KILLED what dead processes of this machine left RUNNING; returns how many runs."""
+    """Mark as KILLED the RUNNING runs of dead processes of this machine; return their number."""
     running = client.search_runs([experiment_id], "attributes.status = 'RUNNING'")
     dead = {run.info.run_id for run in running if _is_dead(run.data.tags.get(PROCESS, ""))}
     stages = {run.info.run_id for run in running if run.data.tags.get(PARENT) in dead}
@@ -136,5 +136,5 @@ def _is_dead(process: str) -> bool:
 
     host, _, number = process.rpartition(":")
     if host != socket.gethostname() or not number.isdecimal():
-        return False  # of another machine, or of somebody else's making
+        return False  # of another machine, or not written by seqtune
     return not psutil.pid_exists(int(number))

@@ -1,4 +1,4 @@
-"""MLflow: stages nested under the run, trainings under their stage, in few writes."""
+"""Write to MLflow in few calls: stages nested under the run, trainings under their stage."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ T = TypeVar("T")
 class _Stage:
     run_id: str
     last: float
-    """When it was last heard of, in seconds since 1970."""
+    """Time of its last record, in seconds since 1970."""
     end: End = "FINISHED"
 
 
 class MlflowSink:
-    """Writes below a run that somebody else began and `finish`es."""
+    """Writes below a run that exists already; `finish` ends it."""
 
     name = "MLflow"
     switch = "tracking.mlflow=false"
@@ -66,7 +66,7 @@ class MlflowSink:
             if record.kind == "run":
                 self._add(self.run_id, record)
             elif record.kind == "stage":
-                self._tell_stage(record)
+                self._log_stage(record)
         for study in dict.fromkeys(record.group for record in trainings):
             self._log_group([record for record in trainings if record.group == study])
 
@@ -81,25 +81,24 @@ class MlflowSink:
         self._finish("FAILED")
 
     def _log_group(self, records: Sequence[Record]) -> None:
-        """All trainings of a study, unless an earlier run holds them and nothing came after."""
+        """Log all trainings of a study, unless none is new and an earlier run holds them."""
         first = records[0]
-        if not any(record.is_new for record in records) and (
-            earlier := self._holder_of(first.group)
-        ):
+        has_new = any(record.is_new for record in records)
+        if not has_new and (earlier := self._find_earlier(first.group)):
             note = f"{first.group}: nothing new; its {len(records)} trials are in run {earlier}"
-            told = Record("stage", stage=first.stage, note=[note], tags={"trials_in": earlier})
-            self._tell_stage(told)
+            tags = {"trials_in": earlier}
+            self._log_stage(Record("stage", stage=first.stage, note=[note], tags=tags))
             return
         for record in records:
             self._log_training(record)
 
-    def _holder_of(self, study: str) -> str | None:
-        """The stage's run that a study was written down in before."""
-        if not study:
+    def _find_earlier(self, study: str) -> str | None:
+        """Return the run of the stage that holds the trainings of a study already."""
+        if not (name := study.replace("'", "")):
             return None
         found = self._client.search_runs(
             [self._experiment_id],
-            f"tags.study = '{_quoted(study)}' and tags.kind = 'training'",
+            f"tags.study = '{name}' and tags.kind = 'training'",
             max_results=1,
             order_by=["attributes.start_time DESC"],
         )
@@ -107,13 +106,13 @@ class MlflowSink:
 
     def _log_training(self, record: Record) -> None:
         started = record.started or time.time() - (record.seconds or 0.0)
-        run_id = self._create(record, self._tell_stage(Record("stage", record.stage)), started)
+        run_id = self._create(record, self._log_stage(Record("stage", record.stage)), started)
         self._add(run_id, record, started=started, with_tags=False)
         ended = started + (record.seconds or 0.0)
         self._client.set_terminated(run_id, record.end, int(1000 * ended))
 
-    def _tell_stage(self, record: Record) -> str:
-        """Add to a stage's run, which begins when it is first heard of."""
+    def _log_stage(self, record: Record) -> str:
+        """Add to the run of a stage, which starts with its first record."""
         now = time.time()
         stage = self._stages.get(record.stage)
         if stage is None:
@@ -162,8 +161,7 @@ class MlflowSink:
         if record.model is not None:
             from .model import log_model
 
-            uri = log_model(record.model)
-            self._client.set_tag(run_id, "model", uri)
+            self._client.set_tag(run_id, "model", log_model(record.model))
         for folder, paths in record.files.items():
             for path in paths:
                 log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
@@ -171,12 +169,12 @@ class MlflowSink:
 
 
 def legal(name: str) -> str:
-    """A name that MLflow takes."""
+    """Return a name that MLflow accepts."""
     return re.sub(r"[^\w.\- :/]", "_", name.replace("@", AT))
 
 
 def _metrics(record: Record, begun: float) -> Iterator[Metric]:
-    """The values, then the curves; epochs are spread evenly over the time that it took."""
+    """Yield values and curves; epochs are spread evenly over the time of the training."""
     from mlflow.entities import Metric
 
     at = int(1000 * begun)
@@ -195,11 +193,10 @@ def _tags(record: Record) -> dict[str, str]:
 
 
 def _note(lines: Sequence[str]) -> str:
-    """A list, in the Markdown that MLflow shows it as; the lines themselves are plain."""
-    plain = (
-        re.sub(r"([\\`*_{}\[\]#|~])", r"\\\1", escape(mask(line), quote=False)) for line in lines
-    )
-    return "\n".join(f"- {line}" for line in plain)[:TAG_LENGTH]
+    """Write lines of plain text as a list in Markdown, which MLflow renders."""
+    plain = (escape(mask(line), quote=False) for line in lines)
+    escaped = (re.sub(r"([\\`*_{}\[\]#|~])", r"\\\1", line) for line in plain)
+    return "\n".join(f"- {line}" for line in escaped)[:TAG_LENGTH]
 
 
 def _text(value: Any) -> str:
@@ -208,9 +205,5 @@ def _text(value: Any) -> str:
 
 
 def _batches(values: Sequence[T], size: int) -> list[Sequence[T]]:
-    """Parts as large as MLflow takes in one call."""
+    """Split into parts that MLflow accepts in one call."""
     return [values[start : start + size] for start in range(0, len(values), size)]
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "")

@@ -1,4 +1,4 @@
-"""Logs a trained model to the active MLflow run, so that it can be loaded and served."""
+"""Log a trained model to the active MLflow run, so that it can be loaded and served."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 NAME = "model"
 NEEDS = ("seqtune", "torch", "numpy", "pandas", "pyarrow", "safetensors", "pydantic")
 NOT_NEEDED = ("python", "lightning", "optuna")
-"""Of the libraries that a model was trained with."""
+"""Libraries of training that serving does not need."""
 
 
 def log_model(folder: Path) -> str:
-    """Log a checkpoint or an ensemble; returns the address that MLflow loads it by."""
+    """Log a checkpoint or an ensemble; return the address by which MLflow loads it."""
     import mlflow
 
     from . import served_model
@@ -38,17 +38,9 @@ def log_model(folder: Path) -> str:
 
 
 def signature(served: Served) -> ModelSignature:
-    """What MLflow checks of every request."""
+    """Return the signature that MLflow checks every request against."""
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import (
-        Array,
-        ColSpec,
-        Object,
-        ParamSchema,
-        ParamSpec,
-        Property,
-        Schema,
-    )
+    from mlflow.types.schema import Array, ColSpec, Object, ParamSchema, ParamSpec, Property, Schema
 
     columns = []
     for column in served.columns:
@@ -71,7 +63,7 @@ def data_type(kind: ColumnKind) -> DataType:
 
 
 def trained_with(folder: Path) -> list[str]:
-    """Libraries that the manifest of a checkpoint or an ensemble names: those of its task too."""
+    """Return the libraries that the manifest of a checkpoint or an ensemble names."""
     from . import served_model
 
     manifest = json.loads(served_model.manifest_of(folder).read_text(encoding="utf-8"))
@@ -79,7 +71,7 @@ def trained_with(folder: Path) -> list[str]:
 
 
 def requirements(more: Iterable[str] = ()) -> list[str]:
-    """The versions that it was made with; `+cpu` and the like are in no index."""
+    """Return the installed versions, without suffixes like `+cpu` that no index knows."""
     found = []
     for name in dict.fromkeys((*NEEDS, *more)):
         try:

@@ -1,4 +1,4 @@
-"""What is told of a run, as plain values; sinks know how each place wants it."""
+"""Records of a run as plain values, which sinks write in their own formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Kind = Literal["run", "stage", "training"]
 End = Literal["FINISHED", "FAILED", "KILLED"]
 
 EPOCH = "epoch/"
-"""In front of what is a curve, so that it stands apart from the one value at the best epoch."""
+"""Prefix of curves, which separates them from the one value at the best epoch."""
 ENDS: Mapping[str, End] = {
     "complete": "FINISHED",
     "pruned": "FINISHED",
@@ -26,19 +26,19 @@ ENDS: Mapping[str, End] = {
     "failed": "FAILED",
     "lost": "KILLED",
 }
-"""How a trial's run ended; those waiting or under way are no results yet."""
+"""The status of a finished trial."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """Something to be told of the run, of a stage of it, or of one training in a stage."""
+    """Something to log about the run, one of its stages, or one training of a stage."""
 
     kind: Kind
     stage: str = ""
-    """What it belongs to; empty for the run itself."""
+    """Empty for the run itself."""
     name: str = ""
     group: str = ""
-    """The study, for trials: what they are to be compared within."""
+    """The study of a trial."""
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     series: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
@@ -47,24 +47,24 @@ class Record:
     note: Sequence[str] = ()
     """Lines for people."""
     files: Mapping[str, Sequence[Path]] = field(default_factory=dict)
-    """Files and folders to keep, by the folder they go to."""
+    """Files and folders to keep, by target folder."""
     model: Path | None = None
-    """The folder of a checkpoint or an ensemble, to be logged as a model that can be served."""
+    """The folder of a checkpoint or an ensemble, to be logged for serving."""
     started: float | None = None
     """Seconds since 1970."""
     seconds: float | None = None
     end: End = "FINISHED"
     is_new: bool = True
-    """Whether this run trained it; an earlier one may have written it down already."""
+    """False for a training of an earlier run, which may have been logged already."""
 
     @property
     def is_training(self) -> bool:
-        """Whether loggers that know trainings alone want to hear of it."""
+        """Return whether sinks that only know trainings should log it."""
         return self.kind == "training" or bool(self.series)
 
 
 def trial_record(trial: Trial, *, stage: str, metric: str, since: float = 0.0) -> Record:
-    """One trial; `metric` is what its curve is a curve of, `since` when the run began."""
+    """Return the record of a trial; `metric` names its curve, `since` is the start of the run."""
     started = timestamp(trial.started)
     known = {"score": trial.score, "seconds": trial.seconds, "epochs": float(trial.num_epochs)}
     several = trial.values if len(trial.values) > 1 else ()
@@ -97,7 +97,7 @@ def trial_record(trial: Trial, *, stage: str, metric: str, since: float = 0.0) -
 def checkpoint_record(
     folder: Path, *, stage: str, name: str, kind: Kind = "training", group: str = ""
 ) -> Record:
-    """A trained model: its configuration, its curves, what it scored at its best epoch."""
+    """Return the record of a trained model: configuration, curves, metrics at the best epoch."""
     manifest = open_checkpoint(folder).manifest
     return Record(
         kind=kind,
@@ -124,7 +124,7 @@ def checkpoint_record(
 
 
 def rows_of_history(file: Path) -> dict[str, dict[int, float]]:
-    """The curves of a training from its history, one value an epoch."""
+    """Read the curves of a training from its history, one value per epoch."""
     curves: dict[str, dict[int, float]] = {}
     for row in json.loads(file.read_text(encoding="utf-8")):
         for name, value in row.items():
@@ -134,5 +134,5 @@ def rows_of_history(file: Path) -> dict[str, dict[int, float]]:
 
 
 def timestamp(moment: str | None) -> float | None:
-    """Seconds since 1970 from an ISO time."""
+    """Convert an ISO time to seconds since 1970."""
     return None if moment is None else datetime.fromisoformat(moment).timestamp()

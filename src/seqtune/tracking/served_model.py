@@ -1,4 +1,4 @@
-"""A trained model as MLflow serves it: this very file is logged, as code and not as a pickle.
+"""A trained model for MLflow, which logs this file as code instead of a pickle.
 
     model = mlflow.pyfunc.load_model("runs:/<run>/model")     # or models:/<id>
     model.predict(pd.DataFrame({"items": [["Alien", "Brazil"], []]}), params={"k": 5})
@@ -7,8 +7,8 @@
     curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' \\
         -d '{"dataframe_records": [{"items": ["Alien", "Brazil"]}], "params": {"k": 5}}'
 
-What columns there are is the task's affair (`seqtune.tasks.<task>.serving`): here those of
-recommend, else a `text` or a `dialogue`. seqtune itself must be installed where it is served.
+The columns are those of the task (`seqtune.tasks.<task>.serving`): `items` for recommend, else
+`text` or `dialogue`. seqtune must be installed where the model is served.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ FOLDER = "model"
 MANIFESTS = ("ensemble.json", "checkpoint.json")
 
 
-# MLflow advises hints on `predict`, and takes them for the schema; the signature says it better.
+# MLflow recommends hints on `predict`, but would derive the schema from them; we log a signature
 warnings.filterwarnings("ignore", ".*Add type hints to the `predict` method", UserWarning)
 
 
 class ServedModel(PythonModel):
-    """Rows in, one list of answers for each out."""
+    """Answers each row with a list."""
 
     def load_context(self, context: Any) -> None:
         self._served = open_served(Path(context.artifacts[FOLDER]))
@@ -49,16 +49,16 @@ class ServedModel(PythonModel):
 
 
 def open_served(folder: Path) -> Any:
-    """The model of a folder, opened by the task that its manifest names."""
+    """Open the model of a folder through the task that its manifest names."""
     manifest = manifest_of(folder)
     task = json.loads(manifest.read_text(encoding="utf-8"))["task"]
     if not str(task).isidentifier():
-        raise ValueError(f"{manifest} names no task: {task!r}")
+        raise ValueError(f"{manifest} does not name a task: {task!r}")
     return import_module(f"seqtune.tasks.{task}.serving").open_served(folder)
 
 
 def manifest_of(folder: Path) -> Path:
-    """What says whose model it is."""
+    """Return the manifest of a checkpoint or an ensemble."""
     return next(folder / name for name in MANIFESTS if (folder / name).is_file())
 
 

@@ -1,4 +1,4 @@
-"""TensorBoard: one folder for each training, below its study."""
+"""Write to TensorBoard: one folder for each training, below its study."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ class TensorBoardSink:
             for name, curve in record.series.items():
                 for step, value in curve.items():
                     writer.add_scalar(name.removeprefix(EPOCH), value, step, begun + step)
-            params = {k: v if _is_plain(v) else str(v) for k, v in masked(record.params).items()}
+            params = {
+                k: v if isinstance(v, str | int | float | bool) else str(v)
+                for k, v in masked(record.params).items()
+            }
             results = {f"best/{name}": value for name, value in record.metrics.items()}
             writer.add_hparams(
                 params, {k: v for k, v in results.items() if math.isfinite(v)}, run_name="."
@@ -52,9 +55,5 @@ class TensorBoardSink:
 
 
 def folder_name(text: str) -> str:
-    """A name that every file system takes."""
+    """Return a name that every file system accepts."""
     return re.sub(r"[^\w.\-]+", "-", text).strip("-.") or "run"
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int | float | bool)

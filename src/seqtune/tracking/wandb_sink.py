@@ -1,4 +1,4 @@
-"""Weights & Biases: one run for each training, grouped by study."""
+"""Write to Weights & Biases: one run for each training, grouped by study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXIT_CODES = {"FINISHED": 0, "FAILED": 1, "KILLED": 1}
 
 
 class WandbSink:
-    """offline: everything stays in `folder/wandb`, until somebody gives `wandb sync`."""
+    """In mode `offline`, everything stays in `folder/wandb` until `wandb sync`."""
 
     name = "Weights & Biases"
     switch = "tracking.wandb=off"
@@ -38,7 +38,7 @@ class WandbSink:
         self.abandon()
 
     def abandon(self) -> None:
-        """Its own process ends with ours unless it is told to."""
+        """End the process of wandb, which would otherwise live as long as this one."""
         import wandb
 
         wandb.teardown()
@@ -72,7 +72,7 @@ class WandbSink:
         run.finish(exit_code=EXIT_CODES[record.end])
 
     def _id(self, record: Record) -> str:
-        """The same for the same training, whichever run writes it down."""
+        """Return the same id for the same training in every run."""
         name = f"{record.group or self._run}-{record.stage}-{record.name}"
         digest = sha256(name.encode()).hexdigest()[:8]
         return f"{re.sub(r'[^a-z0-9]+', '-', record.name.lower()).strip('-')[:40]}-{digest}"

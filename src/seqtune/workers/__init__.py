@@ -1,1 +1,1 @@
-"""Where work runs: local processes today. Knows neither what the work is nor Optuna nor torch."""
+"""Run work in processes of this machine or of a cluster, without knowing Optuna or torch."""

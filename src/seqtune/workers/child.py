@@ -1,8 +1,8 @@
 """The worker's side: what happens in its process around the work.
 
 A worker leads a process group of its own. A terminal's Ctrl-C therefore reaches the parent alone,
-which asks every worker exactly once; and whatever the work has started (loaders, ranks) can be
-ended together with it.
+which asks every worker exactly once, and all processes that the work has started (loaders, ranks)
+can be ended together with it.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ FAILED_EXIT_CODE = 1
 
 
 class WorkResult(NamedTuple):
-    """How the work ended: the last thing that a worker says."""
+    """How the work ended: the last message of a worker."""
 
-    how: Literal["done", "interrupted", "refused", "failed"]
+    status: Literal["done", "interrupted", "refused", "failed"]
     """refused: a SeqtuneError; failed: any other exception."""
     error: SeqtuneError | None = None
     traceback: str = ""
@@ -48,29 +48,29 @@ class WorkResult(NamedTuple):
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker process is started with."""
+    """Everything that a worker process is started with."""
 
     work: RelocatablePickle
     index: int
     num_workers: int
     gpu: str | None
     pin_gpu: bool
-    """Make it the only one that the process sees."""
+    """Hide the other GPUs from the process."""
     environment: Mapping[str, str]
-    """What differs here: the parent's of now, where a fork server has that of its own start."""
+    """The parent's current one; a fork server has that of its own start."""
     log_level: int
 
 
 def run(assignment: Assignment, parent: Connection) -> None:
-    """Do the work and tell the parent how it ended."""
+    """Do the work and report to the parent how it ended."""
     _prepare(assignment)
-    ended = _attempt(assignment, parent)
+    result = _attempt(assignment, parent)
     try:
-        parent.send(ended)
+        parent.send(result)
     except OSError:
-        os._exit(FAILED_EXIT_CODE)  # nobody is left to hear it
-    if ended.how != "done":
-        sys.exit(INTERRUPTED_EXIT_CODE if ended.how == "interrupted" else FAILED_EXIT_CODE)
+        os._exit(FAILED_EXIT_CODE)  # the parent is gone
+    if result.status != "done":
+        sys.exit(INTERRUPTED_EXIT_CODE if result.status == "interrupted" else FAILED_EXIT_CODE)
 
 
 def _prepare(assignment: Assignment) -> None:
@@ -80,7 +80,7 @@ def _prepare(assignment: Assignment) -> None:
     if assignment.pin_gpu and assignment.gpu is not None:
         os.environ[VARIABLE] = assignment.gpu
     threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and asks by SIGTERM
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it and sends SIGTERM
     signal.signal(signal.SIGTERM, _interrupt)
     # loaders that the work starts are forked from it, not from our fork server, and end with it
     multiprocessing.set_start_method(None, force=True)
@@ -92,7 +92,9 @@ def _attempt(assignment: Assignment, parent: Connection) -> WorkResult:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         work: Work = assignment.work.open()
         _log_to(parent, level=assignment.log_level)  # after imports that may configure logging
-        work(_place(assignment))
+        device = "cpu" if assignment.gpu is None else f"gpu {assignment.gpu}"
+        name = f"{platform.node()}/{os.getpid()}/{device}"
+        work(WorkerInfo(assignment.index, assignment.num_workers, name))
     except Interrupted as error:
         return WorkResult("interrupted", error)
     except SeqtuneError as error:
@@ -100,34 +102,26 @@ def _attempt(assignment: Assignment, parent: Connection) -> WorkResult:
     except Exception:  # noqa: BLE001 - reported to the parent, which raises it
         return WorkResult("failed", traceback=traceback.format_exc())
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is left to do takes no time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the rest takes no time
     return WorkResult("done")
 
 
-def _place(assignment: Assignment) -> WorkerInfo:
-    device = "cpu" if assignment.gpu is None else f"gpu {assignment.gpu}"
-    name = f"{platform.node()}/{os.getpid()}/{device}"
-    return WorkerInfo(assignment.index, assignment.num_workers, name)
-
-
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    """The first request ends the work in good order, the second the process."""
+    """End the work in good order at the first signal, the process at the second."""
     signal.signal(number, signal.SIG_DFL)
     raise Interrupted("the worker was asked to stop", signal_number=number)
 
 
 def _end_with_parent() -> None:
-    """Wait until the parent is gone, however it went, and end with all that was started here."""
-    parent = parent_process()
-    if parent is None:
-        return
-    wait([parent.sentinel])
-    kill_group(os.getpid())
-    os._exit(FAILED_EXIT_CODE)
+    """Wait until the parent has ended, then end this process and all that it started."""
+    if (parent := parent_process()) is not None:
+        wait([parent.sentinel])
+        kill_group(os.getpid())
+        os._exit(FAILED_EXIT_CODE)
 
 
 def kill_group(leader: int) -> None:
-    """Kill what is left of a worker and of the processes that it started."""
+    """Kill a worker and the processes that it started, as far as they still run."""
     if hasattr(os, "killpg"):
         try:
             os.killpg(leader, signal.SIGKILL)
@@ -136,7 +130,7 @@ def kill_group(leader: int) -> None:
 
 
 class _ParentLogHandler(QueueHandler):
-    """Log lines go through the parent's handlers: in one place, once, and not over its progress."""
+    """Sends log records to the parent, whose handlers write each once and not over its progress."""
 
     def __init__(self, parent: Connection) -> None:
         super().__init__(parent)  # type: ignore[arg-type]
@@ -150,15 +144,15 @@ class _ParentLogHandler(QueueHandler):
 
     @override
     def handleError(self, record: logging.LogRecord) -> None:
-        """A parent that is gone hears nothing; the worker is about to end."""
+        """Ignore a parent that is gone; the worker is about to end."""
 
 
 def _log_to(parent: Connection, *, level: int) -> None:
-    """Ours from the parent's level on, and the warnings of others."""
-    root, ours = logging.getLogger(), logging.getLogger("seqtune")
-    for logger in (root, ours):
+    """Send seqtune's records from the parent's level on, and the warnings of other libraries."""
+    root, package = logging.getLogger(), logging.getLogger("seqtune")
+    for logger in (root, package):
         logger.handlers.clear()
     root.addHandler(_ParentLogHandler(parent))
     root.setLevel(logging.WARNING)
-    ours.setLevel(level)
-    ours.propagate = True
+    package.setLevel(level)
+    package.propagate = True

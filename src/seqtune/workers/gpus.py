@@ -1,4 +1,4 @@
-"""Which GPU a worker gets, found without torch and without touching CUDA."""
+"""Choose the GPU of a worker, without torch and without touching CUDA."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Names that CUDA_VISIBLE_DEVICES takes, of what this process may use."""
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     given = environment.get(VARIABLE)
     if given is None:
         return list_gpus()
     names = [name.strip() for name in given.split(",")]
-    # CUDA reads the list up to the first name that is none
+    # CUDA reads the list up to the first invalid name
     end = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))
     return tuple(names[:end])
 
 
-def gpu_of(index: int, gpus: tuple[str, ...]) -> str | None:
-    """The GPU of worker `index`; None: there is none."""
+def pick_gpu(index: int, gpus: tuple[str, ...]) -> str | None:
+    """Return the GPU of worker `index`; None without GPUs."""
     return gpus[index % len(gpus)] if gpus else None

@@ -1,4 +1,4 @@
-"""Workers of one call, wherever their processes are: started, listened to, replaced, ended.
+"""Workers of one call, wherever their processes run: started, polled, replaced, ended.
 
 `WorkerPool` decides what happens when a worker dies, fails or is asked to stop; a `WorkerHandle`
 knows how to reach one kind of process (`local`, `cluster.executor`).
@@ -21,81 +21,73 @@ from .child import STOP_SIGNALS, WorkResult
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
-YOUNG_SECONDS = 5.0
-"""A worker that dies before cannot have got far: more of them will not help."""
-MAX_YOUNG_DEATHS = 3
+CHECK_SECONDS = 0.5
+EARLY_SECONDS = 5.0
+"""A worker that dies before this cannot have done much: replacing it again will not help."""
+MAX_EARLY_DEATHS = 3
 
 
 class WorkerHandle(ABC):
-    """One worker process as the one who started it sees it."""
+    """One worker process, as the process that started it sees it."""
 
     def __init__(self, index: int) -> None:
         self.index = index
+        self.log_prefix = f"worker {index}: "
         self.started = time.monotonic()
-        self.ended: WorkResult | None = None
-        """What it said last."""
-        self.killed_for = ""
+        self.result: WorkResult | None = None
+        """None until the worker has reported it."""
+        self.kill_reason = ""
+        self.process: Process | None = None
+        """None as long as there is no process."""
 
     @property
-    @abstractmethod
-    def process(self) -> Process | None:
-        """None as long as there is no process yet."""
-
-    @property
-    @abstractmethod
     def exit_code(self) -> int:
-        """Of a process that is gone; 0 where nobody can know."""
-
-    @property
-    def is_young(self) -> bool:
-        return time.monotonic() - self.started < YOUNG_SECONDS
+        """Of an ended process; 0 where it cannot be known."""
+        return 0
 
     @abstractmethod
     def is_alive(self) -> bool: ...
 
     @abstractmethod
-    def listen(self) -> None:
-        """Take what it has said so far."""
+    def poll(self) -> None:
+        """Receive the messages that have arrived."""
 
     @abstractmethod
-    def ask_to_end(self) -> None: ...
+    def request_stop(self) -> None: ...
 
     @abstractmethod
     def kill(self, reason: str = "") -> None: ...
 
     @abstractmethod
     def close(self) -> None:
-        """Clear away what is left of an ended process."""
+        """Clean up after an ended process."""
 
     @abstractmethod
     def describe_death(self) -> str: ...
 
-    def hear(self, message: WorkResult | logging.LogRecord) -> None:
-        """Keep its last word; say what it wants said, once, where this process says things."""
+    def receive(self, message: WorkResult | logging.LogRecord) -> None:
+        """Keep a result; pass a log record to the loggers of this process."""
         if isinstance(message, WorkResult):
-            self.ended = message
+            self.result = message
             return
         target = logging.getLogger(message.name)
         if target.isEnabledFor(message.levelno):
-            message.msg = f"worker {self.index}: {message.msg}"
+            message.msg = f"{self.log_prefix}{message.msg}"
             target.handle(message)
 
 
 class WorkerBackend(ABC):
-    """Where hands come from."""
+    """Starts workers of one kind."""
 
     @abstractmethod
-    def start(self, index: int) -> WorkerHandle:
-        """A worker on its way."""
+    def start(self, index: int) -> WorkerHandle: ...
 
     @abstractmethod
-    def wait(self, hands: Sequence[WorkerHandle], seconds: float) -> None:
-        """Until one of them ends or says something, but not longer."""
+    def wait(self, workers: Sequence[WorkerHandle], seconds: float) -> None:
+        """Wait until one of them ends or sends something, but not longer than `seconds`."""
 
-    def room_for(self, _hands: Sequence[WorkerHandle], num_workers: int) -> int:
-        """How many workers there should be from now on; raises where waiting for room is in
-        vain."""
+    def count_wanted(self, _workers: Sequence[WorkerHandle], num_workers: int) -> int:
+        """Return how many workers there should be now; raise if none can ever be placed."""
         return num_workers
 
 
@@ -103,121 +95,129 @@ class WorkerPool:
     """All workers of one call."""
 
     def __init__(
-        self, yard: WorkerBackend, foreman: StudyMonitor, *, num_workers: int, grace_seconds: float
+        self,
+        backend: WorkerBackend,
+        monitor: StudyMonitor,
+        *,
+        num_workers: int,
+        grace_seconds: float,
     ) -> None:
-        self._yard = yard
-        self._foreman = foreman
+        self._backend = backend
+        self._monitor = monitor
         self._num_workers = num_workers
         self._grace_seconds = grace_seconds
-        self._hands: list[WorkerHandle] = []
-        self._young_deaths = 0
+        self._workers: list[WorkerHandle] = []
+        self._early_deaths = 0
 
-    def work(self) -> None:
-        """Until all have returned, or somebody wants an end."""
+    def run(self) -> None:
+        """Return when all workers have returned, or the monitor has stopped them."""
         with _Signals() as signals:
             try:
                 self._run(signals)
             finally:
                 self._end(signals)
         if signals.received:
-            raise interrupted(signals.received)
+            name = signal.Signals(signals.received).name
+            raise Interrupted(
+                f"stopped by {name}; what was finished is kept, and the next run goes on from it",
+                signal_number=signals.received,
+            )
 
     def _run(self, signals: _Signals) -> None:
         self._start(range(self._num_workers))
-        looked = time.monotonic()
-        while self._hands and not signals.received:
-            self._wait(LOOK_SECONDS - (time.monotonic() - looked))
-            for hand in self._take_ended():
-                self._settle(hand, signals)
-            if time.monotonic() - looked < LOOK_SECONDS:
+        checked = time.monotonic()
+        while self._workers and not signals.received:
+            self._wait(CHECK_SECONDS - (time.monotonic() - checked))
+            for worker in self._take_ended():
+                self._handle_end(worker, signals)
+            if time.monotonic() - checked < CHECK_SECONDS:
                 continue
-            looked = time.monotonic()
-            if self._look():
+            checked = time.monotonic()
+            if self._check_monitor():
                 break
+            if self._workers:  # a worker that has returned found nothing left to do
+                self._grow()
 
-    def _look(self) -> bool:
-        """See to everything that is not a word of a worker; whether all should end."""
-        verdict = self._foreman.look()
-        for hand in self._hands:
-            if hand.process is not None and hand.process in verdict.kill:
-                hand.kill(verdict.kill[hand.process])
-        if verdict.stop:
-            logger.info("ending all workers: %s", verdict.stop)
-            return True
-        if self._hands:
-            self._grow()
-        return False
+    def _check_monitor(self) -> bool:
+        """Kill the workers that the monitor names; return whether all should end."""
+        decision = self._monitor.look()
+        for worker in self._workers:
+            if worker.process is not None and worker.process in decision.kill:
+                worker.kill(decision.kill[worker.process])
+        if decision.stop:
+            logger.info("ending all workers: %s", decision.stop)
+        return bool(decision.stop)
 
     def _grow(self) -> None:
-        """Use room that has come since; whoever has returned found nothing left to do."""
-        room = self._yard.room_for(self._hands, self._num_workers)
-        if room > self._num_workers:
-            logger.info("there is room for %d workers now, %d before", room, self._num_workers)
-            before, self._num_workers = self._num_workers, room
-            self._start(range(before, room))
+        wanted = self._backend.count_wanted(self._workers, self._num_workers)
+        if wanted > self._num_workers:
+            logger.info("there is room for %d workers now, %d before", wanted, self._num_workers)
+            before, self._num_workers = self._num_workers, wanted
+            self._start(range(before, wanted))
 
     def _start(self, indices: Sequence[int]) -> None:
         for index in indices:
-            self._hands.append(self._yard.start(index))
+            self._workers.append(self._backend.start(index))
 
     def _wait(self, seconds: float) -> None:
-        self._yard.wait(self._hands, max(0.0, seconds))
-        for hand in self._hands:
-            hand.listen()
+        self._backend.wait(self._workers, max(0.0, seconds))
+        for worker in self._workers:
+            worker.poll()
 
     def _take_ended(self) -> list[WorkerHandle]:
-        ended = [hand for hand in self._hands if not hand.is_alive()]
-        self._hands = [hand for hand in self._hands if hand not in ended]
-        for hand in ended:
-            hand.close()
+        ended = [worker for worker in self._workers if not worker.is_alive()]
+        self._workers = [worker for worker in self._workers if worker not in ended]
+        for worker in ended:
+            worker.close()
         return ended
 
-    def _settle(self, hand: WorkerHandle, signals: _Signals) -> None:
-        """Replace one that died, raise the error of one that failed."""
-        how = hand.ended.how if hand.ended else "died"
-        if how == "done" or signals.received:
+    def _handle_end(self, worker: WorkerHandle, signals: _Signals) -> None:
+        """Replace a worker that died; raise the error of one that failed."""
+        status = worker.result.status if worker.result else "died"
+        if status == "done" or signals.received:
             return
-        if hand.ended and how != "interrupted":
-            raise error_of(hand.ended, f"worker {hand.index}")
-        if how == "died" and hand.process is not None:
-            self._foreman.lost(hand.process, hand.exit_code, reason=hand.describe_death())
-        self._count_death(hand)
-        self._start([hand.index])
+        if worker.result and status != "interrupted":
+            raise worker_error(worker.result, f"worker {worker.index}")
+        if status == "died" and worker.process is not None:
+            reason = worker.kill_reason or worker.describe_death()
+            self._monitor.lost(worker.process, worker.exit_code, reason=reason)
+        if not worker.kill_reason:
+            self._count_death(worker)
+        self._start([worker.index])
 
-    def _count_death(self, hand: WorkerHandle) -> None:
-        if hand.killed_for:
-            return
-        self._young_deaths = self._young_deaths + 1 if hand.is_young else 0
-        if self._young_deaths > MAX_YOUNG_DEATHS:
+    def _count_death(self, worker: WorkerHandle) -> None:
+        is_early = time.monotonic() - worker.started < EARLY_SECONDS
+        self._early_deaths = self._early_deaths + 1 if is_early else 0
+        if self._early_deaths > MAX_EARLY_DEATHS:
             raise TuningError(
-                f"{self._young_deaths} workers in a row died within {YOUNG_SECONDS:.0f} seconds of "
-                f"their start; of the last one, {hand.describe_death()}. Their own words, if "
-                f"any, stand above. Free memory, or run fewer workers (now {self._num_workers})"
+                f"{self._early_deaths} workers in a row died within {EARLY_SECONDS:.0f} seconds of "
+                f"their start; of the last one, {worker.describe_death()}. Their own messages, if "
+                f"any, are above. Free memory, or run fewer workers (now {self._num_workers})"
             )
 
     def _end(self, signals: _Signals) -> None:
-        """Ask all to end; kill those that have not after the grace or at a second signal."""
-        for hand in self._hands:
-            hand.ask_to_end()
+        """Ask all workers to stop; kill the rest after the grace period or a second signal."""
+        for worker in self._workers:
+            worker.request_stop()
         deadline = time.monotonic() + self._grace_seconds
-        while self._hands and not signals.is_urgent and time.monotonic() < deadline:
-            self._wait(min(LOOK_SECONDS, deadline - time.monotonic()))
+        while self._workers and not signals.is_urgent and time.monotonic() < deadline:
+            self._wait(min(CHECK_SECONDS, deadline - time.monotonic()))
             self._take_ended()
-        for hand in self._hands:
-            hand.kill()
-        for hand in self._hands:
-            hand.close()
-        self._hands = []
+        for worker in self._workers:
+            worker.kill()
+        for worker in self._workers:
+            worker.close()
+        self._workers = []
 
 
 class _Signals:
-    """Counts requests to stop instead of being interrupted by them."""
+    """Records stop signals instead of being interrupted by them."""
 
     def __init__(self) -> None:
         self.received = 0
         """Number of the first signal."""
         self.is_urgent = False
-        """There was a second one."""
+        """A second one has arrived."""
 
     def __enter__(self) -> _Signals:
         self._before = {}
@@ -234,15 +234,6 @@ class _Signals:
         self.received = self.received or number
 
 
-def interrupted(number: int) -> Interrupted:
-    """What is raised once all have ended because of a signal."""
-    name = signal.Signals(number).name
-    return Interrupted(
-        f"stopped by {name}; what was finished is kept, and the next run goes on from it",
-        signal_number=number,
-    )
-
-
-def error_of(ended: WorkResult, who: str) -> Exception:
-    """The error of a worker, as this process can raise it."""
-    return ended.error or RuntimeError(f"{who} failed\n{ended.traceback}")
+def worker_error(result: WorkResult, name: str) -> Exception:
+    """Return the error of a worker in a form that this process can raise."""
+    return result.error or RuntimeError(f"{name} failed\n{result.traceback}")

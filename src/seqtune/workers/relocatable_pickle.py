@@ -1,4 +1,4 @@
-"""An object on its way to another process, perhaps to one that has its folders elsewhere."""
+"""Pickle an object for another process, which may have its folders elsewhere."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from typing_extensions import override
 
 @dataclass(frozen=True)
 class RelocatablePickle:
-    """Pickled: opened when the other process is ready for it, with a fault reported like any
-    other."""
+    """A pickled object, loaded by the other process when it can report an error."""
 
     data: bytes
     start: Path
-    """Where relative paths begin that the object names as words, such as the folder of a model."""
+    """The working directory, for relative paths that the object holds as text."""
     folders: Mapping[int, Path] = field(default_factory=dict)
-    """Where each folder of `seal` is, for whoever opens this."""
+    """Where each folder given to `seal` is on the machine that opens this."""
 
     def open(self) -> Any:
-        """The object, which names its folders as they are here; the process goes where it was
-        sealed, if there is such a folder on this machine."""
+        """Load the object with the folders of this machine.
+
+        The process changes to the working directory of `seal` if this machine has it.
+        """
         with suppress(OSError):
             os.chdir(self.start)
         return _Unpickler(io.BytesIO(self.data), self.folders).load()
 
 
 def seal(thing: Any, *folders: Path) -> RelocatablePickle:
-    """Pickle it; any path in it that is one of `folders`, or below one, is left open."""
+    """Pickle `thing`; paths that are, or lie below, one of `folders` are resolved by `open`."""
     buffer = io.BytesIO()
     _Pickler(buffer, folders).dump(thing)
     return RelocatablePickle(buffer.getvalue(), Path.cwd(), dict(enumerate(folders)))

@@ -38,7 +38,7 @@ def test_a_folder_without_parquet_is_explained(tmp_path: Path) -> None:
 
 def test_pages_are_no_object_storage(tmp_path: Path) -> None:
     dataset = RawFiles(filepath="https://host/a.csv?token=hunter2", cache=str(tmp_path))
-    with pytest.raises(DatasetError, match=r"https:// is no object storage.*s3://") as caught:
+    with pytest.raises(DatasetError, match=r"https:// is not object storage.*s3://") as caught:
         dataset.load()
     assert "hunter2" not in str(caught.value) + repr(dataset)
 
@@ -48,7 +48,7 @@ def test_an_address_needs_a_cache() -> None:
         RawFiles(filepath=ADDRESS).load()
     with pytest.raises(Exception, match="`cache: data/00_scratch/remote`"):
         Artifact(filepath=ADDRESS)
-    with pytest.raises(Exception, match="a cache has to be on a file system"):
+    with pytest.raises(Exception, match="a cache must be on a file system"):
         Artifact(filepath=ADDRESS, cache=ADDRESS)
 
 

@@ -16,7 +16,7 @@ from seqtune.core.metrics import (
     dump_report_items,
 )
 from seqtune.reporting.figures import Figure, draw_exhibit, exhibit_table
-from seqtune.reporting.figures._report_items import MOST_PANELS, MOST_ROWS, OVERLAID, STANDING
+from seqtune.reporting.figures._report_items import MOST_PANELS, MOST_ROWS, OVERLAID, UPRIGHT
 
 EVIL = '<script>alert("1")</script>'
 MISSING = "there is <nothing> yet"
@@ -161,11 +161,11 @@ def test_many_names_lie_so_that_each_is_read() -> None:
 
 
 def test_a_histogram_stands_however_many_bars_it_has() -> None:
-    bins = [f"{start}-{start + 4}" for start in range(0, 5 * 3 * STANDING, 5)]
+    bins = [f"{start}-{start + 4}" for start in range(0, 5 * 3 * UPRIGHT, 5)]
     figure = drawn(bars(*bins))
 
     assert {trace.orientation for trace in figure.data} == {"v"}
-    assert len(figure.layout.xaxis.ticktext) <= 2 * STANDING
+    assert len(figure.layout.xaxis.ticktext) <= 2 * UPRIGHT
 
 
 @pytest.mark.parametrize(

@@ -73,5 +73,5 @@ def test_wandb_online_asks_for_a_login_before_the_run(
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path_factory.mktemp("home") / "netrc"))
 
-    with pytest.raises(ConfigurationError, match="nobody is logged in"):
+    with pytest.raises(ConfigurationError, match="there is no login"):
         require_installed(parse(wandb="online"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seqtune.workers.gpus import gpu_of, visible_gpus
+from seqtune.workers.gpus import pick_gpu, visible_gpus
 
 
 @pytest.mark.parametrize(
@@ -29,5 +29,5 @@ def test_else_all_that_the_driver_lists(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_workers_take_turns() -> None:
-    assert [gpu_of(index, ("0", "1")) for index in range(3)] == ["0", "1", "0"]
-    assert gpu_of(0, ()) is None
+    assert [pick_gpu(index, ("0", "1")) for index in range(3)] == ["0", "1", "0"]
+    assert pick_gpu(0, ()) is None

@@ -41,10 +41,10 @@ def test_every_place_is_worked_in_once_and_the_call_returns(tmp_path: Path) -> N
 
 
 def test_a_killed_worker_is_reported_and_replaced_with_the_same_index(tmp_path: Path) -> None:
-    foreman = Watcher()
-    run_local(Toy(tmp_path, toy_works.die_once), foreman, num_workers=1)
-    (process, exit_code, reason) = foreman.losses[0]
-    assert (len(foreman.losses), exit_code) == (1, -9)
+    monitor = Watcher()
+    run_local(Toy(tmp_path, toy_works.die_once), monitor, num_workers=1)
+    (process, exit_code, reason) = monitor.losses[0]
+    assert (len(monitor.losses), exit_code) == (1, -9)
     assert reason == (
         "its process was ended by signal 9 (Killed); the system does so when memory runs out"
     )
@@ -53,39 +53,39 @@ def test_a_killed_worker_is_reported_and_replaced_with_the_same_index(tmp_path: 
 
 
 def test_workers_that_die_at_once_end_the_search_with_an_explanation(tmp_path: Path) -> None:
-    foreman = Watcher()
+    monitor = Watcher()
     with pytest.raises(TuningError, match=r"4 workers in a row died within 5 seconds") as raised:
-        run_local(Toy(tmp_path, toy_works.die), foreman, num_workers=1)
-    assert "ended with exit code 7 and said nothing" in str(raised.value)
-    assert [loss[1] for loss in foreman.losses] == [7, 7, 7, 7]
+        run_local(Toy(tmp_path, toy_works.die), monitor, num_workers=1)
+    assert "ended with exit code 7 and reported nothing" in str(raised.value)
+    assert [loss[1] for loss in monitor.losses] == [7, 7, 7, 7]
 
 
-def test_the_foreman_has_a_worker_killed_and_replaced(tmp_path: Path) -> None:
+def test_the_monitor_has_a_worker_killed_and_replaced(tmp_path: Path) -> None:
     def decide() -> MonitorDecision:
         started = traces(tmp_path, "started")
         return MonitorDecision(
             kill={here(started[0]): "took too long"} if len(started) == 1 else {}
         )
 
-    foreman = Watcher(decide)
-    run_local(Toy(tmp_path, toy_works.hang_once), foreman, num_workers=1)
-    assert [loss[2] for loss in foreman.losses] == ["took too long"]
+    monitor = Watcher(decide)
+    run_local(Toy(tmp_path, toy_works.hang_once), monitor, num_workers=1)
+    assert [loss[2] for loss in monitor.losses] == ["took too long"]
     assert len(traces(tmp_path, "done")) == 1
 
 
-def test_the_foreman_can_end_all_in_good_order(tmp_path: Path) -> None:
-    foreman = Watcher(lambda: MonitorDecision(stop="enough" if traces(tmp_path, "started") else ""))
-    run_local(Toy(tmp_path, toy_works.wait_for_ever), foreman, num_workers=1)
+def test_the_monitor_can_end_all_in_good_order(tmp_path: Path) -> None:
+    monitor = Watcher(lambda: MonitorDecision(stop="enough" if traces(tmp_path, "started") else ""))
+    run_local(Toy(tmp_path, toy_works.wait_for_ever), monitor, num_workers=1)
     assert len(traces(tmp_path, "interrupted")) == 1
-    assert foreman.losses == []
+    assert monitor.losses == []
 
 
 def test_a_worker_that_will_not_end_is_killed_after_the_grace(tmp_path: Path) -> None:
-    foreman = Watcher(
+    monitor = Watcher(
         lambda: MonitorDecision(stop="now" if (tmp_path / "ignoring").exists() else "")
     )
     work = Toy(tmp_path, toy_works.ignore_requests)
-    run_local(work, foreman, num_workers=1, grace_seconds=0.3)
+    run_local(work, monitor, num_workers=1, grace_seconds=0.3)
     assert not is_alive(traces(tmp_path, "started")[0])
 
 
@@ -96,9 +96,9 @@ def test_a_worker_asked_to_stop_by_somebody_else_is_replaced_and_not_lost(tmp_pa
             os.kill(started[0], signal.SIGTERM)
         return MonitorDecision()
 
-    foreman = Watcher(decide)
-    run_local(Toy(tmp_path, toy_works.hang_once), foreman, num_workers=1)
-    assert foreman.losses == []
+    monitor = Watcher(decide)
+    run_local(Toy(tmp_path, toy_works.hang_once), monitor, num_workers=1)
+    assert monitor.losses == []
     assert (len(traces(tmp_path, "interrupted")), len(traces(tmp_path, "done"))) == (1, 1)
 
 
@@ -222,11 +222,11 @@ def test_nothing_goes_on_when_the_parent_is_killed(tmp_path: Path, act: str) -> 
 
 def test_what_a_killed_worker_has_started_ends_with_it(tmp_path: Path) -> None:
     def decide() -> MonitorDecision:
-        if (tmp_path / "child").exists() and not foreman.losses:
+        if (tmp_path / "child").exists() and not monitor.losses:
             return MonitorDecision(kill={here(traces(tmp_path, "started")[0]): "too long"})
-        return MonitorDecision(stop="done" if foreman.losses else "")
+        return MonitorDecision(stop="done" if monitor.losses else "")
 
-    foreman = Watcher(decide)
-    run_local(Toy(tmp_path, toy_works.have_child), foreman, num_workers=1)
+    monitor = Watcher(decide)
+    run_local(Toy(tmp_path, toy_works.have_child), monitor, num_workers=1)
     grandchild = int((tmp_path / "child").read_text())
     wait_until(lambda: not is_alive(grandchild), seconds=2.0)

@@ -123,7 +123,7 @@ def fork_loader(folder: Path, place: WorkerInfo) -> None:
 
 @dataclass
 class Watcher:
-    """A foreman that remembers, and does as told."""
+    """A monitor that remembers, and does as told."""
 
     decide: Callable[[], MonitorDecision] = MonitorDecision
     losses: list[tuple[Process, int, str]] = field(default_factory=list)

@@ -1,6 +1,6 @@
-"""Figures of data, searches and reasons: plain values in, Plotly figures out.
+"""Figures of data, searches and explanations: plain values in, Plotly figures out.
 
-The only room that imports Plotly. Every figure takes the empty case: it then says what is missing.
+Only this package imports Plotly. Every figure handles empty input: it then says what is missing.
 """
 
 from plotly.graph_objects import Figure

@@ -1,20 +1,21 @@
-"""What the data look like: plain numbers in, figures out."""
+"""Figures of the data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import plotly.graph_objects as go
 
 from ._style import BLUE, GREY, ORANGE, figure, nothing
 
 NUM_POINTS = 200
-"""Of a curve; more would only make a page slow."""
+"""Of a curve; more would make a page slow."""
 HEAD = 0.1
 
 
 def lengths(values: Sequence[int], *, num_bins: int = 50) -> go.Figure:
-    """How many users have a history of each length; the longest in one last bar."""
+    """Count users by the length of their histories; the last bar holds the longest."""
     title = "Length of histories"
     if not len(values):
         return nothing(title, "there are no users")
@@ -28,7 +29,7 @@ def lengths(values: Sequence[int], *, num_bins: int = 50) -> go.Figure:
     drawn = figure(
         title,
         subtitle=f"{len(ordered):,} users; half have {middle:,} or more; the longest has "
-        f"{longest:,}" + (f" (all above {long:,} stand in the last bar)" if longest > long else ""),
+        f"{longest:,}" + (f" (the last bar holds all above {long:,})" if longest > long else ""),
         x="interactions of a user",
         y="users",
     )
@@ -51,15 +52,13 @@ def _at(ordered: Sequence[int], share: float) -> int:
 
 
 def popularity(counts: Sequence[int]) -> go.Figure:
-    """What share of all interactions the most popular items make up."""
+    """Draw the share of all interactions that the most popular items make up."""
     title = "Popularity of items"
     total = sum(counts)
     if not total:
         return nothing(title, "there are no interactions")
     ordered = sorted(counts, reverse=True)
-    sums = [0]
-    for count in ordered:
-        sums.append(sums[-1] + count)
+    sums = list(accumulate(ordered, initial=0))
     step = max(1, len(ordered) // NUM_POINTS)
     places = [*range(0, len(ordered), step), len(ordered)]
     head = max(1, round(HEAD * len(ordered)))
@@ -92,7 +91,7 @@ def popularity(counts: Sequence[int]) -> go.Figure:
 
 
 def activity(edges: Sequence[str | float], counts: Sequence[int]) -> go.Figure:
-    """Interactions over time, counted between edges (ISO dates or numbers)."""
+    """Draw interactions over time, counted between edges (ISO dates or numbers)."""
     title = "Interactions over time"
     if not counts:
         return nothing(title, "the data have no times: the order of rows is all there is")

@@ -1,4 +1,4 @@
-"""What was decided and on what grounds: ranges, winners, trade-offs."""
+"""Figures of decisions: narrowed ranges, and re-ranked trials."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ from ._style import BLUE, CLEAR, FAINT, GREY, ORANGE, TEXT, figure, nothing, sho
 ROW_HEIGHT = 44
 
 
-# ---- narrowing -------------------------------------------------------------------------------
-
-
 def narrowing(decisions: Sequence[Mapping[str, Any]], *, refused: str = "") -> go.Figure:
-    """Ranges before and after for each parameter, with the top trials as ticks.
+    """Draw each parameter's range before and after, with the top trials as ticks.
 
-    `decisions` are those of tuning as plain values: key, action, before, after, top.
+    A decision: key, action, before, after, top.
     """
     title = "From the quick to the medium space"
     if not decisions:
@@ -70,34 +67,29 @@ def _add_range(drawn: go.Figure, index: int, decision: Mapping[str, Any]) -> Non
 
     _add_bar(drawn, index, [at(before["low"]), at(before["high"])], colour=FAINT, width=16)
     _add_bar(drawn, index, [at(end) for end in _ends(after)], colour=BLUE, width=8)
-    values = top.get("values", ())
+    values, line = top.get("values", ()), {"color": ORANGE, "width": 2}
     drawn.add_scatter(
         x=[at(value) for value in values],
         y=[index] * len(values),
         mode="markers",
-        marker={
-            "symbol": "line-ns",
-            "size": 13,
-            "color": ORANGE,
-            "line": {"color": ORANGE, "width": 2},
-        },
+        marker={"symbol": "line-ns", "size": 13, "color": ORANGE, "line": line},
         text=[f"{decision['key']} = {format_value(value)}" for value in values],
         hoverinfo="text",
     )
-    for value, side in ((before["low"], "bottom right"), (before["high"], "bottom left")):
+    for value, side in ((before["low"], "left"), (before["high"], "right")):
         drawn.add_annotation(
             x=at(value),
             y=index,
             text=f"{value:.4g}",
             showarrow=False,
             yshift=-15,
-            xanchor="left" if side == "bottom right" else "right",
+            xanchor=side,
             font={"size": 10},
         )
 
 
 def _ends(after: Mapping[str, Any]) -> list[float]:
-    """Where the searched range begins and ends; both the same for a fixed number."""
+    """Return the ends of the searched range; both are the same for a fixed number."""
     if _is_range(after):
         return [after["low"], after["high"]]
     numbers = [value for value in after.get("choices", ()) if isinstance(value, int | float)]
@@ -123,13 +115,8 @@ def _add_bar(
 def _add_choices(drawn: go.Figure, index: int, decision: Mapping[str, Any]) -> None:
     before, after = decision["before"].get("choices", []), decision["after"].get("choices", [])
     choices = list(dict.fromkeys([*before, *after]))
-    top = dict(
-        zip(
-            map(str, decision["top"].get("choices", [])),
-            decision["top"].get("counts", []),
-            strict=True,
-        )
-    )
+    names = map(str, decision["top"].get("choices", []))
+    top = dict(zip(names, decision["top"].get("counts", []), strict=True))
     places = [(i + 0.5) / len(choices) for i in range(len(choices))]
     drawn.add_scatter(
         x=places,
@@ -173,13 +160,10 @@ def _extent(extent: Mapping[str, Any]) -> str:
     return ", ".join(format_value(choice) for choice in extent.get("choices", ()))
 
 
-# ---- rerank ----------------------------------------------------------------------------------
-
-
 def rerank(rows: Sequence[Mapping[str, Any]], *, metric: str, reason: str = "") -> go.Figure:
-    """Single-seed score against scores over fresh seeds, the winner on top.
+    """Draw the score with one seed against those with fresh seeds, the winner on top.
 
-    `rows` are those of tuning as plain values: trial, single, mean, std, scores.
+    A row: trial, single, mean, std, scores.
     """
     title = "The best trials again, over fresh seeds"
     tried = [row for row in rows if row["mean"] is not None]

@@ -1,4 +1,4 @@
-"""Trade-offs between several goals."""
+"""Trade-offs between several objectives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._style import BLUE, CLEAR, FAINT, GREY, ORANGE, figure, hover, nothing
 def pareto_front(
     trials: Sequence[Trial], *, goals: Sequence[tuple[str, str]], picked: int | None = None
 ) -> go.Figure:
-    """Complete trials by two or three goals (metric, max or min), with the front and the pick."""
+    """Draw complete trials by two or three objectives (metric, max or min), with the front."""
     title = "Pareto front" + (": " if goals else "") + ", ".join(metric for metric, _ in goals)
     done = [t for t in trials if t.state == "complete" and _fits(t, goals)]
     if len(goals) < 2:

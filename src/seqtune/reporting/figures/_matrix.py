@@ -1,4 +1,4 @@
-"""Numbers as colours, in rows and columns that are named by data."""
+"""Matrices as colours; the names of rows and columns come from data."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ def add_matrix(
     texts: Sequence[Sequence[str]],
     most_written: int,
 ) -> None:
-    """One field for each value, blue for positive and orange for negative ones; the texts are
-    written into them where there are few columns."""
+    """Draw positive values blue and negative ones orange, with texts if there are few columns."""
     known = [value for row in values for value in row if value is not None]
     most = max(map(abs, known), default=0.0) or 1.0
     has_signs = min(known, default=0.0) < 0
@@ -60,7 +59,7 @@ def add_matrix(
 
 
 def name_rows(drawn: go.Figure, names: Sequence[str]) -> None:
-    """Rows by number, the first on top: two may have the same name."""
+    """Place rows by number, because two may have the same name; the first is on top."""
     drawn.update_yaxes(
         tickvals=list(range(len(names))),
         ticktext=[label(name) for name in names],

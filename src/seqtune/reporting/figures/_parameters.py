@@ -1,10 +1,10 @@
-"""What the parameters have to do with the score."""
+"""Figures of the parameters and the score."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -20,6 +20,7 @@ from ._style import (
     ORANGE,
     TEXT,
     WORST_TO_BEST,
+    Mode,
     add_trials,
     figure,
     is_number,
@@ -30,18 +31,17 @@ from ._style import (
     style_axes,
 )
 
-Mode = Literal["max", "min"]
 ABSENT = "none"
 """The tick of trials in which a parameter did not exist."""
 COLUMNS = 3
 GUIDES = (0.05, 0.1)
-"""Shares below and above which narrowing decides differently."""
+"""Shares at which narrowing decides differently."""
 
 
 def importances(
     values: Mapping[str, float], *, note: str = "", is_noise: bool = False
 ) -> go.Figure:
-    """The share of each parameter; grey where the values are noise."""
+    """Draw the share of each parameter; grey if the values are noise."""
     title = "Importance of the parameters"
     if not any(values.values()):
         return nothing(title, note or "no parameter separates the best trials from the others")
@@ -69,7 +69,7 @@ def importances(
 def parallel_coordinates(
     trials: Sequence[Trial], *, metric: str, mode: Mode, log: Collection[str] = ()
 ) -> go.Figure:
-    """Complete trials as lines through their values, coloured by score (orange is best)."""
+    """Draw complete trials as lines through their values; orange is the best score."""
     title = f"Parameters of all complete trials, and their {metric}"
     done = sorted(
         scored(trials, "complete"),
@@ -97,7 +97,7 @@ def parallel_coordinates(
 
 
 def _dimension(key: str, trials: Sequence[Trial], *, is_log: bool) -> dict[str, Any]:
-    """One axis. Choices take whole numbers; a trial without the parameter lies under the others."""
+    """Return one axis: choices are whole numbers; trials without the parameter lie below."""
     values = [trial.params.get(key) for trial in trials]
     has_all = all(key in trial.params for trial in trials)
     numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
@@ -108,10 +108,10 @@ def _dimension(key: str, trials: Sequence[Trial], *, is_log: bool) -> dict[str, 
     places = [math.log10(number) if is_log else number for number in numbers]
     low, high = min(places), max(places)
     absent = low - 0.12 * ((high - low) or 1.0)
-    lying = iter(places)
+    known = iter(places)
     axis: dict[str, Any] = {
         **label,
-        "values": [next(lying) if key in trial.params else absent for trial in trials],
+        "values": [next(known) if key in trial.params else absent for trial in trials],
     }
     if is_log:
         axis["tickvals"], axis["ticktext"] = log_ticks(min(numbers), max(numbers))
@@ -136,7 +136,7 @@ def _choices_dimension(values: Sequence[Value]) -> dict[str, Any]:
 
 
 def _ordered(values: Sequence[Value]) -> list[str]:
-    """Texts of all choices: numbers by size, then texts."""
+    """Return the texts of all choices: numbers by size, then texts."""
     distinct = dict.fromkeys(values)
     ordered = sorted(distinct, key=lambda v: (not is_number(v), v if is_number(v) else 0, str(v)))
     return list(dict.fromkeys(map(format_value, ordered)))
@@ -150,7 +150,7 @@ def slices(
     keys: Sequence[str] = (),
     log: Collection[str] = (),
 ) -> go.Figure:
-    """Score against each parameter alone; without `keys` all of them."""
+    """Draw the score against each parameter of `keys`, by default all."""
     title = f"{metric} by parameter"
     done = scored(trials, "complete", "pruned")
     keys = keys or list(dict.fromkeys(key for trial in done for key in trial.params))

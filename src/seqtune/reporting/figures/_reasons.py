@@ -1,4 +1,4 @@
-"""Why a list is what it is. Names come from data, so none is put into a figure as it is."""
+"""Figures that explain recommendations. Names come from data, so all are escaped."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ._matrix import add_matrix, name_rows
 from ._style import BLUE, figure, label, nothing
 
 MOST = 25
-"""Items of a history that a figure has room for: the last ones."""
+"""The last items of a history that a figure has room for."""
 ROW_HEIGHT = 30
 
 
 def nearest(item: str, names: Sequence[str], similarities: Sequence[float]) -> go.Figure:
-    """The items nearest to one, by cosine."""
+    """Draw the items nearest to one, by cosine."""
     title = f"Nearest to {label(item)}"
     if not names:
         return nothing(title, "there is no other item")
@@ -36,7 +36,7 @@ def nearest(item: str, names: Sequence[str], similarities: Sequence[float]) -> g
 
 
 def attention(history: Sequence[str], weights: Sequence[Sequence[Sequence[float]]]) -> go.Figure:
-    """Where [MASK] looks: `weights` by layer, head and item of the history."""
+    """Draw the attention of [MASK]: `weights` by layer, head and item of the history."""
     title = "Where the model looks"
     if not history:
         return nothing(title, "the user has no history that the model knows")
@@ -58,10 +58,10 @@ def attention(history: Sequence[str], weights: Sequence[Sequence[Sequence[float]
 def effects(
     history: Sequence[str], items: Sequence[str], values: Sequence[Sequence[float]]
 ) -> go.Figure:
-    """What each item of the history does for each recommended one: `values` by item, history."""
+    """Draw the effect of each history item on each recommended one: `values` by item, history."""
     title = "What each item of the history does"
     if not history or not items:
-        return nothing(title, "the list owes nothing to a history")
+        return nothing(title, "the list does not depend on a history")
     return _grid(
         title,
         "log-probability of the recommended item (row) with an item of the history (column), less "
@@ -74,7 +74,7 @@ def effects(
 
 
 def agreement(names: Sequence[str], shares: Sequence[Sequence[float]]) -> go.Figure:
-    """How much of their lists each two models have in common."""
+    """Draw how much of their lists each two models have in common."""
     title = "Agreement between the members' lists"
     if not names:
         return nothing(title, "there are no members")
@@ -97,7 +97,7 @@ def _grid(
     values: Sequence[Sequence[float]],
     form: str,
 ) -> go.Figure:
-    """A table of numbers as colours; columns are oldest first and cut to the last ones."""
+    """Draw a matrix whose columns are oldest first, and only the last ones."""
     cut = f"; the last {MOST} of {len(columns)} items" if len(columns) > MOST else ""
     columns, values = columns[-MOST:], [row[-MOST:] for row in values]
     drawn = figure(title, subtitle=subtitle + cut, height=250 + ROW_HEIGHT * len(rows))

@@ -1,6 +1,6 @@
-"""What metrics bring along to be looked at: curves, matrices, bars, and tables.
+"""Draw the curves, matrices, bars and tables of a metrics report.
 
-Names and titles come from data, so none is put into a figure as it is.
+Names and titles come from data, so all are escaped.
 """
 
 from __future__ import annotations
@@ -15,39 +15,45 @@ import plotly.graph_objects as go
 
 from seqtune.core.config import Section
 from seqtune.core.format import format_value, shorten
-from seqtune.core.metrics import (
-    BarChart,
-    Curve,
-    LineChart,
-    MatrixChart,
-    ReportTable,
-    exhibit,
-)
+from seqtune.core.metrics import BarChart, Curve, LineChart, MatrixChart, ReportTable, exhibit
 
 from ._matrix import add_matrix, name_rows
-from ._style import BLUE, CLEAR, GREEN, GREY, ORANGE, PURPLE, RED, TEXT, figure, label, nothing
+from ._style import (
+    BLUE,
+    CLEAR,
+    FAINT,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    TEXT,
+    figure,
+    label,
+    nothing,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
 OVERLAID = len(COLOURS)
-"""Curves in one pair of axes; more get a small panel each."""
+"""Curves in one pair of axes; if there are more, each gets a small panel."""
 PANELS_IN_A_ROW = 4
 PANEL_HEIGHT = 132
 PANEL_NAME = 20
 MOST_PANELS = 60
 MOST_ROWS = 80
 """Of a matrix or of bars; no screen shows more."""
-WRITTEN = 12
-"""Columns of a matrix up to which numbers are written into it."""
-STANDING = 12
-"""Names up to which bars stand; more lie, so that each name is read."""
+MAX_WRITTEN = 12
+"""Columns of a matrix up to which it shows its numbers."""
+UPRIGHT = 12
+"""Names up to which bars are vertical; more are horizontal, so that each name can be read."""
 NO_FIGURE = "Nothing to draw"
 
 
 def draw_exhibit(shown: Mapping[str, Any] | Section | None, *, missing: str) -> go.Figure:
-    """The figure of an exhibit, as a report of metrics has it; `missing` says why there is none."""
+    """Draw a chart of a metrics report; `missing` says why there is none."""
     found = _read(shown)
     if isinstance(found, LineChart) and found.lines:
         return _lines(found)
@@ -55,11 +61,11 @@ def draw_exhibit(shown: Mapping[str, Any] | Section | None, *, missing: str) -> 
         return _matrix(found)
     if isinstance(found, BarChart) and found.names and found.bars:
         return _bars(found)
-    return nothing(_said(found.title) if found else NO_FIGURE, html.escape(missing, quote=False))
+    return nothing(_escape(found.title) if found else NO_FIGURE, html.escape(missing, quote=False))
 
 
 def exhibit_table(shown: Mapping[str, Any] | Section | None) -> pd.DataFrame:
-    """The rows of a table; without any where there is none."""
+    """Return the rows of a table of a metrics report; an empty frame if there is none."""
     import pandas as pd
 
     found = _read(shown)
@@ -72,17 +78,14 @@ def _read(shown: Mapping[str, Any] | Section | None) -> Any:
     return exhibit(shown) if isinstance(shown, Mapping) else shown
 
 
-def _said(text: str) -> str:
+def _escape(text: str) -> str:
     return html.escape(text, quote=False)
-
-
-# ---- curves --------------------------------------------------------------------------------------
 
 
 def _lines(shown: LineChart) -> go.Figure:
     if len(shown.lines) > OVERLAID:
         return _panels(shown)
-    drawn = figure(_said(shown.title), x=_said(shown.x), y=_said(shown.y))
+    drawn = figure(_escape(shown.title), x=_escape(shown.x), y=_escape(shown.y))
     for line, colour in zip(shown.lines, COLOURS, strict=False):
         _add_line(drawn, line, shown, colour=colour)
     drawn.update_layout(showlegend=len(shown.lines) > 1)
@@ -90,14 +93,14 @@ def _lines(shown: LineChart) -> go.Figure:
 
 
 def _panels(shown: LineChart) -> go.Figure:
-    """Each curve in a small pair of axes of its own; all have the same ends."""
+    """Draw each curve in a small panel; all have the same axes."""
     lines = shown.lines[:MOST_PANELS]
     left_out = len(shown.lines) - len(lines)
     num_rows = math.ceil(len(lines) / PANELS_IN_A_ROW)
     height = 190 + PANEL_HEIGHT * num_rows
     cut = f"; {left_out} more are left out" if left_out else ""
     drawn = figure(
-        _said(shown.title), subtitle=_said(f"{shown.y} against {shown.x}{cut}"), height=height
+        _escape(shown.title), subtitle=_escape(f"{shown.y} against {shown.x}{cut}"), height=height
     )
     drawn.set_subplots(
         rows=num_rows,
@@ -111,16 +114,12 @@ def _panels(shown: LineChart) -> go.Figure:
     for place, line in enumerate(lines):
         row, column = divmod(place, PANELS_IN_A_ROW)
         _add_line(drawn, line, shown, colour=BLUE, row=row + 1, col=column + 1)
-    _style_panels(drawn)
-    return drawn
-
-
-def _style_panels(drawn: go.Figure) -> None:
-    faint = {"gridcolor": "rgba(128, 134, 145, 0.22)", "zeroline": False, "linecolor": CLEAR}
+    faint = {"gridcolor": FAINT, "zeroline": False, "linecolor": CLEAR}
     drawn.update_xaxes(**faint, nticks=3, tickfont={"size": 10}, title="")
     drawn.update_yaxes(**faint, nticks=4, tickfont={"size": 10}, title="")
     drawn.update_annotations(font={"size": 11.5, "color": TEXT})
     drawn.update_layout(showlegend=False, margin={"t": 118, "b": 40})
+    return drawn
 
 
 def _add_line(
@@ -144,14 +143,11 @@ def _add_line(
 
 
 def _points(line: Curve, shown: LineChart) -> list[str]:
-    name, x_name, y_name = label(line.name), _said(shown.x), _said(shown.y)
+    name, x_name, y_name = label(line.name), _escape(shown.x), _escape(shown.y)
     return [
         f"{name}<br>{x_name} {format_value(x)}<br>{y_name} {format_value(y)}"
         for x, y in zip(line.x, line.y, strict=True)
     ]
-
-
-# ---- a matrix ------------------------------------------------------------------------------------
 
 
 def _matrix(shown: MatrixChart) -> go.Figure:
@@ -161,14 +157,14 @@ def _matrix(shown: MatrixChart) -> go.Figure:
     if len(rows) < len(shown.rows) or len(columns) < len(shown.columns):
         cut = f"the first {MOST_ROWS} of {max(len(shown.rows), len(shown.columns))}"
     drawn = figure(
-        _said(shown.title),
+        _escape(shown.title),
         subtitle=cut,
-        x=_said(shown.x),
-        y=_said(shown.y),
+        x=_escape(shown.x),
+        y=_escape(shown.y),
         height=260 + _thickness(len(rows)) * len(rows),
     )
     texts = [[_number(value) for value in row] for row in values]
-    add_matrix(drawn, rows, columns, values, texts=texts, most_written=WRITTEN)
+    add_matrix(drawn, rows, columns, values, texts=texts, most_written=MAX_WRITTEN)
     return drawn
 
 
@@ -178,34 +174,24 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.2f}"
 
 
-# ---- bars ----------------------------------------------------------------------------------------
-
-
 def _bars(shown: BarChart) -> go.Figure:
     names = shown.names[:MOST_ROWS]
     groups = {name: list(values[:MOST_ROWS]) for name, values in shown.bars.items()}
-    lie = len(names) > STANDING and not all(_is_bin(name) for name in names)
+    is_flat = len(names) > UPRIGHT and not all(_is_bin(name) for name in names)
     cut = f"the first {MOST_ROWS} of {len(shown.names)}" if len(names) < len(shown.names) else ""
-    x, y = _said(shown.x), _said(shown.y)
-    height = 210 + (10 + 11 * len(groups)) * len(names) if lie else 440
-    drawn = figure(
-        _said(shown.title),
-        subtitle=cut,
-        x=y if lie else x,
-        y=x if lie else y,
-        height=height,
-    )
+    x, y = _escape(shown.x), _escape(shown.y)
+    height = 210 + (10 + 11 * len(groups)) * len(names) if is_flat else 440
+    x, y = (y, x) if is_flat else (x, y)
+    drawn = figure(_escape(shown.title), subtitle=cut, x=x, y=y, height=height)
     for (group, values), colour in zip(groups.items(), cycle(COLOURS), strict=False):
-        _add_bars(drawn, names, group, values, colour=colour, lie=lie)
+        _add_bars(drawn, names, group, values, colour=colour, is_flat=is_flat)
     drawn.update_layout(barmode="group", bargap=0.3, showlegend=len(groups) > 1)
-    if lie:
+    if is_flat:
         name_rows(drawn, names)
     else:
-        drawn.update_xaxes(
-            tickvals=_some(len(names)),
-            ticktext=[label(names[place]) for place in _some(len(names))],
-            showgrid=False,
-        )
+        places = list(range(0, len(names), math.ceil(len(names) / (2 * UPRIGHT))))
+        texts = [label(names[place]) for place in places]
+        drawn.update_xaxes(tickvals=places, ticktext=texts, showgrid=False)
         drawn.update_yaxes(rangemode="tozero")
     return drawn
 
@@ -217,36 +203,28 @@ def _add_bars(
     values: Sequence[float | None],
     *,
     colour: str,
-    lie: bool,
+    is_flat: bool,
 ) -> None:
     places = list(range(len(names)))
     drawn.add_bar(
-        x=list(values) if lie else places,
-        y=places if lie else list(values),
-        orientation="h" if lie else "v",
+        x=list(values) if is_flat else places,
+        y=places if is_flat else list(values),
+        orientation="h" if is_flat else "v",
         name=label(group),
         marker={"color": colour},
         hovertext=[
-            f"{label(name)}<br>{label(group)}: {_told(v)}"
-            for name, v in zip(names, values, strict=True)
+            f"{label(name)}<br>{label(group)}: "
+            + ("not there" if value is None else format_value(value))
+            for name, value in zip(names, values, strict=True)
         ],
         hoverinfo="text",
     )
 
 
-def _told(value: float | None) -> str:
-    return "not there" if value is None else format_value(value)
-
-
 def _is_bin(name: str) -> bool:
-    """Whether a name is a number, or begins with one: a bar of a histogram."""
+    """Return whether a name begins with a number: a bar of a histogram."""
     return name[:1].isdigit()
 
 
-def _some(num: int) -> list[int]:
-    """Places that are named where there are too many for all."""
-    return list(range(0, num, math.ceil(num / (2 * STANDING))))
-
-
 def _thickness(num: int) -> int:
-    return 30 if num <= WRITTEN else 22 if num <= 2 * WRITTEN else 15
+    return 30 if num <= MAX_WRITTEN else 22 if num <= 2 * MAX_WRITTEN else 15

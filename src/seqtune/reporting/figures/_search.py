@@ -1,25 +1,23 @@
-"""How a search went: over trials, over epochs, over time."""
+"""Figures of a search: over trials, over epochs, over time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import accumulate
-from typing import Literal
 
 import plotly.graph_objects as go
 
 from seqtune.core.format import format_duration
 from seqtune.core.trials import State, Trial, ranked
 
-from ._style import GREY, ORANGE, STATE_COLOURS, add_trials, figure, hover, nothing, scored
+from ._style import GREY, ORANGE, STATE_COLOURS, Mode, add_trials, figure, hover, nothing, scored
 
-Mode = Literal["max", "min"]
 UNSCORED: tuple[State, ...] = ("infeasible", "failed", "lost")
 
 
 def history(trials: Sequence[Trial], *, metric: str, mode: Mode) -> go.Figure:
-    """The score of every trial, the best so far, and marks where a trial gave none."""
+    """Draw the score of every trial, the best so far, and marks for trials without a score."""
     title = f"History of {metric}"
     done = sorted(scored(trials, "complete"), key=lambda trial: trial.number)
     if not done:
@@ -56,7 +54,7 @@ def history(trials: Sequence[Trial], *, metric: str, mode: Mode) -> go.Figure:
 
 
 def intermediate_values(trials: Sequence[Trial], *, metric: str, mode: Mode) -> go.Figure:
-    """The curve of every trial; pruned ones dashed, the best one over the others."""
+    """Draw the curve of every trial; pruned ones dashed, the best one on top."""
     title = f"{metric} over the epochs"
     curved = [trial for trial in trials if trial.curve]
     if not curved:
@@ -86,7 +84,7 @@ def _add_curves(
     width: float,
     opacity: float,
 ) -> None:
-    """All curves of one kind in one trace, with gaps: a hundred traces make a page slow."""
+    """Draw curves as one trace with gaps: a hundred traces would make a page slow."""
     if not trials:
         return
     xs: list[int | None] = []
@@ -111,7 +109,7 @@ def _add_curves(
 
 
 def timeline(trials: Sequence[Trial]) -> go.Figure:
-    """When each worker trained which trial, and how that ended."""
+    """Draw when each worker trained which trial, and how it ended."""
     title = "Timeline of the workers"
     timed = [trial for trial in trials if trial.started and trial.seconds is not None]
     if not timed:
@@ -119,10 +117,9 @@ def timeline(trials: Sequence[Trial]) -> go.Figure:
     workers = sorted({trial.worker or "worker" for trial in timed})
     busy = sum(trial.seconds or 0.0 for trial in timed)
     by = "1 worker" if len(workers) == 1 else f"{len(workers)} workers"
-    work = f"{format_duration(busy)} of work by {by}"
     drawn = figure(
         title,
-        subtitle=f"{len(timed)} trials, {work}",
+        subtitle=f"{len(timed)} trials, {format_duration(busy)} of work by {by}",
         x="time (UTC)",
         height=max(280, 200 + 42 * len(workers)),
     )

@@ -1,4 +1,4 @@
-"""One look for all figures: readable on white and on black, and without telling red from green."""
+"""One style for all figures: readable on white and on black, and by the colour-blind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
@@ -19,6 +19,7 @@ TEXT = "#767D88"
 """Contrast above 4 on white as on #1a1a1a."""
 FAINT = "rgba(128, 134, 145, 0.22)"
 CLEAR = "rgba(0, 0, 0, 0)"
+AXIS = {"gridcolor": FAINT, "linecolor": FAINT, "zeroline": False, "tickcolor": FAINT}
 WORST_TO_BEST = [[0.0, "#A8B0BA"], [0.55, BLUE], [1.0, ORANGE]]
 STATE_COLOURS: dict[State, str] = {
     "complete": BLUE,
@@ -29,9 +30,10 @@ STATE_COLOURS: dict[State, str] = {
     "running": GREEN,
     "waiting": GREY,
 }
+Mode = Literal["max", "min"]
 HEIGHT = 440
 SUBTITLE_WIDTH = 88
-"""Characters; a figure 600 points wide takes that many."""
+"""In characters, for a figure 600 points wide."""
 LINE_HEIGHT = 17
 MAX_LABEL = 28
 MAX_NAME = 36
@@ -40,16 +42,8 @@ MAX_NAME = 36
 def figure(
     title: str, *, subtitle: str = "", x: str = "", y: str = "", height: int = HEIGHT
 ) -> go.Figure:
-    """An empty figure in the house style."""
-    axis = {
-        "gridcolor": FAINT,
-        "linecolor": FAINT,
-        "zeroline": False,
-        "automargin": True,
-        "ticks": "outside",
-        "ticklen": 4,
-        "tickcolor": FAINT,
-    }
+    """Return an empty figure in this style."""
+    axis = {**AXIS, "automargin": True, "ticks": "outside", "ticklen": 4}
     lines = textwrap.wrap(subtitle, SUBTITLE_WIDTH)
     more = LINE_HEIGHT * max(0, len(lines) - 1)
     drawn = go.Figure()
@@ -90,7 +84,7 @@ def figure(
 
 
 def nothing(title: str, text: str) -> go.Figure:
-    """A figure that says why it shows nothing."""
+    """Return a figure that says why it shows nothing."""
     drawn = figure(title, height=220)
     drawn.update_xaxes(visible=False)
     drawn.update_yaxes(visible=False)
@@ -99,19 +93,14 @@ def nothing(title: str, text: str) -> go.Figure:
 
 
 def style_axes(drawn: go.Figure) -> None:
-    """The look of the first pair of axes for all pairs."""
-    look = {"gridcolor": FAINT, "linecolor": FAINT, "zeroline": False, "tickcolor": FAINT}
-    drawn.update_xaxes(**look)
-    drawn.update_yaxes(**look)
+    """Style all pairs of axes like the first."""
+    drawn.update_xaxes(**AXIS)
+    drawn.update_yaxes(**AXIS)
 
 
 def scored(trials: Sequence[Trial], *states: State) -> list[Trial]:
-    """Trials of these states whose score is a number."""
-    return [
-        trial
-        for trial in trials
-        if trial.state in states and trial.score is not None and math.isfinite(trial.score)
-    ]
+    """Return the trials of these states that have a finite score."""
+    return [trial for trial in trials if trial.state in states and is_number(trial.score)]
 
 
 def is_number(value: Any) -> bool:
@@ -119,17 +108,17 @@ def is_number(value: Any) -> bool:
 
 
 def short(key: str) -> str:
-    """The end of a long key."""
+    """Return the end of a long key."""
     return key if len(key) <= MAX_LABEL else f"..{key[-MAX_LABEL + 2 :]}"
 
 
 def label(text: object) -> str:
-    """Text from data: cut, and such that Plotly, which renders some HTML, shows it as it is."""
+    """Cut a text from data, and escape it, because Plotly renders some HTML."""
     return html.escape(shorten(str(text), MAX_NAME), quote=False)
 
 
 def add_trials(drawn: go.Figure, trials: Sequence[Trial], name: str, **look: Any) -> None:
-    """Points for these trials that say all about them; by default their scores in order."""
+    """Draw trials as points with all details on hover; by default, scores by number."""
     if trials:
         numbers, scores = [t.number for t in trials], [t.score for t in trials]
         points = {"x": numbers, "y": scores, "mode": "markers", **look}
@@ -138,7 +127,7 @@ def add_trials(drawn: go.Figure, trials: Sequence[Trial], name: str, **look: Any
 
 
 def hover(trial: Trial) -> str:
-    """All about a trial, shown when it is pointed at."""
+    """Return the details of a trial for its hover text."""
     lines = [f"<b>trial {trial.number}</b> ({trial.state})"]
     if trial.score is not None:
         lines.append(f"score {trial.score:.5g}")
@@ -149,7 +138,7 @@ def hover(trial: Trial) -> str:
 
 
 def log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
-    """Positions (log10) and texts of ticks at 1, 2 and 5 between two values."""
+    """Return positions (log10) and texts of ticks at 1, 2 and 5 between two values."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
     inside = [value for value in values if low * 0.999 <= value <= high * 1.001]

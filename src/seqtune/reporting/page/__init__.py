@@ -1,10 +1,9 @@
-"""The page of a run, and the index over all runs: plain dicts in, one HTML file out.
+"""Render the page of a run, and the index of all runs, from plain dicts to one HTML file.
 
-The file needs nothing else: no network, no fonts, no scripts beside its own. Two languages stand
-side by side in it. Whatever a report did not say is left out.
+The file needs no network, no fonts and no other scripts. It holds its texts in two languages, and
+leaves out what a report does not contain.
 """
 
-from ._index import index_page
-from ._page import DOCUMENTS, render, verify_page
+from ._page import DOCUMENTS, index_page, render, verify_page
 
 __all__ = ["DOCUMENTS", "index_page", "render", "verify_page"]

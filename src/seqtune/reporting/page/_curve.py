@@ -1,4 +1,4 @@
-"""The course of a training as lines: small, drawn without a library, in the page's own colours."""
+"""Small SVG plots of a training, drawn without a library in the colours of the page."""
 
 from __future__ import annotations
 
@@ -40,10 +40,9 @@ class CurvePlot:
 
 
 def curves(history: Any, *, monitor: str, best_epoch: Any) -> list[CurvePlot]:
-    """Loss, and the monitored metric on what was learned from and on what was held out."""
-    rows = [
-        row for row in history or () if isinstance(row, Mapping) and is_number(row.get("epoch"))
-    ]
+    """Plot the loss and the monitored metric, each on the training part and on valid."""
+    rows = [row for row in history or () if isinstance(row, Mapping)]
+    rows = [row for row in rows if is_number(row.get("epoch"))]
     train = f"train_{monitor.removeprefix('val_')}"
     wanted = [("loss", ["train_loss", "val_loss"])]
     if monitor and not monitor.endswith("loss"):
@@ -91,15 +90,14 @@ def _curve(
 
 
 def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """No more points than a line of this width can show; the last is kept."""
+    """Keep no more points than a line of this width can show, and the last one."""
     every = -(-len(points) // MAX_POINTS)
     return [*points[:-1:every], points[-1]]
 
 
 def _ticks(low: float, high: float) -> tuple[float, float, float]:
-    """Round bounds around the values, and the step between ticks."""
-    spread = high - low or abs(high) or 1.0
-    rough = spread / NUM_TICKS
+    """Return round bounds around the values, and the step between ticks."""
+    rough = (high - low or abs(high) or 1.0) / NUM_TICKS
     power = 10.0 ** _floor_log10(rough)
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     start = step * (low // step)
@@ -116,7 +114,7 @@ def _label(value: float, step: float) -> str:
 
 
 def _epochs(first: int, last: int) -> list[int]:
-    """A few whole epochs, first and last among them."""
+    """Return a few whole epochs, including the first and the last."""
     rough = max(1, (last - first) / 4)
     power = 10 ** _floor_log10(rough)
     step = int(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough))

@@ -1,4 +1,4 @@
-"""Templates that escape whatever they are given, and pass over what is not there."""
+"""The Jinja environment: it escapes all values and ignores missing ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POLICY = (
 
 
 class DictEnvironment(Environment):
-    """`report.items` is the number of items, not a method of dict."""
+    """Looks up keys only: `report.items` is the number of items, not a method of dict."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, Mapping):
@@ -53,11 +53,11 @@ def environment() -> Environment:
 
 @cache
 def asset(name: str) -> str:
-    """The page's own style or script."""
+    """Read the style or script of the page."""
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def policy(*scripts: bytes, draws: bool = False) -> str:
-    """Which scripts may run: these, by their content. Plotly builds functions from text."""
+    """Allow only these scripts, by their content; Plotly (`draws`) needs `eval` as well."""
     allowed = [script_hash(script) for script in scripts if script]
-    return POLICY.format(scripts=" ".join([*allowed, *(["'unsafe-eval'"] if draws else [])]))
+    return POLICY.format(scripts=" ".join([*allowed, "'unsafe-eval'"] if draws else allowed))

@@ -1,4 +1,4 @@
-"""Plotly figures in the page: their JSON made ready, and the library packed once for all."""
+"""Prepare Plotly figures for the page, and pack the library once."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from typing import Any
 from ._words import texts
 
 LEVEL = 6
-"""Of gzip; 9 takes longer and saves nothing worth it."""
+"""Of gzip; 9 takes longer and hardly saves space."""
 TITLE_ROOM = 14
 WIDE = {"parcoords": 760}
-"""Points below which a kind of figure cannot be read; narrower screens scroll it in its box."""
+"""The width that a kind of figure needs to be readable; narrower screens scroll it."""
 MANY_AXES = 660
 OF_ENSEMBLE = "ensemble_"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure as the page draws it: its words stand above it as text, not in it."""
+    """One figure of the page, whose title is text above it."""
 
     name: str
     kind: str
-    """history, importance, ...: what it shows; names the text that explains it."""
+    """history, importance, ...: part of the key of the text that explains it."""
     title: str
-    """Its own, for one that no text explains."""
+    """Shown if no text explains the figure."""
     said: str
-    """Its subtitle, below a text that is the same for all data sets its title too."""
+    """The subtitle; below a text that is the same for all data sets, the title as well."""
     json: str
     height: int
     min_width: int
@@ -49,7 +49,7 @@ class Figure:
 
 @cache
 def plotly_script() -> bytes:
-    """plotly.min.js as it lies in the package, found without importing it; empty without it."""
+    """Read plotly.min.js without importing its package; return nothing if it is missing."""
     spec = find_spec("plotly")
     if spec is None or not spec.submodule_search_locations:
         return b""
@@ -59,17 +59,17 @@ def plotly_script() -> bytes:
 
 @cache
 def packed_plotly() -> str:
-    """The library, compressed, as base64: under half of its size, inflated by the browser."""
+    """Compress the library as base64, which the browser unpacks: under half of its size."""
     return base64.b64encode(gzip.compress(plotly_script(), LEVEL, mtime=0)).decode()
 
 
 def script_hash(script: bytes) -> str:
-    """How a content security policy names a script."""
+    """Return the hash by which a content security policy names a script."""
     return f"'sha256-{base64.b64encode(sha256(script).digest()).decode()}'"
 
 
 def figures(found: Mapping[str, Any]) -> list[Figure]:
-    """All figures that show something; a damaged one is left out."""
+    """Prepare all figures that show something; leave out damaged ones."""
     made = (_figure(name, facts) for name, facts in found.items())
     return [figure for figure in made if figure is not None]
 
@@ -82,13 +82,13 @@ def _figure(name: str, facts: Mapping[str, Any]) -> Figure | None:
             return None
         title = layout.pop("title", None) or {}
         margin = layout.setdefault("margin", {})
-        spare = _spare(layout, data, margin)
-        margin["t"] = margin.get("t", 80) - spare
-        layout["height"] = height = layout.get("height", 440) - spare
+        unused = _unused_height(layout, data, margin)
+        margin["t"] = margin.get("t", 80) - unused
+        layout["height"] = height = layout.get("height", 440) - unused
         layout.pop("width", None)
     except (KeyError, TypeError, AttributeError, ValueError):
         return None
-    own, said = _words_of(title)
+    own, said = _title_texts(title)
     whole = name.removeprefix(OF_ENSEMBLE)
     is_exhibit = f"figure.{whole}" in texts()
     return Figure(
@@ -104,8 +104,8 @@ def _figure(name: str, facts: Mapping[str, Any]) -> Figure | None:
     )
 
 
-def _words_of(title: Any) -> tuple[str, str]:
-    """Title and subtitle as text."""
+def _title_texts(title: Any) -> tuple[str, str]:
+    """Return title and subtitle as plain text."""
     if not isinstance(title, Mapping):
         return "", ""
     both = title.get("text"), (title.get("subtitle") or {}).get("text")
@@ -113,16 +113,12 @@ def _words_of(title: Any) -> tuple[str, str]:
     return own, said
 
 
-def _spare(layout: Mapping[str, Any], data: list[Any], margin: Mapping[str, Any]) -> int:
-    """The height that its title took; names of axes may stand below that."""
-    top = int(margin.get("t", 80))
+def _unused_height(layout: Mapping[str, Any], data: list[Any], margin: Mapping[str, Any]) -> int:
+    """Return the height that the title took, less that of names of axes below it."""
     labels = 70 if data[0].get("type") == "parcoords" else 0
-    above = any(_is_above(each) for each in layout.get("annotations") or ())
-    return max(0, top - TITLE_ROOM - labels - (24 if above else 0))
-
-
-def _is_above(annotation: Mapping[str, Any]) -> bool:
-    return annotation.get("yref") == "paper" and (annotation.get("y") or 0) >= 1
+    notes = layout.get("annotations") or ()
+    above = any(note.get("yref") == "paper" and (note.get("y") or 0) >= 1 for note in notes)
+    return max(0, int(margin.get("t", 80)) - TITLE_ROOM - labels - (24 if above else 0))
 
 
 def _min_width(layout: Mapping[str, Any], data: list[Any]) -> int:
@@ -133,7 +129,7 @@ def _min_width(layout: Mapping[str, Any], data: list[Any]) -> int:
 
 
 def json_for_html(value: Any) -> str:
-    """JSON that no browser takes for the end of a script."""
+    """Write JSON that cannot end the script element around it."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")

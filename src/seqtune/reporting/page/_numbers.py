@@ -1,9 +1,10 @@
-"""Numbers, times and values as people write them. What is missing is a dash."""
+"""Format numbers, times and values for people; a missing value is a dash."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -52,9 +53,7 @@ def metric(value: Any, digits: int = 4) -> str:
 
 
 def signed(value: Any, digits: int = 4) -> str:
-    if not is_number(value):
-        return DASH
-    return f"{value:+,.{digits}f}".replace("-", MINUS)
+    return f"{value:+,.{digits}f}".replace("-", MINUS) if is_number(value) else DASH
 
 
 def count(value: Any) -> str:
@@ -67,18 +66,12 @@ def percent(value: Any, digits: int = 0) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value of a configuration, as YAML has it; long digits shortened."""
-    if is_missing(value):
-        return DASH
-    if isinstance(value, str):
-        return value
-    if is_number(value):
-        return format_value(value)
-    return json.dumps(value, ensure_ascii=False, default=str)
+    """A value of a configuration, as in YAML, with few digits."""
+    return format_value(value) if is_number(value) else exact(value)
 
 
 def cell(value: Any) -> str:
-    """Of a table that a stage wrote."""
+    """A value in a table of a stage."""
     if is_missing(value) or value == "":
         return DASH
     if is_number(value):
@@ -99,10 +92,9 @@ def duration(seconds: Any) -> str | Markup:
     """0.3 s, 12 s, 4 min 05 s, 3 h 20 min; in both languages."""
     if not is_number(seconds):
         return DASH
-    parts = iter(format_duration(seconds).split())
-    return Markup(" ").join(
-        say(f"duration.{unit}", number=number) for number, unit in zip(parts, parts, strict=True)
-    )
+    parts = format_duration(seconds).split()
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    return Markup(" ").join(say(f"duration.{unit}", number=number) for number, unit in pairs)
 
 
 def size(num_bytes: Any) -> str:
@@ -115,11 +107,10 @@ def moment(text: Any) -> str:
         return DASH
     date, _, time = text.partition("T")
     try:
-        return datetime.fromisoformat(f"{date} {time[:5].replace('.', ':')}").strftime(
-            "%Y-%m-%d %H:%M UTC"
-        )
+        parsed = datetime.fromisoformat(f"{date} {time[:5].replace('.', ':')}")
     except ValueError:
-        return text  # versions may be named by hand
+        return text  # users may name versions
+    return parsed.strftime("%Y-%m-%d %H:%M UTC")
 
 
 def metric_name(name: Any) -> str:
@@ -134,22 +125,11 @@ def metric_name(name: Any) -> str:
 
 
 def breakable(key: Any) -> Markup:
-    """A dotted key that may be broken after its dots and underscores."""
+    """A dotted key that may wrap after its dots and underscores."""
     parts = ("" if is_missing(key) else str(key)).split(".")
     return Markup(".<wbr>").join(Markup("_<wbr>").join(part.split("_")) for part in parts)
 
 
-FILTERS = {
-    "metric": metric,
-    "signed": signed,
-    "count": count,
-    "percent": percent,
-    "plain": plain,
-    "exact": exact,
-    "cell": cell,
-    "duration": duration,
-    "size": size,
-    "moment": moment,
-    "metric_name": metric_name,
-    "breakable": breakable,
-}
+_ALL: tuple[Callable[..., str], ...] = (metric, signed, count, percent, plain, exact, cell)
+_ALL += (duration, size, moment, metric_name, breakable)
+FILTERS = {function.__name__: function for function in _ALL}

@@ -1,8 +1,8 @@
-"""One run, one page."""
+"""The page of one run, of verify_env, and of all runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._curve import curves
@@ -31,17 +31,16 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "time": (),
     "reproduce": (),
 }
-"""Sections in their order, each with the documents of which one must be there."""
+"""Sections in order; each needs one of its documents."""
 DOCUMENTS = tuple(dict.fromkeys(name for names in SECTIONS.values() for name in names))
 FIGURED = ("quick", "medium", "narrowing", "rerank", "seed", "ensemble")
-"""Sections that show the figures, and the tables, whose names begin like theirs."""
+"""Sections that show the figures and tables whose names begin with theirs."""
 METRICS, EXHIBITS = "metrics", "exhibits"
 
 
 def render(facts: Mapping[str, Any]) -> str:
-    """The page of one run.
+    """Render `facts`, as `run_report.page_facts` gathers them; any key may be missing:
 
-    `facts` is what `run_report.gather` makes; any key may be missing:
     task, version, started, seconds, status, error {kind, message, node}; asked {command, pipelines,
     env, changes}; documents {name: {value, version, here}}, reports as the catalog has them; answer
     {metric, mode, parts, search, signs}; figures {name: {json, version, here}}; tables {name:
@@ -50,49 +49,53 @@ def render(facts: Mapping[str, Any]) -> str:
     """
     documents = facts.get("documents") or {}
     drawn = figures(facts.get("figures") or {})
-    placed = _placed(drawn, documents)
+    placed = _place_figures(drawn, documents)
     shown = [name for name in SECTIONS if _is_shown(name, documents, placed)]
     library = plotly_script() if drawn else b""
     script = asset("page.js")
-    return (
-        environment()
-        .get_template("page.html")
-        .render(
-            facts=facts,
-            documents=documents,
-            value={name: found.get("value") for name, found in documents.items()},
-            sections=shown,
-            section_documents=SECTIONS,
-            placed=placed,
-            read=_read(facts.get("tables") or {}, documents),
-            curves=_training_curves(documents),
-            style=asset("page.css"),
-            script=script,
-            plotly=packed_plotly() if library else "",
-            has_figures=bool(drawn),
-            policy=policy(script.encode(), library, draws=bool(library)),
-        )
+    template = environment().get_template("page.html")
+    return template.render(
+        facts=facts,
+        documents=documents,
+        value={name: found.get("value") for name, found in documents.items()},
+        sections=shown,
+        section_documents=SECTIONS,
+        placed=placed,
+        read=_tables_by_section(facts.get("tables") or {}, documents),
+        curves=_training_curves(documents),
+        style=asset("page.css"),
+        script=script,
+        plotly=packed_plotly() if library else "",
+        has_figures=bool(drawn),
+        policy=policy(script.encode(), library, draws=bool(library)),
     )
 
 
 def verify_page(report: Mapping[str, Any]) -> str:
-    """The report of verify_env as a page of its own."""
-    found = {"value": report, "here": True}
-    return (
-        environment()
-        .get_template("verify.html")
-        .render(
-            report=report,
-            value={"verify_report": report},
-            documents={"verify_report": found},
-            style=asset("page.css"),
-            policy=policy(),
-        )
+    """Render the report of verify_env as a page of its own."""
+    template = environment().get_template("verify.html")
+    return template.render(
+        report=report,
+        value={"verify_report": report},
+        documents={"verify_report": {"value": report, "here": True}},
+        style=asset("page.css"),
+        policy=policy(),
     )
 
 
-def _placed(drawn: list[Figure], documents: Mapping[str, Any]) -> dict[str, list[Figure]]:
-    """Figures by the section that shows them; those of metrics are named by these."""
+def index_page(entries: Iterable[Mapping[str, Any]]) -> str:
+    """List runs, newest first. An entry: task, version, started, seconds, status, pipelines, env,
+    metric, parts {part: {model, ensemble}}, made, link."""
+    newest = sorted(entries, key=lambda entry: str(entry.get("started") or ""), reverse=True)
+    script = asset("page.js")
+    template = environment().get_template("index.html")
+    return template.render(
+        entries=newest, style=asset("page.css"), script=script, policy=policy(script.encode())
+    )
+
+
+def _place_figures(drawn: list[Figure], documents: Mapping[str, Any]) -> dict[str, list[Figure]]:
+    """Group figures by the section that shows them; the metrics name theirs."""
     placed = {name: [one for one in drawn if _belongs(one.name, name)] for name in FIGURED}
     exhibits = _exhibits(documents, METRICS)
     placed[METRICS] = [one for one in drawn if one.name in exhibits]
@@ -100,13 +103,15 @@ def _placed(drawn: list[Figure], documents: Mapping[str, Any]) -> dict[str, list
     return {**placed, "figures": [one for one in drawn if one.name not in known]}
 
 
-def _read(tables: Mapping[str, Any], documents: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Tables by the section that shows them, each with the title that its exhibit has."""
+def _tables_by_section(
+    tables: Mapping[str, Any], documents: Mapping[str, Any]
+) -> dict[str, list[Any]]:
+    """Group tables by the section that shows them, with the titles that the metrics give."""
     found: dict[str, list[Any]] = {METRICS: [], "ensemble": []}
     for name, table in tables.items():
         section = "ensemble" if _belongs(name, "ensemble") else METRICS
-        of = "ensemble_metrics" if section == "ensemble" else METRICS
-        exhibit = _exhibits(documents, of).get(name.removeprefix(OF_ENSEMBLE)) or {}
+        source = "ensemble_metrics" if section == "ensemble" else METRICS
+        exhibit = _exhibits(documents, source).get(name.removeprefix(OF_ENSEMBLE)) or {}
         found[section].append({**table, "name": name, "title": exhibit.get("title") or name})
     return found
 

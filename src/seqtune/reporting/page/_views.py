@@ -1,8 +1,8 @@
-"""What templates ask of the facts: small arrangements that are easier said in Python."""
+"""Arrange facts for the templates, where Python is simpler than Jinja."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -11,20 +11,21 @@ from seqtune.core.format import format_value
 
 from ._numbers import is_number
 
-FINISHED = ("complete", "pruned")
-UNFINISHED = ("infeasible", "failed", "lost", "running", "waiting")
-OWN = ("default", "task")
+STATES = ("complete", "pruned", "infeasible", "failed", "lost", "running", "waiting")
+BASE_ORIGINS = ("conf/base", "default", "task")
 SHORT, LONG = 40, 80
 """Characters of a cell."""
 WORST = ("bad", "warn", "unknown", "ok")
 
 
 def as_yaml(task: str, values: Any) -> str:
-    """Values as they have to stand in conf/local/parameters_<task>.yml."""
-    text: str = yaml.safe_dump(
-        {task: values}, sort_keys=False, default_flow_style=False, allow_unicode=True
-    )
-    return text.strip()
+    """Write values as conf/local/parameters_<task>.yml needs them."""
+    settings: dict[str, Any] = {
+        "sort_keys": False,
+        "default_flow_style": False,
+        "allow_unicode": True,
+    }
+    return str(yaml.safe_dump({task: values}, **settings)).strip()
 
 
 def short(key: Any) -> str:
@@ -32,27 +33,21 @@ def short(key: Any) -> str:
 
 
 def varied(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Parameters in which these trials differ; what all share is no column."""
-    listed = list(rows)
-    keys = list(dict.fromkeys(key for row in listed for key in row.get("params") or {}))
-    return [
-        key for key in keys if len({str((row.get("params") or {}).get(key)) for row in listed}) > 1
-    ]
+    """Return the parameters in which these trials differ."""
+    params = [row.get("params") or {} for row in rows]
+    keys = dict.fromkeys(key for each in params for key in each)
+    return [key for key in keys if len({str(each.get(key)) for each in params}) > 1]
 
 
 def counted(counts: Any) -> list[dict[str, Any]]:
-    """How trials ended, with the share of each, in a steady order."""
-    known = {
-        state: counts[state] for state in (*FINISHED, *UNFINISHED) if (counts or {}).get(state)
-    }
-    total = sum(known.values())
-    return [
-        {"state": state, "num": num, "share": 100 * num / total} for state, num in known.items()
-    ]
+    """Count trials by state, with the share of each, in a fixed order."""
+    known = [(state, num) for state in STATES if (num := (counts or {}).get(state))]
+    total = sum(num for _, num in known)
+    return [{"state": state, "num": num, "share": 100 * num / total} for state, num in known]
 
 
 def bars(values: Any) -> list[dict[str, Any]]:
-    """Named numbers with the length of a bar, in percent of the longest."""
+    """Add to named numbers the length of a bar, in percent of the longest."""
     known = {name: value for name, value in (values or {}).items() if is_number(value)}
     longest = max((abs(value) for value in known.values()), default=0) or 1
     return [
@@ -62,12 +57,11 @@ def bars(values: Any) -> list[dict[str, Any]]:
 
 
 def ladder(part: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Floors, the model, and the ensemble, from the lowest to the highest bar."""
-    floors, values = part.get("floors") or {}, part.get("values") or {}
-    rows = bars({**floors, **values})
-    return sorted(
-        ({**row, "ours": row["name"] in values} for row in rows), key=lambda row: row["value"]
-    )
+    """Return bars of the baselines, the model and the ensemble, lowest first."""
+    values = part.get("values") or {}
+    rows = bars({**(part.get("floors") or {}), **values})
+    rows = [{**row, "ours": row["name"] in values} for row in rows]
+    return sorted(rows, key=lambda row: row["value"])
 
 
 def worst_first(findings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -77,12 +71,12 @@ def worst_first(findings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 
 def is_of_a_space(key: Any) -> bool:
-    """Whether a parameter says what is searched."""
+    """Return whether a parameter belongs to a search space."""
     return ".spaces." in str(key)
 
 
 def within(entry: Any) -> str:
-    """A range or a list of choices, as the narrowing writes it."""
+    """Format a range or a list of choices."""
     if not isinstance(entry, Mapping):
         return "–"
     if "choices" in entry:
@@ -96,23 +90,22 @@ def within(entry: Any) -> str:
 
 
 def settled(config: Any) -> dict[str, list[dict[str, Any]]]:
-    """The values of a configuration: those that conf/base did not set, and the rest."""
-    values = (config or {}).get("values") or {}
-    rows = [{"key": key, **entry} for key, entry in values.items() if isinstance(entry, Mapping)]
-    set_by_base = [str(row.get("origin")).startswith(("conf/base", *OWN)) for row in rows]
-    return {
-        "set": [row for row, is_base in zip(rows, set_by_base, strict=True) if not is_base],
-        "base": [row for row, is_base in zip(rows, set_by_base, strict=True) if is_base],
-    }
+    """Split the values of a configuration: those not from conf/base, and the others."""
+    found: dict[str, list[dict[str, Any]]] = {"set": [], "base": []}
+    for key, entry in ((config or {}).get("values") or {}).items():
+        if isinstance(entry, Mapping):
+            is_base = str(entry.get("origin")).startswith(BASE_ORIGINS)
+            found["base" if is_base else "set"].append({"key": key, **entry})
+    return found
 
 
 def tables(part: Any, *, first: str = "") -> list[dict[str, Any]]:
-    """Every group of metrics of a part as a table: a row a metric, a column for each rival."""
+    """Return each group of metrics of a part as a table: metrics by model and baseline."""
     found = []
     for group, rows in (part or {}).items():
-        if not isinstance(rows, Mapping) or not all(
-            isinstance(row, Mapping) for row in rows.values()
-        ):
+        if not isinstance(rows, Mapping):
+            continue
+        if not all(isinstance(row, Mapping) for row in rows.values()):
             continue
         columns = list(dict.fromkeys(who for row in rows.values() for who in row))
         ordered = sorted(rows, key=lambda name: (name != first, _kind(name)))
@@ -122,57 +115,36 @@ def tables(part: Any, *, first: str = "") -> list[dict[str, Any]]:
 
 
 def _kind(name: str) -> tuple[str, int]:
-    """Metrics of one kind together, by their cut-off."""
+    """Sort by the kind of metric, then by cut-off."""
     kind, _, cut = name.partition("@")
     return kind, int(cut) if cut.isdigit() else 0
 
 
 def is_long(table: Any) -> bool:
-    """Whether its rows are texts to be read, rather than numbers to be compared."""
+    """Return whether a table holds texts to read rather than numbers to compare."""
     return any(len(str(cell)) > LONG for row in table.get("rows") or () for cell in row)
 
 
 def records(table: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows of a table of texts: what is short in one line, what is long under its name."""
-    columns, rows = table.get("columns") or [], table.get("rows") or []
-    long = {
-        name
-        for place, name in enumerate(columns)
-        if any(len(str(row[place])) > SHORT for row in rows)
-    }
-    found = []
-    for row in rows:
-        named = dict(zip(columns, row, strict=True))
-        found.append(
-            {
-                "short": {name: value for name, value in named.items() if name not in long},
-                "long": {name: value for name, value in named.items() if name in long},
-            }
-        )
-    return found
-
-
-def decided(decision: Any) -> list[dict[str, Any]]:
-    """What belongs to the weights of an ensemble: named numbers by what they are."""
+    """Split each row of a table of texts into its short and its long values."""
+    columns = table.get("columns") or []
+    rows = [dict(zip(columns, row, strict=True)) for row in table.get("rows") or []]
+    long = {name for row in rows for name, value in row.items() if len(str(value)) > SHORT}
     return [
-        {"kind": kind, "values": values}
-        for kind, values in (decision or {}).items()
-        if isinstance(values, Mapping) and values
+        {
+            "short": {name: value for name, value in row.items() if name not in long},
+            "long": {name: value for name, value in row.items() if name in long},
+        }
+        for row in rows
     ]
 
 
-FUNCTIONS = {
-    "as_yaml": as_yaml,
-    "short": short,
-    "varied": varied,
-    "counted": counted,
-    "bars": bars,
-    "ladder": ladder,
-    "within": within,
-    "worst_first": worst_first,
-    "settled": settled,
-    "tables": tables,
-    "is_long": is_long,
-    "records": records,
-    "decided": decided,
-}
+def decided(decision: Any) -> list[dict[str, Any]]:
+    """Return the named numbers that an ensemble chose with its weights, by kind."""
+    groups = (decision or {}).items()
+    return [{"kind": k, "values": v} for k, v in groups if isinstance(v, Mapping) and v]
+
+
+_ALL: tuple[Callable[..., Any], ...] = (as_yaml, short, varied, counted, bars, ladder, within)
+_ALL += (worst_first, settled, tables, is_long, records, decided)
+FUNCTIONS = {function.__name__: function for function in _ALL}

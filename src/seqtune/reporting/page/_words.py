@@ -1,4 +1,4 @@
-"""What the page says of its own accord, in two languages."""
+"""The texts of the page, in two languages."""
 
 from __future__ import annotations
 
@@ -15,28 +15,23 @@ FILE = Path(__file__).with_name("texts.yml")
 
 @cache
 def texts() -> dict[str, dict[str, str]]:
-    """Every text by its key, in each language; trusted HTML with {names} to fill in."""
+    """Return each text by key and language: trusted HTML with {names} to fill in."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     loaded: dict[str, dict[str, str]] = yaml.load(FILE.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe loader, the faster one where there is one
     return loaded
 
 
 def say(key: str, **values: Any) -> Markup:
-    """A text in both languages, of which the page shows one. Values are escaped."""
-    spoken = texts()[key]
-    said = {
-        language: Markup(spoken[language]).format(**values)  # noqa: S704 - our own texts
-        for language in LANGUAGES
-    }
-    if len(set(said.values())) == 1:
-        return said[LANGUAGES[0]]
-    return Markup("").join(
-        Markup('<span class="t" lang="{}">{}</span>').format(language, text)
-        for language, text in said.items()
-    )
+    """Return a text in both languages, of which the page shows one; escape the values."""
+    text = texts()[key]
+    both = [Markup(text[language]).format(**values) for language in LANGUAGES]  # noqa: S704 - our own texts
+    if len(set(both)) == 1:
+        return both[0]
+    span = Markup('<span class="t" lang="{}">{}</span>')
+    return Markup("").join(map(span.format, LANGUAGES, both))
 
 
 def named(prefix: str, name: Any) -> Markup:
-    """A word for a name that reports use (a state, an action), or the name itself."""
+    """Translate a name that reports use (a state, an action), if there is a text for it."""
     key = f"{prefix}.{name}"
     return say(key) if key in texts() else escape(str(name))

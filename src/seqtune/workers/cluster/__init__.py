@@ -1,1 +1,1 @@
-"""Nodes of a Ray cluster. The only place that knows Ray; imported where one is asked for."""
+"""Workers on a Ray cluster. Only this package imports Ray, and only where one is configured."""

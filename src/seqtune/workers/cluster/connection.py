@@ -1,9 +1,8 @@
-"""`connected`: the cluster, tried and found fit before anything is begun on it.
+"""Connect to a Ray cluster, and check its nodes before anything runs there.
 
-A process joins a cluster once, and leaves it when it ends (or by `disconnect`).
-
-Whatever is wrong (no cluster, another program, other versions, a folder that a node does not see,
-no place for a worker) is one error within `cluster.wait_seconds`.
+A process joins a cluster once, and leaves it when it ends (or by `disconnect`). Every fault (no
+cluster, another program, other versions, a folder that a node does not see, no room for a worker)
+is one error within `cluster.wait_seconds`.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from seqtune.core.errors import ConfigurationError
 from ..child import STOP_SIGNALS
 from ..gpus import visible_gpus
 from .file_shipping import ShippedFiles
-from .probe import ProbeAnswer, ProbeRequest, ask_nodes, join, nodes_alive, versions_here
+from .probe import ProbeAnswer, ProbeRequest, ask_nodes, installed_versions, join, nodes_alive
 
 CONNECT_SECONDS = 3.0
-LAST_WORD_SECONDS = 1.0
-"""What the process that asks needs to say which nodes are silent."""
+REPORT_SECONDS = 1.0
+"""Time that the probing process needs to report the nodes that did not answer."""
 HEAD_FILE = Path("ray", "ray_current_cluster")
-"""Below the temporary folder: where `ray start` notes the cluster of this machine."""
+"""Below the temporary folder: where `ray start` writes the address of its cluster."""
 NEXT = (
     "Start one (ray start --head), name its head in cluster.address or RAY_ADDRESS, or run on this "
     "machine alone with --params cluster.engine=local"
@@ -44,12 +43,12 @@ NEXT = (
 
 @dataclass
 class Connection:
-    """A cluster that this process belongs to."""
+    """A cluster that this process has joined."""
 
     config: ClusterConfig
     address: str
-    fit: dict[Path | None, set[str]] = field(default_factory=dict)
-    """Nodes that were found fit, by the folder that they had to see."""
+    checked: dict[Path | None, set[str]] = field(default_factory=dict)
+    """Ids of the nodes that passed the checks, by the folder that they had to see."""
 
     @property
     def gpus_per_worker(self) -> float:
@@ -60,46 +59,46 @@ class Connection:
 
     @property
     def resources(self) -> dict[str, float]:
-        """What Ray keeps for one worker."""
+        """What Ray reserves for one worker."""
         return {"num_cpus": self.config.cpus_per_worker, "num_gpus": self.gpus_per_worker}
 
     def num_places(self) -> int:
-        """How many workers fit on all nodes as they are now, if nobody else is there."""
+        """Return how many workers fit on the current nodes if nothing else runs there."""
         gpus = self.gpus_per_worker
         return sum(_places(node, self.config.cpus_per_worker, gpus) for node in self._nodes())
 
     def spans_machines(self) -> bool:
-        """Whether any node is on another machine than this process."""
+        """Return whether any node is on another machine than this process."""
         return any(node["NodeManagerHostname"] != socket.gethostname() for node in nodes_alive())
 
     def require_place(self, num_workers: int = 1) -> None:
-        """Refuse what even an idle cluster could not hold."""
+        """Refuse more workers than even an idle cluster has room for."""
         room = self.num_places()
         if room >= num_workers:
             return
         raise ConfigurationError(
             f"the cluster at {self.address} has room for {room} workers, and {num_workers} are "
-            f"wanted: each needs {self.needs()}, and {self.describe_nodes()}. Lower "
+            f"wanted: each needs {self.describe_needs()}, and {self.describe_nodes()}. Lower "
             "cluster.cpus_per_worker or cluster.gpus_per_worker (0.5: two share a GPU), or add "
             "nodes"
         )
 
-    def no_room(self, what: str, seconds: float) -> ConfigurationError:
-        """Why something has waited so long for nothing: others have what it needs."""
+    def no_room_error(self, what: str, seconds: float) -> ConfigurationError:
+        """Return the error of something that has waited in vain for others to end."""
         return ConfigurationError(
-            f"{what} on the cluster within {seconds:g} s: each needs {self.needs()}, and "
+            f"{what} on the cluster within {seconds:g} s: each needs {self.describe_needs()}, and "
             f"{self.describe_nodes()}. Wait for others to end (ray status), ask for fewer workers, "
             "lower cluster.cpus_per_worker or cluster.gpus_per_worker, add nodes, or wait longer "
             "(cluster.wait_seconds)"
         )
 
-    def needs(self) -> str:
+    def describe_needs(self) -> str:
         gpus = self.gpus_per_worker
         share = f" and {gpus:g} GPU" if gpus else ""
         return f"{self.config.cpus_per_worker} CPU{share}"
 
     def describe_nodes(self) -> str:
-        """Every node with what it has, and what is free of all that."""
+        """Describe the resources of every node, and how much of them is free."""
         import ray
 
         have = [f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in self._nodes()]
@@ -107,31 +106,28 @@ class Connection:
         left = f"{free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free"
         return f"its {len(have)} nodes have {'; '.join(have)} ({left})"
 
-    def admit(self, carried: ShippedFiles | None) -> None:
-        """Find those nodes fit that were not asked about these folders yet; refuse one that is
-        not."""
-        known = self.fit.setdefault(_seen_folder(carried), set())
+    def check_nodes(self, shipped: ShippedFiles | None) -> None:
+        """Check the nodes that were not yet checked for these folders; refuse an unfit one."""
+        known = self.checked.setdefault(_shared_folder(shipped), set())
         if {node["NodeID"] for node in nodes_alive()} - known:
-            known |= _examined(self.config, self.address, carried, known, ask=ask_nodes)
+            known |= _probe_nodes(self.config, self.address, shipped, known, ask=ask_nodes)
 
     def _nodes(self) -> list[Mapping[str, float]]:
         return [node["Resources"] for node in nodes_alive()]
 
 
 _connections: dict[str, Connection] = {}
-"""By address: the one that this process has, while it has one."""
+"""The clusters that this process has joined, by address."""
 
 
 @contextmanager
-def connected(
-    config: ClusterConfig, *, carried: ShippedFiles | None = None
-) -> Iterator[Connection]:
-    """Ray, ready to be used, on nodes that see what is carried there."""
+def connect(config: ClusterConfig, *, shipped: ShippedFiles | None = None) -> Iterator[Connection]:
+    """Yield a connection whose nodes run the same versions and see the shared folders."""
     address = find_head(config)
-    connection = _connections.get(address) or _join(config, address, carried)
+    connection = _connections.get(address) or _join(config, address, shipped)
     connection = replace(connection, config=config)
     _require_same_hardware(connection)
-    connection.admit(carried)
+    connection.check_nodes(shipped)
     yield connection
 
 
@@ -143,23 +139,25 @@ def disconnect() -> None:
     _connections.clear()
 
 
-def _join(config: ClusterConfig, address: str, carried: ShippedFiles | None) -> Connection:
-    """Ray connected, after it was tried elsewhere; signals are handled as before."""
+def _join(config: ClusterConfig, address: str, shipped: ShippedFiles | None) -> Connection:
+    """Join after another process could; keep the signal handlers that Ray replaces."""
     disconnect()
-    fit = _examined(config, address, carried, set(), ask=partial(_in_a_process, config=config))
+    checked = _probe_nodes(
+        config, address, shipped, set(), ask=partial(_ask_in_subprocess, config=config)
+    )
     handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     join(address)
-    _restore(handlers)
-    connection = Connection(config, address, {_seen_folder(carried): fit})
+    _restore_signals(handlers)
+    connection = Connection(config, address, {_shared_folder(shipped): checked})
     _connections[address] = connection
     return connection
 
 
 def find_head(config: ClusterConfig) -> str:
-    """host:port of a head that listens."""
+    """Return host:port of a head that accepts connections."""
     given = config.address
     if given == "auto":
-        given = os.environ.get("RAY_ADDRESS") or _noted_head()
+        given = os.environ.get("RAY_ADDRESS") or _read_head()
     host, _, port = given.rpartition(":")
     if not host or not port.isdigit():
         raise ConfigurationError(
@@ -175,7 +173,7 @@ def find_head(config: ClusterConfig) -> str:
         ) from error
 
 
-def _noted_head() -> str:
+def _read_head() -> str:
     folder = Path(os.environ.get("RAY_TMPDIR") or "/tmp")  # noqa: S108 - where Ray puts it
     try:
         return (folder / HEAD_FILE).read_text(encoding="utf-8").strip()
@@ -185,31 +183,35 @@ def _noted_head() -> str:
         ) from None
 
 
-def _examined(
+def _probe_nodes(
     config: ClusterConfig,
     address: str,
-    carried: ShippedFiles | None,
+    shipped: ShippedFiles | None,
     known: set[str],
     *,
     ask: Callable[[ProbeRequest], ProbeAnswer],
 ) -> set[str]:
-    """Ids of the nodes that are not known yet; refuses one that is not fit."""
-    with _token(carried) as token:
-        until = time.time() + config.wait_seconds - LAST_WORD_SECONDS
-        question = ProbeRequest(address=address, token=token, known=sorted(known), until=until)
-        answer = ask(question)
-    faults = [*_silences(answer, config), *_differences(answer), *_blindness(answer, carried)]
+    """Return the ids of the nodes that are not `known`; refuse an unfit one."""
+    with _token(shipped) as token:
+        until = time.time() + config.wait_seconds - REPORT_SECONDS
+        request = ProbeRequest(address=address, token=token, known=sorted(known), until=until)
+        answer = ask(request)
+    faults = [
+        *_silent_faults(answer, config),
+        *_version_faults(answer),
+        *_folder_faults(answer, shipped),
+    ]
     if faults:
         raise ConfigurationError(faults)
     return {node["id"] for node in answer["nodes"]}
 
 
-def _in_a_process(question: ProbeRequest, *, config: ClusterConfig) -> ProbeAnswer:
-    """The answer of a process that can be killed if it hangs."""
+def _ask_in_subprocess(request: ProbeRequest, *, config: ClusterConfig) -> ProbeAnswer:
+    """Ask from a process that can be killed if it hangs."""
     try:
         asked = subprocess.run(
             [sys.executable, "-m", "seqtune.workers.cluster.probe"],
-            input=json.dumps(question),
+            input=json.dumps(request),
             capture_output=True,
             text=True,
             timeout=config.wait_seconds,
@@ -217,22 +219,22 @@ def _in_a_process(question: ProbeRequest, *, config: ClusterConfig) -> ProbeAnsw
         )
     except subprocess.TimeoutExpired:
         raise ConfigurationError(
-            f"what listens at {question['address']} did not let this machine join a Ray cluster "
+            f"what listens at {request['address']} did not let this machine join a Ray cluster "
             f"within {config.wait_seconds:g} s (cluster.wait_seconds). It must be the head of a "
             "cluster that this machine is a node of (ray status; here: ray start --address="
-            f"{question['address']}), with the same authentication (RAY_AUTH_MODE). {NEXT}"
+            f"{request['address']}), with the same authentication (RAY_AUTH_MODE). {NEXT}"
         ) from None
     try:
         answer: ProbeAnswer = json.loads(asked.stdout.strip().splitlines()[-1])
     except (IndexError, json.JSONDecodeError):
-        said = asked.stderr.strip().splitlines()
-        answer = ProbeAnswer(nodes=[], silent=[], error=said[-1] if said else "it said nothing")
+        lines = asked.stderr.strip().splitlines() or ["without an answer"]
+        answer = ProbeAnswer(nodes=[], silent=[], error=lines[-1])
     if answer["error"]:
-        raise ConfigurationError(_explained(answer["error"], question["address"]))
+        raise ConfigurationError(_explain(answer["error"], request["address"]))
     return answer
 
 
-def _explained(error: str, address: str) -> str:
+def _explain(error: str, address: str) -> str:
     if "ersion mismatch" in error:
         gist = " ".join(error.split())
         return (
@@ -242,7 +244,7 @@ def _explained(error: str, address: str) -> str:
     return f"the cluster at {address} cannot be joined ({error}). {NEXT}"
 
 
-def _silences(answer: ProbeAnswer, config: ClusterConfig) -> list[str]:
+def _silent_faults(answer: ProbeAnswer, config: ClusterConfig) -> list[str]:
     return [
         f"node {node} of the cluster did not answer within {config.wait_seconds:g} s "
         "(cluster.wait_seconds); see `ray status`, and take it out or start it again"
@@ -250,37 +252,37 @@ def _silences(answer: ProbeAnswer, config: ClusterConfig) -> list[str]:
     ]
 
 
-def _differences(answer: ProbeAnswer) -> list[str]:
-    """Versions that are not ours: what is found there would not be reproduced here."""
-    ours = versions_here()
+def _version_faults(answer: ProbeAnswer) -> list[str]:
+    """Describe other versions than here: results found there could not be reproduced."""
+    own = installed_versions()
     return [
-        f"node {node['host']} has {name} {found}, this process {ours[name]}; install the same "
+        f"node {node['host']} has {name} {found}, this process {own[name]}; install the same "
         "versions on every node (requirements.lock)"
         for node in answer["nodes"]
         for name, found in sorted(node["versions"].items())
-        if found != ours[name]
+        if found != own[name]
     ]
 
 
-def _blindness(answer: ProbeAnswer, carried: ShippedFiles | None) -> list[str]:
+def _folder_faults(answer: ProbeAnswer, shipped: ShippedFiles | None) -> list[str]:
     return [
-        f"node {node['host']} does not see {carried.scratch}: with cluster.data=shared the folder "
+        f"node {node['host']} does not see {shipped.scratch}: with cluster.data=shared the folder "
         "of all data (`data` in conf/<environment>/globals.yml) must be the same shared storage on "
         "every node; mount it there, or set cluster.data=copy"
         for node in answer["nodes"]
-        if carried is not None and not node["sees_token"]
+        if shipped is not None and not node["sees_token"]
     ]
 
 
-def _seen_folder(carried: ShippedFiles | None) -> Path | None:
-    """The folder that every node must see; None where there is none."""
-    return None if carried is None or carried.copy else carried.scratch
+def _shared_folder(shipped: ShippedFiles | None) -> Path | None:
+    """Return the folder that every node must see, if any."""
+    return None if shipped is None or shipped.copy else shipped.scratch
 
 
 @contextmanager
-def _token(carried: ShippedFiles | None) -> Iterator[str]:
-    """A file that only who shares the scratch folder with us can see."""
-    folder = _seen_folder(carried)
+def _token(shipped: ShippedFiles | None) -> Iterator[str]:
+    """Create a file that only nodes which share the scratch folder can see."""
+    folder = _shared_folder(shipped)
     if folder is None:
         yield ""
         return
@@ -293,20 +295,20 @@ def _token(carried: ShippedFiles | None) -> Iterator[str]:
         token.unlink(missing_ok=True)
 
 
-def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+def _restore_signals(handlers: Mapping[signal.Signals, Any]) -> None:
     try:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     except ValueError:
-        return  # only the main thread handles signals, and Ray has not touched them elsewhere
+        return  # only the main thread has signal handlers, so Ray has not changed them here
 
 
 def _require_same_hardware(connection: Connection) -> None:
-    """What auto means (precision, device) is settled in this process for all of them."""
+    """Refuse GPU workers without a GPU here: this process resolves `auto` for all of them."""
     if connection.gpus_per_worker and connection.num_places() and not visible_gpus():
         raise ConfigurationError(
             f"every worker gets {connection.gpus_per_worker:g} GPU, but this process sees none, "
-            "and what it settles (device, precision) holds for all of them. Start it on a node "
+            "and the device and precision that it chooses hold for all of them. Start it on a node "
             "with GPUs (RayJob: entrypointNumGpus), or set cluster.gpus_per_worker=0"
         )
 

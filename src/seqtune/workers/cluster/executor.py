@@ -1,8 +1,8 @@
 """`run_on_cluster`: an Executor with workers on the nodes of a Ray cluster.
 
-They behave as those of `workers.local`. In addition a lost node is a lost worker, replaced where
-there is room; a worker without room waits for it, which an autoscaler hears of; and an elastic
-crew takes nodes into use that join later.
+They behave as those of `workers.local`. In addition, the workers of a lost node are replaced where
+there is room, a worker without room waits for it (an autoscaler sees that), and an elastic pool
+uses nodes that join later.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import ray
 from typing_extensions import override
 
 from seqtune.core.execution import Process, StudyMonitor, Work
@@ -20,61 +22,50 @@ from ..pool import WorkerBackend, WorkerHandle, WorkerPool
 from .connection import Connection
 from .file_shipping import ShippedFiles, ShippedPayload
 from .ray_errors import unwrap_ray_error
-from .supervisor import Command, Event, Supervisor, worth_sending
+from .supervisor import Command, Event, Supervisor, seqtune_environment
 
 logger = logging.getLogger(__name__)
 
 NODE_LOST = "its node, or Ray there, is gone"
 LATER_SECONDS = 300.0
-"""How long to wait for room once there has been some: nodes are replaced."""
+"""How long to wait for room once a worker has been placed: a lost node may be replaced."""
 SECONDS_BETWEEN_COUNTS = 5.0
 
 
 def run_on_cluster(
     work: Work,
-    foreman: StudyMonitor,
+    monitor: StudyMonitor,
     *,
     num_workers: int,
     connection: Connection,
-    carried: ShippedFiles,
+    shipped: ShippedFiles,
     most: int | None = None,
     preload: Sequence[str] = (),
     grace_seconds: float = 30.0,
 ) -> None:
     """Run `work` on the cluster until all workers have returned.
 
-    `most`: up to so many workers where room for them comes later; the work must not depend on
-    their number.
+    `most`: add workers up to this number when nodes join later; the work must not depend on how
+    many there are.
     """
     connection.require_place()
-    yard = _Cluster(
-        work,
-        connection,
-        carried,
-        num_workers=num_workers,
-        most=most or num_workers,
-        preload=preload,
+    backend = _ClusterBackend(
+        connection, shipped, shipped.pack(work), num_workers, most or num_workers, tuple(preload)
     )
-    WorkerPool(yard, foreman, num_workers=num_workers, grace_seconds=grace_seconds).work()
+    WorkerPool(backend, monitor, num_workers=num_workers, grace_seconds=grace_seconds).run()
 
 
 class _RemoteWorkerHandle(WorkerHandle):
-    """A worker behind its actor."""
+    """A worker that is reached through its `Supervisor`."""
 
-    def __init__(self, index: int, actor: Any, packed: ShippedPayload, order: Command) -> None:
+    def __init__(self, index: int, actor: Any, payload: ShippedPayload, command: Command) -> None:
         super().__init__(index)
-        self._actor, self._packed, self._order = actor, packed, order
-        self._process: Process | None = None
+        self._actor, self._payload, self._command = actor, payload, command
         self._last: Event | None = None
         self.is_placed = False
-        """Whether a node has room for it."""
-        self.asked = actor.is_there.remote()
-        """What the actor has been asked and has not answered yet."""
-
-    @property
-    @override
-    def process(self) -> Process | None:
-        return self._process
+        """Whether a node has had room for it."""
+        self.pending: Any = actor.is_placed.remote()
+        """The call of the actor that has not returned yet."""
 
     @property
     @override
@@ -83,133 +74,110 @@ class _RemoteWorkerHandle(WorkerHandle):
 
     @override
     def is_alive(self) -> bool:
-        return self.asked is not None
+        return self.pending is not None
 
     @override
-    def listen(self) -> None:
-        import ray
-
-        if self.asked is None or not ray.wait([self.asked], timeout=0)[0]:
+    def poll(self) -> None:
+        if self.pending is None or not ray.wait([self.pending], timeout=0)[0]:
             return
+        pending, self.pending = self.pending, None
         try:
-            answer = ray.get(self.asked)
+            self._continue(ray.get(pending))
         except ray.exceptions.RayActorError:
-            self.asked = None
             return
         except ray.exceptions.RayError as error:
-            self.asked = None
             raise unwrap_ray_error(error) from None
-        self._take(answer)
 
-    def _take(self, answer: bool | Process | Event) -> None:
-        """An answer, and the next question: where it is, then who, then again and again how."""
+    def _continue(self, answer: bool | Process | Event) -> None:
+        """Make the next call: `start` once there is room, then `poll` until the worker ends."""
         if isinstance(answer, bool):
             self.is_placed = True
-            self.asked = self._actor.start.remote(self._packed, self._order)
+            self.pending = self._actor.start.remote(self._payload, self._command)
         elif isinstance(answer, Process):
-            self._process, self.started = answer, time.monotonic()
-            self.asked = self._actor.listen.remote()
+            self.process, self.started = answer, time.monotonic()
+            self.pending = self._actor.poll.remote()
         else:
             self._last = answer
-            for word in answer.words:
-                self.hear(word)
-            self.asked = self._actor.listen.remote() if answer.is_alive else None
+            for message in answer.messages:
+                self.receive(message)
+            self.pending = self._actor.poll.remote() if answer.is_alive else None
 
     @override
-    def ask_to_end(self) -> None:
-        if self._process is None:
-            self.kill()  # it has begun nothing
+    def request_stop(self) -> None:
+        if self.process is None:
+            self.kill()  # it has not begun anything
         else:
-            self._actor.ask_to_end.remote()
+            self._actor.request_stop.remote()
 
     @override
     def kill(self, reason: str = "") -> None:
-        import ray
-
-        self.killed_for = self.killed_for or reason
+        self.kill_reason = self.kill_reason or reason
         ray.kill(self._actor)
-        self.asked = None
+        self.pending = None
 
     @override
     def close(self) -> None:
-        import ray
-
         ray.kill(self._actor)
 
     @override
     def describe_death(self) -> str:
-        if self.killed_for:
-            return self.killed_for
         return self._last.death if self._last and self._last.death else NODE_LOST
 
 
-class _Cluster(WorkerBackend):
-    def __init__(
-        self,
-        work: Work,
-        connection: Connection,
-        carried: ShippedFiles,
-        *,
-        num_workers: int,
-        most: int,
-        preload: Sequence[str],
-    ) -> None:
-        import ray
+@dataclass
+class _ClusterBackend(WorkerBackend):
+    connection: Connection
+    shipped: ShippedFiles
+    payload: ShippedPayload
+    num_workers: int
+    most: int
+    preload: tuple[str, ...]
 
-        self._connection = connection
-        self._carried = carried
-        self._packed = carried.pack(work)
-        self._num_workers = num_workers
-        self._preload = tuple(preload)
-        self._most = most
+    def __post_init__(self) -> None:
         self._actors: Any = ray.remote(Supervisor).options(
-            **connection.resources, max_restarts=0, scheduling_strategy="SPREAD"
+            **self.connection.resources, max_restarts=0, scheduling_strategy="SPREAD"
         )
         self._placed_at: float | None = None
-        self._waiting_since = time.monotonic()
-        self._counted_at = time.monotonic()
+        self._waiting_since = self._counted_at = time.monotonic()
 
     @override
     def start(self, index: int) -> WorkerHandle:
-        order = Command(
+        command = Command(
             index=index,
-            num_workers=self._num_workers,
-            environment=worth_sending(),
+            num_workers=self.num_workers,
+            environment=seqtune_environment(),
             log_level=logging.getLogger("seqtune").getEffectiveLevel(),
-            preload=self._preload,
+            preload=self.preload,
         )
-        return _RemoteWorkerHandle(index, self._actors.remote(), self._packed, order)
+        return _RemoteWorkerHandle(index, self._actors.remote(), self.payload, command)
 
     @override
-    def wait(self, hands: Sequence[WorkerHandle], seconds: float) -> None:
-        import ray
-
-        asked = [
-            hand.asked for hand in hands if isinstance(hand, _RemoteWorkerHandle) and hand.asked
-        ]
-        if asked:
-            ray.wait(asked, timeout=seconds)
+    def wait(self, workers: Sequence[WorkerHandle], seconds: float) -> None:
+        remote = (worker for worker in workers if isinstance(worker, _RemoteWorkerHandle))
+        pending = [worker.pending for worker in remote if worker.pending]
+        if pending:
+            ray.wait(pending, timeout=seconds)
         else:
             time.sleep(min(seconds, 0.1))
 
     @override
-    def room_for(self, hands: Sequence[WorkerHandle], num_workers: int) -> int:
-        self._require_room(hands)
+    def count_wanted(self, workers: Sequence[WorkerHandle], num_workers: int) -> int:
+        self._require_room(workers)
         now = time.monotonic()
         if now - self._counted_at < SECONDS_BETWEEN_COUNTS:
             return num_workers
         self._counted_at = now
-        self._connection.admit(self._carried)
-        return max(num_workers, min(self._most, self._connection.num_places()))
+        self.connection.check_nodes(self.shipped)
+        return max(num_workers, min(self.most, self.connection.num_places()))
 
-    def _require_room(self, hands: Sequence[WorkerHandle]) -> None:
-        """Somebody must be at work, or have been not long ago."""
+    def _require_room(self, workers: Sequence[WorkerHandle]) -> None:
+        """Refuse to wait for longer than `wait_seconds` without any placed worker."""
         now = time.monotonic()
-        if any(isinstance(hand, _RemoteWorkerHandle) and hand.is_placed for hand in hands):
+        if any(isinstance(worker, _RemoteWorkerHandle) and worker.is_placed for worker in workers):
             self._placed_at = self._waiting_since = now
             return
-        patience = self._connection.config.wait_seconds
+        patience = self.connection.config.wait_seconds
         if self._placed_at is not None:
             patience = max(patience, LATER_SECONDS)
         if now - self._waiting_since > patience:
-            raise self._connection.no_room("no worker found a place", patience)
+            raise self.connection.no_room_error("no worker found a place", patience)

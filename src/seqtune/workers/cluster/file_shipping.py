@@ -1,7 +1,7 @@
-"""Folders that work names, and how they get to other nodes.
+"""Ship the folders that work names to other nodes.
 
-Where all nodes share the data folder, they are what they are. Otherwise every node is sent the
-folders that are read, once, through Ray's object store, and works below a folder of its own.
+Where all nodes share the data folder, paths stay as they are. Otherwise every node receives the
+folders that are read, once, through Ray's object store, and writes below a folder of its own.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ from ..relocatable_pickle import RelocatablePickle, seal
 
 PIECE = 64 * 2**20
 DAYS_KEPT = 3
-"""How long a copy that nobody opens stays on a node."""
+"""How long an unused copy stays on a node."""
 SCRATCH = "scratch"
 
 
 @dataclass(frozen=True)
 class ShippedFiles:
-    """The folders of some work, in the process that hands it out."""
+    """The folders that some work reads, and the one that it writes below."""
 
     reads: tuple[Path, ...]
     scratch: Path
     copy: bool
-    """False: every node sees them under the same path."""
+    """False if every node sees them under the same path."""
 
     def pack(self, thing: Any) -> ShippedPayload:
-        """The thing, ready to be given to Ray; its copies live as long as what this returns."""
+        """Pack `thing` for Ray; the copies live as long as the returned payload."""
         if not self.copy:
             return ShippedPayload(seal(thing), None)
         sealed = seal(thing, *self.reads, self.scratch)
         bare = replace(sealed, folders={})  # each node has its own
-        return ShippedPayload(bare, tuple(_sent(folder) for folder in self.reads))
+        return ShippedPayload(bare, tuple(_put_folder(folder) for folder in self.reads))
 
 
 @dataclass(frozen=True)
 class ShippedPayload:
-    """Something on its way to a node; only Ray may pickle it."""
+    """An object for a node, with its folders; only Ray may pickle it."""
 
     sealed: RelocatablePickle
     copies: tuple[Copy, ...] | None
-    """Of the folders that are read; None where all are shared."""
+    """Of the folders that are read; None if all folders are shared."""
 
     def localize(self) -> RelocatablePickle:
-        """With every folder in its place on this node."""
+        """Unpack the folders on this node, and return the object with their paths."""
         if self.copies is None:
             return self.sealed
         folders = [copy.unpack() for copy in self.copies]
@@ -63,7 +63,7 @@ class ShippedPayload:
         return replace(self.sealed, folders=dict(enumerate([*folders, own])))
 
     def open(self) -> Any:
-        """The thing itself."""
+        """Return the object itself."""
         return self.localize().open()
 
 
@@ -72,16 +72,16 @@ class Copy:
     """A folder in the object store."""
 
     key: str
-    """Says what is in it."""
+    """Changes with the content."""
     files: Mapping[str, Sequence[Any]]
     """The pieces of each file, by its path."""
 
     def unpack(self) -> Path:
-        """The folder on this node: whoever comes first writes it, all others wait for that."""
+        """Return the folder on this node; the first process writes it, the others wait."""
         folder = node_folder() / self.key
         with lock(folder.with_name(f"{folder.name}.lock")):
             if not folder.is_dir():
-                _forget_old(folder.parent)
+                _remove_old(folder.parent)
                 self._write(folder)
             os.utime(folder)
         return folder
@@ -101,20 +101,20 @@ class Copy:
 
 
 def node_folder() -> Path:
-    """Where copies of this user's folders are kept on a node."""
+    """Return the folder of a node for copies of this user's folders."""
     return Path(tempfile.gettempdir()) / f"seqtune-{getpass.getuser()}"
 
 
-def _sent(folder: Path) -> Copy:
+def _put_folder(folder: Path) -> Copy:
     """Put a folder into the object store."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     facts = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
-    told = repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in facts])
-    key = sha256(f"{folder.resolve()}{told}".encode()).hexdigest()[:16]
-    return Copy(key, {name: list(_pieces(folder / name)) for name, _ in facts})
+    listing = repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in facts])
+    key = sha256(f"{folder.resolve()}{listing}".encode()).hexdigest()[:16]
+    return Copy(key, {name: list(_put_pieces(folder / name)) for name, _ in facts})
 
 
-def _pieces(path: Path) -> Iterator[Any]:
+def _put_pieces(path: Path) -> Iterator[Any]:
     import ray
 
     with path.open("rb") as file:
@@ -122,7 +122,7 @@ def _pieces(path: Path) -> Iterator[Any]:
             yield ray.put(piece)
 
 
-def _forget_old(base: Path) -> None:
+def _remove_old(base: Path) -> None:
     oldest = time.time() - DAYS_KEPT * 24 * 3600
     for folder in base.iterdir():
         if folder.is_dir() and folder.name != SCRATCH and folder.stat().st_mtime < oldest:

@@ -1,8 +1,7 @@
-"""`map_over_cluster`: the parts of something, made all over a Ray cluster, one by one and in
-order.
+"""Make numbered parts on all nodes of a Ray cluster, and yield them in order.
 
-Ray Data hands out the numbers of parts to processes that open the work once, makes again what a
-dead process or a lost node had in hand, and waits with new parts while many lie ready.
+Ray Data sends the numbers to processes that open the work once, repeats the parts that a dead
+process or a lost node was making, and makes no new ones while many have not been taken.
 """
 
 from __future__ import annotations
@@ -16,14 +15,15 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
+import ray
 
 from seqtune.core.config import ClusterConfig
 from seqtune.core.errors import SeqtuneError
 from seqtune.core.execution import ParallelMap, PartFactory
 
 from ..child import WorkResult
-from ..pool import error_of
-from .connection import Connection, connected
+from ..pool import worker_error
+from .connection import Connection, connect
 from .file_shipping import ShippedFiles, ShippedPayload
 
 if TYPE_CHECKING:
@@ -33,31 +33,31 @@ PartT = TypeVar("PartT")
 
 NUMBER, ANSWER = "number", "answer"
 BYTES_AHEAD = 64 * 2**20
-"""Of parts that lie ready to be taken, for each process: with more, they wait."""
+"""Limit for each process of parts that have not been taken yet."""
 PARTS_IN_HAND = 2
-"""Of each process: the one that it makes, and the next."""
+"""Of each process: the current one, and the next."""
 MAX_DEATHS = 8
-"""Of the processes in one place: more of them will not help."""
+"""Restarts of one process: more of them will not help."""
 LOGGER_OF_RAY = "ray.data"
 CONSOLE = "console"
-"""The name of its handler that writes to the terminal; another one writes to a file of Ray's."""
+"""Its handler for the terminal; another one writes to a file of Ray's."""
 
 
-def parallel_map_over(config: ClusterConfig, carried: ShippedFiles) -> ParallelMap:
-    """The `ParallelMap` of a cluster, with as many processes as `config` says."""
+def parallel_map_over(config: ClusterConfig, shipped: ShippedFiles) -> ParallelMap:
+    """Return the `ParallelMap` of a cluster, with as many processes as `config` says."""
 
-    def spread(opener: PartFactory[PartT], num_parts: int) -> Iterator[PartT]:
-        with connected(config, carried=carried) as connection:
+    def map_parts(opener: PartFactory[PartT], num_parts: int) -> Iterator[PartT]:
+        with connect(config, shipped=shipped) as connection:
             wanted = config.prediction_workers
             yield from map_over_cluster(
                 opener,
                 num_parts,
                 connection=connection,
-                carried=carried,
+                shipped=shipped,
                 num_workers=connection.num_places() if wanted == "auto" else wanted,
             )
 
-    return spread
+    return map_parts
 
 
 def map_over_cluster(
@@ -65,10 +65,10 @@ def map_over_cluster(
     num_parts: int,
     *,
     connection: Connection,
-    carried: ShippedFiles,
+    shipped: ShippedFiles,
     num_workers: int,
 ) -> Iterator[PartT]:
-    """All parts in order, each exactly once, made by up to `num_workers` processes.
+    """Yield all parts in order, each exactly once, made by up to `num_workers` processes.
 
     Closing the iterator ends the processes.
     """
@@ -76,24 +76,24 @@ def map_over_cluster(
         return
     connection.require_place()
     _require_free_place(connection)
-    packed = carried.pack(opener)
+    payload = shipped.pack(opener)
     num_workers = min(num_workers, num_parts)
-    with _quiet(), closing(_made(packed, num_parts, connection, num_workers)) as made:
+    with _silence_ray(), closing(_parts(payload, num_parts, connection, num_workers)) as parts:
         for expected in range(num_parts):
-            number, answer = next(made, (None, b""))
+            number, answer = next(parts, (None, b""))
             if number != expected:
                 raise RuntimeError(f"Ray Data gave part {number} instead of {expected}")
-            ended, part = pickle.loads(answer)  # noqa: S301 - from our own processes
-            if ended.how != "done":
-                raise error_of(ended, f"the process that made part {number} of {num_parts}")
+            result, part = pickle.loads(answer)  # noqa: S301 - from our own processes
+            if result.status != "done":
+                raise worker_error(result, f"the process that made part {number} of {num_parts}")
             yield part
 
 
-class _Maker:
-    """What a process of the cluster does."""
+class _PartMaker:
+    """Makes parts in a process of the cluster."""
 
-    def __init__(self, packed: ShippedPayload) -> None:
-        self._packed = packed
+    def __init__(self, payload: ShippedPayload) -> None:
+        self._payload = payload
         self._make: Callable[[int], Any] | None = None
 
     def __call__(self, asked: pa.Table) -> pa.Table:
@@ -102,10 +102,10 @@ class _Maker:
         return pa.table({NUMBER: [number], ANSWER: pa.array([answer], pa.large_binary())})
 
     def _attempt(self, number: int) -> tuple[WorkResult, Any]:
-        """A part, or the error instead of it: Ray would wrap one that is raised in pages."""
+        """Return a part, or its error: Ray would bury an exception in pages of its own text."""
         try:
             if self._make is None:
-                self._make = self._packed.open()()
+                self._make = self._payload.open()()
             return WorkResult("done"), self._make(number)
         except SeqtuneError as error:
             return WorkResult("refused", error), None
@@ -113,52 +113,50 @@ class _Maker:
             return WorkResult("failed", traceback=traceback.format_exc()), None
 
 
-def _made(
-    packed: ShippedPayload, num_parts: int, connection: Connection, num_workers: int
+def _parts(
+    payload: ShippedPayload, num_parts: int, connection: Connection, num_workers: int
 ) -> Generator[tuple[int, pa.Buffer]]:
-    """Numbers and answers as Ray Data gives them."""
-    import ray
-
+    """Yield numbers and answers as Ray Data returns them."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # what Ray Data says to itself
-        blocks = _blocks(packed, num_parts, connection, num_workers)
+        warnings.simplefilter("ignore", DeprecationWarning)  # between parts of Ray
+        blocks = _blocks(payload, num_parts, connection, num_workers)
     fault: Exception | None = None
     try:
         with closing(blocks):
             for block in blocks:
                 yield block[NUMBER][0].as_py(), block[ANSWER][0].as_buffer()
     except ray.exceptions.RayError as error:
-        fault = _explained(error, connection)
-    if fault is not None:  # raised here, it keeps nothing alive of what went wrong, processes least
+        fault = _explain(error, connection)
+    if fault is not None:  # raised here, it holds no reference to the processes that failed
         raise fault
 
 
 def _blocks(
-    packed: ShippedPayload, num_parts: int, connection: Connection, num_workers: int
+    payload: ShippedPayload, num_parts: int, connection: Connection, num_workers: int
 ) -> Any:
-    """A generator of tables of one row, which begins with the first one."""
+    """Return a generator of tables with one row each."""
     from ray.data import ActorPoolStrategy, DataContext, from_items
 
     numbers = [{NUMBER: number} for number in range(num_parts)]
     resources: dict[str, Any] = connection.resources
     with DataContext.current(_context(num_workers)):
         parts = from_items(numbers, override_num_blocks=num_parts).map_batches(
-            _Maker,
-            fn_constructor_args=(packed,),
+            _PartMaker,
+            fn_constructor_args=(payload,),
             batch_size=1,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(
                 size=num_workers, max_tasks_in_flight_per_actor=PARTS_IN_HAND
             ),
             max_restarts=MAX_DEATHS,
-            max_task_retries=-1,  # a node that is gone may be asked often before that is known
+            max_task_retries=-1,  # Ray may take long to notice that a node is gone
             **resources,
         )
     return iter(parts.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
 
 
 def _context(num_workers: int) -> DataContext:
-    """How Ray Data is to go about it."""
+    """Return the settings of Ray Data."""
     from ray.data import DataContext, ExecutionOptions, ExecutionResources
 
     context = DataContext.get_current().copy()
@@ -168,55 +166,51 @@ def _context(num_workers: int) -> DataContext:
             object_store_memory=BYTES_AHEAD * num_workers
         ),
     )
-    context.execution_no_progress_timeout_s = -1  # a part may take its time, as may who takes it
+    context.execution_no_progress_timeout_s = -1  # making or taking a part may last
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     return context
 
 
 def _require_free_place(connection: Connection) -> None:
-    """Refuse to wait for ever where others hold what a process needs."""
-    import ray
-
+    """Refuse to wait for ever for resources that others hold."""
     seconds = connection.config.wait_seconds
     resources: dict[str, Any] = connection.resources
-    place = ray.remote(**resources, max_retries=-1)(_nothing).remote()
+    place = ray.remote(**resources, max_retries=-1)(_hold_resources).remote()
     try:
         ray.get(place, timeout=seconds)
     except ray.exceptions.GetTimeoutError:
         ray.cancel(place)
-        raise connection.no_room("no process found a place", seconds) from None
+        raise connection.no_room_error("no process found a place", seconds) from None
 
 
-def _nothing() -> None:
-    """Takes a place and gives it back."""
+def _hold_resources() -> None:
+    """Return at once: only its resources matter."""
 
 
-def _explained(error: Exception, connection: Connection) -> Exception:
-    """What Ray says of a part that could not be made, as ours."""
-    import ray
-
+def _explain(error: Exception, connection: Connection) -> Exception:
+    """Explain an error of Ray's."""
     if isinstance(error, ray.exceptions.RayActorError):
         return SeqtuneError(
             f"{MAX_DEATHS + 1} processes died one after another, each in the place of the one "
             f"before; of the last one, Ray says: {str(error).splitlines()[0]}. If memory ran out "
             "(dmesg, ray status), lower predict.batch_size, or give each process more (it has "
-            f"{connection.needs()})"
+            f"{connection.describe_needs()})"
         )
     return RuntimeError(f"Ray failed\n{error}")
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Ray Data says what it says in its own file (ray-data.log) alone."""
-    import ray.data  # noqa: F401 - which gives its logger the handlers
+def _silence_ray() -> Iterator[None]:
+    """Let Ray Data log to its own file (ray-data.log) only."""
+    import ray.data  # noqa: F401 - adds the handlers
 
     log = logging.getLogger(LOGGER_OF_RAY)
-    loud = [handler for handler in log.handlers if handler.name == CONSOLE]
-    for handler in loud:
+    console = [handler for handler in log.handlers if handler.name == CONSOLE]
+    for handler in console:
         log.removeHandler(handler)
     try:
         yield
     finally:
-        for handler in loud:
+        for handler in console:
             log.addHandler(handler)

@@ -1,4 +1,4 @@
-"""Errors of other processes, dug out of what Ray wraps them in."""
+"""Find the errors of other processes inside those that Ray raises."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from seqtune.core.errors import SeqtuneError
 
 
 def unwrap_ray_error(error: BaseException) -> BaseException:
-    """The error of ours that stands behind one of Ray's; the same error where there is none."""
-    return next((one for one in _behind(error) if isinstance(one, SeqtuneError)), error)
+    """Return the SeqtuneError that caused an error of Ray's; without one, the error itself."""
+    return next((one for one in _causes(error) if isinstance(one, SeqtuneError)), error)
 
 
-def _behind(error: BaseException | None) -> Iterator[BaseException]:
-    """What Ray says its cause is, the error, and what it was raised from.
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield Ray's `cause`, the error, and the errors that it was raised from.
 
-    The cause comes first: Ray's own is of the class of ours too, with a traceback for a message.
+    `cause` comes first: Ray's own error has its class too, but a traceback as its message.
     """
     if error is None:
         return
-    yield from _behind(getattr(error, "cause", None))
+    yield from _causes(getattr(error, "cause", None))
     yield error
     failures = getattr(error, "worker_failures", None) or {}
     for failure in failures.values():
-        yield from _behind(failure)
-    yield from _behind(error.__cause__)
+        yield from _causes(failure)
+    yield from _causes(error.__cause__)

@@ -1,9 +1,8 @@
-"""The actor that stands beside a worker on its node: it holds its CPUs and GPUs, starts it, and
-passes on what it says.
+"""The actor beside a worker on its node: it reserves CPUs and GPUs, starts the worker, and passes
+on its messages.
 
-The worker itself is the process that it would be on one machine (`child`): work, signals and log
-lines are the same wherever it runs. It ends with its actor, and the actor with its node or with the
-run that asked for it.
+The worker is the same process as on one machine (`child`), so work, signals and log lines do not
+depend on the node. It ends with its actor, and the actor with its node or with the run.
 """
 
 from __future__ import annotations
@@ -24,91 +23,89 @@ from ..gpus import visible_gpus
 from ..local import LocalWorkerHandle, start_local_worker, worker_context
 from .file_shipping import ShippedPayload
 
-LISTEN_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Command:
-    """What a supervisor is to start."""
+    """The worker that a supervisor is to start."""
 
     index: int
     num_workers: int
     environment: Mapping[str, str]
-    """What differs from the node's own."""
+    """To be added to the node's own."""
     log_level: int
     preload: tuple[str, ...]
 
 
 class Event(NamedTuple):
-    """What became of a worker since it was last asked about."""
+    """What has happened to a worker since the last `poll`."""
 
-    words: Sequence[WorkResult | logging.LogRecord]
+    messages: Sequence[WorkResult | logging.LogRecord]
     is_alive: bool
-    exit_code: int
-    death: str
+    exit_code: int = 0
+    death: str = ""
     """How it ended, if it did."""
 
 
-class _Passing(LocalWorkerHandle):
-    """Keeps what a worker says, to be said elsewhere."""
+class _RelayHandle(LocalWorkerHandle):
+    """Collects the messages of a worker for the process that started the run."""
 
-    words: list[WorkResult | logging.LogRecord]
+    messages: list[WorkResult | logging.LogRecord]
 
     @override
-    def hear(self, message: WorkResult | logging.LogRecord) -> None:
+    def receive(self, message: WorkResult | logging.LogRecord) -> None:
         if isinstance(message, WorkResult):
-            self.ended = message
-        self.words.append(message)
+            self.result = message
+        self.messages.append(message)
 
 
 class Supervisor:
     """One worker process of this node."""
 
     def __init__(self) -> None:
-        self._hand: _Passing | None = None
+        self._worker: _RelayHandle | None = None
 
-    def is_there(self) -> bool:
-        """Answers once a node has room for it."""
+    def is_placed(self) -> bool:
+        """Answer once a node has room for this actor."""
         return True
 
-    def start(self, packed: ShippedPayload, order: Command) -> Process:
-        """Bring the folders here, and start the worker."""
+    def start(self, payload: ShippedPayload, command: Command) -> Process:
+        """Fetch the folders, and start the worker."""
         gpus = visible_gpus()
         assignment = Assignment(
-            work=packed.localize(),
-            index=order.index,
-            num_workers=order.num_workers,
+            work=payload.localize(),
+            index=command.index,
+            num_workers=command.num_workers,
             gpu=",".join(gpus) or None,
             pin_gpu=False,  # Ray has done so for this process
-            environment=order.environment,
-            log_level=order.log_level,
+            environment=command.environment,
+            log_level=command.log_level,
         )
-        self._hand = start_local_worker(assignment, worker_context(order.preload), _Passing)
-        self._hand.words = []
-        return self._hand.process
+        context = worker_context(command.preload)
+        self._worker = start_local_worker(assignment, context, _RelayHandle)
+        self._worker.messages = []
+        return self._worker.process
 
-    def listen(self) -> Event:
-        """What is new; waits a little for something."""
-        hand = self._started
-        wait(hand.signs, timeout=LISTEN_SECONDS)
-        is_alive = hand.is_alive()  # asked first: whoever is gone has said all
-        hand.listen()
-        words, hand.words = hand.words, []
+    def poll(self) -> Event:
+        """Return what is new; wait a little if nothing is."""
+        worker = self._worker
+        if worker is None:
+            raise RuntimeError("no worker has been started")
+        wait(worker.waitables, timeout=POLL_SECONDS)
+        is_alive = worker.is_alive()  # asked first: an ended process has sent everything
+        worker.poll()
+        messages, worker.messages = worker.messages, []
         if is_alive:
-            return Event(words, is_alive=True, exit_code=0, death="")
-        return Event(words, is_alive=False, exit_code=hand.exit_code, death=hand.describe_death())
+            return Event(messages, is_alive=True)
+        death = worker.describe_death()
+        return Event(messages, is_alive=False, exit_code=worker.exit_code, death=death)
 
-    def ask_to_end(self) -> None:
-        if self._hand is not None:
-            self._hand.ask_to_end()
-
-    @property
-    def _started(self) -> _Passing:
-        if self._hand is None:
-            raise RuntimeError("nothing was started")
-        return self._hand
+    def request_stop(self) -> None:
+        if self._worker is not None:
+            self._worker.request_stop()
 
 
-def worth_sending(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Of the environment here, what is ours to say elsewhere."""
+def seqtune_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment variables that other nodes need."""
     return {name: value for name, value in environment.items() if name.startswith("SEQTUNE_")}

@@ -15,7 +15,7 @@ from toy_works import Toy, Watcher, is_alive, wait_until
 
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.execution import MonitorDecision, Process
-from seqtune.workers.cluster.connection import connected
+from seqtune.workers.cluster.connection import connect
 from seqtune.workers.cluster.executor import run_on_cluster
 from seqtune.workers.cluster.file_shipping import ShippedFiles
 from toy_cluster import ToyCluster
@@ -25,26 +25,26 @@ def run(
     cluster: ToyCluster,
     folder: Path,
     act: toy_works.Act,
-    foreman: Watcher | None = None,
+    monitor: Watcher | None = None,
     *,
     num_workers: int = 1,
     most: int | None = None,
     copy: bool = False,
     **config: Any,
 ) -> Watcher:
-    foreman = foreman or Watcher()
-    carried = ShippedFiles(reads=(), scratch=folder, copy=copy)
-    with connected(cluster.config(**config), carried=carried) as connection:
+    monitor = monitor or Watcher()
+    shipped = ShippedFiles(reads=(), scratch=folder, copy=copy)
+    with connect(cluster.config(**config), shipped=shipped) as connection:
         run_on_cluster(
             Toy(folder, act),
-            foreman,
+            monitor,
             num_workers=num_workers,
             connection=connection,
-            carried=carried,
+            shipped=shipped,
             most=most,
             grace_seconds=10.0,
         )
-    return foreman
+    return monitor
 
 
 def traces(folder: Path, what: str) -> list[int]:
@@ -59,9 +59,9 @@ def test_every_place_is_worked_in_once(cluster: ToyCluster, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_a_killed_worker_is_reported_and_replaced(cluster: ToyCluster, tmp_path: Path) -> None:
-    foreman = run(cluster, tmp_path, toy_works.die_once)
-    (process, exit_code, reason) = foreman.losses[0]
-    assert (len(foreman.losses), exit_code) == (1, -signal.SIGKILL)
+    monitor = run(cluster, tmp_path, toy_works.die_once)
+    (process, exit_code, reason) = monitor.losses[0]
+    assert (len(monitor.losses), exit_code) == (1, -signal.SIGKILL)
     assert "ended by signal 9" in reason
     assert process == Process(traces(tmp_path, "started-0")[0], socket.gethostname()) or (
         process.pid in traces(tmp_path, "started-0")
@@ -84,11 +84,11 @@ def test_errors_and_log_lines_are_those_of_one_machine(
 
 
 @pytest.mark.slow
-def test_the_foreman_ends_all_in_good_order(cluster: ToyCluster, tmp_path: Path) -> None:
-    foreman = Watcher(lambda: MonitorDecision(stop="enough" if traces(tmp_path, "started") else ""))
-    run(cluster, tmp_path, toy_works.wait_for_ever, foreman)
+def test_the_monitor_ends_all_in_good_order(cluster: ToyCluster, tmp_path: Path) -> None:
+    monitor = Watcher(lambda: MonitorDecision(stop="enough" if traces(tmp_path, "started") else ""))
+    run(cluster, tmp_path, toy_works.wait_for_ever, monitor)
     assert len(traces(tmp_path, "interrupted")) == 1
-    assert foreman.losses == []
+    assert monitor.losses == []
 
 
 @pytest.mark.slow
@@ -104,17 +104,17 @@ def test_a_lost_node_is_a_lost_worker_and_a_new_one_is_taken_into_use(
         if not events and len(started) == 6:
             cluster.kill_node(victim)
             events.append("killed")
-        elif events == ["killed"] and len(foreman.losses) == 2:
+        elif events == ["killed"] and len(monitor.losses) == 2:
             cluster.mend()
             events.append("mended")
         elif len(started) == 8:
             return MonitorDecision(stop="seen")
         return MonitorDecision()
 
-    foreman = Watcher(decide)
-    run(cluster, tmp_path, toy_works.wait_for_ever, foreman, num_workers=6)
-    assert {exit_code for _, exit_code, _ in foreman.losses} == {0}
-    lost = [process.pid for process, _, _ in foreman.losses]
+    monitor = Watcher(decide)
+    run(cluster, tmp_path, toy_works.wait_for_ever, monitor, num_workers=6)
+    assert {exit_code for _, exit_code, _ in monitor.losses} == {0}
+    lost = [process.pid for process, _, _ in monitor.losses]
     assert len(lost) == 2
     wait_until(lambda: not any(map(is_alive, traces(tmp_path, "started"))))
 
@@ -142,13 +142,13 @@ def test_copies_are_made_once_a_node_and_scratch_is_the_nodes_own(
     reads = tmp_path / "split"
     (reads / "below").mkdir(parents=True)
     (reads / "below" / "items").write_bytes(os.urandom(1000))
-    carried = ShippedFiles(reads=(reads,), scratch=tmp_path / "scratch", copy=True)
-    with connected(cluster.config(data="copy"), carried=carried):
-        packed = carried.pack({"file": reads / "below" / "items", "mine": carried.scratch / "x"})
+    shipped = ShippedFiles(reads=(reads,), scratch=tmp_path / "scratch", copy=True)
+    with connect(cluster.config(data="copy"), shipped=shipped):
+        packed = shipped.pack({"file": reads / "below" / "items", "mine": shipped.scratch / "x"})
         there = packed.open()
         assert there["file"] != reads / "below" / "items"
         assert there["file"].read_bytes() == (reads / "below" / "items").read_bytes()
         assert there["mine"].parent.is_dir()
         before = there["file"].stat().st_mtime_ns
-        assert carried.pack(reads).open() == there["file"].parents[1]
+        assert shipped.pack(reads).open() == there["file"].parents[1]
         assert there["file"].stat().st_mtime_ns == before

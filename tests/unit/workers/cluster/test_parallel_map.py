@@ -16,7 +16,7 @@ from toy_works import is_alive, wait_until
 from seqtune.core.errors import ConfigurationError, DataError, SeqtuneError
 from seqtune.core.execution import PartFactory
 from seqtune.workers.cluster import parallel_map
-from seqtune.workers.cluster.connection import connected
+from seqtune.workers.cluster.connection import connect
 from seqtune.workers.cluster.file_shipping import ShippedFiles, node_folder
 from seqtune.workers.cluster.parallel_map import map_over_cluster, parallel_map_over
 from seqtune.workers.cluster.probe import nodes_alive
@@ -28,16 +28,16 @@ pytestmark = pytest.mark.slow
 @contextmanager
 def spreading(
     cluster: ToyCluster,
-    carried: ShippedFiles,
+    shipped: ShippedFiles,
     opener: PartFactory[Any],
     num_parts: int,
     *,
     num_workers: int = 2,
     **config: Any,
 ) -> Iterator[Any]:
-    with connected(cluster.config(**config), carried=carried) as connection:
+    with connect(cluster.config(**config), shipped=shipped) as connection:
         parts: Any = map_over_cluster(
-            opener, num_parts, connection=connection, carried=carried, num_workers=num_workers
+            opener, num_parts, connection=connection, shipped=shipped, num_workers=num_workers
         )
         with closing(parts):
             yield parts
@@ -47,8 +47,8 @@ def numbers(
     cluster: ToyCluster, folder: Path, act: Act, num_parts: int, **options: Any
 ) -> list[int]:
     """Those of all parts, as they arrive."""
-    carried = ShippedFiles(reads=(), scratch=folder, copy=False)
-    with spreading(cluster, carried, ToyOpener(folder, act), num_parts, **options) as parts:
+    shipped = ShippedFiles(reads=(), scratch=folder, copy=False)
+    with spreading(cluster, shipped, ToyOpener(folder, act), num_parts, **options) as parts:
         return [number for number, _ in parts]
 
 
@@ -74,8 +74,8 @@ def test_parts_are_not_made_long_before_they_are_taken(
 ) -> None:
     monkeypatch.setattr(parallel_map, "BYTES_AHEAD", 4 * 2**20)
     toy = ToyOpener(tmp_path, toy_parts.at_once, size=2**20)
-    carried = ShippedFiles(reads=(), scratch=tmp_path, copy=False)
-    with spreading(cluster, carried, toy, 60) as parts:
+    shipped = ShippedFiles(reads=(), scratch=tmp_path, copy=False)
+    with spreading(cluster, shipped, toy, 60) as parts:
         assert next(parts)[0] == 0
         resolve_auto(tmp_path)
         assert len(pids(tmp_path, "made")) < 30
@@ -103,9 +103,9 @@ def test_a_part_that_kills_every_process_is_an_error(cluster: ToyCluster, tmp_pa
 
 def test_parts_that_lay_on_a_lost_node_are_made_again(cluster: ToyCluster, tmp_path: Path) -> None:
     toy = ToyOpener(tmp_path, toy_parts.slowly, size=2**20)
-    carried = ShippedFiles(reads=(), scratch=tmp_path, copy=False)
+    shipped = ShippedFiles(reads=(), scratch=tmp_path, copy=False)
     try:
-        with spreading(cluster, carried, toy, 40, num_workers=4) as parts:
+        with spreading(cluster, shipped, toy, 40, num_workers=4) as parts:
             assert [next(parts)[0], next(parts)[0]] == [0, 1]
             cluster.kill_node(cluster.nodes[0])
             assert [number for number, _ in parts] == list(range(2, 40))
@@ -121,10 +121,10 @@ def test_errors_of_work_are_ours_and_come_without_a_page_of_ray(
         numbers(cluster, tmp_path, toy_parts.refuse, 40)
     assert len(pids(tmp_path, "made")) < 20
     closed: PartFactory[int] = ClosedOpener(tmp_path)
-    carried = ShippedFiles(reads=(), scratch=tmp_path, copy=False)
+    shipped = ShippedFiles(reads=(), scratch=tmp_path, copy=False)
     with (
         pytest.raises(DataError, match="is empty; it must hold a row for each text"),
-        spreading(cluster, carried, closed, 3) as parts,
+        spreading(cluster, shipped, closed, 3) as parts,
     ):
         next(parts)
     said = capfd.readouterr()
@@ -138,10 +138,10 @@ def test_other_errors_are_told_with_their_traceback(cluster: ToyCluster, tmp_pat
 
 
 def test_whoever_closes_early_ends_the_processes(cluster: ToyCluster, tmp_path: Path) -> None:
-    toy, carried = ToyOpener(tmp_path, toy_parts.slowly), ShippedFiles((), tmp_path, copy=False)
-    with connected(cluster.config(), carried=carried) as connection:
+    toy, shipped = ToyOpener(tmp_path, toy_parts.slowly), ShippedFiles((), tmp_path, copy=False)
+    with connect(cluster.config(), shipped=shipped) as connection:
         parts: Any = map_over_cluster(
-            toy, 1000, connection=connection, carried=carried, num_workers=2
+            toy, 1000, connection=connection, shipped=shipped, num_workers=2
         )
         assert next(parts)[0] == 0
         parts.close()
@@ -152,15 +152,15 @@ def test_whoever_closes_early_ends_the_processes(cluster: ToyCluster, tmp_path: 
 def test_no_free_place_is_an_error(cluster: ToyCluster, tmp_path: Path) -> None:
     import ray
 
-    carried = ShippedFiles(reads=(), scratch=tmp_path, copy=False)
-    with connected(cluster.config(), carried=carried) as connection:
+    shipped = ShippedFiles(reads=(), scratch=tmp_path, copy=False)
+    with connect(cluster.config(), shipped=shipped) as connection:
         holds = ray.remote(num_cpus=2)(Holds)
         holders = [holds.remote() for _ in range(connection.num_places() // 2)]
         ray.get([holder.here.remote() for holder in holders], timeout=PATIENCE)
         with (
             pytest.raises(ConfigurationError, match="no process found a place on the cluster"),
             spreading(
-                cluster, carried, ToyOpener(tmp_path, toy_parts.at_once), 3, wait_seconds=2.0
+                cluster, shipped, ToyOpener(tmp_path, toy_parts.at_once), 3, wait_seconds=2.0
             ) as parts,
         ):
             next(parts)
@@ -172,14 +172,14 @@ class Holds:
     def here(self) -> None: ...
 
 
-def test_folders_are_carried_where_nodes_do_not_share_them(
+def test_folders_are_shipped_where_nodes_do_not_share_them(
     cluster: ToyCluster, tmp_path: Path
 ) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "file.txt").write_text("one\ntwo\n", encoding="utf-8")
-    carried = ShippedFiles(reads=(tmp_path / "texts",), scratch=tmp_path, copy=True)
+    shipped = ShippedFiles(reads=(tmp_path / "texts",), scratch=tmp_path, copy=True)
     opener = ReadingOpener(tmp_path / "texts" / "file.txt")
-    with spreading(cluster, carried, opener, 2) as parts:
+    with spreading(cluster, shipped, opener, 2) as parts:
         (one, place), (two, _) = parts
     assert (one, two) == ("one", "two")
     assert place.is_relative_to(node_folder())
@@ -188,8 +188,8 @@ def test_folders_are_carried_where_nodes_do_not_share_them(
 def test_a_spread_takes_its_processes_from_the_configuration(
     cluster: ToyCluster, tmp_path: Path
 ) -> None:
-    toy, carried = ToyOpener(tmp_path, toy_parts.slowly), ShippedFiles((), tmp_path, copy=False)
-    by_one = parallel_map_over(cluster.config(prediction_workers=1), carried)
+    toy, shipped = ToyOpener(tmp_path, toy_parts.slowly), ShippedFiles((), tmp_path, copy=False)
+    by_one = parallel_map_over(cluster.config(prediction_workers=1), shipped)
     assert [number for number, _ in by_one(toy, 4)] == [0, 1, 2, 3]
     assert len(pids(tmp_path, "opened")) == 1
 

@@ -15,20 +15,20 @@ import toy_ranks
 from toy_ranks import MOST_SECONDS, Act, Toy, names, wait_for
 
 from seqtune.core.errors import ConfigurationError, Interrupted, SeqtuneError
-from seqtune.workers.cluster.connection import connected
+from seqtune.workers.cluster.connection import connect
 from seqtune.workers.cluster.file_shipping import ShippedFiles
 from seqtune.workers.cluster.ranks import run_ranks
 from toy_cluster import ToyCluster
 
 
 def run(cluster: ToyCluster, folder: Path, act: Act, *, copy: bool = False, **options: Any) -> None:
-    carried = ShippedFiles(reads=(), scratch=folder, copy=copy)
-    with connected(cluster.config(**options.pop("config", {})), carried=carried) as connection:
+    shipped = ShippedFiles(reads=(), scratch=folder, copy=copy)
+    with connect(cluster.config(**options.pop("config", {})), shipped=shipped) as connection:
         run_ranks(
             Toy(folder, act),
             num_ranks=options.pop("num_ranks", 2),
             connection=connection,
-            carried=carried,
+            shipped=shipped,
             directory=folder,
             **options,
         )
