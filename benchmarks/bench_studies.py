@@ -1,6 +1,6 @@
 """What many workers cost the database of their study: directly, and through the proxy.
 
-First whole searches (`run_study`: TPE, a pruner that judges, ten epochs, the foreman) whose trials
+First whole searches (`run_study`: TPE, a pruner that judges, ten epochs, the monitor) whose trials
 sleep where a training would be. Then single calls at many running trials, which say where it ends.
 Only processor time is told of calls: a few cores carry workers, proxy and server here.
 
@@ -128,7 +128,7 @@ class Cost(NamedTuple):
     transactions: float
     connections: Sequence[int]
     """Open ones, twice a second."""
-    foreman: float
+    monitor: float
     """Processor seconds of the parent for each second of the search."""
 
 
@@ -195,14 +195,14 @@ def measure(database: Database, proxy: Proxy, *, num_workers: int, seconds: floa
         database=took[1] / total,
         transactions=num_transactions / total,
         connections=connections,
-        foreman=took[2] / result.seconds,
+        monitor=took[2] / result.seconds,
     )
 
 
 def _timed(
-    folder: Path, work: Work, foreman: StudyMonitor, *, num_workers: int, most: int | None = None
+    folder: Path, work: Work, monitor: StudyMonitor, *, num_workers: int, most: int | None = None
 ) -> None:
-    run_local(Timed(work, folder), foreman, num_workers=num_workers, most=most, preload=PRELOAD)
+    run_local(Timed(work, folder), monitor, num_workers=num_workers, most=most, preload=PRELOAD)
 
 
 def cycle(starts: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -360,7 +360,7 @@ COLUMNS = (
     "database, ms",
     "transactions",
     "connections",
-    "foreman, % of a core",
+    "monitor, % of a core",
 )
 SERVERS = {"PostgreSQL": postgresql, "MariaDB": mariadb, "SQLite": sqlite}
 
@@ -372,8 +372,8 @@ def main() -> None:
         f"## Whole searches\n\nTrials of {NUM_EPOCHS} epochs that sleep {LEAST_SECONDS:g} s, or "
         f"{SECONDS_PER_WORKER:g} s for each worker where that is more; TPE proposes, a pruner "
         "judges every epoch after the third. Milliseconds are processor time for each trial, the "
-        'foreman\'s looks included at the database. "Beyond the sleep" is wall clock, on cores '
-        "that all processes share. Connections: usually, and the most; the foreman's included."
+        'monitor\'s looks included at the database. "Beyond the sleep" is wall clock, on cores '
+        "that all processes share. Connections: usually, and the most; the monitor's included."
     )
     whole: dict[tuple[str, str], dict[int, Cost]] = {}
     for name, ways in RUNS.items():
@@ -409,7 +409,7 @@ def row(num_workers: int, cost: Cost) -> list[str]:
         *(show(1000 * seconds) for seconds in (cost.worker, cost.proxy, cost.database)),
         show(cost.transactions),
         f"{statistics.median(cost.connections):g}, {max(cost.connections)}",
-        show(100 * cost.foreman),
+        show(100 * cost.monitor),
     ]
 
 

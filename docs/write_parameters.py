@@ -28,7 +28,7 @@ from seqtune.core.config import (
 )
 from seqtune.core.resolve import flatten
 from seqtune.core.sample import SampleParameters
-from seqtune.run_report.config import ReportConfig
+from seqtune.run_report.write import ReportConfig
 from seqtune.tasks import find_tasks
 from seqtune.tracking.config import TrackingConfig
 from seqtune.tuning.budgets.sizes import BUDGETS

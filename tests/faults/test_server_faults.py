@@ -1,4 +1,4 @@
-"""A database, or the proxy before it, that goes away under several workers and the foreman."""
+"""A database, or the proxy before it, that goes away under several workers and the monitor."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ from seqtune.core.execution import WorkerInfo
 from seqtune.tuning.config import SamplerConfig
 from seqtune.tuning.search.stage import run_study
 from seqtune.tuning.studies.storage_url import StorageRef
-def run_here(work, foreman, *, num_workers, most):
+def run_here(work, monitor, *, num_workers, most):
     work(WorkerInfo(index=0, num_workers=1, name="here"))
 plan = toy_plan(total=14, sampler=SamplerConfig(kind="tpe"))
 ref = StorageRef(f"sqlite:///{tempfile.mkdtemp()}/studies.db")

@@ -16,7 +16,7 @@ from toy_task import ToyData, toy_spec
 
 from seqtune.core.checkpoint import open_checkpoint
 from seqtune.core.config import OnlyIf, RunConfig, Section
-from seqtune.core.parameters import TaskParameters, parse_parameters
+from seqtune.core.parameters import ParameterParser, TaskParameters
 from seqtune.core.task import TaskSpec
 
 QUICK = {"epochs": 2, "batch_size": 8, "precision": "fp32", "accelerator": "cpu", "num_threads": 1}
@@ -39,15 +39,8 @@ class DecoderData(ToyData):
 
 
 def parameters(**training: Any) -> TaskParameters:
-    return parse_parameters(
-        "toy",
-        config_class=DecoderConfig,
-        predict_class=Section,
-        auto_presets=(),
-        values={"training": {**QUICK, **training}},
-        runtime={},
-        origins={},
-    )
+    parse = ParameterParser("toy", DecoderConfig, Section)
+    return parse(values={"training": {**QUICK, **training}}, runtime={}, origins={})
 
 
 def measure(checkpoint: Path, data: ToyData, config: DecoderConfig) -> dict[str, float]:

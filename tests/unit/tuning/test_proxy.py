@@ -56,12 +56,12 @@ def on_file(sqlite: StorageUrl) -> StorageUrl:
     return replace(sqlite, proxy=f"127.0.0.1:{free_port()}")
 
 
-def in_threads(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
+def in_threads(work: Work, monitor: StudyMonitor, *, num_workers: int, **_: object) -> None:
     with ThreadPoolExecutor(num_workers) as pool:
         list(
             pool.map(work, [WorkerInfo(one, num_workers, f"w{one}") for one in range(num_workers)])
         )
-    foreman.look()
+    monitor.look()
 
 
 # ---- what is the same as without it -------------------------------------------------------------

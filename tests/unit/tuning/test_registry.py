@@ -11,14 +11,9 @@ from seqtune.core.resolve import Layer, resolve
 from seqtune.tuning.analysis.importance import importance
 from seqtune.tuning.config import PrunerConfig, SamplerConfig, TuningConfig
 from seqtune.tuning.sampling.chosen_sampler import at_point
+from seqtune.tuning.sampling.entries import PruningRule, Sampler, SamplerContext
 from seqtune.tuning.sampling.pruners import Case
-from seqtune.tuning.sampling.registry import (
-    PRUNERS,
-    SAMPLERS,
-    PruningRule,
-    Sampler,
-    SamplerContext,
-)
+from seqtune.tuning.sampling.registry import PRUNERS, SAMPLERS
 from seqtune.tuning.studies.storage_url import StorageUrl
 
 

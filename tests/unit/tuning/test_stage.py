@@ -28,15 +28,15 @@ PLAN = toy_plan()
 HERE = Process(os.getpid(), socket.gethostname())
 
 
-def in_process(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
+def in_process(work: Work, monitor: StudyMonitor, *, num_workers: int, **_: object) -> None:
     """An executor without processes: one place after another."""
     for index in range(num_workers):
-        foreman.look()
+        monitor.look()
         work(WorkerInfo(index, num_workers, f"place {index}"))
-    foreman.look()
+    monitor.look()
 
 
-def refuse(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
+def refuse(work: Work, monitor: StudyMonitor, *, num_workers: int, **_: object) -> None:
     raise AssertionError("no worker was to be started")
 
 
@@ -70,9 +70,9 @@ def test_a_larger_total_runs_only_what_is_missing(sqlite: StorageUrl):
     run(PLAN, sqlite)
     workers = []
 
-    def noting(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
+    def noting(work: Work, monitor: StudyMonitor, *, num_workers: int, **_: object) -> None:
         workers.append(num_workers)
-        in_process(work, foreman, num_workers=num_workers)
+        in_process(work, monitor, num_workers=num_workers)
 
     result = run(toy_plan(total=6), sqlite, executor=noting, num_workers=8)
 
@@ -164,19 +164,19 @@ def sleeping(params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, 
     return quadratic(params, report, name=name)
 
 
-def looking_often(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
-    """The foreman looks during trials, as from another process."""
+def looking_often(work: Work, monitor: StudyMonitor, *, num_workers: int, **_: object) -> None:
+    """The monitor looks during trials, as from another process."""
     objective = work.objective
 
     def looking(params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, float]:
-        foreman.look()
+        monitor.look()
         return objective(params, report, name=name)
 
     replace(work, objective=looking)(WorkerInfo(0, num_workers, "here"))
 
 
 def test_an_interruption_keeps_what_is_finished(sqlite: StorageUrl):
-    def interrupted(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
+    def interrupted(work: Work, monitor: StudyMonitor, *, num_workers: int, **_: object) -> None:
         calls = []
 
         def objective(params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, float]:
@@ -195,14 +195,14 @@ def test_an_interruption_keeps_what_is_finished(sqlite: StorageUrl):
 
 
 def test_workers_that_propose_nothing_end_it(sqlite: StorageUrl):
-    def idle(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
+    def idle(work: Work, monitor: StudyMonitor, *, num_workers: int, **_: object) -> None:
         return
 
     result = run(PLAN, sqlite, executor=idle)
     assert result.stopped.startswith("the workers ended at 0 of 4 finished trials")
 
 
-# ---- the foreman --------------------------------------------------------------------------------
+# ---- the monitor --------------------------------------------------------------------------------
 
 
 @dataclass
@@ -222,27 +222,27 @@ def foreman_of(ref: StorageUrl, plan: StudyPlan, clock: Clock) -> SearchMonitor:
 def test_a_trial_that_hangs_is_killed_and_fails(sqlite: StorageUrl):
     clock = Clock()
     plan = toy_plan(guards=GuardConfig(trial_timeout_minutes=2.0))
-    foreman = foreman_of(sqlite, plan, clock)
+    monitor = foreman_of(sqlite, plan, clock)
     study = open_study(sqlite, plan).study
     begin(study, plan)
-    assert foreman.look().kill == {}
+    assert monitor.look().kill == {}
 
     clock.now += 121
-    kill = foreman.look().kill
+    kill = monitor.look().kill
     reason = "took longer than 2 min 00 s (tuning.guards.trial_timeout_minutes=2)"
     assert kill == {HERE: reason}
 
-    foreman.lost(HERE, -9, reason=reason)
-    foreman.lost(HERE, -9, reason=reason)
+    monitor.lost(HERE, -9, reason=reason)
+    monitor.lost(HERE, -9, reason=reason)
     assert [(trial.state, trial.reason) for trial in read_trials(study)] == [("failed", reason)]
 
 
 def test_the_trial_of_a_worker_that_died_waits_again_at_once(sqlite: StorageUrl):
-    foreman = foreman_of(sqlite, PLAN, Clock())
+    monitor = foreman_of(sqlite, PLAN, Clock())
     study = open_study(sqlite, PLAN).study
     mine, other = begin(study, PLAN, {**worker_identity(), "pid": 4242}), begin(study, PLAN)
 
-    foreman.lost(HERE._replace(pid=4242), -9, reason="")
+    monitor.lost(HERE._replace(pid=4242), -9, reason="")
 
     lost, running, waiting = read_trials(study)
     assert (lost.number, lost.state, running.number) == (mine.number, "lost", other.number)
@@ -251,11 +251,11 @@ def test_the_trial_of_a_worker_that_died_waits_again_at_once(sqlite: StorageUrl)
 
 
 def test_a_process_of_the_same_number_on_another_machine_keeps_its_trial(sqlite: StorageUrl):
-    foreman = foreman_of(sqlite, PLAN, Clock())
+    monitor = foreman_of(sqlite, PLAN, Clock())
     study = open_study(sqlite, PLAN).study
     begin(study, PLAN, ELSEWHERE), begin(study, PLAN)
 
-    foreman.lost(Process(os.getpid(), "another-machine"), -9, reason="")
+    monitor.lost(Process(os.getpid(), "another-machine"), -9, reason="")
 
     assert [trial.state for trial in read_trials(study)] == ["lost", "running", "waiting"]
 
@@ -263,38 +263,38 @@ def test_a_process_of_the_same_number_on_another_machine_keeps_its_trial(sqlite:
 def test_a_trial_of_another_machine_that_hangs_is_killed_too(sqlite: StorageUrl):
     clock = Clock()
     plan = toy_plan(guards=GuardConfig(trial_timeout_minutes=2.0))
-    foreman = foreman_of(sqlite, plan, clock)
+    monitor = foreman_of(sqlite, plan, clock)
     begin(open_study(sqlite, plan).study, plan, ELSEWHERE)
-    foreman.look()
+    monitor.look()
     clock.now += 121
-    assert list(foreman.look().kill) == [Process(os.getpid(), "another-machine")]
+    assert list(monitor.look().kill) == [Process(os.getpid(), "another-machine")]
 
 
 def test_workers_that_die_one_after_another_stop_it(sqlite: StorageUrl):
-    foreman = foreman_of(sqlite, PLAN, Clock())
+    monitor = foreman_of(sqlite, PLAN, Clock())
     for _ in range(4):
-        foreman.lost(HERE, 1, reason="")
-    foreman.look()
-    assert "4 workers died one after another" in str(foreman.failure)
+        monitor.lost(HERE, 1, reason="")
+    monitor.look()
+    assert "4 workers died one after another" in str(monitor.failure)
     assert closing_reason(open_study(sqlite, PLAN).study)
 
 
 def test_history_is_no_reason_to_stop(sqlite: StorageUrl):
     with pytest.raises(TuningError):
         run(PLAN, sqlite, failing, num_workers=1)
-    foreman = foreman_of(sqlite, PLAN, Clock())
-    foreman.look()
-    assert foreman.failure is None
+    monitor = foreman_of(sqlite, PLAN, Clock())
+    monitor.look()
+    assert monitor.failure is None
 
 
 def test_trials_of_another_machine_are_recovered_while_workers_run(sqlite: StorageUrl):
     clock = Clock()
-    foreman = foreman_of(sqlite, PLAN, clock)
+    monitor = foreman_of(sqlite, PLAN, clock)
     study = open_study(sqlite, PLAN).study
     begin(study, PLAN, DEAD)
-    foreman.look()
+    monitor.look()
     clock.now += 2.0
-    foreman.look()
+    monitor.look()
     assert count(study).waiting == 1
 
 
@@ -314,7 +314,7 @@ def test_exit_codes_in_words(code, text):
 # ---- real processes -----------------------------------------------------------------------------
 
 
-def spawned(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object) -> None:
+def spawned(work: Work, monitor: StudyMonitor, *, num_workers: int, **_: object) -> None:
     """The least that an executor with processes must do."""
     context = multiprocessing.get_context("spawn")
     places = [WorkerInfo(index, num_workers, f"worker {index}") for index in range(num_workers)]
@@ -324,7 +324,7 @@ def spawned(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object)
     deadline, num_left = time.monotonic() + 120, 3
     while processes and num_left and time.monotonic() < deadline:
         time.sleep(0.1)
-        foreman.look()
+        monitor.look()
         for place, process in list(processes.items()):
             if process.is_alive():
                 continue
@@ -332,7 +332,7 @@ def spawned(work: Work, foreman: StudyMonitor, *, num_workers: int, **_: object)
             del processes[place]
             if process.exitcode:
                 num_left -= 1
-                foreman.lost(HERE._replace(pid=process.pid), process.exitcode, reason="")
+                monitor.lost(HERE._replace(pid=process.pid), process.exitcode, reason="")
                 processes[place] = context.Process(target=work, args=(place,))
                 processes[place].start()
     for process in processes.values():

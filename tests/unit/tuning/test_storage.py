@@ -19,7 +19,8 @@ from toy_studies import begin, finish, run_one, toy_plan
 
 from seqtune.core.errors import ArtifactError, ConfigurationError, StorageError
 from seqtune.tuning.studies.copies import backup, snapshot
-from seqtune.tuning.studies.heartbeat import BEAT, HeartbeatMonitor, beating
+from seqtune.tuning.studies.heartbeat import beating
+from seqtune.tuning.studies.heartbeat_monitor import BEAT, HeartbeatMonitor
 from seqtune.tuning.studies.records import count, read_trials
 from seqtune.tuning.studies.storage import open_storage
 from seqtune.tuning.studies.storage_errors import FIRST_PATIENCE_SECONDS, explained, with_retries

@@ -12,7 +12,8 @@ import pytest
 from toy_studies import DEAD, ELSEWHERE, SPACE, begin, run_one, toy_plan
 
 from seqtune.core.errors import ArtifactError, TuningError
-from seqtune.tuning.studies.heartbeat import BEAT, beating
+from seqtune.tuning.studies.heartbeat import beating
+from seqtune.tuning.studies.heartbeat_monitor import BEAT
 from seqtune.tuning.studies.records import count, mark_failed, read_trials, to_trial
 from seqtune.tuning.studies.storage import open_storage
 from seqtune.tuning.studies.storage_url import StorageUrl

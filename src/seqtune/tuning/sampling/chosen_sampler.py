@@ -14,7 +14,7 @@ from typing_extensions import override
 from seqtune.core.seeds import derive_seed
 from seqtune.core.trials import Params
 
-from .registry import SamplerContext
+from .entries import SamplerContext
 
 Choose = Callable[[Study, FrozenTrial], Params]
 NUMPY_SEEDS = 2**32

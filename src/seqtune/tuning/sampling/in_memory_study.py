@@ -20,7 +20,7 @@ from seqtune.core.trials import Params
 from ..spaces.space import Space
 from ..studies.storage import quiet_optuna
 from .chosen_sampler import ChosenSampler
-from .registry import SamplerContext
+from .entries import SamplerContext
 from .samplers.sobol import next_point
 
 MIN_LEARNED = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 from optuna.storages import BaseStorage
 
-from .heartbeat import HeartbeatMonitor
+from .heartbeat_monitor import HeartbeatMonitor
 
 
 class StoredStudy(optuna.Study):

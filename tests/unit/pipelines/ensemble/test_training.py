@@ -29,7 +29,7 @@ from seqtune.tasks.recommend import TASK
 Train = Callable[..., tuple[PlannedMember, ...]]
 
 
-def map_serially(work: Work, foreman: StudyMonitor, *, num_workers: int) -> None:
+def map_serially(work: Work, monitor: StudyMonitor, *, num_workers: int) -> None:
     """An Executor whose workers take turns in this process."""
     for index in range(num_workers):
         work(WorkerInfo(index, num_workers, "here"))
@@ -213,9 +213,9 @@ def test_a_worker_may_die_a_few_times_but_not_for_ever(
 def test_a_stage_whose_workers_keep_dying_ends_with_the_reason(
     train: Train, plan: MemberPlan
 ) -> None:
-    def dying(work: Work, foreman: StudyMonitor, *, num_workers: int) -> None:
-        while not foreman.look().stop:
-            foreman.lost(Process(os.getpid(), "here"), -9, reason="killed")
+    def dying(work: Work, monitor: StudyMonitor, *, num_workers: int) -> None:
+        while not monitor.look().stop:
+            monitor.lost(Process(os.getpid(), "here"), -9, reason="killed")
 
     with pytest.raises(TrainingError, match=r"tuning\.guards\.max_retries=2 allows no further"):
         train(plan, executor=dying, max_retries=2)

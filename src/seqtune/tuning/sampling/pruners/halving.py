@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial
 
-from ..registry import PruningRule
+from ..entries import PruningRule
 from . import Case, Curve
 
 

@@ -7,7 +7,7 @@ import math
 from seqtune.core.seeds import derive_seed
 
 from ...studies.records import root_number
-from ..registry import PruningRule
+from ..entries import PruningRule
 from . import Case
 from .halving import at_a_rung
 

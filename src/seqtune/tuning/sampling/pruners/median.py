@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..registry import PruningRule
+from ..entries import PruningRule
 from .percentile import below
 
 ENTRY = PruningRule(

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..registry import PruningRule
+from ..entries import PruningRule
 from . import Case
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..registry import PruningRule
+from ..entries import PruningRule
 from . import Case
 
 MIN_PAIRS = 2

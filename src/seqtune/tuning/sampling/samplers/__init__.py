@@ -14,7 +14,8 @@ from seqtune.core.seeds import derive_seed
 from ...config import SamplerConfig
 from ...spaces.space import Space
 from ..chosen_sampler import NUMPY_SEEDS
-from ..registry import SAMPLERS, SamplerContext
+from ..entries import Sampler, SamplerContext
+from ..registry import SAMPLERS
 
 
 def build_sampler(
@@ -32,7 +33,8 @@ def build_sampler(
         raise ConfigurationError(f"sampler.kind={config.kind!r} is settled before a search begins")
     own = derive_seed(seed, stage, rank) % NUMPY_SEEDS
     drawn = rank if num_drawn is None else num_drawn
-    return SAMPLERS[config.kind].build(
+    sampler: Sampler = SAMPLERS[config.kind]
+    return sampler.build(
         SamplerContext(config, space, seed, own, rank=rank, num_drawn=drawn, total=total)
     )
 

@@ -17,8 +17,8 @@ from seqtune.core.trials import Params
 from ...analysis.param_stats import to_scale
 from ...config import SamplerConfig
 from ...spaces.space import Parameter, Space
+from ..entries import Sampler, SamplerContext
 from ..in_memory_study import by_model
-from ..registry import Sampler, SamplerContext
 from .random import random_point
 
 SIGMA = 0.2

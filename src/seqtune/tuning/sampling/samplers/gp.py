@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial
 
 from seqtune.core.trials import Params
 
+from ..entries import Sampler, SamplerContext
 from ..in_memory_study import MIN_LEARNED, by_model, proposed, with_constraint
-from ..registry import Sampler, SamplerContext
 from .tpe import propose as propose_by_tpe
 
 

@@ -15,7 +15,7 @@ from seqtune.core.trials import Params, Value
 from ...config import SamplerConfig
 from ...spaces.space import Parameter, Space
 from ..chosen_sampler import always
-from ..registry import Sampler, SamplerContext
+from ..entries import Sampler, SamplerContext
 
 MAX_CELLS = 100_000
 

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from ..chosen_sampler import random_value
-from ..registry import Sampler, SamplerContext
+from ..entries import Sampler, SamplerContext
 
 MIN_POPULATION, MAX_POPULATION, GENERATIONS = 4, 50, 5
 """The population size allows about this many generations."""

@@ -6,7 +6,7 @@ import numpy as np
 from optuna.samplers import BaseSampler
 
 from ..chosen_sampler import at_point
-from ..registry import Sampler, SamplerContext
+from ..entries import Sampler, SamplerContext
 
 
 def random_point(*, num_dimensions: int, seed: int) -> tuple[float, ...]:

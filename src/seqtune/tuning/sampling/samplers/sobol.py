@@ -6,7 +6,7 @@ import numpy as np
 from optuna.samplers import BaseSampler
 
 from ..chosen_sampler import at_point
-from ..registry import Sampler, SamplerContext
+from ..entries import Sampler, SamplerContext
 
 
 def sobol_point(index: int, *, num_dimensions: int, seed: int) -> tuple[float, ...]:

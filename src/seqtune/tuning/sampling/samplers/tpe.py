@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial
 
 from seqtune.core.trials import Params
 
+from ..entries import Sampler, SamplerContext
 from ..in_memory_study import by_model, proposed
-from ..registry import Sampler, SamplerContext
 
 
 def propose(study: Study, past: list[FrozenTrial], context: SamplerContext) -> Params:
