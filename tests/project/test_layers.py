@@ -165,11 +165,11 @@ from toy_studies import quadratic, toy_plan
 from seqtune.core.execution import WorkerInfo
 from seqtune.tuning.config import SamplerConfig
 from seqtune.tuning.search.stage import run_study
-from seqtune.tuning.studies.storage_url import StorageRef
+from seqtune.tuning.studies.storage_url import StorageUrl
 def run_here(work, monitor, *, num_workers, most):
     work(WorkerInfo(index=0, num_workers=1, name="here"))
 plan = toy_plan(total=14, sampler=SamplerConfig(kind="tpe"))
-ref = StorageRef(f"sqlite:///{tempfile.mkdtemp()}/studies.db")
+ref = StorageUrl(f"sqlite:///{tempfile.mkdtemp()}/studies.db")
 result = run_study(plan, quadratic, ref=ref, executor=run_here, num_workers=1, progress=False)
 assert result.num_new == 14, result
 print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "kedro", "lightning"}))

@@ -12,7 +12,7 @@ TASK = '''
 """Counts lines, to see what a task needs."""
 
 from seqtune.core.config import RunConfig, Section
-from seqtune.core.parameters import parse_parameters
+from seqtune.core.parameters import ParameterParser
 from seqtune.core.task import TaskSpec
 
 
@@ -21,16 +21,7 @@ class ToyConfig(RunConfig):
     most: int = 3
 
 
-def parse(*, values, runtime, origins):
-    return parse_parameters(
-        "toy",
-        config_class=ToyConfig,
-        predict_class=Section,
-        auto_presets=(),
-        values=values,
-        runtime=runtime,
-        origins=origins,
-    )
+parse = ParameterParser("toy", ToyConfig, Section)
 
 
 def ingest(sources, config, *, out):

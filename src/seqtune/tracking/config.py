@@ -28,6 +28,7 @@ class TrackingConfig(Section):
     wandb: Literal["off", "offline", "online"] = "off"
     """offline: write to the data folder, for `wandb sync`."""
     wandb_project: Annotated[str, Field(min_length=1)] = "seqtune"
+    """The project that runs are logged to."""
     gpu_every_seconds: Annotated[float, Field(ge=0.0)] = 10.0
     """Interval between measurements of the GPUs, if any; 0: never."""
 

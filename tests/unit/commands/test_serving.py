@@ -17,7 +17,7 @@ def test_taken_port_is_one_clear_error_that_names_another() -> None:
         other.listen()
         port = other.getsockname()[1]
 
-        with pytest.raises(ConfigurationError, match=rf"port {port} is taken .* --port {port + 1}"):
+        with pytest.raises(ConfigurationError, match=rf"port {port} is in use.* --port {port + 1}"):
             serve(lambda at: ThreadingHTTPServer(at, BaseHTTPRequestHandler), port, started="")
 
 

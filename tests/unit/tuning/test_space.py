@@ -101,7 +101,7 @@ def test_a_floor_below_the_range_is_fine() -> None:
     [
         ("{type: flot, low: 0, high: 1}", "a: type='flot' does not exist; did you mean 'float'?"),
         ("{low: 0, high: 1}", "a lacks `type`; give one of float, int, categorical"),
-        ("5", "a=5 is not a parameter; write {type: float, low: .., high: ..}, or null to take it"),
+        ("5", "a=5 is not a parameter; write {type: float, low: .., high: ..}, or null"),
         ("{type: float, low: 0}", "a: high is missing; a range needs low and high"),
         ("{type: float, low: 2, high: 1}", "a: low=2.0 is above high=1.0; swap them"),
         ("{type: float, low: 0, high: 1, log: true}", "a: log with low=0.0: a logarithmic range"),

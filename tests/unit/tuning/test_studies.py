@@ -54,7 +54,6 @@ def test_budget_queue_and_seed_do_not_make_another_study():
 
 def test_a_new_study_says_so(ref: StorageUrl):
     opened = open_study(ref, PLAN)
-    assert opened.is_new
     assert opened.notes == (f"new study {study_name(PLAN)}: 4 trials to run",)
 
 
@@ -65,7 +64,6 @@ def test_taking_a_study_up_is_said_aloud(ref: StorageUrl):
 
     opened = open_study(ref, PLAN)
 
-    assert not opened.is_new
     assert opened.notes == (f"resuming study {study_name(PLAN)}: 1 of 4 trials finished, 1 failed",)
 
 
@@ -76,7 +74,6 @@ def test_a_changed_space_begins_another_study_and_says_what_changed(sqlite: Stor
 
     opened = open_study(sqlite, changed)
 
-    assert opened.is_new
     assert opened.notes == (
         f"new study {study_name(changed)}, because this differs from {study_name(PLAN)}, "
         "which stays as it is:",

@@ -6,17 +6,16 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-
-from optuna import create_study
-from optuna.importance import PedAnovaImportanceEvaluator
-from optuna.trial import FrozenTrial, create_trial
+from typing import TYPE_CHECKING
 
 from seqtune.core.trials import Trial
 
 from ..sampling.registry import SAMPLERS
 from ..spaces.space import Space
-from ..studies.storage import quiet_optuna
 from .param_stats import Mode, finished
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 MIN_TRIALS = 25
 """With fewer finished trials an importance is noise."""
@@ -81,6 +80,11 @@ def _doubts(num_used: int, num_complete: int, sampler: str, total: float) -> lis
 
 
 def _evaluated(used: Sequence[Trial], space: Space, *, mode: Mode) -> dict[str, float]:
+    from optuna import create_study
+    from optuna.importance import PedAnovaImportanceEvaluator
+
+    from ..studies.storage import quiet_optuna
+
     frozen = [_frozen(trial, score, space) for trial, score in _levelled(used, mode=mode)]
     quantile = min(0.5, max(TOP_QUANTILE, MIN_TOP / len(used)))
     with quiet_optuna(), warnings.catch_warnings():
@@ -107,6 +111,8 @@ def _levelled(used: Sequence[Trial], *, mode: Mode) -> Iterator[tuple[Trial, flo
 
 def _frozen(trial: Trial, score: float, space: Space) -> FrozenTrial:
     """Convert a trial for Optuna, without values outside the space (of queued trials)."""
+    from optuna.trial import create_trial
+
     known = [p for p in space.parameters if p.key in trial.params]
     legal = [p for p in known if p.contains(trial.params[p.key])]
     return create_trial(

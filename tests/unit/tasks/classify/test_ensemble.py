@@ -116,7 +116,7 @@ def test_an_ensemble_that_cannot_be_scored_is_refused(made, manifest, message):
 def test_the_last_weights_of_an_ensemble_are_refused(made):
     (first, second), path = made
     write_ensemble(path, {first: 0.5, second: 0.5})
-    with pytest.raises(ConfigurationError, match="weights='last' was asked of the ensemble"):
+    with pytest.raises(ConfigurationError, match="weights='last' was requested of the ensemble"):
         open_model(path, "last")
 
 

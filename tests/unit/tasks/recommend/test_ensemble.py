@@ -235,7 +235,7 @@ def test_predictions_of_an_ensemble(tmp_path, data):
 
 def test_the_last_weights_of_an_ensemble_are_refused(tmp_path, data):
     path = write_ensemble(tmp_path / "m", dict.fromkeys(checkpoints(tmp_path, data), 1 / 3))
-    with pytest.raises(ConfigurationError, match="weights='last' was asked of the ensemble"):
+    with pytest.raises(ConfigurationError, match="weights='last' was requested of the ensemble"):
         predict(path, data, PredictConfig(weights="last"), new_rows=(), out=tmp_path)
 
 

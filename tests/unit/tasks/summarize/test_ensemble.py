@@ -91,7 +91,7 @@ def test_manifests_of_others_are_refused(tmp_path, three, manifest, message):
 
 def test_it_has_best_weights_only(tmp_path, three):
     ensemble = write_ensemble(tmp_path / "e", {three["m1"]: 1.0})
-    with pytest.raises(ConfigurationError, match="weights='last' was asked of the ensemble"):
+    with pytest.raises(ConfigurationError, match="weights='last' was requested of the ensemble"):
         open_model(ensemble, "last")
 
 

@@ -165,7 +165,7 @@ def test_a_tokeniser_of_another_model_is_refused(
     model.save_pretrained(tmp_path / "mixed")
     other.save_pretrained(tmp_path / "mixed")
     assert len(other) > model.config.vocab_size
-    with pytest.raises(ConfigurationError, match="do not belong together"):
+    with pytest.raises(ConfigurationError, match="do not match"):
         settled(config_of(tmp_path / "mixed"), split)
 
 
