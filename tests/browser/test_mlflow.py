@@ -34,8 +34,8 @@ def run_ids(finished_project: Path) -> dict[str, str]:
 
 
 def assert_quiet(visit: Any) -> None:
-    """But for what MLflow's own page does: it lays itself out twice where there is no room, and asks
-    for the current user, whom a server without accounts does not have."""
+    """Ignore what MLflow's own page does: it lays itself out twice where there is no room, and
+    asks for the current user, whom a server without accounts does not have."""
     own = ("ResizeObserver loop", "/mlflow/users/current")
     visit.errors[:] = [error for error in visit.errors if not any(one in error for one in own)]
     visit.assert_quiet()
