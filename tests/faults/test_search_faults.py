@@ -129,7 +129,8 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path, everyone: bo
     assert [trial for trial in result.trials if trial.number in {one.number for one in before}] == (
         before
     )
-    lost = [trial for trial in result.trials if trial.state == "lost"]
+    # a worker may also give a trial back when the other is about to finish the total
+    lost = [one for one in result.trials if one.state == "lost" and "given back" not in one.reason]
     assert 1 <= len(lost) <= 2
     again = [trial for trial in result.trials if trial.origin == "retried"]
     assert {trial.params["x"] for trial in again} == {trial.params["x"] for trial in lost}
