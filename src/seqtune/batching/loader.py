@@ -77,8 +77,14 @@ def train_loader(
 ) -> Loader[BatchT]:
     """Return the loader of this rank's training batches."""
     rank, world_size = place_among_ranks()
-    size = training.batch_size
-    order = TrainOrder(lengths, batch_size=size, seed=seed, rank=rank, world_size=world_size)
+    order = TrainOrder(
+        lengths,
+        batch_size=training.batch_size,
+        seed=seed,
+        group_by_length=training.group_by_length,
+        rank=rank,
+        world_size=world_size,
+    )
     return Loader(batches, order, num_workers=training.num_workers)
 
 

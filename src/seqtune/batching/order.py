@@ -33,16 +33,24 @@ class Order(Protocol):
 
 
 class TrainOrder:
-    """Length-bucketed batches in random order, with each row once in an epoch.
+    """Batches in random order, of rows at random or of similar lengths, each row once in an epoch.
 
     All ranks share a batch of `batch_size` rows, the same for any number of ranks. Each rank takes
     every `world_size`-th row, so that all compute for the same time.
     """
 
     def __init__(
-        self, lengths: Lengths, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+        self,
+        lengths: Lengths,
+        *,
+        batch_size: int,
+        seed: int,
+        group_by_length: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self._lengths = lengths
+        self._group_by_length = group_by_length
         self._seed = seed
         self._rank = rank
         self._world_size = world_size
@@ -61,7 +69,8 @@ class TrainOrder:
         random = np.random.default_rng(derive_seed(self._seed, "order", self._epoch))
         rows = random.permutation(len(self._lengths))
         cuts = np.arange(self._steps + 1) * len(rows) // max(self._steps, 1)
-        rows = self._sorted_in_pieces(rows, cuts, random)
+        if self._group_by_length:
+            rows = self._sorted_in_pieces(rows, cuts, random)
         steps = random.permutation(self._steps)
         whole = (rows[cuts[step] : cuts[step + 1]] for step in steps)
         return [batch[self._rank :: self._world_size] for batch in whole]

@@ -111,6 +111,8 @@ class TrainingConfig(Section):
     """An upper limit; early stopping may end before it."""
     batch_size: PositiveInt = 256
     """Sequences in a batch, shared by all devices."""
+    group_by_length: bool = True
+    """Batch sequences of similar lengths, for less padding; false: sequences at random."""
     accumulate_grad_batches: PositiveInt = 1
     """Batches per step of the optimiser."""
     optimizer: Literal["adamw", "adam", "adafactor", "sgd"] = "adamw"

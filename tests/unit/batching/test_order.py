@@ -64,6 +64,14 @@ def test_the_order_of_one_process_is_what_it_has_always_been() -> None:
     assert first[1].tolist() == [2, 11, 3, 20, 13, 21, 37, 30]
 
 
+def test_rows_at_random_come_once_each_and_are_not_sorted() -> None:
+    order = TrainOrder(LENGTHS, batch_size=16, seed=1, group_by_length=False)
+    made = order.batches()
+    assert sorted(np.concatenate(made).tolist()) == list(range(len(LENGTHS)))
+    spread = [np.ptp(LENGTHS[rows]) for rows in made]
+    assert np.median(spread) > 3 * np.median([np.ptp(LENGTHS[rows]) for rows in batches(LENGTHS)])
+
+
 def test_nothing_to_train_on_has_no_batches() -> None:
     assert batches(LENGTHS[:0]) == []
 

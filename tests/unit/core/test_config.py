@@ -59,7 +59,6 @@ def other(key: str, value: Any) -> Any:
 
 COMPANIONS: dict[str, dict[str, Any]] = {
     "ingest.header": {"ingest.file_columns": ("user", "item", "time")},
-    "model.relative_positions": {"model.objective": "causal"},
     "model.lazy_embeddings": {"model.num_negatives": 8},
 }
 """What some parameters need of others to take another value."""

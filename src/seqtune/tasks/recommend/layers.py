@@ -49,13 +49,16 @@ def causal_mask(keys: Tensor | None, *, time: int, device: torch.device) -> Tens
     return (before & keys) | torch.eye(time, dtype=torch.bool, device=device)
 
 
-def by_distance(of_distances: Tensor, time: int) -> Tensor:
-    """Expand [H, L] by distance of the key to [H, T, T] by query and key; T at most L.
+def by_distance(behind: Tensor, ahead: Tensor, time: int) -> Tensor:
+    """Expand biases by distance to [H, T, T] by query and key; T at most L.
 
-    Later keys get 0. Each row is a copy shifted by one, so the gradient costs no more than copies.
+    behind: [H, L], of keys 0 .. L - 1 positions before the query; ahead: [H, L - 1], of keys
+    1 .. L - 1 after it, or [H, 0] for 0. Each row is a copy shifted by one, so that the gradient
+    costs no more than copies.
     """
-    heads = len(of_distances)
-    backwards = functional.pad(of_distances[:, :time].flip(1), (0, time))  # [H, 2T]
+    heads = len(behind)
+    after = functional.pad(ahead, (0, time))[:, :time]
+    backwards = torch.cat([behind[:, :time].flip(1), after], dim=1)  # [H, 2T]
     copies = backwards[:, None].expand(-1, time, -1).reshape(heads, -1)[:, time - 1 :]
     skewed = functional.pad(copies, (0, time))[:, : time * (2 * time - 1)]
     return skewed.view(heads, time, 2 * time - 1)[:, :, :time]
@@ -64,14 +67,24 @@ def by_distance(of_distances: Tensor, time: int) -> Tensor:
 class SelfAttention(nn.Module):
     """Multi-head attention with padding masked out.
 
-    `distances` adds a learned bias for each head and distance of a key behind its query; the
-    queries must then be all positions or the last ones.
+    `distances` adds a learned bias for each head and distance of a key behind its query, and with
+    `looks_ahead` of keys ahead too; the queries must then be all positions or the last ones.
     """
 
-    def __init__(self, hidden: int, heads: int, *, dropout: float, distances: int = 0) -> None:
+    def __init__(
+        self,
+        hidden: int,
+        heads: int,
+        *,
+        dropout: float,
+        distances: int = 0,
+        looks_ahead: bool = False,
+    ) -> None:
         super().__init__()
         self.heads = heads
-        self.distances = nn.Parameter(torch.zeros(heads, distances)) if distances else None
+        self.num_behind = distances
+        num_biases = 2 * distances - 1 if looks_ahead else distances
+        self.distances = nn.Parameter(torch.zeros(heads, num_biases)) if distances else None
         self.inputs = nn.Linear(hidden, 3 * hidden)
         self.output = nn.Linear(hidden, hidden)
         self.dropout = FastDropout(dropout)
@@ -106,7 +119,8 @@ class SelfAttention(nn.Module):
         """Return [H, Q, T], added to the scores of the last Q queries."""
         if self.distances is None:
             return None
-        return by_distance(self.distances, time)[:, time - num_queries :]
+        behind, ahead = self.distances.tensor_split([self.num_behind], dim=1)
+        return by_distance(behind, ahead, time)[:, time - num_queries :]
 
     def weights(self, x: Tensor, visible: Tensor | None) -> Tensor:
         """Return the weights fp32 [B, H, T, T], which fused attention does not expose."""
@@ -162,10 +176,15 @@ class Block(nn.Module):
         dropout: float,
         attention_dropout: float,
         distances: int = 0,
+        looks_ahead: bool = False,
     ) -> None:
         super().__init__()
         self.attention = SelfAttention(
-            hidden, heads, dropout=attention_dropout, distances=distances
+            hidden,
+            heads,
+            dropout=attention_dropout,
+            distances=distances,
+            looks_ahead=looks_ahead,
         )
         self.norm_attention = nn.LayerNorm(hidden)
         self.widen = nn.Linear(hidden, 4 * hidden)

@@ -3,8 +3,8 @@
 Causal: predict each item after the first from those before it. No random draws.
 
 Cloze masks a sequence in one of two ways, so that each non-empty sequence has a target:
-- Each item is chosen with `mask_prob`; 80 % of them become [MASK], 10 % a random item, and 10 %
-  are unchanged.
+- Each item is chosen with `mask_prob`; of these, a share of `replaced.mask` become [MASK], a share
+  of `replaced.random` a random item, and the rest are unchanged.
 - With probability `last_item_ratio`, or if no item was chosen, only the last item is masked, as in
   prediction.
 
@@ -18,8 +18,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_SHARE_MASK = 0.8
-_SHARE_RANDOM = 0.1
+
+class Replacement(NamedTuple):
+    """Shares of the chosen items."""
+
+    mask: float
+    random: float
 
 
 class TrainingTargets(NamedTuple):
@@ -41,6 +45,7 @@ def masked_items(
     num_items: int,
     mask_prob: float,
     last_item_ratio: float,
+    replaced: Replacement,
     generator: torch.Generator,
 ) -> TrainingTargets:
     """Choose positions and mask them; every draw comes from `generator`."""
@@ -53,16 +58,18 @@ def masked_items(
 
     positions = chosen.flatten().nonzero().squeeze(1)
     targets = items.flatten()[positions]
-    hidden = _replacements(targets, num_items=num_items, generator=generator)
+    hidden = _replacements(targets, replaced, num_items=num_items, generator=generator)
     always = last_only[positions // items.shape[1]]  # [M]
     inputs = items.flatten().clone()
     inputs[positions] = torch.where(always, num_items + 1, hidden)
     return TrainingTargets(inputs.view_as(items), positions, targets.long())
 
 
-def _replacements(targets: Tensor, *, num_items: int, generator: torch.Generator) -> Tensor:
+def _replacements(
+    targets: Tensor, replaced: Replacement, *, num_items: int, generator: torch.Generator
+) -> Tensor:
     """Return the input in place of each target [M]."""
     draws = torch.rand(targets.shape, generator=generator, device=targets.device)
     random_items = torch.empty_like(targets).random_(1, num_items + 1, generator=generator)
-    kept = torch.where(draws < _SHARE_MASK + _SHARE_RANDOM, random_items, targets)
-    return torch.where(draws < _SHARE_MASK, num_items + 1, kept)
+    kept = torch.where(draws < replaced.mask + replaced.random, random_items, targets)
+    return torch.where(draws < replaced.mask, num_items + 1, kept)

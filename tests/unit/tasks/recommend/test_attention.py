@@ -122,10 +122,21 @@ def test_a_bias_is_added_to_the_scores_and_learns(
 
 @pytest.mark.parametrize("time", [1, 2, 7, 12])
 def test_each_distance_has_its_bias(time: int) -> None:
-    of_distances = numbers(HEADS, 12).requires_grad_()
+    behind = numbers(HEADS, 12).requires_grad_()
     query, key = torch.arange(time)[:, None], torch.arange(time)
-    expected = of_distances[:, (query - key).clamp(min=0)].masked_fill(key > query, 0.0)
-    same(by_distance(of_distances, time), expected, [of_distances], atol=1e-5, rtol=1e-5)
+    expected = behind[:, (query - key).clamp(min=0)].masked_fill(key > query, 0.0)
+    found = by_distance(behind, behind[:, :0], time)
+    same(found, expected, [behind], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("time", [1, 2, 7, 12])
+def test_each_distance_on_both_sides_has_its_bias(time: int) -> None:
+    behind, ahead = numbers(HEADS, 12).requires_grad_(), numbers(HEADS, 11).requires_grad_()
+    query, key = torch.arange(time)[:, None], torch.arange(time)
+    later = ahead[:, (key - query - 1).clamp(min=0, max=10)]
+    expected = torch.where(key > query, later, behind[:, (query - key).clamp(min=0)])
+    found = by_distance(behind, ahead, time)
+    same(found, expected, [behind, ahead], atol=1e-5, rtol=1e-5)
 
 
 def test_bf16_is_close_to_what_torch_does_in_bf16() -> None:

@@ -237,8 +237,8 @@ def test_heads_that_do_not_divide_are_named_with_the_choices() -> None:
     [
         ({"window_step": 8, "max_len": 8}, r"window_step=8 would leave out items .* at most 7"),
         (
-            {"relative_positions": True},
-            r"relative_positions=true needs objective=causal",
+            {"mask_replace_prob": 0.8, "random_replace_prob": 0.3},
+            r"mask_replace_prob=0.8 and random_replace_prob=0.3 add up to 1.1; .* at most 1",
         ),
         ({"lazy_embeddings": True}, r"lazy_embeddings=true has no effect .* set num_negatives"),
     ],

@@ -5,18 +5,34 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqtune.tasks.recommend.objectives import TrainingTargets, masked_items, next_items
+from seqtune.tasks.recommend.objectives import (
+    Replacement,
+    TrainingTargets,
+    masked_items,
+    next_items,
+)
 
 NUM_ITEMS = 1000
 MASK = NUM_ITEMS + 1
 
 
-def masked(items: torch.Tensor, *, prob: float = 0.2, last: float = 0.0, seed: int = 0):
+BERT = Replacement(mask=0.8, random=0.1)
+
+
+def masked(
+    items: torch.Tensor,
+    *,
+    prob: float = 0.2,
+    last: float = 0.0,
+    replaced: Replacement = BERT,
+    seed: int = 0,
+):
     return masked_items(
         items,
         num_items=NUM_ITEMS,
         mask_prob=prob,
         last_item_ratio=last,
+        replaced=replaced,
         generator=torch.Generator().manual_seed(seed),
     )
 
@@ -39,6 +55,11 @@ def test_shares_of_the_three_treatments() -> None:
     others = seen[(seen != MASK) & (seen != batch.targets)]
     assert others.min() >= 1
     assert others.max() <= NUM_ITEMS
+
+
+def test_every_chosen_item_can_become_the_mask() -> None:
+    batch = masked(random_items(), replaced=Replacement(mask=1.0, random=0.0))
+    assert (batch.inputs.flatten()[batch.positions] == MASK).all()
 
 
 def test_targets_are_what_stood_there_and_the_rest_is_untouched() -> None:

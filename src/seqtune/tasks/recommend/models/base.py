@@ -97,7 +97,7 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         self.sides = nn.ModuleDict({side_key(name): sides[name] for name in config.sides})
         self.build(config)
         self.output = None if config.share_embeddings else nn.Linear(hidden, num_items, bias=False)
-        self.item_bias = nn.Parameter(torch.zeros(num_items))
+        self.item_bias = nn.Parameter(torch.zeros(num_items), requires_grad=config.output_bias)
         self.initialise(config.init_std)
 
     @abstractmethod

@@ -79,6 +79,8 @@ class ModelConfig(Section):
     """Dropout in training, the main regulariser."""
     share_embeddings: bool = True
     """Output projection tied to the item embedding; false: a separate linear layer."""
+    output_bias: bool = True
+    """Learn a bias of each item's score, which takes up its popularity."""
     init_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
     """Standard deviation of the weights at the start."""
     num_negatives: Annotated[int, Field(ge=0)] = 0

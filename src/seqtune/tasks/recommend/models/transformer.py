@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from ..dropout import FastDropout
 from ..layers import Block, QueryPositions, causal_mask
-from ..objectives import TrainingTargets, masked_items, next_items
+from ..objectives import Replacement, TrainingTargets, masked_items, next_items
 from .base import PADDING, SequenceModel, Step, in_autocast_type
 from .transformer_config import TransformerConfig
 
@@ -39,6 +39,7 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
                 dropout=config.dropout_rate,
                 attention_dropout=attention_dropout,
                 distances=config.max_len if config.relative_positions else 0,
+                looks_ahead=not self.is_causal,
             )
             for _ in range(config.num_layers)
         )
@@ -56,6 +57,7 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
             num_items=self.num_items,
             mask_prob=self.config.random_mask_prob,
             last_item_ratio=self.config.last_item_mask_ratio,
+            replaced=Replacement(self.config.mask_replace_prob, self.config.random_replace_prob),
             generator=generator,
         )
 
@@ -94,7 +96,8 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
 
     def hidden_at(self, items: Tensor, positions: Tensor) -> Tensor:
         batch, time = items.shape
-        if self.is_causal:  # nearly all positions, each with its own keys
+        if self.is_causal or self.config.relative_positions:
+            # nearly all positions are needed, or each has biases of its own
             return self._encode(items, None).index_select(0, positions)
         return self._encode(items, QueryPositions.of(positions, batch=batch, time=time))
 

@@ -23,13 +23,17 @@ class TransformerConfig(ModelConfig):
     num_heads: Annotated[int, Field(ge=1, le=64)] = 8
     """Attention heads per layer; must divide hidden_units."""
     relative_positions: bool = False
-    """causal: learn an attention bias for each head and distance."""
+    """Learn an attention bias for each head and distance."""
     attention_dropout: bool = True
     """Apply dropout_rate to attention weights too."""
     random_mask_prob: Annotated[float, Field(gt=0.0, lt=1.0), CLOZE] = 0.15
     """cloze: share of a sequence's items that are masked in training."""
     last_item_mask_ratio: Annotated[float, Field(ge=0.0, le=1.0), CLOZE] = 0.1
     """cloze: share of sequences in which only the last item is masked, as in prediction."""
+    mask_replace_prob: Annotated[float, Field(ge=0.0, le=1.0), CLOZE] = 0.8
+    """cloze: share of the masked items that [MASK] replaces."""
+    random_replace_prob: Annotated[float, Field(ge=0.0, le=1.0), CLOZE] = 0.1
+    """cloze: share that a random item replaces; the rest stay as they are."""
 
     @model_validator(mode="after")
     def _check_num_heads(self) -> Self:
@@ -42,11 +46,11 @@ class TransformerConfig(ModelConfig):
         return self
 
     @model_validator(mode="after")
-    def _check_relative_positions(self) -> Self:
-        if self.relative_positions and self.objective != "causal":
+    def _check_replacement(self) -> Self:
+        if (shares := self.mask_replace_prob + self.random_replace_prob) > 1.0:
             raise ValueError(
-                f"relative_positions=true needs objective=causal, not {self.objective}; choose "
-                "that, or switch it off"
+                f"mask_replace_prob={self.mask_replace_prob} and random_replace_prob="
+                f"{self.random_replace_prob} add up to {shares:g}; their sum must be at most 1"
             )
         return self
 

@@ -1,0 +1,119 @@
+"""Real trainings of `recommend` on the development data: one line of JSON for each.
+
+    OMP_NUM_THREADS=1 nice -n 10 python benchmarks/quality_recommend.py queue.yml
+
+The queue is a list of trainings: {name, data, set: {key: value}, seeds, preset, test}. `data` is
+one of `_datasets.FILES`. Finished ones are skipped, an unfinished one goes on in `--keep`. A line
+has the curve on valid, the best epoch's metrics, the floors and the minutes; test is looked at only
+where the queue says `test: true`. Lines go to benchmarks/reports/data/recommend_runs.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from _datasets import READ, split_of
+from _harness import REPORTS, ROOT, commit, processor
+from seqtune.core.config import fingerprint
+from seqtune.core.resolve import Layer, flatten, resolve, unflatten
+from seqtune.tasks.recommend import TASK
+from seqtune.tasks.recommend.params import RecommendConfig
+from seqtune.training import fit, resolve_auto
+
+OUT = REPORTS / "data" / "recommend_runs.jsonl"
+FLOORS = ("markov", "popularity")
+FIXED = {"training.accelerator": "cpu", "training.num_threads": 1}
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    done = {(row["run"], row["test"] is not None) for row in read_runs(arguments.out)}
+    for job in read_queue(arguments.queue):
+        data = split_of(job["data"], arguments.keep / "data")
+        config = resolve_auto(resolve(RecommendConfig, layer(job), root="recommend")).config
+        run = fingerprint(config, data_hash=data.content_hash)
+        opens_test = bool(job.get("test"))
+        if (run, opens_test) not in done:
+            place = arguments.keep / f"train-{run}"
+            append(arguments.out, {"run": run, **job} | train(config, data, place, opens_test))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("queue", type=Path)
+    parser.add_argument("--keep", type=Path, required=True, help="folder of unfinished trainings")
+    parser.add_argument("--out", type=Path, default=OUT)
+    return parser.parse_args()
+
+
+def read_runs(out: Path = OUT) -> list[dict[str, Any]]:
+    """Return the finished trainings; a line cut off by a kill is left out."""
+    lines = out.read_text().split("\n")[:-1] if out.is_file() else []
+    return [json.loads(line) for line in lines if line]
+
+
+def append(out: Path, row: Mapping[str, Any]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("a") as file:
+        file.write(json.dumps(row, separators=(",", ":")) + "\n")
+
+
+def read_queue(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the trainings of a queue, a seed each; the file may grow while it is worked through."""
+    position = 0
+    while position < len(jobs := yaml.safe_load(path.read_text())):
+        job = jobs[position]
+        for seed in job.get("seeds", [42]):
+            yield {key: value for key, value in job.items() if key != "seeds"} | {"seed": seed}
+        position += 1
+
+
+def layer(job: Mapping[str, Any]) -> Layer:
+    values = READ[job["data"]] | FIXED | {"seed": job["seed"]}
+    if preset := job.get("preset"):
+        file = ROOT / "conf" / "base" / "parameters_recommend.yml"
+        presets = yaml.safe_load(file.read_text())["recommend"]["presets"]
+        values |= dict(flatten(presets[preset]))
+    return Layer("job", unflatten(values | job.get("set", {})))
+
+
+def train(config: RecommendConfig, data: Any, place: Path, opens_test: bool) -> dict[str, Any]:
+    start = time.perf_counter()
+    run = place.name.removeprefix("train-")
+    result = fit(TASK, config, data, directory=place, fingerprint=run, progress=False)
+    minutes = (time.perf_counter() - start) / 60
+    parts = TASK.evaluate(result.checkpoint, data)["parts"]
+    monitor = config.training.monitor
+    return {
+        "valid": metrics(parts["valid"]),
+        "test": metrics(parts["test"]) if opens_test else None,
+        "best_epoch": result.best_epoch,
+        "curve": [round(row[monitor], 5) for row in result.history if monitor in row],
+        "seconds": [round(row["seconds"], 1) for row in result.history],
+        "minutes": round(minutes, 1),
+        "at": datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d %H:%M"),
+        "commit": commit(),
+        "cpu": processor(),
+    }
+
+
+def metrics(part: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    ranking = part["full_ranking"]
+    return {
+        of: {name: round(ranking[name][of], 5) for name in ("ndcg@10", "hit@10")}
+        for of in ("model", *FLOORS)
+    }
+
+
+if __name__ == "__main__":
+    main()
