@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from _harness import CLOCKS, Report, Timing, interleaved, show
-from seqtune.tasks.recommend.attention import attend_in_pieces
-from seqtune.tasks.recommend.dropout import FastDropout
-from seqtune.tasks.recommend.layers import causal_mask
 from seqtune.tasks.recommend.losses.cross_entropy import item_cross_entropy
+from seqtune.tasks.recommend.models.layers.attention import attend_in_pieces
+from seqtune.tasks.recommend.models.layers.dropout import FastDropout
+from seqtune.tasks.recommend.models.layers.transformer_block import causal_mask
 
 BATCH, TIME, HIDDEN, HEADS, ITEMS, MASKED, RATE = 128, 200, 64, 2, 3416, 3840, 0.2
 Pair = dict[str, Callable[[], None]]

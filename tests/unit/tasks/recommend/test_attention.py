@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seqtune.tasks.recommend import attention
-from seqtune.tasks.recommend.attention import attend_in_pieces
-from seqtune.tasks.recommend.dropout import BitmaskGenerator, FastDropout
-from seqtune.tasks.recommend.layers import by_distance, causal_mask
+from seqtune.tasks.recommend.models.layers import attention
+from seqtune.tasks.recommend.models.layers.attention import attend_in_pieces
+from seqtune.tasks.recommend.models.layers.dropout import BitmaskGenerator, FastDropout
+from seqtune.tasks.recommend.models.layers.transformer_block import by_distance, causal_mask
 
 BATCH, TIME, HEADS, EACH = 5, 70, 2, 4
 PIECES = pytest.mark.parametrize("elements", [1, 4_000, 1 << 20])

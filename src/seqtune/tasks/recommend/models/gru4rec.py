@@ -14,9 +14,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..dropout import FastDropout
 from .base import PADDING, SequenceModel, Step
 from .config import Architecture, ModelConfig
+from .layers.dropout import FastDropout
 
 
 class GRU4RecConfig(ModelConfig):

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..dropout import FastDropout
-from ..layers import Block, QueryPositions, causal_mask
 from ..objectives import Replacement, TrainingTargets, masked_items, next_items
 from .base import PADDING, SequenceModel, Step, in_autocast_type
+from .layers.dropout import FastDropout
+from .layers.transformer_block import Block, QueryPositions, causal_mask
 from .transformer_config import TransformerConfig
 
 

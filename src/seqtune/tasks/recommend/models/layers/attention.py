@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...losses.cross_entropy import LOG2_E
 from .dropout import BitmaskGenerator, where_kept
-from .losses.cross_entropy import LOG2_E
 
 _ELEMENTS_OF_A_PIECE = 1 << 19
 
