@@ -76,6 +76,8 @@ OF_A_TASK = {
     "preset": ("text", "{preset}", "A name of `{task}.presets`, {words}."),
     "presets": ("mapping", "see below", "Values under names; a preset may set what is null in "
                 "`conf/base`."),
+    "auto": ("list of rules", "see below", "Rules of the preset `auto`: values, `when` they are "
+             "set, and why (`because`)."),
     "best_config": ("`auto`, `ignore`", "auto", "auto: train with the best configuration that "
                     "tuning found, where there is one. ignore: without it."),
     "tuning": ("mapping", "see below", "`spaces`, and overrides of `tuning` for this task alone."),
@@ -105,7 +107,7 @@ def page() -> str:
     for group in GROUPS:
         parts += _group(group)
     for task in TASKS:
-        parts += [*_spaces(task), *_presets(task)]
+        parts += [*_spaces(task), *_auto(task), *_presets(task)]
     return "\n\n".join([*parts, *_budgets(), *_samplers_and_pruners()]) + "\n"
 
 
@@ -220,13 +222,9 @@ def _is_left_open(key: str) -> bool:
     task, _, own = key.partition(".")
     if task not in TASKS:
         return False
-    presets = yaml_values(task)[task]["presets"]
-    return any(own == one for one, _ in flatten(dict(_merged(presets))))
-
-
-def _merged(presets: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for preset in presets.values():
-        yield from flatten(preset)
+    values = yaml_values(task)[task]
+    choices = [*values["presets"].values(), *values.get("auto", [])]
+    return any(own == one for choice in choices for one, _ in flatten(choice))
 
 
 def _stage_defaults(group: Group) -> str:
@@ -460,6 +458,24 @@ def _presets(task: str) -> Iterator[str]:
         for name, preset in presets.items()
     )  # fmt: skip
     yield _table(("preset", "what it sets"), rows)
+
+
+def _auto(task: str) -> Iterator[str]:
+    rules = yaml_values(task)[task].get("auto", [])
+    if not rules:
+        return
+    yield f"## {task}.auto"
+    rows = []
+    for rule in rules:
+        values = flatten({k: v for k, v in rule.items() if k not in ("because", "when")})
+        shown = ", ".join(f"`{key}` {_inline(value)}" for key, value in values)
+        when = ", ".join(
+            f"`{fact}` {comparison.replace('_', ' ')} {bound}"
+            for fact, bounds in rule.get("when", {}).items()
+            for comparison, bound in bounds.items()
+        )
+        rows.append(f"| {when or 'always'} | {shown} | {rule['because']} |")
+    yield _table(("when", "what it sets", "because"), rows)
 
 
 def _budgets() -> Iterator[str]:

@@ -56,7 +56,7 @@ class Prepared:
     def resolved(self, *, seed: int | None = None, **training: Any) -> Resolved[Any]:
         from seqtune.pipelines._resolution import resolve_run
 
-        resolved, _ = resolve_run(self.task, self.parameters(**training), self.data)
+        resolved = resolve_run(self.task, self.parameters(**training), self.data)
         return resolved if seed is None else resolved.replace("seed", seed, origin="test")
 
     def fit(self, name: str, *, config: RunConfig | None = None, report: Any = None) -> Path:

@@ -47,7 +47,7 @@ TASK = TaskSpec(
     parse,
     ingest,
     split,
-    *[later] * 8,
+    *[later] * 7,
 )
 '''
 CATALOG = """

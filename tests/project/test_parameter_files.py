@@ -30,6 +30,7 @@ from seqtune.tuning.parameters import TuningParameters, parse_tuning
 from seqtune.tuning.spaces.space import Space, parse_space
 
 PRESETS = {
+    "bert4rec": (64, 2, 2, 200),
     "small": (32, 2, 2, 30),
     "medium": (64, 4, 3, 50),
     "large": (128, 8, 4, 200),
@@ -38,7 +39,7 @@ PRESETS = {
     "causal": (128, 2, 2, 200),
     "paper_steam": (256, 4, 2, 50),
 }
-"""SPEC 3.3: hidden units, heads, layers, longest sequence."""
+"""Hidden units, heads, layers, longest sequence."""
 SPEC_7 = {
     "model.max_length": 128,
     "model.dropout_rate": 0.3,
@@ -160,7 +161,9 @@ def defaults_of(task: str) -> dict[str, Any]:
 
 
 def written_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(flatten({k: v for k, v in values.items() if k not in ("preset", "presets")}))
+    return dict(
+        flatten({k: v for k, v in values.items() if k not in ("preset", "presets", "auto")})
+    )
 
 
 @pytest.fixture(params=[task.name for task in find_tasks()])
@@ -190,7 +193,12 @@ def test_file_and_classes_have_the_same_defaults(repository: Path, task: str) ->
 
 def test_null_means_that_a_preset_governs(repository: Path, task: str) -> None:
     values, defaults = parameters(repository, task), defaults_of(task)
-    governed = {key for preset in values["presets"].values() for key, _ in flatten(preset)}
+    choices = [*values["presets"].values(), *values.get("auto", [])]
+    governed = {
+        key
+        for choice in choices
+        for key, _ in flatten({k: v for k, v in choice.items() if k not in ("when", "because")})
+    }
     left_open = {
         key
         for key, value in written_of(values).items()

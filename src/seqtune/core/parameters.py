@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from .auto_preset import AutoRule, auto_layer, parse_rules, possible_layers
 from .config import RunConfig, Section
 from .errors import ConfigurationError, did_you_mean
 from .resolve import Layer, Resolved, flatten, locate, resolve, unflatten, validated
@@ -23,7 +24,7 @@ NONE = "none"
 IGNORE = "ignore"
 RUNTIME = "--params"
 DRY_RUN = "dry_run"
-OWN_KEYS = ("preset", "presets", "predict", "tuning", "best_config", DRY_RUN)
+OWN_KEYS = ("preset", "presets", "auto", "predict", "tuning", "best_config", DRY_RUN)
 
 
 class TaskParameters(NamedTuple):
@@ -37,24 +38,39 @@ class TaskParameters(NamedTuple):
     predict: Section
     preset: str
     presets: Mapping[str, Mapping[str, Any]]
-    auto_presets: tuple[str, ...]
+    auto: tuple[AutoRule, ...]
+    """The rules of the preset `auto`."""
     files: Layer
     runtime: Layer
     best_config: str = AUTO
     """auto: train with the best configuration of tuning if there is one; ignore: without it."""
 
     def resolve(
-        self, preset: str | None = None, *, best: Layer | None = None
+        self, facts: Mapping[str, float] | None = None, *, best: Layer | None = None
     ) -> Resolved[RunConfig]:
-        """Return the configuration under a preset; for None, under the first that is valid with the
-        user's values. Sections that no preset sets (ingest, split) are the same in all of them."""
-        if preset is None:
-            return self._resolve_first_valid()
+        """Return the configuration under the preset.
+
+        `auto` goes by the `facts` of the data. For None, it is the first of its possible choices
+        that is valid with the user's values; sections that no preset sets (ingest, split) are the
+        same in all of them.
+        """
+        if self.preset != AUTO:
+            return self._resolve(self._preset_layer(), best)
+        if facts is not None:
+            return self._resolve(auto_layer(self.auto, facts), best)
+        return self._resolve_first_valid()
+
+    def _preset_layer(self) -> Layer:
+        return Layer(
+            f"preset {self.preset}", {} if self.preset == NONE else self.presets[self.preset]
+        )
+
+    def _resolve(self, chosen: Layer, best: Layer | None = None) -> Resolved[RunConfig]:
         searched = [replace(best, is_searched=True)] if best else []
-        layers = [self.files, *searched, self.runtime]
-        fixed = Layer("task", {"task": self.task})
-        chosen = Layer(f"preset {preset}", {} if preset == NONE else self.presets[preset])
-        return resolve(self.config_class, fixed, chosen, *layers, root=self.task)
+        layers = [chosen, self.files, *searched, self.runtime]
+        return resolve(
+            self.config_class, Layer("task", {"task": self.task}), *layers, root=self.task
+        )
 
     def searchable(
         self, space: Mapping[str, Any], *, root: str
@@ -82,14 +98,13 @@ class TaskParameters(NamedTuple):
         return unflatten(kept) if dropped else dict(space), known
 
     def _resolve_first_valid(self) -> Resolved[RunConfig]:
-        candidates = self.auto_presets if self.preset == AUTO else (self.preset,)
-        first_error: ConfigurationError | None = None
-        for name in candidates:
+        errors: list[ConfigurationError] = []
+        for layer in possible_layers(self.auto):
             try:
-                return self.resolve(name)
+                return self._resolve(layer)
             except ConfigurationError as error:
-                first_error = first_error or error
-        raise first_error or ConfigurationError(f"{self.task}.preset: no preset to choose from")
+                errors.append(error)
+        raise errors[0]
 
 
 class ParameterParser(NamedTuple):
@@ -98,7 +113,8 @@ class ParameterParser(NamedTuple):
     task: str
     config_class: type[RunConfig]
     predict_class: type[Section]
-    auto_presets: tuple[str, ...] = ()
+    data_facts: tuple[str, ...] = ()
+    """What the rules of the preset `auto` may go by; empty: the task has no such preset."""
 
     def __call__(
         self, *, values: Mapping[str, Any], runtime: Mapping[str, Any], origins: Mapping[str, str]
@@ -113,7 +129,7 @@ class ParameterParser(NamedTuple):
         file_leaves = {k: v for k, v in flatten(values) if k not in runtime_leaves}
         presets = values.get("presets") or {}
         preset = str(values.get("preset") or NONE)
-        names = [*([AUTO] if self.auto_presets else []), NONE, *presets]
+        names = [*([AUTO] if self.data_facts else []), NONE, *presets]
         if preset not in names:
             raise ConfigurationError(
                 f"{task}.preset={preset!r} is not a preset; {did_you_mean(preset, names)}"
@@ -139,7 +155,7 @@ class ParameterParser(NamedTuple):
             predict=predict,
             preset=preset,
             presets=presets,
-            auto_presets=self.auto_presets,
+            auto=parse_rules(task, values.get("auto"), self.data_facts),
             files=Layer("conf", _run_values(file_leaves), origins),
             runtime=Layer(RUNTIME, _run_values(runtime_leaves)),
             best_config=best_config,

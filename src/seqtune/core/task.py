@@ -111,8 +111,6 @@ class TaskSpec:
     ingest: Ingest
     split: Split
     open_data: Callable[[Path], TrainingData]
-    choose_preset: Callable[[Any], str]
-    """Name of the preset for such data."""
     build_module: Callable[[Any, Any], LightningModule]
     """Of configuration and data, like the next two."""
     build_data: Callable[[Any, Any], LightningDataModule]
@@ -124,6 +122,8 @@ class TaskSpec:
     named_sources: Mapping[str, Callable[[Any], Collection[str]]] = field(default_factory=dict)
     """Roles that hold any number of raw tables (`<task>.raw_<role>` too), each with a function from
     the configuration to the names of the tables that ingest receives."""
+    describe_data: Callable[[Any], Mapping[str, float]] | None = None
+    """The facts that the rules of the preset `auto` go by; None: the task has no such preset."""
     scales: tuple[str, ...] = ()
     """Values of `ensemble.scale`, the simplest first; empty: those that `open_pool` accepts."""
     resolve_auto: Callable[[Resolved[Any], Any], Resolved[Any]] | None = None

@@ -25,18 +25,16 @@ logger = logging.getLogger(__name__)
 
 def resolve_run(
     task: TaskSpec, parameters: TaskParameters, data: TrainingData, *, layer: Layer | None = None
-) -> tuple[Resolved[Any], str]:
-    """Settle every value of the configuration; return it with the name of its preset."""
+) -> Resolved[Any]:
+    """Settle every value of the configuration."""
     from seqtune.training import resolve_auto
 
-    preset = parameters.preset
-    if preset == AUTO:
-        preset = task.choose_preset(data)
-    resolved = resolve_auto(parameters.resolve(preset, best=layer))
+    facts = task.describe_data(data) if task.describe_data else None
+    resolved = resolve_auto(parameters.resolve(facts, best=layer))
     if task.resolve_auto is not None:
         resolved = task.resolve_auto(resolved, data)
     require_made_with(resolved.config, data.made_with, what="the split")
-    return resolved, preset
+    return resolved
 
 
 def resolve_trial(
@@ -61,7 +59,7 @@ def resolve_trial(
     if given.get(NUM_THREADS, AUTO) == AUTO:
         values[NUM_THREADS] = THREADS_OF_A_WORKER
     layer = Layer(origin, unflatten(values))
-    return resolve_run(task, parameters, data, layer=layer)[0]
+    return resolve_run(task, parameters, data, layer=layer)
 
 
 def training_fingerprint(task: TaskSpec, config: RunConfig, data: TrainingData) -> tuple[Any, str]:

@@ -81,17 +81,73 @@ def test_unknown_preset_is_refused() -> None:
     )
 
 
-def test_auto_takes_the_first_preset_that_fits_what_was_typed() -> None:
-    """num_heads 8 fits 32 hidden units; 64 hidden units are not needed."""
-    parameters = read({"preset": "auto", "model": {"num_heads": 8}})
+AUTO = [
+    {"because": "it is quick", "model": {"hidden_units": 32, "num_layers": 2}},
+    {
+        "because": "many users teach more",
+        "when": {"users": {"at_least": 1000}, "mean_length": {"below": 50.5}},
+        "model": {"hidden_units": 64},
+    },
+    {
+        "because": "there is little to learn",
+        "when": {"users": {"below": 10}},
+        "model": {"num_layers": 1},
+    },
+]
 
-    assert parameters.resolve().table()["model.hidden_units"]["value"] == 32
+
+def facts(users: int, mean_length: float) -> dict[str, float]:
+    return {"users": users, "items": 5, "interactions": 99, "mean_length": mean_length}
 
 
-def test_auto_tells_the_fault_where_no_preset_fits() -> None:
-    (fault,) = faults({"preset": "auto", "model": {"num_heads": 3}})
+@pytest.mark.parametrize(
+    ("users", "mean_length", "hidden_units", "num_layers"),
+    [(9, 20, 32, 1), (10, 20, 32, 2), (999, 20, 32, 2), (1000, 20, 64, 2), (1000, 50.5, 32, 2)],
+)
+def test_auto_goes_by_the_rules_that_hold(
+    users: int, mean_length: float, hidden_units: int, num_layers: int
+) -> None:
+    parameters = read({"preset": "auto", "auto": AUTO})
+    config = parameters.resolve(facts(users, mean_length)).config
+    assert (config.model.hidden_units, config.model.num_layers) == (hidden_units, num_layers)
 
-    assert fault.startswith("num_heads=3 does not divide hidden_units=32; choose one of 1, 2, 4")
+
+def test_auto_says_why() -> None:
+    table = read({"preset": "auto", "auto": AUTO}).resolve(facts(1000, 20)).table()
+    assert table["model.hidden_units"]["origin"] == "preset auto, because many users teach more"
+    assert table["model.num_layers"]["origin"] == "preset auto, because it is quick"
+
+
+def test_while_the_data_are_unknown_auto_is_a_choice_that_fits_what_was_typed() -> None:
+    parameters = read({"preset": "auto", "auto": AUTO[:2], "model": {"num_heads": 64}})
+    assert parameters.resolve().config.model.hidden_units == 64
+
+
+def test_auto_tells_the_fault_where_no_choice_fits() -> None:
+    (fault,) = faults({"preset": "auto", "auto": AUTO, "model": {"num_heads": 3}})
+    assert fault.startswith("num_heads=3 does not divide hidden_units=64; choose one of 1, 2, 4")
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"model": {}}, "is not a list of rules"),
+        ([3], "rule 1: 3 is not a group of values"),
+        ([{"model": {}}], "rule 1: `because` is missing"),
+        ([{"because": "x", "when": 3}], "rule 1: when=3 is not a group"),
+        (
+            [AUTO[0], {"because": "x", "when": {"user": {"below": 3}}}],
+            "rule 2: 'user' is not known",
+        ),
+        ([{"because": "x", "when": {"users": 3}}], "when.users=3 is no condition"),
+        ([{"because": "x", "when": {"users": {"bellow": 3}}}], "did you mean 'below'?"),
+        ([{"because": "x", "when": {"users": {"below": "3"}}}], "below='3' is not a number"),
+        ([{"because": "x", "model": {"hiden_units": 3}}], "set in preset auto, because x"),
+    ],
+)
+def test_a_faulty_rule_is_named(rules: Any, said: str) -> None:
+    (fault,) = faults({"preset": "auto", "auto": rules})
+    assert said in fault
 
 
 def test_unknown_key_from_a_file_names_the_file() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from seqtune.core.errors import ArtifactError, ConfigurationError
@@ -27,13 +28,23 @@ from seqtune.tasks.recommend import TASK
 
 PARAMS = {"model.hidden_units": 16, "training.lr": 0.004}
 DATA: Any = SimpleNamespace(
-    num_users=10, content_hash="abc", has_validation=True, made_with={"split": {}}
+    num_users=10,
+    num_items=20,
+    train_end=np.full(10, 5),
+    content_hash="abc",
+    has_validation=True,
+    made_with={"split": {}},
 )
+AUTO = [
+    {"because": "it is the default", "model": {"num_heads": 2, "num_layers": 1}},
+    {"because": "few", "when": {"users": {"below": 100}}, "model": {"num_layers": 2}},
+    {"because": "many", "when": {"users": {"at_least": 100}}, "model": {"num_layers": 4}},
+]
 
 
 def parameters(runtime: dict[str, Any] | None = None, **files: Any) -> TaskParameters:
     training = {"accelerator": "cpu", **files.pop("training", {})}
-    values = {"preset": "auto", "presets": {"small": {"model": {"num_heads": 2}}}, **files}
+    values = {"preset": "auto", "auto": AUTO, **files}
     merged = {**values, "training": {**training, **(runtime or {}).get("training", {})}}
     return TASK.parse_parameters(values=merged, runtime=runtime or {}, origins={})
 
@@ -67,7 +78,11 @@ def test_a_trial_puts_its_values_and_its_budget_over_the_files() -> None:
     table = trial(parameters(model={"hidden_units": 64}, training={"epochs": 99})).table()
     assert table["model.hidden_units"] == {"value": 16, "origin": "trial 3"}
     assert table["training.epochs"] == {"value": 7, "origin": "trial 3"}
-    assert table["model.num_heads"] == {"value": 2, "origin": "preset small"}
+    assert table["model.num_heads"] == {
+        "value": 2,
+        "origin": "preset auto, because it is the default",
+    }
+    assert table["model.num_layers"] == {"value": 2, "origin": "preset auto, because few"}
 
 
 @pytest.mark.parametrize(("typed", "threads"), [("auto", 1), (None, 1), (3, 3)])
@@ -78,8 +93,7 @@ def test_one_thread_for_each_worker_unless_somebody_set_another(typed: Any, thre
 
 def test_training_the_best_is_the_trial_to_the_last_value() -> None:
     typed = parameters()
-    resolved, preset = resolve_run(TASK, typed, DATA, layer=best_of(typed).layer)
-    assert preset == "small"
+    resolved = resolve_run(TASK, typed, DATA, layer=best_of(typed).layer)
     assert resolved.config == trial(typed).config
 
 
@@ -87,7 +101,7 @@ def test_a_change_since_is_named_with_both_values_and_places(monkeypatch: Any) -
     monkeypatch.setattr("seqtune.pipelines._best_config.library_versions", lambda _: {})
     best = best_of(parameters())
     changed = parameters(runtime={"training": {"early_stopping": {"patience": 3}}})
-    now, _ = resolve_run(TASK, changed, DATA, layer=best.layer)
+    now = resolve_run(TASK, changed, DATA, layer=best.layer)
     (change,) = changes_since(best, now, DATA)
     for part in ("recommend.training.early_stopping.patience", "10 (default)", "3 (--params)"):
         assert part in change
@@ -99,7 +113,7 @@ def test_a_change_since_is_named_with_both_values_and_places(monkeypatch: Any) -
 def test_other_data_and_other_versions_are_changes(monkeypatch: Any) -> None:
     typed = parameters()
     best = best_of(typed)
-    now, _ = resolve_run(TASK, typed, DATA, layer=best.layer)
+    now = resolve_run(TASK, typed, DATA, layer=best.layer)
     monkeypatch.setattr("seqtune.pipelines._best_config.library_versions", lambda _: {"torch": "9"})
     other: Any = SimpleNamespace(**{**vars(DATA), "content_hash": "def"})
     data, versions = changes_since(best, now, other)
@@ -114,7 +128,7 @@ def test_training_on_everything_may_differ_in_what_that_means(monkeypatch: Any) 
     best = best_of(typed)
     full = parameters(split={"use_full_data": True})
     data: Any = SimpleNamespace(**{**vars(DATA), "content_hash": "def", "has_validation": False})
-    now, _ = resolve_run(TASK, full, data, layer=best.layer)
+    now = resolve_run(TASK, full, data, layer=best.layer)
     assert changes_since(best, now.replace("training.epochs", 2, origin="best epoch"), data) == []
 
 
@@ -141,7 +155,7 @@ def test_a_task_settles_what_it_leaves_open_before_anything_is_compared() -> Non
         return resolved.replace("model.num_layers", 4, origin="what was there")
 
     task = replace(TASK, resolve_auto=resolve_auto)
-    resolved, _ = resolve_run(task, parameters(), DATA)
+    resolved = resolve_run(task, parameters(), DATA)
     assert resolved.table()["model.num_layers"] == {"value": 4, "origin": "what was there"}
     assert seen == [(resolved.config.training.precision, DATA)]
     assert seen[0][0] != "auto"

@@ -155,7 +155,6 @@ def toy_spec(data: ToyData) -> TaskSpec:
         ingest=unused,
         split=unused,
         open_data=unused,
-        choose_preset=unused,
         build_module=lambda config, data: ToyModule(data),
         build_data=lambda config, data: ToyDataModule(data, config),
         estimate_memory=unused,

@@ -43,7 +43,7 @@ class DryRunNodes:
         from .report import Costs, Memory, describe, planned_search
 
         data = self.task.open_data(split)
-        resolved, preset = resolve_run(self.task, parameters, data)
+        resolved = resolve_run(self.task, parameters, data)
         config = resolved.config
         audits = dict(self.task.audit(config, data)) if self.task.audit else {}
         estimate = self.task.estimate_memory(config, data)
@@ -54,7 +54,7 @@ class DryRunNodes:
         backend = ExecutionBackend(cluster, reads=(split,), scratch=scratch)
         workers = backend.num_workers(tuning.config.workers)
         report: Report = describe(self.task.name, costs, memory, audits) | {
-            "preset": preset,
+            "preset": parameters.preset,
             "data_hash": data.content_hash,
             "split": split_report.get("headline", []),
             "values": resolved.table(),

@@ -95,7 +95,7 @@ class MemberSelector:
         """Yield trials whose weights differ: one of those that train the same weights."""
         seen: set[str] = set()
         for best in self.trials:
-            resolved, _ = resolve_run(self.task, self.parameters, self.data, layer=best.layer)
+            resolved = resolve_run(self.task, self.parameters, self.data, layer=best.layer)
             if not self.data.has_validation and resolved.origins.get(EPOCHS) != RUNTIME:
                 origin = f"best epoch of trial {best.trial}"
                 resolved = resolved.replace(EPOCHS, best.best_epoch, origin=origin)
@@ -124,7 +124,7 @@ class MemberSelector:
                     f"{did_you_mean(name, list(self.parameters.presets))}"
                 )
             parameters = self.parameters._replace(preset=name)
-            config = resolve_run(self.task, parameters, self.data)[0].config
+            config = resolve_run(self.task, parameters, self.data).config
             yield self._plan(f"preset-{name}", f"preset {name}", config)
 
     def _seeds(self) -> Iterator[PlannedMember]:

@@ -71,13 +71,13 @@ class TrainNodes:
         if parameters.best_config != IGNORE:
             best = read_best_config(found, task=self.task.name)
         layer = best.layer if best else None
-        resolved, preset = resolve_run(self.task, parameters, data, layer=layer)
+        resolved = resolve_run(self.task, parameters, data, layer=layer)
         if not data.has_validation:
             resolved = epochs_for_full_data(resolved, validated)
         if best is not None:
             require_agreement(best, resolved, data, on_mismatch=verify.on_mismatch)
             logger.info("training the %s", best.layer.name)
-        return resolved, {"preset": preset, "values": resolved.table()}
+        return resolved, {"preset": parameters.preset, "values": resolved.table()}
 
     def fit(
         self, resolved: Resolved[Any], split: Path, scratch: Path, cluster: ClusterConfig

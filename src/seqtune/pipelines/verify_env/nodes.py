@@ -79,7 +79,7 @@ class VerifyNodes:
         if best is None or parameters.best_config == IGNORE:
             return []
         try:
-            now, _ = resolve_run(self.task, parameters, data, layer=best.layer)
+            now = resolve_run(self.task, parameters, data, layer=best.layer)
         except ConfigurationError as error:
             return [Check(BEST_CONFIG, "warn", fault) for fault in error.faults]
         return check_best(best, now, data)

@@ -38,14 +38,14 @@ class TuningPath:
 
     def resolve_as_training(self) -> Resolved[Any]:
         layer = Layer(TRAINING, trial_values(self(), self.params))
-        return resolve_run(self.task, self.parameters, self.data, layer=layer)[0]
+        return resolve_run(self.task, self.parameters, self.data, layer=layer)
 
 
 def reference(
     task: TaskSpec, parameters: TaskParameters, data: TrainingData, space: Space
 ) -> TuningPath:
     """Return the trial in the middle of the space, or the first sampled one that resolves."""
-    epochs = resolve_run(task, parameters, data)[0].config.training.epochs
+    epochs = resolve_run(task, parameters, data).config.training.epochs
     size = len(space.keys)
     points = [[0.5] * size] + [
         [derive_seed(index, "reference", place) / 2**63 for place in range(size)]

@@ -16,7 +16,6 @@ TASK = TaskSpec(
     ingest=Lazy(f"{_HERE}.ingest:ingest"),
     split=Lazy(f"{_HERE}.split:split"),
     open_data=Lazy(f"{_HERE}.data:ClassifyData.open"),
-    choose_preset=Lazy(f"{_HERE}.params:choose_preset"),
     build_module=Lazy(f"{_HERE}.module:build_module"),
     build_data=Lazy(f"{_HERE}.datamodule:build_data"),
     estimate_memory=Lazy(f"{_HERE}.memory:estimate_memory"),

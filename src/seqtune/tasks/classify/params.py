@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -141,8 +141,3 @@ class PredictConfig(Section):
 
 
 parse = ParameterParser("classify", ClassifyConfig, PredictConfig)
-
-
-def choose_preset(_data: Any) -> str:
-    """Return "none": no preset depends on the size of the data."""
-    return "none"

@@ -22,7 +22,7 @@ from .models.config import AnyModelConfig
 from .models.transformer_config import TransformerConfig
 
 if TYPE_CHECKING:
-    from .data import SplitData
+    pass
 
 
 class ColumnNames(Section):
@@ -206,11 +206,6 @@ def side_names(config: RecommendConfig) -> tuple[str, ...]:
     return tuple(config.ingest.sides.kinds)
 
 
-def choose_preset(data: SplitData) -> str:
-    """Return the preset that `auto` selects for this number of users."""
-    if data.num_users < 10_000:
-        return "small"
-    return "medium" if data.num_users <= 100_000 else "large"
+DATA_FACTS = ("users", "items", "interactions", "mean_length")
 
-
-parse = ParameterParser("recommend", RecommendConfig, PredictConfig, ("small", "medium", "large"))
+parse = ParameterParser("recommend", RecommendConfig, PredictConfig, DATA_FACTS)
