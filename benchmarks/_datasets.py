@@ -55,4 +55,4 @@ def split_of(name: str, folder: Path) -> SplitData:
         sources = {role: (source,) if role == "interactions" else () for role in TASK.sources}
         TASK.ingest(sources, config, out=made / "interactions")
         TASK.split(made / "interactions", config, out=made / "split")
-    return TASK.open_data(made / "split")
+    return SplitData.open(made / "split")

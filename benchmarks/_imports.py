@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-import importlib._bootstrap as bootstrap  # type: ignore[import-not-found]
+import importlib._bootstrap as bootstrap
 import json
 import runpy
 import sys
@@ -22,7 +22,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self.found: list[tuple[str, float, float]] = []
         """Module, its own seconds, and with what it imports."""
-        self._load = bootstrap._load_unlocked
+        self._load = bootstrap._load_unlocked  # type: ignore[attr-defined]
         self._inner: list[float] = []
 
     def __call__(self, spec: Any) -> Any:
@@ -40,7 +40,7 @@ class Stopwatch:
 def main() -> None:
     file, *arguments = sys.argv[1:]
     stopwatch = Stopwatch()
-    bootstrap._load_unlocked = stopwatch
+    bootstrap._load_unlocked = stopwatch  # type: ignore[attr-defined]
     sys.argv = ["kedro", *arguments]
     try:
         runpy.run_module("kedro", run_name="__main__")

@@ -31,16 +31,16 @@ METRIC = "ndcg@10"
 Integers = npt.NDArray[np.integer[Any]]
 
 
-def ml1m_split(directory: Path) -> SplitData:
-    """Write the split folder from `ml-1m.txt` and open it."""
+def ml1m_split(directory: Path, *, num_users: int | None = None) -> SplitData:
+    """Write the split folder from `ml-1m.txt`, or from its first users, and open it."""
     source = shared_data() / FILE
     if not source.is_file():
         raise FileNotFoundError(f"{source} is missing; set SEQTUNE_DATA to the folder of data sets")
     rows = np.fromstring(source.read_text(), dtype=np.int64, sep=" ").reshape(-1, 2)
     users, items = rows[:, 0], rows[:, 1]
     starts = np.flatnonzero(np.diff(users, prepend=-1))
-    lengths = np.diff(np.append(starts, len(users)))
-    raw_ids, dense = np.unique(items, return_inverse=True)
+    lengths = np.diff(np.append(starts, len(users)))[:num_users]
+    raw_ids, dense = np.unique(items[: lengths.sum()], return_inverse=True)
     return write_split(directory, items=dense + 1, lengths=lengths, raw_ids=raw_ids)
 
 

@@ -170,7 +170,7 @@ def movielens_features(configurations: Sequence[Params]) -> Floats:
 
 def _share(parameter: Any, value: Any) -> float:
     if parameter.kind == "categorical":
-        return parameter.choices.index(value) / (len(parameter.choices) - 1)
+        return float(parameter.choices.index(value) / (len(parameter.choices) - 1))
     low, high = parameter.low, parameter.high
     if parameter.log:
         low, high, value = np.log(low), np.log(high), np.log(value)
@@ -219,7 +219,8 @@ def _forest(features: Floats, targets: Floats) -> Callable[[Floats], Floats]:
 def _trees(trees: Sequence[Any], x: Floats) -> Floats:
     """The forest's mean, without the checks that take most of its time for a single row."""
     rows = np.ascontiguousarray(x, dtype=np.float32)
-    return np.mean([tree.predict(rows)[..., 0] for tree in trees], axis=0)
+    mean: Floats = np.mean([tree.predict(rows)[..., 0] for tree in trees], axis=0)
+    return mean
 
 
 def _gps(features: Floats, targets: Floats) -> Callable[[Floats], Floats]:
@@ -249,7 +250,8 @@ def _with_measured_noise(
     curves = bank[int(generator.choice(near))]
     seeds = len(curves)
     departures = (curves - curves.mean(axis=0)) * np.sqrt(seeds / (seeds - 1))
-    return curve + departures[generator.integers(seeds)] * generator.choice([-1.0, 1.0])
+    noise: Floats = departures[generator.integers(seeds)] * generator.choice([-1.0, 1.0])
+    return curve + noise
 
 
 def cross_validated(model: Model, *, folds: int = 5) -> Mapping[str, float]:

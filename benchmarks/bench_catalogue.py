@@ -113,7 +113,7 @@ def training_step(*, num_items: int, kind: str, times: int, clock: str) -> list[
             optimizer.zero_grad()
             with torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
                 loss = module.training_step(next(batches), next(numbers))
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             clip_norm(module.parameters(), config.training.gradient_clip_val)
             optimizer.step()
 

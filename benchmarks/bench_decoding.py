@@ -23,7 +23,7 @@ from seqtune.tasks.summarize.decoder import encode, make_batches, pad_of, write_
 from seqtune.tasks.summarize.params import GenerationConfig, SummarizeConfig
 from seqtune.text.pretrained import load_model, load_tokenizer
 
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "greedy": {"beams": 1},
     "4 beams": {"beams": 4},
     "8 beams": {"beams": 8},

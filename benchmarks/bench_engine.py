@@ -201,7 +201,7 @@ def fill(ref: StorageUrl, plan: StudyPlan, number: int) -> None:
     distributions = plan.space.distributions()
     trials = []
     for _ in range(number):
-        params = plan.space.from_unit(generator.random(len(plan.space.parameters)))
+        params = plan.space.from_unit(generator.random(len(plan.space.parameters)).tolist())
         value = -((float(params["dropout_rate"]) - 0.2) ** 2)  # type: ignore[arg-type]
         curve = {epoch: value - 1 / epoch for epoch in range(1, EPOCHS + 1)}
         trials.append(

@@ -66,7 +66,7 @@ def read(csv: str, out: str, limit: str, spill: str | None = None) -> dict[str, 
 
     engine.MEMORY_LIMIT = limit
     if spill:
-        steps.connect = partial(_connect, engine.connect, spill)
+        steps.connect = partial(_connect, engine.connect, spill)  # type: ignore[attr-defined]
     Path(out).mkdir()
     began = time.process_time()
     with watched(Path(out)) as seen:

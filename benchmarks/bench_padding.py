@@ -71,7 +71,7 @@ class Epoch:
 def main() -> None:
     arguments = parse_arguments()
     if arguments.device == "cuda":
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
     report = Report("padding", title="What padding costs")
     report.text(
         f"{arguments.device}, a BERT of {arguments.layers} layers of {arguments.hidden} with "
@@ -166,7 +166,7 @@ class Training:
         logits = self.model(*(torch.from_numpy(one).to(self.device) for one in (ids, real)))
         loss = functional.binary_cross_entropy_with_logits(logits, torch.zeros_like(logits))
         self.optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
 
 

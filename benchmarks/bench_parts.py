@@ -103,7 +103,8 @@ def attentions(dtype: torch.dtype, *, rate: float, causal: bool = False) -> Pair
         scores = query @ key.mT / math.sqrt(query.shape[-1])
         if visible is not None:
             scores = scores.masked_fill(~visible, -torch.inf)
-        return dropout(scores.softmax(dim=-1)) @ value
+        mixed: Tensor = dropout(scores.softmax(dim=-1)) @ value
+        return mixed
 
     return {
         "ours": there_and_back(

@@ -122,7 +122,9 @@ def rate_of(runs: list[Predicted], num_users: int) -> float:
 
 def prepared(folder: Path, num_users: int) -> tuple[Path, Path]:
     """A checkpoint, and a split of so many users."""
-    from bench_catalogue import BATCH, TASK, configuration, fit, random_split
+    from bench_catalogue import BATCH, configuration, random_split
+    from seqtune.tasks.recommend import TASK
+    from seqtune.training import fit
 
     few = random_split(folder / "few", num_users=BATCH, num_items=NUM_ITEMS)
     directory = folder / "run"

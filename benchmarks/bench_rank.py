@@ -3,10 +3,13 @@
 All users of MovieLens-1M, random weights, hidden 64, 2 layers, 2 heads, length 200. The bare loop
 computes the scores of ready-made batches and throws them away; evaluation cuts the batches from the
 split and ranks the targets; prediction makes top-10 lists. Memory is measured in fresh processes.
+
+    python benchmarks/bench_rank.py [--part time|memory] [--times 3] [--users 6040] [--try]
 """
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +20,11 @@ import torch
 from _harness import Report, Timing, interleaved, run_isolated, show
 from _movielens import ml1m_split, write_split
 from seqtune.core.checkpoint import Checkpoint
+from seqtune.inference import MODEL
 from seqtune.tasks.recommend.baselines import MARKOV, Baselines
 from seqtune.tasks.recommend.batches import EvalBatch, eval_batches, sequence_batches
 from seqtune.tasks.recommend.data import SplitData
+from seqtune.tasks.recommend.ensemble import Scorer
 from seqtune.tasks.recommend.loading import LoadedModel
 from seqtune.tasks.recommend.metrics import mean_metrics, rank_counts, target_ranks
 from seqtune.tasks.recommend.models import build_model
@@ -32,7 +37,7 @@ KS = (1, 5, 10, 20)
 AIM = 1.5
 
 
-def untrained(data: SplitData, *, precision: str | None = None) -> LoadedModel:
+def untrained(data: SplitData, *, precision: str | None = None) -> Scorer:
     """A model of random weights, set up as one from a checkpoint."""
     model = {"hidden_units": 64, "num_heads": 2, "num_layers": 2, "max_len": 200}
     device = device_type(RecommendConfig().training)
@@ -41,25 +46,25 @@ def untrained(data: SplitData, *, precision: str | None = None) -> LoadedModel:
     torch.manual_seed(0)
     network = build_model(config.model, num_items=data.num_items, sides={})
     nowhere: Checkpoint = None  # type: ignore[assignment]
-    return LoadedModel(nowhere, "best", config, torch.device(device), network.to(device).eval())
+    where = torch.device(device)
+    member = LoadedModel(nowhere, "best", config, where, network.to(where).eval())
+    return Scorer(Path(), {MODEL: member})
 
 
 def batches(
-    loaded: LoadedModel, data: SplitData, *, batch_size: int = BATCH_SIZE
+    loaded: Scorer, data: SplitData, *, batch_size: int = BATCH_SIZE
 ) -> Iterator[EvalBatch]:
     for batch in eval_batches(data, "test", max_len=200, batch_size=batch_size):
         yield EvalBatch(*(tensor.to(loaded.device) for tensor in batch))
 
 
-def bare(loaded: LoadedModel, inputs: list[torch.Tensor]) -> None:
+def bare(loaded: Scorer, inputs: list[torch.Tensor]) -> None:
     for batch in inputs:
         loaded.scores(batch)
     finish(loaded)
 
 
-def rank_all(
-    loaded: LoadedModel, data: SplitData, *, batch_size: int = BATCH_SIZE
-) -> dict[str, float]:
+def rank_all(loaded: Scorer, data: SplitData, *, batch_size: int = BATCH_SIZE) -> dict[str, float]:
     """What a validation in training does."""
     counts = torch.zeros(max(KS) + 1, dtype=torch.int64, device=loaded.device)
     for batch in batches(loaded, data, batch_size=batch_size):
@@ -71,19 +76,19 @@ def rank_all(
     return mean_metrics(counts, KS)
 
 
-def rank_floor(loaded: LoadedModel, data: SplitData, floors: Baselines) -> None:
+def rank_floor(loaded: Scorer, data: SplitData, floors: Baselines) -> None:
     for batch in batches(loaded, data):
         scores = floors.scores(MARKOV, batch.inputs[:, -2].long())
         target_ranks(scores, batch.targets, seen_rows=batch.seen_rows, seen_items=batch.seen_items)
     finish(loaded)
 
 
-def recommend_all(loaded: LoadedModel, data: SplitData, *, batch_size: int = BATCH_SIZE) -> None:
+def recommend_all(loaded: Scorer, data: SplitData, *, batch_size: int = BATCH_SIZE) -> None:
     histories = Sequences(np.asarray(data.items), np.asarray(data.offsets))
     recommend(loaded, data.train_counts, histories, ListRequest(top_k=10, batch_size=batch_size))
 
 
-def finish(loaded: LoadedModel) -> None:
+def finish(loaded: Scorer) -> None:
     if loaded.device.type == "cuda":
         torch.cuda.synchronize()
 
@@ -105,7 +110,7 @@ def peak(num_users: int, num_items: int, batch_size: int = BATCH_SIZE) -> None:
         recommend_all(loaded, data, batch_size=batch_size)
 
 
-def speed(report: Report, data: SplitData, precision: str | None) -> None:
+def speed(report: Report, data: SplitData, precision: str | None, *, times: int) -> None:
     loaded = untrained(data, precision=precision)
     inputs = [batch.inputs for batch in batches(loaded, data)]
     whole = [
@@ -115,7 +120,7 @@ def speed(report: Report, data: SplitData, precision: str | None) -> None:
         )
     ]
     floors = Baselines.of(data, device=loaded.device)
-    times = interleaved(
+    found = interleaved(
         {
             "bare": lambda: bare(loaded, inputs),
             "rank": lambda: rank_all(loaded, data),
@@ -124,17 +129,17 @@ def speed(report: Report, data: SplitData, precision: str | None) -> None:
             "floors": lambda: Baselines.of(data),
             "floor_ranks": lambda: rank_floor(loaded, data, floors),
         },
-        times=3,
+        times=times,
     )
     name = loaded.config.training.precision
     report.text(f"## Time, {name} on {loaded.device.type}, {data.num_users} users")
     rows = [
-        line("forward and product of the test batches, nothing else", times["bare"]),
-        line("full-ranking evaluation, batches included", times["rank"], times["bare"]),
-        line("forward and product of everybody's next item", times["bare_next"]),
-        line("top-10 lists for everybody, batches included", times["top10"], times["bare_next"]),
-        line("counting both floors, once an evaluation", times["floors"]),
-        line("full ranking of the Markov floor", times["floor_ranks"], times["bare"]),
+        line("forward and product of the test batches, nothing else", found["bare"]),
+        line("full-ranking evaluation, batches included", found["rank"], found["bare"]),
+        line("forward and product of everybody's next item", found["bare_next"]),
+        line("top-10 lists for everybody, batches included", found["top10"], found["bare_next"]),
+        line("counting both floors, once an evaluation", found["floors"]),
+        line("full ranking of the Markov floor", found["floor_ranks"], found["bare"]),
     ]
     report.table(["what", "time", f"over the bare (aim <= {AIM})"], rows)
 
@@ -180,13 +185,28 @@ def memory(report: Report) -> None:
 
 
 def main() -> None:
+    arguments = parse_arguments()
     report = Report("rank", title="Full ranking and top-10 lists")
-    with tempfile.TemporaryDirectory() as directory:
-        data = ml1m_split(Path(directory) / "split")
-        for precision in (None, "fp32"):
-            speed(report, data, precision)
-    memory(report)
-    report.write()
+    if arguments.part in ("time", "all"):
+        with tempfile.TemporaryDirectory() as directory:
+            data = ml1m_split(Path(directory) / "split", num_users=arguments.users)
+            for precision in (None, "fp32"):
+                speed(report, data, precision, times=arguments.times)
+    if arguments.part in ("memory", "all"):
+        memory(report)
+    if arguments.keep:
+        report.write()
+    else:
+        print(report.markdown())
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--part", choices=["time", "memory", "all"], default="all")
+    parser.add_argument("--times", type=int, default=3, help="repeats")
+    parser.add_argument("--users", type=int, help="only the first of MovieLens-1M, for the times")
+    parser.add_argument("--try", dest="keep", action="store_false", help="keep no report")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

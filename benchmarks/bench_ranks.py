@@ -25,7 +25,7 @@ from seqtune.core.execution import RankInfo
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.training import fit
-from seqtune.training.precision import best_precision
+from seqtune.training.precision import Device, best_precision
 
 FINGERPRINT = "0" * 16
 
@@ -99,7 +99,7 @@ def rows(
 
 
 def train(
-    place: RankInfo, *, num_threads: int, split: Path, folder: Path, device: str, batches: int
+    place: RankInfo, *, num_threads: int, split: Path, folder: Path, device: Device, batches: int
 ) -> tuple[float, float]:
     """What a rank does; seconds and loss of the last epoch."""
     torch.set_num_threads(num_threads)

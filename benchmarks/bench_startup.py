@@ -143,7 +143,7 @@ def slowest(imports: Imports) -> list[list[str]]:
 def by_package(imports: Imports) -> str:
     packages: Counter[str] = Counter()
     for module, (own, _) in imports.items():
-        packages[module.partition(".")[0]] += own
+        packages[module.partition(".")[0]] += own  # type: ignore[assignment]  # seconds
     listed = ", ".join(f"{name} {milliseconds(own)}" for name, own in packages.most_common(TOP))
     return f"All of a package together, ms: {listed}; all of them {milliseconds(packages.total())}."
 

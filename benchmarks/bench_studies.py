@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/unit/tuning"))
 
 from sqlalchemy import make_url
-from toy_servers import MariaDB, PostgreSQL, free_port
+from toy_servers import MariaDB, PostgreSQL
 
 from _harness import Report, show
 from _relay import relay
@@ -47,6 +47,7 @@ from seqtune.tuning.studies.storage import quiet_optuna
 from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.study import load_study, open_study
 from seqtune.workers.local import run_local
+from toy_processes import free_port
 
 if TYPE_CHECKING:
     import optuna
@@ -57,7 +58,7 @@ LEAST_TRIALS = 8
 LEAST_SECONDS, SECONDS_PER_WORKER = 2.0, 0.75
 """A trial sleeps so long that the workers' own processor time fits on a core or two."""
 DIRECTLY, BY_PROXY = "directly", "through the proxy"
-RUNS = {
+RUNS: dict[str, dict[str, tuple[int, ...]]] = {
     "PostgreSQL": {DIRECTLY: (1, 4, 8, 32), BY_PROXY: (1, 4, 8, 32)},
     "MariaDB": {DIRECTLY: (1, 8)},
     "SQLite": {DIRECTLY: (1, 4, 8), BY_PROXY: (8,)},
@@ -294,7 +295,7 @@ def mariadb() -> Iterator[Callable[[], Database]]:
         def ask(query: str, column: int, *values: str) -> int:
             with lock, admin.cursor() as cursor:
                 cursor.execute(query, values)
-                return int(cursor.fetchone()[column])  # type: ignore[index]
+                return int(cursor.fetchone()[column])
 
         def new() -> Database:
             url = server.new_database()

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from _harness import ROOT, Report, Timing, run_isolated, show
+from _harness import ROOT, Isolated, Report, Timing, run_isolated, show
 
 SEARCH = """
 tuning:
@@ -41,7 +41,7 @@ def main() -> None:
     report = Report("tracking", title="What MLflow costs a search")
     with tempfile.TemporaryDirectory() as folder:
         project = prepare(Path(folder) / "project", arguments.trials, arguments.epochs)
-        found = {"off": [], "on": []}
+        found: dict[str, list[Isolated]] = {"off": [], "on": []}
         for _ in range(arguments.times):
             for tracking, runs in found.items():
                 forget(project)
@@ -124,7 +124,7 @@ def timed_hooks() -> Counter[str]:
             try:
                 return hook(*args, **kwargs)
             finally:
-                spent[name] += time.perf_counter() - begun
+                spent[name] += time.perf_counter() - begun  # type: ignore[assignment]  # seconds
 
         call.__dict__ |= hook.__dict__
         call.__wrapped__ = hook  # type: ignore[attr-defined]  # pluggy reads the arguments' names

@@ -47,7 +47,7 @@ def main() -> None:
     arguments = parse_arguments()
     precision = arguments.precision or best_precision(arguments.device)[0]
     if arguments.device == "cuda":
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
     theme = "train" if arguments.objective == "cloze" else f"train_{arguments.objective}"
     report = Report(theme, title="Training on MovieLens-1M, one epoch")
     report.text(
@@ -186,7 +186,7 @@ class BareLoop:
         self.optimizer.zero_grad()
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
             loss = self.module.training_step(items, number)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         clip = self.config.training.gradient_clip_val
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), clip)
         self.optimizer.step()
@@ -221,13 +221,13 @@ def step_timings(
     return timings["step"], timings["alone"]
 
 
-class Products(TorchDispatchMode):
+class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records the matrix products of what runs under it, to repeat them by themselves."""
 
     NAMES = ("mm", "bmm", "addmm", "baddbmm")
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.work: list[Callable[[], Tensor]] = []
 
     def __torch_dispatch__(

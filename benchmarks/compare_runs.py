@@ -92,9 +92,9 @@ def compare(before: Path, after: Path, *, tolerance: float) -> Iterator[Row]:
                 *(_weights(data / "06_models" / task / kind) for data in (before, after)),
             )
         for pattern in FILES:
-            paths = [_newest(data, pattern.format(task=task)) for data in (before, after)]
-            for name in sorted(paths[0].keys() | paths[1].keys()):
-                yield _compare_file(name, *(of_one.get(name) for of_one in paths), tolerance)
+            old, new = (_newest(data, pattern.format(task=task)) for data in (before, after))
+            for name in sorted(old.keys() | new.keys()):
+                yield _compare_file(name, old.get(name), new.get(name), tolerance)
 
 
 def _newest(data: Path, pattern: str) -> dict[str, Path]:

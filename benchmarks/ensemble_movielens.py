@@ -83,7 +83,9 @@ def one_seed(seed: int, data: Any, folder: Path, *, epochs: int) -> Result:
     chosen = write_ensemble(folder / "chosen", members, weighing.weights, weighing.scale, data)
     plain = write_ensemble(folder / "plain", members, [0.2] * 5, "log_softmax", data)
     scored = [values(TASK.evaluate(path, data)) for path in (members[single], chosen, plain)]
-    result = Result(seed, single, *scored, weighing, dict(pool.facts()), seconds)
+    of_single, of_chosen, of_plain = scored
+    facts = dict(pool.facts())
+    result = Result(seed, single, of_single, of_chosen, of_plain, weighing, facts, seconds)
     print(f"seed {seed}: {scored} {weighing.reason}", flush=True)
     return result
 

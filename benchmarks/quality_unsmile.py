@@ -113,7 +113,7 @@ def make_encoder(folder: Path, data: ClassifyData, arguments: argparse.Namespace
 
     if folder.is_dir():  # kept from a run that was killed
         return folder
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.manual_seed(0)
     tokenizer = make_tokenizer(data.texts("train"), size=arguments.vocabulary)
     config = BertConfig(
@@ -150,7 +150,7 @@ def make_tokenizer(texts: list[str], *, size: int) -> Any:
         special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
     )
     tokens = {f"{role}_token": name for role, name in names.items()}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, **tokens)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, **tokens)  # type: ignore[no-untyped-call]
 
 
 def write_report(

@@ -113,7 +113,7 @@ def surrogate_names(scene: str) -> list[str]:
 def surrogate_of(name: str) -> Surrogate:
     kind, what = name.split()
     made = _surrogates.lcbench if kind == "lcbench" else _surrogates.movielens
-    return made(what)  # type: ignore[no-any-return, operator]
+    return made(what)  # type: ignore[arg-type]  # of `surrogate_names`
 
 
 # ---- racing ------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def difference(values: Floats | None, target: Floats) -> str:
 def resampled(gaps: Floats, generator: np.random.Generator) -> Floats:
     """Surrogates with replacement where there are several of a kind, and seeds within them."""
     num, seeds = gaps.shape
-    rows = generator.integers(num, size=num) if num > 2 else np.arange(num)
+    rows = generator.integers(num, size=(num,)) if num > 2 else np.arange(num)
     columns = generator.integers(seeds, size=(num, seeds))
     return gaps[rows[:, None], columns]
 
@@ -262,7 +262,7 @@ def describe_fit(report: Report) -> None:
     )
     rows = []
     for model in ("forest", "gp"):
-        told = _surrogates.cross_validated(model)  # type: ignore[arg-type]
+        told = _surrogates.cross_validated(model)
         best_known, median = scale_of_name(f"movielens {model}")
         rows.append([model, *(f"{value:.2f}" for value in told.values()), best_known, median])
     report.table(

@@ -30,7 +30,7 @@ SECONDS = 120
 def preload_for_all() -> None:
     """Have every fork server of this process import the same, whatever it is asked for."""
     forkserver.set_forkserver_preload(PRELOAD)
-    forkserver.set_forkserver_preload = lambda _modules: None
+    forkserver.set_forkserver_preload = lambda modules_names: None
 
 
 def start(target: Callable[..., None], *given: Any) -> ForkServerProcess:

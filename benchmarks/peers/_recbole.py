@@ -88,7 +88,8 @@ class RecBole:
         return rows, self._numbers[np.concatenate(histories)]
 
     def lists(self, recommended: torch.Tensor) -> np.ndarray:
-        return self.dataset.id2token("item_id", recommended.numpy()).astype(np.int64)
+        found: np.ndarray = self.dataset.id2token("item_id", recommended.numpy())
+        return found.astype(np.int64)
 
     @property
     def _num_users(self) -> int:

@@ -18,7 +18,7 @@ from rectools.models.nn.transformers.lightning import TransformerLightningModule
 WATCH = Stopwatch()
 
 
-class Timed(TransformerLightningModule):
+class Timed(TransformerLightningModule):  # type: ignore[misc]  # RecTools is not installed
     """Theirs, with a stopwatch."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -31,7 +31,7 @@ class RecTools:
         warnings.simplefilter("ignore")
         seed_everything(settings.seed)
         torch.set_num_threads(settings.threads)
-        WATCH.__init__(synchronizer(settings.device))  # type: ignore[misc]
+        WATCH.__init__(synchronizer(settings.device))
         self.data = data
         self.length = settings.length
         self.users = np.arange(data.num_users)
@@ -57,7 +57,10 @@ class RecTools:
         return {**{name: float(value) for name, value in found.items()}, "users": len(self.users)}
 
     def recommend(self) -> pd.DataFrame:
-        return self.model.recommend(self.users, self.dataset, k=TOP_K, filter_viewed=True)
+        found: pd.DataFrame = self.model.recommend(
+            self.users, self.dataset, k=TOP_K, filter_viewed=True
+        )
+        return found
 
     def lists(self, recommended: pd.DataFrame) -> np.ndarray:
         found = np.zeros((self.data.num_users, TOP_K), np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from typing import Any
 
 warnings.simplefilter("ignore")
 
@@ -11,7 +12,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
 from _serving import TOP_K, Data, Json, Settings, Stopwatch, serve, synchronizer  # noqa: E402
-from lightning import Trainer, seed_everything  # noqa: E402
+from lightning import Callback, Trainer, seed_everything  # noqa: E402
 from replay.data import FeatureHint, FeatureSource, FeatureType  # noqa: E402
 from replay.data.nn import (  # noqa: E402
     PandasSequentialDataset,
@@ -65,7 +66,7 @@ class RePlay:
 
     def epoch(self, limit: float | None) -> Json:
         self.watch.arm(limit)
-        self.trainer.fit_loop.max_epochs += 1
+        self.trainer.fit_loop.max_epochs = (self.trainer.fit_loop.max_epochs or 0) + 1
         self.trainer.fit(self.model, self.loader)
         return self.watch.answer(float(self.trainer.callback_metrics["train_loss_epoch"]))
 
@@ -90,13 +91,15 @@ class RePlay:
         self._trainer([callback]).predict(
             self.model, self._in_order(sequences), return_predictions=False
         )
-        return callback.get_result()
+        found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = callback.get_result()
+        return found
 
     def lists(self, recommended: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> np.ndarray:
         users, items, _ = recommended
-        return self.catalogue[items[users.argsort()].numpy()]
+        found: np.ndarray = self.catalogue[items[users.argsort()].numpy()]
+        return found
 
-    def _trainer(self, callbacks: list[object]) -> Trainer:
+    def _trainer(self, callbacks: list[Callback]) -> Trainer:
         return Trainer(
             max_epochs=1,
             accelerator=self.settings.device,
@@ -109,7 +112,7 @@ class RePlay:
             enable_model_summary=False,
         )
 
-    def _in_order(self, sequences: Dataset) -> DataLoader:
+    def _in_order(self, sequences: Dataset[Any]) -> DataLoader[Any]:
         return DataLoader(sequences, batch_size=self.settings.eval_batch)
 
     def _sequences(self, sequences: list[np.ndarray]) -> PandasSequentialDataset:

@@ -17,9 +17,11 @@ from lightning.pytorch import LightningModule
 
 from _movielens import write_split
 from seqtune.core.checkpoint import Checkpoint
+from seqtune.inference import MODEL
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.datamodule import RecommendData
+from seqtune.tasks.recommend.ensemble import Scorer
 from seqtune.tasks.recommend.loading import LoadedModel
 from seqtune.tasks.recommend.module import build_module
 from seqtune.tasks.recommend.params import RecommendConfig
@@ -128,7 +130,8 @@ class Ours:
         nowhere: Checkpoint = None  # type: ignore[assignment]
         device = torch.device(self.config.training.accelerator)
         network = self._trained().model.to(device).eval()
-        loaded = LoadedModel(nowhere, "best", self.config, device, network)
+        member = LoadedModel(nowhere, "best", self.config, device, network)
+        loaded = Scorer(Path(), {MODEL: member})
         size = self.config.evaluation.batch_size
         wanted = ListRequest(top_k=TOP_K, batch_size=size)
         return recommend(loaded, self.data.train_counts, self.histories, wanted)
