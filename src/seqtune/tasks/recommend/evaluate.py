@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint or an ensemble on the held-out items, next to two baselines.
+"""Evaluate a checkpoint or an ensemble on the held-out items, next to baselines.
 
 Shapes: B batch (users), V items. Column j of scores is item j + 1.
 """
@@ -18,6 +18,7 @@ from seqtune.core.task import OURS, Report
 
 from .baselines import BASELINES, Baselines
 from .batches import EvalBatch, Part, eval_batches
+from .cooccurrence import last_items_of
 from .data import SplitData
 from .ensemble import Scorer, open_model
 from .metric_accumulator import (
@@ -82,12 +83,13 @@ def _part(loaded: Scorer, data: SplitData, baselines: Baselines, part: Part) -> 
     batches = eval_batches(data, part, max_len=loaded.max_len, batch_size=size)
     for number, on_cpu in enumerate(batches):
         batch = EvalBatch(*(tensor.to(loaded.device) for tensor in on_cpu))
+        contexts = last_items_of(batch.inputs)
         draws = _draws(config, baselines, batch, part=part, number=number)
         for name, accumulator in accumulators.items():
             if name == OURS:
                 scores = loaded.scores(batch.inputs)
             else:
-                scores = baselines.scores(name, batch.inputs[:, -2].long())  # the last is [MASK]
+                scores = baselines.scores(name, contexts)
             _add(accumulator, scores, batch, draws, exclude_seen=config.evaluation.exclude_seen)
     who = "ensemble" if is_ensemble(loaded.path) else "model"
     return _report(accumulators, part, who=who)
@@ -159,9 +161,9 @@ def _protocol(config: RecommendConfig) -> str:
     seen = "excluded" if config.evaluation.exclude_seen else "NOT excluded"
     text = (
         f"Full ranking over all items, items of the user's history {seen}, ties counted against "
-        "the model, one held-out item per user, mean over users. The baselines popularity and "
-        "first-order Markov count in the training part and are ranked by the same code over the "
-        "same candidates."
+        "the model, one held-out item per user, mean over users. The baselines popularity, "
+        "first-order Markov and item to item count in the training part and are ranked by the same "
+        "code over the same candidates."
     )
     if negatives := config.evaluation.num_sampled_negatives:
         text += (

@@ -18,6 +18,7 @@ from seqtune.core.errors import ConfigurationError, did_you_mean
 from seqtune.core.seeds import derive_seed
 
 from .batches import EvalBatch
+from .cooccurrence import Cooccurrence
 from .data import SplitData
 from .losses.sampled_softmax import SampledItems, draw_items
 from .metrics import (
@@ -125,8 +126,10 @@ def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
     faults += _monitor_faults(config.training)
     if faults:
         raise ConfigurationError(faults)
+    counts = Cooccurrence.of(data) if config.model.item_to_item else None
     return RecommendModule(
-        config, build_model(config.model, num_items=data.num_items, sides=data.sides)
+        config,
+        build_model(config.model, num_items=data.num_items, sides=data.sides, counts=counts),
     )
 
 

@@ -67,6 +67,34 @@ def write_split(
     return SplitData.open(path)
 
 
+def split_of(sequences: Sequence[Sequence[int]], *, num_items: int) -> SplitData:
+    """A split with nothing on disk; the last item is test, the one before valid."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    items = np.concatenate(sequences).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    train_end = (lengths - 2).astype(np.int32)
+    trained = np.concatenate([s[:-2] for s in sequences]).astype(np.int64)
+    return SplitData(
+        path=Path("nowhere"),
+        manifest=SplitManifest(
+            num_users=len(sequences),
+            num_items=num_items,
+            num_interactions=len(items),
+            content_hash="0",
+            vocabulary_hash="0",
+            sides={},
+            use_full_data=False,
+        ),
+        items=items,
+        offsets=offsets,
+        train_end=train_end,
+        valid_at=train_end,
+        test_at=train_end + 1,
+        train_counts=np.bincount(trained, minlength=num_items + 1),
+        sides={},
+    )
+
+
 def _write_ids(path: Path, columns: dict[str, object]) -> None:
     pq.write_table(pa.table({name: pa.array(list(v)) for name, v in columns.items()}), path)
 

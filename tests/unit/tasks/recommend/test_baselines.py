@@ -9,42 +9,15 @@ import torch
 
 from seqtune.tasks.recommend import baselines as floors_module
 from seqtune.tasks.recommend.baselines import MARKOV, POPULARITY, Baselines, transitions
-from seqtune.tasks.recommend.data import SplitData, SplitManifest
 from seqtune.tasks.recommend.metrics import mean_metrics, rank_counts, target_ranks
+
+from .split_folders import split_of
 
 ML1M = (
     Path(os.environ.get("SEQTUNE_DATA", Path(__file__).parents[5] / "shared" / "data"))
     / "recommend"
     / "ml-1m.txt"
 )
-
-
-def split_of(sequences, *, num_items):
-    """The last item is test, the one before valid; arrays alone, nothing on disk."""
-    lengths = np.array([len(sequence) for sequence in sequences])
-    items = np.concatenate(sequences).astype(np.int32)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    train_end = (lengths - 2).astype(np.int32)
-    trained = np.concatenate([s[:-2] for s in sequences]).astype(np.int64)
-    return SplitData(
-        path=Path("nowhere"),
-        manifest=SplitManifest(
-            num_users=len(sequences),
-            num_items=num_items,
-            num_interactions=len(items),
-            content_hash="0",
-            vocabulary_hash="0",
-            sides={},
-            use_full_data=False,
-        ),
-        items=items,
-        offsets=offsets,
-        train_end=train_end,
-        valid_at=train_end,
-        test_at=train_end + 1,
-        train_counts=np.bincount(trained, minlength=num_items + 1),
-        sides={},
-    )
 
 
 #   training parts: 1 2 3 1 2 | 2 1 | (none) | 4 2 1
@@ -76,13 +49,13 @@ def test_chunks_do_not_change_the_counts(monkeypatch, chunk):
 
 
 def test_popularity_scores_are_the_training_counts():
-    scores = Baselines.of(TINY).scores(POPULARITY, torch.tensor([1, 0]))
+    scores = Baselines.of(TINY).scores(POPULARITY, torch.tensor([[1], [0]]))
     assert scores.tolist() == [[4, 4, 1, 1, 0]] * 2
 
 
 def test_markov_prefers_transitions_and_breaks_ties_by_popularity():
     # counts 4 4 1 1 0, so that a transition weighs 5
-    scores = Baselines.of(TINY).scores(MARKOV, torch.tensor([2, 1, 5, 0, 2]))
+    scores = Baselines.of(TINY).scores(MARKOV, torch.tensor([[2], [1], [5], [0], [2]]))
     assert scores.tolist() == [
         [4 + 2 * 5, 4, 1 + 5, 1, 0],  # after 2: twice 1, once 3
         [4, 4 + 2 * 5, 1, 1, 0],
@@ -94,7 +67,7 @@ def test_markov_prefers_transitions_and_breaks_ties_by_popularity():
 
 def test_a_split_without_training_transitions():
     data = split_of([[1, 2, 3], [2, 2, 1]], num_items=3)
-    assert Baselines.of(data).scores(MARKOV, torch.tensor([2])).tolist() == [[1, 1, 0]]
+    assert Baselines.of(data).scores(MARKOV, torch.tensor([[2]])).tolist() == [[1, 1, 0]]
 
 
 def read_ml1m():
@@ -115,7 +88,7 @@ def rank_all(data, floors, name, at, *, size=256):
         targets, last = data.items[start + lengths], data.items[start + lengths - 1]
         ranks.append(
             target_ranks(
-                floors.scores(name, torch.tensor(last, dtype=torch.int64)),
+                floors.scores(name, torch.tensor(last, dtype=torch.int64)[:, None]),
                 torch.tensor(targets, dtype=torch.int64),
                 seen_rows=torch.tensor(rows),
                 seen_items=torch.tensor(seen, dtype=torch.int64),

@@ -10,24 +10,31 @@ from .config import ModelConfig, defined_in
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..cooccurrence import Cooccurrence
     from ..data import Side
     from .base import SequenceModel
 
 
 def build_model(
-    config: ModelConfig, *, num_items: int, sides: Mapping[str, Side]
+    config: ModelConfig,
+    *,
+    num_items: int,
+    sides: Mapping[str, Side],
+    counts: Cooccurrence | None = None,
 ) -> SequenceModel[Any]:
-    """Return a newly initialised model for a catalogue and its side tables."""
+    """Return a newly initialised model for a catalogue, its side tables and, with `item_to_item`,
+    its counts."""
     from .base import SideEmbedding
 
     embeddings = {
         name: SideEmbedding.of(sides[name], hidden=config.hidden_units) for name in config.sides
     }
-    return _model_class(config)(config, num_items=num_items, sides=embeddings)
+    return _model_class(config)(config, num_items=num_items, sides=embeddings, counts=counts)
 
 
 def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> SequenceModel[Any]:
     """Return a model from the weights of a checkpoint, which hold sizes and side tables too."""
+    from ..cooccurrence import Cooccurrence
     from .base import SideEmbedding, side_key
 
     sides = {
@@ -39,7 +46,11 @@ def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> SequenceMo
         )
         for name in config.sides
     }
-    model = _model_class(config)(config, num_items=len(weights["item_bias"]), sides=sides)
+    num_items, counts = len(weights["item_bias"]), None
+    if config.item_to_item:
+        num_pairs = len(weights["mixture.counts.pairs"])
+        counts = Cooccurrence(num_items=num_items, num_pairs=num_pairs)
+    model = _model_class(config)(config, num_items=num_items, sides=sides, counts=counts)
     model.load_state_dict(weights)
     return model.eval()
 

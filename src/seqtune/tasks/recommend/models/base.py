@@ -23,11 +23,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..cooccurrence import Cooccurrence, last_items, last_items_of
 from ..data import Side
 from ..losses.cross_entropy import item_cross_entropy
 from ..losses.sampled_softmax import OutputRows, SampledItems, sampled_cross_entropy
 from ..objectives import TrainingTargets, next_items
 from .config import ModelConfig
+from .layers.count_mixture import CountMixture
 
 PADDING = 0
 ConfigT = TypeVar("ConfigT", bound=ModelConfig)
@@ -84,7 +86,12 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
     """Whether each position sees only earlier items and predicts the next one."""
 
     def __init__(
-        self, config: ConfigT, *, num_items: int, sides: Mapping[str, SideEmbedding]
+        self,
+        config: ConfigT,
+        *,
+        num_items: int,
+        sides: Mapping[str, SideEmbedding],
+        counts: Cooccurrence | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -97,6 +104,7 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         self.sides = nn.ModuleDict({side_key(name): sides[name] for name in config.sides})
         self.build(config)
         self.output = None if config.share_embeddings else nn.Linear(hidden, num_items, bias=False)
+        self.mixture = CountMixture(counts, hidden=hidden) if counts is not None else None
         self.item_bias = nn.Parameter(torch.zeros(num_items), requires_grad=config.output_bias)
         self.initialise(config.init_std)
 
@@ -144,10 +152,15 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         self, items: Tensor, positions: Tensor, targets: Tensor, drawn: SampledItems | None = None
     ) -> Tensor:
         """Return the mean cross entropy of targets [M] at positions, over all or `drawn` items."""
-        hidden = in_autocast_type(self._query(self.hidden_at(items, positions)))
-        columns = targets - 1
+        states = self.hidden_at(items, positions)
+        hidden, columns = in_autocast_type(self._query(states)), targets - 1
         if drawn is None:
-            return item_cross_entropy(hidden, self._output_weight(), self.item_bias, columns)
+            mixed = None
+            if self.mixture is not None:  # a causal model knows the item at the position itself
+                contexts = last_items(items, positions, inclusive=self.is_causal)
+                mixed = self.mixture.of_targets(states, contexts, targets)
+            weight = self._output_weight()
+            return item_cross_entropy(hidden, weight, self.item_bias, columns, mixed)
         right, others = self._output_rows(columns, drawn.columns)
         return sampled_cross_entropy(hidden, right, others, columns=columns, drawn=drawn)
 
@@ -162,10 +175,13 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
 
         The product is computed in fp32 at any precision, because rounding would create ties.
         """
-        hidden = self.last_hidden(self.answered_from(items))  # [B, D]
+        hidden = self.last_hidden(self.answered_from(items)).float()  # [B, D]
         with torch.autocast(hidden.device.type, enabled=False):
             weight = self._output_weight().float()
-            return functional.linear(self._query(hidden.float()), weight, self.item_bias.float())
+            scores = functional.linear(self._query(hidden), weight, self.item_bias.float())
+            if self.mixture is None:
+                return scores
+            return self.mixture.log_probabilities(scores, hidden, last_items_of(items))
 
     def item_vectors(self) -> Tensor:
         """Return the input vectors of all items, side values included [V, D]."""
