@@ -124,6 +124,8 @@ class TaskSpec:
     the configuration to the names of the tables that ingest receives."""
     describe_data: Callable[[Any], Mapping[str, float]] | None = None
     """The facts that the rules of the preset `auto` go by; None: the task has no such preset."""
+    smaller: str = ""
+    """The parameter that makes trainings short, as for --params; empty: there is none."""
     scales: tuple[str, ...] = ()
     """Values of `ensemble.scale`, the simplest first; empty: those that `open_pool` accepts."""
     resolve_auto: Callable[[Resolved[Any], Any], Resolved[Any]] | None = None

@@ -8,6 +8,7 @@ a folder, and a callback that is called after every epoch and can stop the run.
 from __future__ import annotations
 
 from .auto_values import epochs_for_full_data, resolve_auto
+from .costs import TrainingCosts
 from .fit import FitResult, fit
 from .memory import available_memory_mib
 from .precision import describe_device
@@ -16,6 +17,7 @@ from .step_profiler import StepProfile, profile_steps
 __all__ = [
     "FitResult",
     "StepProfile",
+    "TrainingCosts",
     "available_memory_mib",
     "describe_device",
     "epochs_for_full_data",

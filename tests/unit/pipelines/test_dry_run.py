@@ -13,9 +13,11 @@ from seqtune.core.config import ClusterConfig, TrainingConfig
 from seqtune.core.parameters import TaskParameters
 from seqtune.pipeline_registry import register_pipelines
 from seqtune.pipelines.dry_run.nodes import DryRunNodes
-from seqtune.pipelines.dry_run.report import Costs, Memory, describe, planned_search
+from seqtune.pipelines.dry_run.report import Memory, describe, planned_search
+from seqtune.pipelines.train.forecast import announce
 from seqtune.tasks.recommend import TASK
-from seqtune.training import StepProfile
+from seqtune.tasks.recommend.params import RecommendConfig
+from seqtune.training import StepProfile, TrainingCosts
 from seqtune.tuning.config import TuningConfig
 from seqtune.tuning.parameters import TuningParameters
 from seqtune.tuning.spaces.space import parse_space
@@ -36,9 +38,9 @@ def rehearsal(**changes: Any) -> StepProfile:
     return StepProfile(**{**values, **changes})
 
 
-def costs(**training: Any) -> Costs:
+def costs(**training: Any) -> TrainingCosts:
     config = TrainingConfig(**{"epochs": 10, **training})
-    return Costs.of(rehearsal(), config)
+    return TrainingCosts.of(rehearsal(), config)
 
 
 def test_a_training_takes_its_steps_and_validations() -> None:
@@ -115,3 +117,28 @@ def test_the_pipeline_neither_trains_nor_searches() -> None:
         "summarize.dry_run.dry_run",
     ]
     assert "summarize.dry_run_report" in pipeline.outputs()
+
+
+@pytest.mark.parametrize(
+    ("training", "said"),
+    [
+        ({"epochs": 10}, "at most 10 epochs of about 30 s each, so at most about 5 min 00 s here"),
+        (
+            {"epochs": 500},
+            "choose a smaller model (recommend.preset=small), or limit it (recommend.",
+        ),
+        ({"epochs": 500, "max_minutes": 7.0}, "so at most about 7 min 00 s here"),
+    ],
+)
+def test_the_time_of_a_training_is_said_before_it_starts(
+    training: dict[str, Any],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("seqtune.training.profile_steps", lambda *_, **__: rehearsal())
+    caplog.set_level("INFO")
+    announce(TASK, RecommendConfig(training=training), None, tmp_path)
+    assert said in caplog.text
+    assert ("over an hour" in caplog.text) == ("smaller" in said)

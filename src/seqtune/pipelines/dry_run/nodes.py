@@ -37,10 +37,10 @@ class DryRunNodes:
         cluster: ClusterConfig,
     ) -> Report:
         """Do everything up to the first steps of training, and estimate what all would take."""
-        from seqtune.training import available_memory_mib, profile_steps
+        from seqtune.training import TrainingCosts, available_memory_mib, profile_steps
 
         from .._resolution import resolve_run
-        from .report import Costs, Memory, describe, planned_search
+        from .report import Memory, describe, planned_search
 
         data = self.task.open_data(split)
         resolved = resolve_run(self.task, parameters, data)
@@ -49,7 +49,7 @@ class DryRunNodes:
         estimate = self.task.estimate_memory(config, data)
         with storage_errors(scratch):
             steps = profile_steps(self.task, config, data, num_steps=NUM_STEPS, directory=scratch)
-        costs = Costs.of(steps, config.training)
+        costs = TrainingCosts.of(steps, config.training)
         memory = Memory(estimate, steps.peak_memory_mib, available_memory_mib(config.training))
         backend = ExecutionBackend(cluster, reads=(split,), scratch=scratch)
         workers = backend.num_workers(tuning.config.workers)

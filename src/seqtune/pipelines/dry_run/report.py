@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from seqtune.core.config import TrainingConfig
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.format import format_duration
 from seqtune.core.task import Report
@@ -13,7 +12,7 @@ from seqtune.tuning.budgets.plans import plan_stages
 from seqtune.tuning.parameters import TuningParameters
 
 if TYPE_CHECKING:
-    from seqtune.training import StepProfile
+    from seqtune.training import TrainingCosts
 
 
 @dataclass(frozen=True)
@@ -37,53 +36,7 @@ class Memory:
         return f"memory: about {self.estimate_mib:.0f} MiB by the estimate{measured}{here}{fix}"
 
 
-@dataclass(frozen=True)
-class Costs:
-    """The time that one training takes; a step of the optimiser may have several batches."""
-
-    step_seconds: float
-    """Per batch."""
-    batches_per_epoch: int
-    steps_per_epoch: int
-    validation_seconds: float | None
-    """Of a whole validation, estimated from its first batch."""
-    epochs: int
-    validations: int
-
-    @classmethod
-    def of(cls, steps: StepProfile, training: TrainingConfig) -> Costs:
-        batches = steps.num_batches
-        return cls(
-            step_seconds=steps.step_seconds,
-            batches_per_epoch=batches,
-            steps_per_epoch=-(-batches // training.accumulate_grad_batches),
-            validation_seconds=steps.validation_seconds,
-            epochs=training.epochs,
-            validations=training.epochs // training.validate_every_epochs,
-        )
-
-    @property
-    def epoch_seconds(self) -> float:
-        """An epoch with its share of the validations."""
-        validation = (self.validation_seconds or 0.0) * self.validations / self.epochs
-        return self.batches_per_epoch * self.step_seconds + validation
-
-    @property
-    def seconds(self) -> float:
-        return self.epochs * self.epoch_seconds
-
-    @property
-    def lines(self) -> list[str]:
-        steps = self.steps_per_epoch * self.epochs
-        return [
-            f"time: {self.step_seconds:.3g} s for each of {self.batches_per_epoch} batches of an "
-            f"epoch, {format_duration(self.epoch_seconds)} for the epoch with its validation",
-            f"training: {steps} steps in at most {self.epochs} epochs, at most about "
-            f"{format_duration(self.seconds)}",
-        ]
-
-
-def describe(task: str, costs: Costs, memory: Memory, audits: Report) -> Report:
+def describe(task: str, costs: TrainingCosts, memory: Memory, audits: Report) -> Report:
     """Report memory, time and the lengths of texts."""
     tokens = [
         f"tokens of {part}: {found['longer']} of {found['texts']} texts are longer than "
@@ -99,7 +52,7 @@ def describe(task: str, costs: Costs, memory: Memory, audits: Report) -> Report:
     }
 
 
-def planned_search(tuning: TuningParameters, costs: Costs, *, workers: int) -> Report:
+def planned_search(tuning: TuningParameters, costs: TrainingCosts, *, workers: int) -> Report:
     """Report the most that each stage of the search may take within its budget."""
     try:
         budgets = plan_stages(

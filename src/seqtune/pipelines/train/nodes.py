@@ -11,6 +11,7 @@ from seqtune.core.execution import ALONE, RankInfo
 from seqtune.core.task import Report, TaskSpec
 
 from .._execution import ExecutionBackend
+from .forecast import announce
 
 if TYPE_CHECKING:
     from seqtune.core.config import ClusterConfig, RunConfig, VerifyConfig
@@ -94,6 +95,8 @@ class TrainNodes:
         if backend.shares_trainings:
             backend.run_ranks(training)
         else:
+            if not folder.is_dir():  # otherwise it goes on, and says so
+                announce(self.task, resolved.config, data, scratch)
             training(ALONE)
         return folder / FOLDER
 

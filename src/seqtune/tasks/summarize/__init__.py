@@ -12,6 +12,7 @@ TASK = TaskSpec(
     name="summarize",
     sources=("dialogues", "valid_dialogues", "test_dialogues"),
     ingested="dialogues",
+    smaller="summarize.preset=quick",
     parse_parameters=Lazy(f"{_HERE}.params:parse"),
     ingest=Lazy(f"{_HERE}.ingest:ingest"),
     split=Lazy(f"{_HERE}.split:split"),
