@@ -3,9 +3,10 @@
     OMP_NUM_THREADS=1 nice -n 10 python benchmarks/quality_recommend.py queue.yml
 
 The queue is a list of trainings: {name, data, set: {key: value}, seeds, preset, test}. `data` is
-one of `_datasets.FILES`. Finished ones are skipped, an unfinished one goes on in `--keep`. A line
-has the curve on valid, the best epoch's metrics, the floors and the minutes; test is looked at only
-where the queue says `test: true`. Lines go to benchmarks/reports/data/recommend_runs.jsonl.
+one of `_datasets.FILES`; the preset is `none` unless it says another. Finished trainings are
+skipped, an unfinished one goes on in `--keep`. A line has the curve on valid, the best epoch's
+metrics, the floors and the minutes; test is looked at only where the queue says `test: true`.
+Lines go to benchmarks/reports/data/recommend_runs.jsonl.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ import yaml
 from _datasets import READ, split_of
 from _harness import REPORTS, ROOT, commit, processor
 from seqtune.core.config import fingerprint
-from seqtune.core.resolve import Layer, flatten, resolve, unflatten
+from seqtune.core.resolve import flatten, unflatten
 from seqtune.tasks.recommend import TASK
+from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.params import RecommendConfig
 from seqtune.training import fit, resolve_auto
 
 OUT = REPORTS / "data" / "recommend_runs.jsonl"
-FLOORS = ("markov", "popularity")
 FIXED = {"training.accelerator": "cpu", "training.num_threads": 1}
 
 
@@ -40,7 +41,7 @@ def main() -> None:
     done = {(row["run"], row["test"] is not None) for row in read_runs(arguments.out)}
     for job in read_queue(arguments.queue):
         data = split_of(job["data"], arguments.keep / "data")
-        config = resolve_auto(resolve(RecommendConfig, layer(job), root="recommend")).config
+        config = configuration(job, data)
         run = fingerprint(config, data_hash=data.content_hash)
         opens_test = bool(job.get("test"))
         if (run, opens_test) not in done:
@@ -78,13 +79,17 @@ def read_queue(path: Path) -> Iterator[dict[str, Any]]:
         position += 1
 
 
-def layer(job: Mapping[str, Any]) -> Layer:
-    values = READ[job["data"]] | FIXED | {"seed": job["seed"]}
-    if preset := job.get("preset"):
-        file = ROOT / "conf" / "base" / "parameters_recommend.yml"
-        presets = yaml.safe_load(file.read_text())["recommend"]["presets"]
-        values |= dict(flatten(presets[preset]))
-    return Layer("job", unflatten(values | job.get("set", {})))
+def configuration(job: Mapping[str, Any], data: SplitData) -> RecommendConfig:
+    """Resolve a training of the queue as `kedro run` does: conf/base, its preset, its values."""
+    file = ROOT / "conf" / "base" / "parameters_recommend.yml"
+    base = yaml.safe_load(file.read_text(encoding="utf-8"))["recommend"]
+    given = READ[job["data"]] | FIXED | job.get("set", {}) | {"seed": job["seed"]}
+    values = unflatten({**dict(flatten(base)), **given, "preset": job.get("preset", "none")})
+    parameters = TASK.parse_parameters(values=values, runtime={}, origins={})
+    facts = TASK.describe_data(data) if TASK.describe_data else None
+    config = resolve_auto(parameters.resolve(facts)).config
+    assert isinstance(config, RecommendConfig)
+    return config
 
 
 def train(config: RecommendConfig, data: Any, place: Path, opens_test: bool) -> dict[str, Any]:
@@ -111,7 +116,7 @@ def metrics(part: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     ranking = part["full_ranking"]
     return {
         of: {name: round(ranking[name][of], 5) for name in ("ndcg@10", "hit@10")}
-        for of in ("model", *FLOORS)
+        for of in ranking["ndcg@10"]
     }
 
 
