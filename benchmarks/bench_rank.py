@@ -23,7 +23,7 @@ from seqtune.core.checkpoint import Checkpoint
 from seqtune.inference import MODEL
 from seqtune.tasks.recommend.baselines import MARKOV, Baselines
 from seqtune.tasks.recommend.batches import EvalBatch, eval_batches, sequence_batches
-from seqtune.tasks.recommend.cooccurrence import last_items_of
+from seqtune.tasks.recommend.cooccurrence import last_items
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.ensemble import Scorer
 from seqtune.tasks.recommend.loading import LoadedModel
@@ -79,7 +79,7 @@ def rank_all(loaded: Scorer, data: SplitData, *, batch_size: int = BATCH_SIZE) -
 
 def rank_floor(loaded: Scorer, data: SplitData, floors: Baselines) -> None:
     for batch in batches(loaded, data):
-        scores = floors.scores(MARKOV, last_items_of(batch.inputs))
+        scores = floors.scores(MARKOV, last_items(batch.inputs))
         target_ranks(scores, batch.targets, seen_rows=batch.seen_rows, seen_items=batch.seen_items)
     finish(loaded)
 

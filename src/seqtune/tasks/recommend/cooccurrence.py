@@ -6,7 +6,7 @@ items are not everybody's neighbours, and only an item's best neighbours are kep
 history is scored by the sum over its last items, older ones weigh less. The constants were chosen
 on the valid parts of three data sets (docs/LOG.md).
 
-Shapes: B batch, T time, K last items, M positions, V items, N pairs that are kept.
+Shapes: B batch, T time, K last items, V items, N pairs that are kept.
 """
 
 from __future__ import annotations
@@ -40,9 +40,6 @@ class Cooccurrence(nn.Module):
 
     pairs: Tensor
     weights: Tensor
-    totals: Tensor
-    earlier: Tensor
-    later: Tensor
 
     def __init__(self, *, num_items: int, num_pairs: int) -> None:
         super().__init__()
@@ -50,9 +47,6 @@ class Cooccurrence(nn.Module):
         self.register_buffer("pairs", torch.zeros(num_pairs, dtype=torch.int64))
         """item * (V + 2) + neighbour, ascending"""
         self.register_buffer("weights", torch.zeros(num_pairs))
-        self.register_buffer("totals", torch.zeros(self._base))  # of an item's weights
-        self.register_buffer("earlier", torch.zeros(self._base))  # factor as earlier item of a pair
-        self.register_buffer("later", torch.zeros(self._base))
 
     @classmethod
     def of(cls, data: SplitData) -> Cooccurrence:
@@ -73,9 +67,6 @@ class Cooccurrence(nn.Module):
         made = cls(num_items=data.num_items, num_pairs=len(pairs))
         made.pairs.copy_(torch.from_numpy(pairs[order]))
         made.weights.copy_(torch.from_numpy(scaled.data[kept][order]))
-        made.totals.index_add_(0, made.pairs // base, made.weights)
-        made.earlier[:-1] = torch.from_numpy(earlier)
-        made.later[:-1] = torch.from_numpy(later)
         return made
 
     def scores(self, contexts: Tensor) -> Tensor:
@@ -91,33 +82,15 @@ class Cooccurrence(nn.Module):
         where = of // contexts.shape[1], self.pairs[pairs] % self._base
         return scores.index_put_(where, weights, accumulate=True)[:, 1:-1]
 
-    def scores_without_own(self, contexts: Tensor, targets: Tensor) -> Tensor:
-        """Return fp32 [M] of a target after each context [M, K] that it followed in training,
-        without what this very sequence added to the counts."""
-        wanted = contexts * self._base + targets[:, None]
-        places = torch.searchsorted(self.pairs, wanted).clamp_(max=max(len(self.pairs) - 1, 0))
-        weights = torch.where(self.pairs[places] == wanted, self.weights[places], 0.0)
-        distances = torch.arange(1, contexts.shape[1] + 1, device=contexts.device)
-        own = self.earlier[contexts] * self.later[targets][:, None] / distances
-        return (weights - own).clamp_(min=0.0) @ _decay(contexts)
-
-    def sum_of_scores(self, contexts: Tensor) -> Tensor:
-        """Return the sum of `scores` over all items, [M], at least a tiny number."""
-        return (self.totals[contexts] @ _decay(contexts)).clamp_(min=1e-9)
+    def probabilities(self, contexts: Tensor) -> Tensor:
+        """Return the scores [B, V] as shares of their sum; 0 after items without neighbours."""
+        return functional.normalize(self.scores(contexts), p=1.0, dim=1)
 
 
-def last_items(items: Tensor, positions: Tensor, *, inclusive: bool) -> Tensor:
-    """Return int64 [M, K]: the items [B, T] before positions into items.flatten(), latest first;
-    with `inclusive`, from the one at the position on."""
-    padded = functional.pad(items, (LAST_ITEMS - int(inclusive), 0)).long()
-    windows = padded.unfold(1, LAST_ITEMS, 1)[:, : items.shape[1]]  # [B, T, K]
-    return windows.flatten(0, 1).index_select(0, positions).flip(1)
-
-
-def last_items_of(inputs: Tensor) -> Tensor:
+def last_items(inputs: Tensor) -> Tensor:
     """Return int64 [B, K]: the last items of sequences [B, T] that end in [MASK], latest first."""
-    ends = torch.arange(1, len(inputs) + 1, device=inputs.device) * inputs.shape[1] - 1
-    return last_items(inputs, ends, inclusive=False)
+    before = functional.pad(inputs[:, :-1], (LAST_ITEMS, 0)).long()
+    return before[:, -LAST_ITEMS:].flip(1)
 
 
 def _decay(contexts: Tensor) -> Tensor:  # [K]

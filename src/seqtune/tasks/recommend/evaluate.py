@@ -18,7 +18,7 @@ from seqtune.core.task import OURS, Report
 
 from .baselines import BASELINES, Baselines
 from .batches import EvalBatch, Part, eval_batches
-from .cooccurrence import last_items_of
+from .cooccurrence import last_items
 from .data import SplitData
 from .ensemble import Scorer, open_model
 from .metric_accumulator import (
@@ -83,7 +83,7 @@ def _part(loaded: Scorer, data: SplitData, baselines: Baselines, part: Part) -> 
     batches = eval_batches(data, part, max_len=loaded.max_len, batch_size=size)
     for number, on_cpu in enumerate(batches):
         batch = EvalBatch(*(tensor.to(loaded.device) for tensor in on_cpu))
-        contexts = last_items_of(batch.inputs)
+        contexts = last_items(batch.inputs)
         draws = _draws(config, baselines, batch, part=part, number=number)
         for name, accumulator in accumulators.items():
             if name == OURS:

@@ -15,14 +15,13 @@ from seqtune.tasks.recommend.cooccurrence import (
     AGAINST_TIME,
     DECAY,
     EARLIER_POWER,
+    LAST_ITEMS,
     LATER_POWER,
     REACH,
     Cooccurrence,
     last_items,
-    last_items_of,
 )
 from seqtune.tasks.recommend.data import SplitData
-from seqtune.tasks.recommend.losses.cross_entropy import Mixture, item_cross_entropy
 from seqtune.tasks.recommend.models import build_model, load_model
 from seqtune.tasks.recommend.models.transformer_config import TransformerConfig
 
@@ -82,30 +81,10 @@ def test_only_the_best_neighbours_are_kept(
     assert np.allclose(scores.max(1), whole.max(1), atol=1e-6)
 
 
-def test_a_sequence_is_left_out_of_its_own_counts() -> None:
-    """What remains for a target is what the other users say."""
-    others = [[4, 5, 6, 7], [1, 5, 3, 2, 8], [2, 1, 3, 6, 7]]
-    own = [1, 2, 3, 9, 10]  # trained on 1, 2, 3
-    with_own = split_of([*others, own], num_items=NUM_ITEMS)
-    found = Cooccurrence.of(with_own).scores_without_own(torch.tensor([[2, 1]]), torch.tensor([3]))
-    times = with_own.train_counts.astype(float)
-    # of the others: 2 -> 3 two apart, 1 -> 3 twice (two apart and next); none in reverse
-    without = {2: 1 / 2, 1: 1 / 2 + 1}
-    expected = sum(
-        DECAY**place * count / times[item] ** EARLIER_POWER / times[3] ** LATER_POWER
-        for place, (item, count) in enumerate(without.items())
-    )
-    assert float(found) == pytest.approx(expected, rel=1e-5)
-
-
-def test_last_items_are_those_before_a_position() -> None:
-    items = torch.tensor([[0, 0, 1, 2, 3], [4, 5, 6, 7, 8]], dtype=torch.int32)
-    positions = torch.tensor([3, 5, 9])
-    found = last_items(items, positions, inclusive=True)
-    assert found[:, :3].tolist() == [[2, 1, 0], [4, 0, 0], [8, 7, 6]]
-    before = last_items(items, positions, inclusive=False)
-    assert before[:, :3].tolist() == [[1, 0, 0], [0, 0, 0], [7, 6, 5]]
-    assert last_items_of(items)[:, :3].tolist() == [[2, 1, 0], [7, 6, 5]]
+def test_last_items_are_those_before_the_mask() -> None:
+    inputs = torch.tensor([[0, 0, 1, 2, 3], [4, 5, 6, 7, 8]], dtype=torch.int32)
+    assert last_items(inputs)[:, :3].tolist() == [[2, 1, 0], [7, 6, 5]]
+    assert last_items(inputs[:, -1:]).tolist() == [[0] * LAST_ITEMS] * 2
 
 
 def test_the_baseline_ranks_unknown_neighbours_by_popularity(data: SplitData) -> None:
@@ -116,25 +95,9 @@ def test_the_baseline_ranks_unknown_neighbours_by_popularity(data: SplitData) ->
     assert np.allclose(scores[1], spelled_out(data)[1, 1:], atol=1e-6)
 
 
-def test_the_mixed_loss_is_that_of_the_mixed_probabilities() -> None:
-    hidden, weight, bias, gate = (
-        torch.randn(size).requires_grad_() for size in ((50, 8), (30, 8), (30,), (50,))
-    )
-    other, columns = torch.rand(50) * (torch.rand(50) > 0.3), torch.randint(0, 30, (50,))
-    leaves = [hidden, weight, bias, gate]
-    found = item_cross_entropy(hidden, weight, bias, columns, Mixture(gate, other))
-    network = (hidden @ weight.t() + bias).softmax(1)[torch.arange(50), columns]
-    share = gate.sigmoid()
-    expected = -((1 - share) * network + share * other).log().mean()
-    torch.testing.assert_close(found, expected)
-    pairs = zip(*(torch.autograd.grad(loss, leaves) for loss in (found, expected)), strict=True)
-    for ours, theirs in pairs:
-        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
-
-
 def mixed_model(data: SplitData, **settings: Any) -> Any:
     config = TransformerConfig(
-        hidden_units=8, num_heads=2, num_layers=1, max_len=12, item_to_item=True, **settings
+        hidden_units=8, num_heads=2, num_layers=1, max_len=12, item_to_item=0.3, **settings
     )
     counts = Cooccurrence.of(data)
     return build_model(config, num_items=NUM_ITEMS, sides={}, counts=counts).eval()
@@ -151,20 +114,20 @@ def sequences(width: int) -> Tensor:
 def test_scores_are_log_probabilities_whatever_the_padding(data: SplitData, objective: str) -> None:
     model = mixed_model(data, objective=objective)
     scores = model.next_item_scores(sequences(4))
-    assert torch.allclose(scores[0].exp().sum(), torch.tensor(1.0), atol=1e-5)
+    totals = scores.exp().sum(1).detach()
+    assert np.allclose(totals, [1.0, 0.7], atol=1e-5)  # without a history, counts say nothing
     assert scores.isfinite().all()
     torch.testing.assert_close(scores, model.next_item_scores(sequences(9)), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("objective", ["causal", "cloze"])
-def test_training_and_prediction_mix_the_same(data: SplitData, objective: str) -> None:
-    """But for what a sequence itself added to the counts, which is left out here."""
-    model = mixed_model(data, objective=objective)
-    items = sequences(6)[:1]
-    model.mixture.counts.earlier.zero_()
-    inputs, position = (items[:, :-1], 4) if objective == "causal" else (items, 5)
-    loss = model.loss(inputs, torch.tensor([position]), torch.tensor([2]))
-    torch.testing.assert_close(loss, -model.next_item_scores(items)[0, 1], atol=1e-5, rtol=1e-4)
+def test_the_share_is_that_of_the_counts(data: SplitData) -> None:
+    model, items = mixed_model(data), sequences(6)[:1]
+    mixed = model.next_item_scores(items).exp()
+    counted = spelled_out(data)[[9, 3, 7], 1:] * np.array([[1.0], [DECAY], [DECAY**2]])
+    model.counts = None
+    network = model.next_item_scores(items).softmax(1)
+    expected = 0.7 * network.detach().numpy() + 0.3 * counted.sum(0) / counted.sum()
+    assert np.allclose(mixed.detach(), expected, atol=1e-6)
 
 
 def test_the_counts_are_kept_with_the_weights(data: SplitData) -> None:

@@ -20,14 +20,19 @@ from seqtune.tasks.recommend.objectives import next_items
 NUM_ITEMS = 50
 MASK = NUM_ITEMS + 1
 RELATIVE = " with relative positions"
+FILTERED = " with a filter"
 
 
 def make(*, seed: int = 0, std: float = 0.2, **settings: object) -> ItemTransformer:
     """A model whose scores differ visibly (init_std 0.2) and that drops nothing."""
     values = {"hidden_units": 32, "num_heads": 4, "num_layers": 2, "max_len": 64}
     values |= {"dropout_rate": 0.0, "init_std": std}
-    objective, relative, _ = str(settings.get("objective", "cloze")).partition(RELATIVE)
-    settings |= {"objective": objective, "relative_positions": bool(relative)}
+    named = str(settings.get("objective", "cloze"))
+    settings |= {
+        "objective": named.split()[0],
+        "relative_positions": RELATIVE in named,
+        "filter_share": 0.7 * (FILTERED in named),
+    }
     torch.manual_seed(seed)
     model = build_model(TransformerConfig(**{**values, **settings}), num_items=NUM_ITEMS, sides={})
     for name, parameter in model.named_parameters():
@@ -43,7 +48,7 @@ def sequence(*items: int, width: int) -> Tensor:
 
 
 OBJECTIVES = pytest.mark.parametrize(
-    "objective", ["cloze", f"cloze{RELATIVE}", "causal", f"causal{RELATIVE}"]
+    "objective", ["cloze", f"cloze{RELATIVE}", "causal", f"causal{RELATIVE}", f"causal{FILTERED}"]
 )
 
 

@@ -10,7 +10,7 @@ Shapes: M positions, P positions of a chunk, D hidden, V items.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,56 +31,30 @@ def positions_at_once(num_logits: int, device: torch.device) -> int:
     return max(elements_per_chunk(device.type) // num_logits, _FEWEST_POSITIONS)
 
 
-class Mixture(NamedTuple):
-    """Another prediction of each position's target, and its share by a gate."""
-
-    gate: Tensor  # fp32 [M], logits
-    probability: Tensor  # fp32 [M]
-
-
-def item_cross_entropy(
-    hidden: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    columns: Tensor,
-    mixture: Mixture | None = None,
-) -> Tensor:
+def item_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor) -> Tensor:
     """Return the mean cross entropy, fp32, of `hidden @ weight.T + bias` for target columns.
 
     hidden [M, D]; weight [V, D]; bias [V]; columns int64 [M]. Products are computed in the dtype of
-    `hidden`, everything else in fp32. With a `mixture`, it is that of the mixed probabilities.
+    `hidden`, everything else in fp32.
     """
     loss: Tensor = _ItemCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, bias, columns, *(mixture or (None, None))
+        hidden, weight, bias, columns
     )
     return loss
 
 
 class _ItemCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        columns: Tensor,
-        gate: Tensor | None,
-        probability: Tensor | None,
-    ) -> Tensor:
-        mixture = None
-        if gate is not None and probability is not None:
-            mixture = Mixture(gate.detach(), probability)
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor) -> Tensor:
         with torch.autocast(hidden.device.type, enabled=False):
             total, *gradients = _loss_and_gradients(
                 hidden,
                 (weight.detach() * LOG2_E).to(hidden.dtype),
                 (bias.detach() * LOG2_E).to(hidden.dtype),
                 columns,
-                mixture,
             )
         ctx.save_for_backward(*gradients)
         ctx.dtypes = hidden.dtype, weight.dtype, bias.dtype
-        ctx.has_gate = gate is not None
         ctx.count = max(len(columns), 1)
         mean: Tensor = total / ctx.count
         return mean
@@ -88,16 +62,14 @@ class _ItemCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         factor = gradients[0] / ctx.count
-        by_hidden, by_weight, by_bias, by_gate = ctx.saved_tensors
+        by_hidden, by_weight, by_bias = ctx.saved_tensors
         scaled = by_hidden * (factor / LOG2_E), by_weight * factor, by_bias * factor
-        of_gate = by_gate * factor if ctx.has_gate else None
-        parts = (g.to(dtype) for g, dtype in zip(scaled, ctx.dtypes, strict=True))
-        return *parts, None, of_gate, None
+        return *(g.to(dtype) for g, dtype in zip(scaled, ctx.dtypes, strict=True)), None
 
 
 def _loss_and_gradients(
-    hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor, mixture: Mixture | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    hidden: Tensor, weight: Tensor, bias: Tensor, columns: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the summed loss and its gradients; `weight`, `bias` and the gradient with respect to
     hidden are in base 2."""
     num_items = len(weight)
@@ -106,34 +78,18 @@ def _loss_and_gradients(
     by_hidden = torch.empty_like(hidden)
     by_weight = torch.zeros(weight.shape, dtype=torch.float32, device=hidden.device)
     by_bias = torch.zeros_like(by_weight[:, 0])
-    by_gate = torch.zeros(len(hidden), dtype=torch.float32, device=hidden.device)
     is_safe = _is_safe(hidden, weight, bias)
     for start in range(0, len(hidden), piece):
         part = hidden[start : start + piece]  # [P, D]
         rows = columns[start : start + piece, None]  # [P, 1]
         logits = torch.addmm(bias, part, weight.t()).float()  # [P, V]
         loss, wrong = softmax2_less_target(logits, rows, is_safe=is_safe)
-        if mixture is not None:
-            loss, responsible, by_gate[start : start + piece] = _mix(
-                loss, Mixture(*(x[start : start + piece] for x in mixture))
-            )
-            wrong *= responsible[:, None]
-        total += loss.sum()
+        total += loss
         by_bias += wrong.sum(0)
         wrong = wrong.to(hidden.dtype)
         by_hidden[start : start + piece] = wrong @ weight
         by_weight += wrong.t() @ part
-    return total, by_hidden, by_weight, by_bias, by_gate
-
-
-def _mix(loss: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the mixed loss of each position, the network's responsibility for its target, and the
-    loss's derivative by the gate's logit."""
-    gate = mixture.gate.sigmoid()
-    network, other = (1.0 - gate) * (-loss).exp(), gate * mixture.probability
-    mixed = (network + other).clamp_(min=torch.finfo(torch.float32).tiny)
-    responsible = network / mixed
-    return -mixed.log(), responsible, gate - other / mixed
+    return total, by_hidden, by_weight, by_bias
 
 
 def _is_safe(hidden: Tensor, weight: Tensor, bias: Tensor) -> bool:
@@ -152,10 +108,10 @@ def _is_safe(hidden: Tensor, weight: Tensor, bias: Tensor) -> bool:
 def softmax2_less_target(
     logits: Tensor, columns: Tensor, *, is_safe: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss [P] of base-2 fp32 logits [P, V], and softmax minus one-hot in place."""
+    """Return the summed loss of base-2 fp32 logits [P, V], and softmax minus one-hot in place."""
     if not is_safe:
         logits.sub_(logits.amax(1, keepdim=True))
     right = logits.gather(1, columns)
     sums = logits.exp2_().sum(1, keepdim=True)
     logits.mul_(sums.reciprocal()).scatter_add_(1, columns, -torch.ones_like(right))
-    return (sums.log2() - right).squeeze(1) / LOG2_E, logits
+    return (sums.log2() - right).sum() / LOG2_E, logits

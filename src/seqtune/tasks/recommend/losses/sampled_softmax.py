@@ -104,7 +104,7 @@ def _loss_and_gradients(
         logits = _logits(part, OutputRows(own, right.bias[of]), others, places[of], is_hit[of])
         last = torch.full_like(places[of], num_drawn)[:, None]
         loss, wrong = softmax2_less_target(logits.mul_(LOG2_E), last)  # [P, N + 1]
-        total += loss.sum()
+        total += loss
         by_others_bias += wrong[:, :num_drawn].sum(0)
         by_right_bias[of] = wrong[:, num_drawn]
         wrong = wrong.to(hidden.dtype)

@@ -48,7 +48,7 @@ def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> SequenceMo
     }
     num_items, counts = len(weights["item_bias"]), None
     if config.item_to_item:
-        num_pairs = len(weights["mixture.counts.pairs"])
+        num_pairs = len(weights["counts.pairs"])
         counts = Cooccurrence(num_items=num_items, num_pairs=num_pairs)
     model = _model_class(config)(config, num_items=num_items, sides=sides, counts=counts)
     model.load_state_dict(weights)

@@ -15,6 +15,7 @@ Shapes: B batch, T time, D hidden, V items, M target positions.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Generic, NamedTuple, TypeVar
@@ -23,13 +24,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..cooccurrence import Cooccurrence, last_items, last_items_of
+from ..cooccurrence import Cooccurrence, last_items
 from ..data import Side
 from ..losses.cross_entropy import item_cross_entropy
 from ..losses.sampled_softmax import OutputRows, SampledItems, sampled_cross_entropy
 from ..objectives import TrainingTargets, next_items
 from .config import ModelConfig
-from .layers.count_mixture import CountMixture
 
 PADDING = 0
 ConfigT = TypeVar("ConfigT", bound=ModelConfig)
@@ -104,7 +104,7 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         self.sides = nn.ModuleDict({side_key(name): sides[name] for name in config.sides})
         self.build(config)
         self.output = None if config.share_embeddings else nn.Linear(hidden, num_items, bias=False)
-        self.mixture = CountMixture(counts, hidden=hidden) if counts is not None else None
+        self.counts = counts
         self.item_bias = nn.Parameter(torch.zeros(num_items), requires_grad=config.output_bias)
         self.initialise(config.init_std)
 
@@ -152,15 +152,10 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         self, items: Tensor, positions: Tensor, targets: Tensor, drawn: SampledItems | None = None
     ) -> Tensor:
         """Return the mean cross entropy of targets [M] at positions, over all or `drawn` items."""
-        states = self.hidden_at(items, positions)
-        hidden, columns = in_autocast_type(self._query(states)), targets - 1
+        hidden = in_autocast_type(self._query(self.hidden_at(items, positions)))
+        columns = targets - 1
         if drawn is None:
-            mixed = None
-            if self.mixture is not None:  # a causal model knows the item at the position itself
-                contexts = last_items(items, positions, inclusive=self.is_causal)
-                mixed = self.mixture.of_targets(states, contexts, targets)
-            weight = self._output_weight()
-            return item_cross_entropy(hidden, weight, self.item_bias, columns, mixed)
+            return item_cross_entropy(hidden, self._output_weight(), self.item_bias, columns)
         right, others = self._output_rows(columns, drawn.columns)
         return sampled_cross_entropy(hidden, right, others, columns=columns, drawn=drawn)
 
@@ -171,7 +166,8 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         return items[:, :-1] if items.shape[1] > 1 else torch.zeros_like(items)
 
     def next_item_scores(self, items: Tensor) -> Tensor:
-        """Return fp32 scores [B, V] of the next item; `items` [B, T] end in [MASK].
+        """Return fp32 scores [B, V] of the next item; `items` [B, T] end in [MASK]. With
+        `item_to_item`, logarithms of the network's and the counts' mixed probabilities.
 
         The product is computed in fp32 at any precision, because rounding would create ties.
         """
@@ -179,9 +175,12 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         with torch.autocast(hidden.device.type, enabled=False):
             weight = self._output_weight().float()
             scores = functional.linear(self._query(hidden), weight, self.item_bias.float())
-            if self.mixture is None:
-                return scores
-            return self.mixture.log_probabilities(scores, hidden, last_items_of(items))
+        if self.counts is None:
+            return scores
+        share = self.config.item_to_item
+        counted = self.counts.probabilities(last_items(items)).log()  # -inf for 0
+        network = scores.log_softmax(1)
+        return torch.logaddexp(network + math.log1p(-share), counted + math.log(share))
 
     def item_vectors(self) -> Tensor:
         """Return the input vectors of all items, side values included [V, D]."""

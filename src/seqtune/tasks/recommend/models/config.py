@@ -88,8 +88,9 @@ class ModelConfig(Section):
     """Learn a bias of each item's score, which takes up its popularity."""
     init_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
     """Standard deviation of the weights at the start."""
-    item_to_item: bool = False
-    """Mix the network's probabilities with item-to-item counts, by a learned gate."""
+    item_to_item: Probability = 0.0
+    """Share of item-to-item counts in the scores, beside the network's probabilities. They keep
+    rare pairs that a narrow network does not learn; training is the same with and without."""
     num_negatives: Annotated[int, Field(ge=0)] = 0
     """Items drawn at each step to replace the whole catalogue in the loss, for catalogues of
     100,000 items and more. 0: all items."""

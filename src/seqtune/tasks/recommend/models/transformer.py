@@ -40,6 +40,7 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
                 attention_dropout=attention_dropout,
                 distances=config.max_len if config.relative_positions else 0,
                 looks_ahead=not self.is_causal,
+                filter_share=config.filter_share if self.is_causal else 0.0,
             )
             for _ in range(config.num_layers)
         )
@@ -83,12 +84,12 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
     @torch.no_grad()
     def attention(self, items: Tensor) -> Tensor:
         items = self.answered_from(items)
-        x, (visible, _) = self._inputs(items), self._masks(items)
+        x, (visible, keys) = self._inputs(items), self._masks(items)
         weights = []
         block: Any
         for block in self.blocks:
             weights.append(block.attention.weights(x, visible)[0, :, -1])  # [H, T]
-            x = block(x, visible).view_as(x)
+            x = block(x, visible, keys).view_as(x)
         return functional.pad(torch.stack(weights), (0, int(self.is_causal)))  # causal: no [MASK]
 
     def encode(self, items: Tensor) -> Tensor:
@@ -112,8 +113,8 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
         x, (visible, keys) = self._inputs(items), self._masks(items)
         *first, last = self.blocks
         for block in first:
-            x = block(x, visible).view_as(x)
-        hidden: Tensor = last(x, visible if wanted is None else keys, wanted)
+            x = block(x, visible, keys).view_as(x)
+        hidden: Tensor = last(x, visible if wanted is None else keys, keys, wanted)
         return hidden
 
     def _inputs(self, items: Tensor) -> Tensor:

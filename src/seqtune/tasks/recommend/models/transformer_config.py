@@ -6,11 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seqtune.core.config import OnlyIf
+from seqtune.core.config import OnlyIf, Probability
 
 from .config import Architecture, ModelConfig
 
 CLOZE = OnlyIf("objective", ("cloze",))
+CAUSAL = OnlyIf("objective", ("causal",))
 
 
 class TransformerConfig(ModelConfig):
@@ -24,6 +25,9 @@ class TransformerConfig(ModelConfig):
     """Attention heads per layer; must divide hidden_units."""
     relative_positions: bool = False
     """Learn an attention bias for each head and distance."""
+    filter_share: Annotated[Probability, CAUSAL] = 0.0
+    """causal: share of a learned filter over the last items in what attention gives; it learns
+    less by heart than attention does from short histories."""
     attention_dropout: bool = True
     """Apply dropout_rate to attention weights too."""
     random_mask_prob: Annotated[float, Field(gt=0.0, lt=1.0), CLOZE] = 0.15

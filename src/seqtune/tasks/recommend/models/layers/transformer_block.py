@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import attend_in_pieces
+from .causal_filter import CausalFilter
 from .dropout import FastDropout
 
 
@@ -166,7 +167,10 @@ def _joined(visible: Tensor | None, bias: Tensor | None, dtype: torch.dtype) -> 
 
 
 class Block(nn.Module):
-    """Attention and a 4x GELU feed-forward, each with dropout, residual and post-LayerNorm."""
+    """Attention and a 4x GELU feed-forward, each with dropout, residual and post-LayerNorm.
+
+    `filter_share` mixes a causal filter into the output of attention.
+    """
 
     def __init__(
         self,
@@ -177,8 +181,11 @@ class Block(nn.Module):
         attention_dropout: float,
         distances: int = 0,
         looks_ahead: bool = False,
+        filter_share: float = 0.0,
     ) -> None:
         super().__init__()
+        self.filter_share = filter_share
+        self.filter = CausalFilter(hidden) if filter_share else None
         self.attention = SelfAttention(
             hidden,
             heads,
@@ -193,14 +200,28 @@ class Block(nn.Module):
         self.dropout = FastDropout(dropout)
 
     def forward(
-        self, x: Tensor, visible: Tensor | None, wanted: QueryPositions | None = None
+        self,
+        x: Tensor,
+        visible: Tensor | None,
+        keys: Tensor | None,
+        wanted: QueryPositions | None = None,
     ) -> Tensor:
-        """x [B, T, D] -> [B * T, D], or [M, D] for `wanted` positions."""
+        """x [B, T, D] -> [B * T, D], or [M, D] for `wanted` positions.
+
+        visible: bool [B, 1, Q, T] of each query; keys: bool [B, 1, 1, T], all but padding.
+        """
         attended = self.attention(x, visible, wanted)
-        x = x.flatten(0, 1)
-        if wanted is not None:
-            x = x.index_select(0, wanted.positions)
+        if self.filter is not None:
+            filtered = _at(self.filter(x, keys), wanted)
+            attended = torch.lerp(attended, filtered.to(attended.dtype), self.filter_share)
+        x = _at(x, wanted)
         x = self.norm_attention(x + self.dropout(attended))
         fed = self.narrow(functional.gelu(self.widen(x)))
         result: Tensor = self.norm_feed_forward(x + self.dropout(fed))
         return result
+
+
+def _at(x: Tensor, wanted: QueryPositions | None) -> Tensor:
+    """Return [B * T, D], or [M, D] at the positions that are needed."""
+    x = x.flatten(0, 1)
+    return x if wanted is None else x.index_select(0, wanted.positions)
