@@ -109,6 +109,22 @@ def test_it_is_near_over_the_whole_range(
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
+    "model",
+    [
+        {"relative_positions": True},
+        {"objective": "causal", "filter_share": 0.7},
+        {"objective": "causal", "item_to_item": 0.5, "similarity": "cosine"},
+    ],
+)
+def test_it_is_near_with_options(model: dict[str, Any], precision: str, tmp_path: Path) -> None:
+    values = config_of(64, 64, 100, precision=precision).model_dump(mode="json")
+    config = RecommendConfig.model_validate({**values, "model": values["model"] | model})
+    assert LOWEST < ratio(config, items=2000, folder=tmp_path) < HIGHEST
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
     ("hidden", "batch", "max_len", "items", "num_layers"),
     [(32, 64, 50, 500, 1), (64, 128, 200, 500, 2), (128, 256, 100, 5000, 2)],
 )

@@ -72,13 +72,16 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
         drops = self.config.dropout_rate > 0.0
         drops_weights = drops and self.config.attention_dropout
         of_hidden = (50.0 if step.in_half else 80.0) + (4.0 if drops else 0.0)  # of a whole block
+        if self.is_causal and self.config.filter_share:
+            of_hidden += 8.0 if step.in_half else 16.0
         of_weight = 0.0
         if step.on_cpu and (drops_weights or step.in_half):  # attention in pieces keeps its weights
             of_weight = (2.0 if step.in_half else 4.0) + (2.0 if drops_weights else 0.0)
         hidden = step.batch * step.time * self.config.hidden_units
         weights = step.batch * self.config.num_heads * step.time * step.time
-        # the last block computes target positions only
-        blocks = len(self.blocks) - 1 + self.most_targets(step.time) / max(step.time, 1)
+        blocks = float(len(self.blocks))
+        if not self.config.relative_positions:  # the last block computes target positions only
+            blocks += self.most_targets(step.time) / max(step.time, 1) - 1.0
         return of_hidden * hidden * (blocks + 0.5) + of_weight * weights * blocks
 
     @torch.no_grad()
