@@ -1,0 +1,99 @@
+"""Write docs/results.md from stored runs (reports/data/recommend_runs.jsonl) and published.yml.
+
+    python benchmarks/write_results.py
+
+A run counts if its test was opened. Runs of one name on one data set are the seeds of one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import yaml
+
+from _datasets import FILES, READ
+from _harness import ROOT
+from quality_recommend import read_runs
+
+PAGE = ROOT / "docs" / "results.md"
+NAMES = {
+    "default": "**our default**: `kedro run`, preset `auto`",
+    "bert4rec": "our BERT4Rec: preset `bert4rec`, hidden 64",
+}
+FLOORS = {
+    "item_to_item": "baseline: item to item",
+    "markov": "baseline: first-order Markov",
+    "popularity": "baseline: popularity",
+}
+INTRODUCTION = """# Results
+
+Test metrics of `recommend`: full ranking over all items, items of the history excluded, last item
+test, the one before valid. Everything was chosen on valid; test was opened once for each final
+configuration. Several seeds: the median, and the range. Minutes are those of training on one thread
+of a machine with two busy cores. The data are not part of this repository; put a file where
+`conf/local/catalog.yml` says, or let a benchmark read it:
+
+```
+python benchmarks/quality_recommend.py benchmarks/results_queue.yml --keep FOLDER
+python benchmarks/write_results.py
+```
+
+Written by `benchmarks/write_results.py`; what is not in a table was not run.
+"""
+Runs = Sequence[Mapping[str, Any]]
+
+
+def main() -> None:
+    published = yaml.safe_load((Path(__file__).parent / "published.yml").read_text("utf-8"))
+    runs = [run for run in read_runs() if run["test"] is not None]
+    parts = [INTRODUCTION]
+    for data in FILES:
+        own = [run for run in runs if run["data"] == data]
+        parts += section(data, own, published[data])
+    PAGE.write_text("\n".join(parts), encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(ROOT)}")
+
+
+def section(data: str, runs: Runs, published: Mapping[str, Any]) -> Iterator[str]:
+    yield f"## {data}\n\n`{FILES[data]}`, {published['protocol']}.\n"
+    rows = [*(row(name, runs) for name in NAMES), *floors(runs)]
+    found = [one for one in rows if one]
+    for one in published["results"]:
+        numbers = [f"{one[metric]:.4f}" if metric in one else "" for metric in METRICS]
+        found.append([f"{one['what']} ({one['source']})", *numbers, "", ""])
+    found.sort(key=lambda cells: cells[1], reverse=True)
+    yield "| | NDCG@10 | HR@10 | seeds | minutes |\n| --- | --- | --- | --- | --- |"
+    yield "\n".join("| " + " | ".join(cells) + " |" for cells in found) + "\n"
+    keys = ", ".join(f"`recommend.{key}={value}`" for key, value in READ[data].items())
+    yield f"To read the file: {keys}.\n"
+
+
+METRICS = ("ndcg@10", "hit@10")
+
+
+def row(name: str, runs: Runs) -> list[str]:
+    own = [run for run in runs if run["name"] == name]
+    if not own:
+        return []
+    cells = [spread([run["test"]["model"][metric] for run in own]) for metric in METRICS]
+    minutes = f"{median(run['minutes'] for run in own):.0f}"
+    return [NAMES[name], *cells, str(len(own)), minutes]
+
+
+def spread(values: Sequence[float]) -> str:
+    middle = f"{median(values):.4f}"
+    return f"{middle} ({min(values):.4f}-{max(values):.4f})" if len(values) > 1 else middle
+
+
+def floors(runs: Runs) -> Iterator[list[str]]:
+    for name, label in FLOORS.items():
+        found = next((run["test"][name] for run in runs if name in run["test"]), None)
+        if found:
+            yield [label, *(f"{found[metric]:.4f}" for metric in METRICS), "", ""]
+
+
+if __name__ == "__main__":
+    main()
