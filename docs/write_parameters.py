@@ -80,7 +80,8 @@ OF_A_TASK = {
              "set, and why (`because`)."),
     "best_config": ("`auto`, `ignore`", "auto", "auto: train with the best configuration that "
                     "tuning found, where there is one. ignore: without it."),
-    "tuning": ("mapping", "see below", "`spaces`, and overrides of `tuning` for this task alone."),
+    "tuning": ("mapping", "see below", "`spaces`, `space` (`default`, or a name of "
+               "`other_spaces`), and overrides of `tuning` for this task alone."),
     "dry_run": ("`true`, `false`", "false", "On the command line alone: read, split, take a few "
                 "steps, say what a run would take, and stop."),
 }  # fmt: skip
@@ -419,9 +420,16 @@ def _spaces(task: str) -> Iterator[str]:
         yield _table(
             ("field", "what it says"), (f"| `{n}` | {t} |" for n, t in SPACE_FIELDS.items())
         )
-    written = yaml_values(task)[task]["tuning"]["spaces"]
-    spaces = {stage: parse_space(written[stage], root=stage) for stage in ("quick", "medium")}
+    tuning = yaml_values(task)[task]["tuning"]
     yield f"The spaces as they come ({file}), `medium` before narrowing:"
+    yield _space_table(tuning["spaces"])
+    for name, written in tuning.get("other_spaces", {}).items():
+        yield f"With `{task}.tuning.space={name}`:"
+        yield _space_table(written)
+
+
+def _space_table(written: Mapping[str, Any]) -> str:
+    spaces = {stage: parse_space(written[stage], root=stage) for stage in ("quick", "medium")}
     keys = list(dict.fromkeys(key for space in spaces.values() for key in space.keys))
     rows = (
         f"| `{key}` | " + " | ".join(_range(space[key]) if key in space.keys else ""
@@ -429,7 +437,7 @@ def _spaces(task: str) -> Iterator[str]:
         + f" | {_floor(spaces['quick'][key])} | {_when(spaces['quick'][key])} |"
         for key in keys
     )  # fmt: skip
-    yield _table(("parameter", "quick", "medium", "floor", "only with"), rows)
+    return _table(("parameter", "quick", "medium", "floor", "only with"), rows)
 
 
 def _when(parameter: Parameter) -> str:

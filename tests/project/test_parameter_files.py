@@ -375,9 +375,10 @@ def test_file_and_classes_of_the_engine_have_the_same_defaults(
 
 
 def test_the_spaces_of_recommend_are_those_of_the_specification(repository: Path) -> None:
-    """SPEC 4.2: ranges and choices of both stages."""
+    """The ranges and choices of both stages, under the name bert4rec_guide."""
     spaces = read(repository / "conf/base/parameters_recommend_tuning.yml")["recommend"]["tuning"]
-    quick, medium = (parse_space(spaces["spaces"][s], root=s) for s in ("quick", "medium"))
+    guide = spaces["other_spaces"]["bert4rec_guide"]
+    quick, medium = (parse_space(guide[stage], root=stage) for stage in ("quick", "medium"))
 
     assert ranges(quick) == {
         "hidden_units": (128, 256),

@@ -105,19 +105,19 @@ class GivenParameters:
 
     def tuning(self, task: TaskSpec) -> Any:
         """Merge `tuning`, common to all tasks, with `<task>.tuning`."""
-        from seqtune.tuning.parameters import SPACES, parse_tuning
+        from seqtune.tuning.parameters import DEFAULT, SPACE, SPACES, parse_tuning, selected_spaces
 
         name = f"{task.name}.tuning"
         parsed, own = self.task(task), self._layer(name)
         known = dict(flatten(parsed.resolve().config.model_dump()))
-        spaces: dict[str, Any] = dict(_below(own.values, SPACES))
+        spaces = selected_spaces(own.values, root=name)
         for stage, space in spaces.items():
             if isinstance(space, Mapping):
                 root = f"{name}.{SPACES}.{stage}"
                 spaces[stage], more = parsed.searchable(space, root=root)
                 known |= more
         if spaces:
-            own = replace(own, values={**own.values, SPACES: spaces})
+            own = replace(own, values={**own.values, SPACE: DEFAULT, SPACES: spaces})
         return parse_tuning(
             task.name,
             engine=self._layer("tuning"),

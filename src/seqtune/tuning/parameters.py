@@ -16,6 +16,7 @@ from .objectives.pareto import check_objectives
 from .spaces.space import Space, parse_space
 
 SPACES = "spaces"
+SPACE, OTHER_SPACES, DEFAULT = "space", "other_spaces", "default"
 SEARCHED_STAGES = ("quick", "medium")
 NOT_SEARCHABLE = {
     "seed": "the best seed is luck; the stage `seed` measures it (tuning.stages.seed.enabled)",
@@ -59,11 +60,30 @@ def parse_tuning(
         config = resolve(TuningConfig, *map(_drop_spaces, layers), root="tuning").config
     except ConfigurationError as error:
         faults += error.faults
-    spaces, faults_of_spaces = _spaces(own.values.get(SPACES) or {}, task=task, known=known)
-    faults += [*faults_of_spaces, *_faults_of(config, known)]
+    spaces: dict[str, Space] = {}
+    try:
+        selected = selected_spaces(own.values, root=f"{task}.tuning")
+    except ConfigurationError as error:
+        faults += error.faults
+    else:
+        spaces, faults_of_spaces = _spaces(selected, task=task, known=known)
+        faults += faults_of_spaces
+    faults += _faults_of(config, known)
     if faults:
         raise ConfigurationError(faults)
     return TuningParameters(task, config, spaces)
+
+
+def selected_spaces(values: Mapping[str, Any], *, root: str) -> dict[str, Any]:
+    """Return the space of each stage that `<task>.tuning` selects by name."""
+    name, others = values.get(SPACE) or DEFAULT, values.get(OTHER_SPACES) or {}
+    if name == DEFAULT:
+        return dict(values.get(SPACES) or {})
+    if name not in others:
+        raise ConfigurationError(
+            f"{root}.{SPACE}={name!r} is not a space; {did_you_mean(str(name), [DEFAULT, *others])}"
+        )
+    return dict(others[name])
 
 
 def _spaces(
@@ -122,5 +142,6 @@ def not_searchable(key: str) -> str:
 
 
 def _drop_spaces(layer: Layer) -> Layer:
-    values = {key: value for key, value in layer.values.items() if key != SPACES}
+    kept = layer.values.keys() - {SPACE, SPACES, OTHER_SPACES}
+    values = {key: value for key, value in layer.values.items() if key in kept}
     return Layer(layer.name, unflatten(dict(flatten(values))), layer.origins)

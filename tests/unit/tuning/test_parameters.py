@@ -103,3 +103,11 @@ def test_an_unknown_budget_is_refused() -> None:
 def test_a_forbidden_combination_of_unknown_keys_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"tuning\.forbidden.*model\.sise"):
         parse({"forbidden": [{"name": "f", "when": {"model.sise": 1}}]})
+
+
+def test_a_space_is_selected_by_name() -> None:
+    own = {"space": "mine", "spaces": {"quick": {}}, "other_spaces": {"mine": {"quick": LR}}}
+    assert parse(own=own).spaces["quick"].keys == ("training.lr",)
+    assert parse(own=own | {"space": "default"}).spaces["quick"].keys == ()
+    with pytest.raises(ConfigurationError, match="space='min' is not a space; did you mean 'mine'"):
+        parse(own=own | {"space": "min"})
