@@ -18,7 +18,7 @@ from seqtune.core.config import (
     VerifyConfig,
 )
 from seqtune.core.parameters import TaskParameters
-from seqtune.core.resolve import Layer, flatten
+from seqtune.core.resolve import Layer, flatten, unflatten
 from seqtune.core.sample import SampleParameters
 from seqtune.settings import CONFIG_LOADER_ARGS
 from seqtune.tasks import find_tasks
@@ -414,6 +414,14 @@ def test_the_spaces_of_recommend_are_those_of_the_specification(repository: Path
     assert quick["training.lr"].log
     assert quick["training.batch_size"].warn_above == 256
     assert quick["training.weight_decay"].warn_below == 0.01
+
+
+def test_the_portfolio_of_recommend_lies_in_its_space(repository: Path) -> None:
+    tuning = searched("recommend", merged(repository, "local"))
+    space = tuning.spaces["quick"]
+    assert len(tuning.portfolio) >= 3
+    for index, params in enumerate(tuning.portfolio):
+        assert space.checked(unflatten(params), root=str(index)) == params
 
 
 def test_the_spaces_of_classify_hold_what_the_specification_trains_with(repository: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from seqtune.core.errors import ConfigurationError, did_you_mean
 from seqtune.core.parameters import RUNTIME
 from seqtune.core.resolve import Layer, flatten, resolve, unflatten
+from seqtune.core.trials import Params
 
 from .budgets.plans import enabled_stages
 from .config import TuningConfig
@@ -17,6 +18,7 @@ from .spaces.space import Space, parse_space
 
 SPACES = "spaces"
 SPACE, OTHER_SPACES, DEFAULT = "space", "other_spaces", "default"
+PORTFOLIO = "portfolio"
 SEARCHED_STAGES = ("quick", "medium")
 NOT_SEARCHABLE = {
     "seed": "the best seed is luck; the stage `seed` measures it (tuning.stages.seed.enabled)",
@@ -38,6 +40,8 @@ class TuningParameters(NamedTuple):
     config: TuningConfig
     spaces: Mapping[str, Space]
     """By stage: quick and medium."""
+    portfolio: tuple[Params, ...] = ()
+    """Configurations that did well on other data; the quick stage begins with them."""
 
 
 def parse_tuning(
@@ -61,8 +65,10 @@ def parse_tuning(
     except ConfigurationError as error:
         faults += error.faults
     spaces: dict[str, Space] = {}
+    portfolio: tuple[Params, ...] = ()
     try:
         selected = selected_spaces(own.values, root=f"{task}.tuning")
+        portfolio = _portfolio(selected.pop(PORTFOLIO, None), task=task, known=known)
     except ConfigurationError as error:
         faults += error.faults
     else:
@@ -71,7 +77,7 @@ def parse_tuning(
     faults += _faults_of(config, known)
     if faults:
         raise ConfigurationError(faults)
-    return TuningParameters(task, config, spaces)
+    return TuningParameters(task, config, spaces, portfolio)
 
 
 def selected_spaces(values: Mapping[str, Any], *, root: str) -> dict[str, Any]:
@@ -84,6 +90,22 @@ def selected_spaces(values: Mapping[str, Any], *, root: str) -> dict[str, Any]:
             f"{root}.{SPACE}={name!r} is not a space; {did_you_mean(str(name), [DEFAULT, *others])}"
         )
     return dict(others[name])
+
+
+def _portfolio(written: Any, *, task: str, known: Mapping[str, Any]) -> tuple[Params, ...]:
+    """Read known good configurations; each is moved into the space of the stage later."""
+    root, entries = f"{task}.tuning.{SPACES}.{PORTFOLIO}", written or []
+    if not isinstance(entries, list) or not all(isinstance(one, Mapping) for one in entries):
+        raise ConfigurationError(f"{root} is not a list of configurations, each a group of values")
+    found = tuple(dict(flatten(one)) for one in entries)
+    faults = [
+        f"{root}: {key} is not a parameter; {did_you_mean(key, list(known))}"
+        for key in dict.fromkeys(key for one in found for key in one)
+        if key not in known
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+    return found
 
 
 def _spaces(

@@ -111,3 +111,11 @@ def test_a_space_is_selected_by_name() -> None:
     assert parse(own=own | {"space": "default"}).spaces["quick"].keys == ()
     with pytest.raises(ConfigurationError, match="space='min' is not a space; did you mean 'mine'"):
         parse(own=own | {"space": "min"})
+
+
+def test_a_portfolio_is_read_with_its_space() -> None:
+    own = {"spaces": {"quick": LR, "portfolio": [{"training": {"lr": 0.002}}]}}
+    assert parse(own=own).portfolio == ({"training.lr": 0.002},)
+    own["spaces"]["portfolio"] = [{"training": {"lrr": 0.002}}]
+    with pytest.raises(ConfigurationError, match=r"portfolio: training\.lrr is not a parameter"):
+        parse(own=own)

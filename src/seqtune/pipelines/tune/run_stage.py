@@ -14,6 +14,7 @@ from seqtune.core.task import Report
 from seqtune.core.trials import Params, Trial, ranked
 from seqtune.tuning.analysis.rerank import candidates, fresh_seeds, judge, judge_seeds, rerank_queue
 from seqtune.tuning.budgets.plans import StageBudget
+from seqtune.tuning.narrowing.warm_start_queue import moved
 from seqtune.tuning.objectives.pareto import pick
 from seqtune.tuning.sampling.strategies import adaptive_decisions
 from seqtune.tuning.search.stage import StudyResult
@@ -65,6 +66,7 @@ def run_quick(
         space.checked(values, root=f"tuning.queue[{index}]")
         for index, values in enumerate(search.tuning.config.queue)
     ]
+    queue += [moved(params, space) for params in search.tuning.portfolio]
     result = search.run(search.plan(budget, space, queue=queue), search.objective(budget))
     remove_shared_trainings(search.scratch, "quick")
     report = {
