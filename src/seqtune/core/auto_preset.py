@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .errors import ConfigurationError, did_you_mean
-from .resolve import Layer, flatten, unflatten
+from .resolve import Layer, Resolved, flatten, unflatten
 
 COMPARISONS = {"at_least": operator.ge, "below": operator.lt}
 NAME = "preset auto"
@@ -47,6 +47,16 @@ def possible_layers(rules: Sequence[AutoRule]) -> list[Layer]:
     general = [rule for rule in rules if not rule.when]
     conditional = [rule for rule in rules if rule.when]
     return [_merged([*general, rule]) for rule in conditional] or [_merged(general)]
+
+
+def explain(resolved: Resolved[Any]) -> Iterator[str]:
+    """Yield a line for each rule whose values count, with these values."""
+    values: dict[str, list[str]] = {}
+    for key, row in resolved.table().items():
+        if str(row["origin"]).startswith(NAME):
+            values.setdefault(row["origin"], []).append(f"{key}={row['value']}")
+    for origin, shown in values.items():
+        yield f"{origin}: {', '.join(shown)}"
 
 
 def parse_rules(task: str, values: Any, facts: Collection[str]) -> tuple[AutoRule, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from seqtune.core.auto_preset import explain
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.parameters import TaskParameters
 from seqtune.core.resolve import Layer, flatten
@@ -113,9 +114,14 @@ def test_auto_goes_by_the_rules_that_hold(
 
 
 def test_auto_says_why() -> None:
-    table = read({"preset": "auto", "auto": AUTO}).resolve(facts(1000, 20)).table()
+    resolved = read({"preset": "auto", "auto": AUTO}).resolve(facts(1000, 20))
+    table = resolved.table()
     assert table["model.hidden_units"]["origin"] == "preset auto, because many users teach more"
     assert table["model.num_layers"]["origin"] == "preset auto, because it is quick"
+    assert list(explain(resolved)) == [
+        "preset auto, because many users teach more: model.hidden_units=64",
+        "preset auto, because it is quick: model.num_layers=2",
+    ]
 
 
 def test_while_the_data_are_unknown_auto_is_a_choice_that_fits_what_was_typed() -> None:

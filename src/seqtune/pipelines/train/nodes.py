@@ -60,6 +60,7 @@ class TrainNodes:
         verified: Report,
     ) -> tuple[Resolved[Any], dict[str, Any]]:
         """Settle every value of the configuration once, and record where each came from."""
+        from seqtune.core.auto_preset import explain
         from seqtune.core.parameters import IGNORE
         from seqtune.training import epochs_for_full_data
 
@@ -78,6 +79,8 @@ class TrainNodes:
         if best is not None:
             require_agreement(best, resolved, data, on_mismatch=verify.on_mismatch)
             logger.info("training the %s", best.layer.name)
+        for line in explain(resolved):
+            logger.info("%s", line)
         return resolved, {"preset": parameters.preset, "values": resolved.table()}
 
     def fit(
