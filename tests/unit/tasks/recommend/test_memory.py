@@ -113,7 +113,7 @@ def test_it_is_near_over_the_whole_range(
     [
         {"relative_positions": True},
         {"objective": "causal", "filter_share": 0.7},
-        {"objective": "causal", "item_to_item": 0.5, "similarity": "cosine"},
+        {"objective": "causal", "item_to_item": 0.5},
     ],
 )
 def test_it_is_near_with_options(model: dict[str, Any], precision: str, tmp_path: Path) -> None:

@@ -146,14 +146,13 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return scores [M, V] of all items for hidden states [M, D]; column j is item j + 1."""
-        return functional.linear(self._query(hidden), self._output_weight(), self.item_bias)
+        return functional.linear(hidden, self._output_weight(), self.item_bias)
 
     def loss(
         self, items: Tensor, positions: Tensor, targets: Tensor, drawn: SampledItems | None = None
     ) -> Tensor:
         """Return the mean cross entropy of targets [M] at positions, over all or `drawn` items."""
-        hidden = in_autocast_type(self._query(self.hidden_at(items, positions)))
-        columns = targets - 1
+        hidden, columns = in_autocast_type(self.hidden_at(items, positions)), targets - 1
         if drawn is None:
             return item_cross_entropy(hidden, self._output_weight(), self.item_bias, columns)
         right, others = self._output_rows(columns, drawn.columns)
@@ -174,7 +173,7 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         hidden = self.last_hidden(self.answered_from(items)).float()  # [B, D]
         with torch.autocast(hidden.device.type, enabled=False):
             weight = self._output_weight().float()
-            scores = functional.linear(self._query(hidden), weight, self.item_bias.float())
+            scores = functional.linear(hidden, weight, self.item_bias.float())
         if self.counts is None:
             return scores
         share = self.config.item_to_item
@@ -207,18 +206,8 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
             table = table + side()
         return table
 
-    def _query(self, hidden: Tensor) -> Tensor:
-        """Return what is multiplied with the output vectors to give scores."""
-        if self.config.similarity == "dot":
-            return hidden
-        return functional.normalize(hidden, dim=-1) / self.config.temperature
-
-    def _key(self, weight: Tensor) -> Tensor:
-        """Return the output vectors that scores are computed with."""
-        return weight if self.config.similarity == "dot" else functional.normalize(weight, dim=-1)
-
     def _output_weight(self) -> Tensor:  # [V, D]
-        return self._key(self.item_vectors() if self.output is None else self.output.weight)
+        return self.item_vectors() if self.output is None else self.output.weight
 
     def _output_rows(self, *columns: Tensor) -> list[OutputRows]:
         """Return the output rows of each group of items, in one lookup: each dense gradient would
@@ -227,7 +216,7 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         table, ids = self._table(), chosen + 1
         if self.output is not None:
             table, ids = self.output.weight, chosen
-        weight = self._key(functional.embedding(ids, table, sparse=self.is_lazy))
+        weight = functional.embedding(ids, table, sparse=self.is_lazy)
         bias = self.item_bias.gather(0, chosen, sparse_grad=self.is_lazy)
         parts = weight.split_with_sizes(sizes), bias.split_with_sizes(sizes)
         return [OutputRows(*rows) for rows in zip(*parts, strict=True)]

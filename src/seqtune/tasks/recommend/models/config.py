@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
-from seqtune.core.config import OnlyIf, Probability, Section
+from seqtune.core.config import Probability, Section
 from seqtune.core.errors import did_you_mean
 
 T = TypeVar("T")
@@ -80,10 +80,6 @@ class ModelConfig(Section):
     """Dropout in training, the main regulariser."""
     share_embeddings: bool = True
     """Output projection tied to the item embedding; false: a separate linear layer."""
-    similarity: Literal["dot", "cosine"] = "dot"
-    """How a hidden state and an item's output vector become a score."""
-    temperature: Annotated[float, Field(gt=0.0, le=1.0), OnlyIf("similarity", ("cosine",))] = 0.05
-    """cosine: what the cosine is divided by; lower is sharper."""
     output_bias: bool = True
     """Learn a bias of each item's score, which takes up its popularity."""
     init_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
