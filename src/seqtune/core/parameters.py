@@ -82,7 +82,7 @@ class TaskParameters(NamedTuple):
         config = self.resolve().config
         known = dict(flatten(config.model_dump()))
         leaves = dict(flatten(space))
-        kept, dropped = dict(leaves), dict[str, str]()
+        kept, dropped = dict(leaves), dict[str, dict[str, None]]()
         for key in leaves:
             place = locate(type(config), key, known)
             if not place.other_variant:
@@ -91,10 +91,10 @@ class TaskParameters(NamedTuple):
             if any(other.startswith(f"{place.selector}.") for other in leaves):
                 known[name] = None  # the selector is searched, too
             else:
-                dropped[name] = place.fault
+                dropped.setdefault(place.fault, {})[name] = None
                 del kept[key]
-        for name, reason in dropped.items():
-            logger.info("%s.%s is not searched: %s", root, name, reason)
+        for reason, names in dropped.items():
+            logger.info("%s: not searched: %s; %s", root, ", ".join(names), reason)
         return unflatten(kept) if dropped else dict(space), known
 
     def _resolve_first_valid(self) -> Resolved[RunConfig]:
