@@ -166,16 +166,18 @@ recommend:
   preset: small
   training: {accelerator: cpu}
   tuning:
-    spaces:
-      quick: &tiny
-        model:
-          hidden_units: {choices: [4, 8]}
-          num_heads: {choices: [1, 2]}
-          num_layers: {choices: [1]}
-          max_len: {choices: [8]}
-        training:
-          batch_size: {choices: [16, 32]}
-      medium: *tiny
+    space: bert4rec_guide
+    other_spaces:
+      bert4rec_guide:
+        quick: &tiny
+          model:
+            hidden_units: {choices: [4, 8]}
+            num_heads: {choices: [1, 2]}
+            num_layers: {choices: [1]}
+            max_len: {choices: [8]}
+          training:
+            batch_size: {choices: [16, 32]}
+        medium: *tiny
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -178,6 +179,11 @@ def test_a_wrong_parameter_is_refused(
         assert part in message
 
 
+def in_the_space(quick: dict[str, Any]) -> dict[str, Any]:
+    """Parameters that change the space of the tiny search."""
+    return {"recommend": {"tuning": {"other_spaces": {"bert4rec_guide": {"quick": quick}}}}}
+
+
 @pytest.mark.usefixtures("tuned")
 def test_all_faults_of_a_space_are_told_before_anything_runs(
     shared_kedro: Kedro, shared_project: Path
@@ -191,12 +197,12 @@ def test_all_faults_of_a_space_are_told_before_anything_runs(
         "seed": {"type": "int", "low": 0, "high": 9},
     }
     local = shared_project / "conf" / "local" / "parameters_wrong.yml"
-    local.write_text(yaml.safe_dump({"recommend": {"tuning": {"spaces": {"quick": wrong}}}}))
+    local.write_text(yaml.safe_dump(in_the_space(wrong)))
     try:
         message = refuse(shared_kedro, "--pipelines", "tune")
     finally:
         local.unlink()
-    root = "recommend.tuning.spaces.quick"
+    root = "recommend.tuning.other_spaces.bert4rec_guide.quick"
     for key in ("model.dropout_rate", "model.hiden_units", "training.lr"):
         assert f"{root}.{key}" in message
 
@@ -208,12 +214,12 @@ def test_a_searched_key_that_is_never_read_is_refused(
 ) -> None:
     unread = {"training": {"step_gamma": {"type": "float", "low": 0.1, "high": 0.9}}}
     local = shared_project / "conf" / "local" / "parameters_unread.yml"
-    local.write_text(yaml.safe_dump({"recommend": {"tuning": {"spaces": {"quick": unread}}}}))
+    local.write_text(yaml.safe_dump(in_the_space(unread)))
     try:
         message = refuse(shared_kedro, "--pipelines", "tune")
     finally:
         local.unlink()
-    assert "recommend.tuning.spaces.quick.training.step_gamma is searched" in message
+    assert "bert4rec_guide.quick.training.step_gamma is searched" in message
     assert "never reads it" in message
 
 

@@ -21,7 +21,7 @@ from seqtune.core.config import (
 )
 from seqtune.core.errors import ConfigurationError, did_you_mean
 from seqtune.core.parameters import RUNTIME, TaskParameters
-from seqtune.core.resolve import Layer, flatten, resolve
+from seqtune.core.resolve import Layer, flatten, resolve, unflatten
 from seqtune.core.sample import SampleParameters
 from seqtune.core.task import TaskSpec
 from seqtune.pipeline_registry import TASKS
@@ -105,19 +105,22 @@ class GivenParameters:
 
     def tuning(self, task: TaskSpec) -> Any:
         """Merge `tuning`, common to all tasks, with `<task>.tuning`."""
-        from seqtune.tuning.parameters import DEFAULT, SPACE, SPACES, parse_tuning, selected_spaces
+        from seqtune.tuning.parameters import parse_tuning, space_path, spaces_at
 
         name = f"{task.name}.tuning"
         parsed, own = self.task(task), self._layer(name)
         known = dict(flatten(parsed.resolve().config.model_dump()))
-        spaces = selected_spaces(own.values, root=name)
-        for stage, space in spaces.items():
+        path = space_path(own.values, root=name)
+        kept = dict(flatten(own.values))
+        for stage, space in spaces_at(path, own.values).items():
             if isinstance(space, Mapping):
-                root = f"{name}.{SPACES}.{stage}"
-                spaces[stage], more = parsed.searchable(space, root=root)
+                root = ".".join((name, *path, stage))
+                searched, more = parsed.searchable(space, root=root)
                 known |= more
-        if spaces:
-            own = replace(own, values={**own.values, SPACE: DEFAULT, SPACES: spaces})
+                prefix = ".".join((*path, stage, ""))
+                kept = {k: v for k, v in kept.items() if not k.startswith(prefix)}
+                kept |= dict(flatten(searched, prefix))
+        own = replace(own, values=unflatten(kept))
         return parse_tuning(
             task.name,
             engine=self._layer("tuning"),

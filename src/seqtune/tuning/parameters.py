@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from seqtune.core.errors import ConfigurationError, did_you_mean
@@ -42,6 +42,8 @@ class TuningParameters(NamedTuple):
     """By stage: quick and medium."""
     portfolio: tuple[Params, ...] = ()
     """Configurations that did well on other data; the quick stage begins with them."""
+    space_root: str = ""
+    """Where the spaces stand in the parameters."""
 
 
 def parse_tuning(
@@ -66,35 +68,45 @@ def parse_tuning(
         faults += error.faults
     spaces: dict[str, Space] = {}
     portfolio: tuple[Params, ...] = ()
+    root = ""
     try:
-        selected = selected_spaces(own.values, root=f"{task}.tuning")
-        portfolio = _portfolio(selected.pop(PORTFOLIO, None), task=task, known=known)
+        path = space_path(own.values, root=f"{task}.tuning")
+        root = ".".join((task, "tuning", *path))
+        selected = dict(spaces_at(path, own.values))
+        portfolio = _portfolio(selected.pop(PORTFOLIO, None), root=root, known=known)
     except ConfigurationError as error:
         faults += error.faults
     else:
-        spaces, faults_of_spaces = _spaces(selected, task=task, known=known)
+        spaces, faults_of_spaces = _spaces(selected, task=task, root=root, known=known)
         faults += faults_of_spaces
     faults += _faults_of(config, known)
     if faults:
         raise ConfigurationError(faults)
-    return TuningParameters(task, config, spaces, portfolio)
+    return TuningParameters(task, config, spaces, portfolio, root)
 
 
-def selected_spaces(values: Mapping[str, Any], *, root: str) -> dict[str, Any]:
-    """Return the space of each stage that `<task>.tuning` selects by name."""
+def space_path(values: Mapping[str, Any], *, root: str) -> tuple[str, ...]:
+    """Return the keys that lead to the spaces that `<task>.tuning` selects by name."""
     name, others = values.get(SPACE) or DEFAULT, values.get(OTHER_SPACES) or {}
     if name == DEFAULT:
-        return dict(values.get(SPACES) or {})
+        return (SPACES,)
     if name not in others:
         raise ConfigurationError(
             f"{root}.{SPACE}={name!r} is not a space; {did_you_mean(str(name), [DEFAULT, *others])}"
         )
-    return dict(others[name])
+    return OTHER_SPACES, name
 
 
-def _portfolio(written: Any, *, task: str, known: Mapping[str, Any]) -> tuple[Params, ...]:
+def spaces_at(path: Sequence[str], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the space of each stage, and the portfolio; empty if there is none."""
+    for key in path:
+        values = values.get(key) or {}
+    return values
+
+
+def _portfolio(written: Any, *, root: str, known: Mapping[str, Any]) -> tuple[Params, ...]:
     """Read known good configurations; each is moved into the space of the stage later."""
-    root, entries = f"{task}.tuning.{SPACES}.{PORTFOLIO}", written or []
+    root, entries = f"{root}.{PORTFOLIO}", written or []
     if not isinstance(entries, list) or not all(isinstance(one, Mapping) for one in entries):
         raise ConfigurationError(f"{root} is not a list of configurations, each a group of values")
     found = tuple(dict(flatten(one)) for one in entries)
@@ -109,20 +121,21 @@ def _portfolio(written: Any, *, task: str, known: Mapping[str, Any]) -> tuple[Pa
 
 
 def _spaces(
-    written: Mapping[str, Any], *, task: str, known: Mapping[str, Any]
+    written: Mapping[str, Any], *, task: str, root: str, known: Mapping[str, Any]
 ) -> tuple[dict[str, Space], list[str]]:
     """Read the space of each stage, and list the faults."""
     spaces: dict[str, Space] = {}
     faults = [
-        f"{task}.tuning.{SPACES}.{stage} is not a stage with a space; "
-        f"{did_you_mean(stage, SEARCHED_STAGES)}"
+        f"{root}.{stage} is not a stage with a space; {did_you_mean(stage, SEARCHED_STAGES)}"
         for stage in written
         if stage not in SEARCHED_STAGES
     ]
     for stage in SEARCHED_STAGES:
         values = written.get(stage) or {}
         try:
-            spaces[stage] = task_space(values, task=task, stage=stage, known=known)
+            spaces[stage] = task_space(
+                values, task=task, stage=stage, known=known, root=f"{root}.{stage}"
+            )
         except ConfigurationError as error:
             faults += error.faults
     return spaces, faults

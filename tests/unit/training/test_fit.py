@@ -49,6 +49,7 @@ def test_public_surface() -> None:
     assert seqtune.training.__all__ == [
         "FitResult",
         "StepProfile",
+        "TrainingCosts",
         "available_memory_mib",
         "describe_device",
         "epochs_for_full_data",

@@ -43,7 +43,7 @@ def run_test(search: Search) -> tuple[pd.DataFrame, Report]:
     budget = search.budgets()["test"]
     objective = search.objective(budget)
     for stage in search.tuning.spaces:
-        space, root = search.space(stage), f"{search.task.name}.tuning.spaces.{stage}"
+        space, root = search.space(stage), f"{search.tuning.space_root}.{stage}"
         refuse_unmeasured_params(search.task, space, search.scoring, root=root)
         refuse_params_without_effect(objective, space, root=root)
     result = search.run(search.plan(budget, search.space("quick")), objective)
