@@ -27,6 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PICTURES = REPOSITORY / "docs" / "pictures"
 TASK = "recommend"
 FIGURE = "quick_curves"
+STAGE = "train"
 WIDTH = 1200
 LARGEST = 250_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -116,14 +117,17 @@ def take_report(running: Browser, reporting: Path) -> None:
 
 
 def take_graph(running: Browser, env: str) -> None:
-    """The stages of the graph, as Kedro-Viz draws them."""
+    """One stage of the graph, as Kedro-Viz draws it: the whole would be too small to read."""
     with tempfile.TemporaryDirectory(prefix="seqtune-graph-") as folder:
         build = [sys.executable, "-m", "kedro", "viz", "build"]
         subprocess.run(build, cwd=REPOSITORY, env={**os.environ, "KEDRO_ENV": env}, check=True)
         shutil.move(REPOSITORY / "build", folder)
-        with served(Path(folder) / "build") as address, page_of(running, 1400) as page:
-            page.goto(address, wait_until="load")
-            page.locator(".pipeline-node--modularPipeline").first.click()
+        with served(Path(folder) / "build") as address, page_of(running, 900) as page:
+            page.goto(f"{address}?pid={STAGE}", wait_until="load")
+            page.locator(".feature-hints__close").first.click()
+            for _ in range(2):  # the task, then the stage in it
+                page.locator(".pipeline-node--modularPipeline").first.click()
+                page.wait_for_timeout(1500)
             page.wait_for_selector(".pipeline-node")
             for label in ("Turn minimap off", "Hide menu"):  # the graph alone
                 page.get_by_label(label).first.click()
