@@ -25,7 +25,9 @@ from .data import Int64, SplitData
 REACH = 10
 AGAINST_TIME = 0.5
 EARLIER_POWER, LATER_POWER = 0.5, 0.25
-MOST_NEIGHBOURS = 200
+MOST_NEIGHBOURS, FEWEST_NEIGHBOURS = 200, 10
+MOST_PAIRS = 4_000_000
+"""Of large catalogues, fewer neighbours of each item are kept: they are stored in checkpoints."""
 LAST_ITEMS = 10
 DECAY = 0.8
 MOST_INTERACTIONS = 5_000_000
@@ -61,7 +63,12 @@ class Cooccurrence(nn.Module):
         counts = counts + AGAINST_TIME * counts.T
         scaled = (diags_array(earlier) @ counts @ diags_array(later)).tocoo()
         base = data.num_items + 2
-        kept = _strongest(scaled.coords[0].astype(np.int64), scaled.data)
+        num_neighbours = max(MOST_PAIRS // data.num_items, FEWEST_NEIGHBOURS)
+        kept = _strongest(
+            scaled.coords[0].astype(np.int64),
+            scaled.data,
+            num_neighbours=min(num_neighbours, MOST_NEIGHBOURS),
+        )
         pairs = scaled.coords[0][kept].astype(np.int64) * base + scaled.coords[1][kept]
         order = np.argsort(pairs)
         made = cls(num_items=data.num_items, num_pairs=len(pairs))
@@ -113,9 +120,9 @@ def _pairs(data: SplitData) -> Iterator[tuple[Int64, Int64, Floats]]:
             yield items[second - distance], items[second], weights
 
 
-def _strongest(items: Int64, weights: Floats) -> Int64:
-    """Return the places of the MOST_NEIGHBOURS largest weights of each item."""
+def _strongest(items: Int64, weights: Floats, *, num_neighbours: int) -> Int64:
+    """Return the places of the largest weights of each item."""
     order = np.lexsort((-weights, items))
     ranks = np.arange(len(order)) - np.searchsorted(items[order], items[order])
-    kept: Int64 = order[ranks < MOST_NEIGHBOURS]
+    kept: Int64 = order[ranks < num_neighbours]
     return kept

@@ -71,10 +71,14 @@ def test_chunks_do_not_change_the_counts(
     assert np.allclose(Cooccurrence.of(data).scores(contexts), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "limits", [{"MOST_NEIGHBOURS": 2}, {"MOST_PAIRS": 30, "FEWEST_NEIGHBOURS": 1}]
+)
 def test_only_the_best_neighbours_are_kept(
-    data: SplitData, monkeypatch: pytest.MonkeyPatch
+    data: SplitData, limits: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cooccurrence, "MOST_NEIGHBOURS", 2)
+    for name, limit in limits.items():
+        monkeypatch.setattr(cooccurrence, name, limit)
     scores = Cooccurrence.of(data).scores(torch.arange(1, NUM_ITEMS + 1)[:, None]).numpy()
     whole = spelled_out(data)[1:, 1:]
     assert ((scores > 0).sum(1) == 2).all()
