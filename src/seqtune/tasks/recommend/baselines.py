@@ -18,14 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .cooccurrence import Cooccurrence
+from .cooccurrence import Cooccurrence, expand
 from .data import Int32, Int64, SplitData
 
 POPULARITY = "popularity"
@@ -74,10 +73,7 @@ class Baselines:
             return scores
         starts = self.starts[contexts[:, 0]]  # [B]
         lengths = self.starts[contexts[:, 0] + 1] - starts  # [B]
-        rows = torch.repeat_interleave(lengths)  # [M], M transitions of the batch
-        ends = lengths.cumsum(0)
-        within = torch.arange(len(rows), device=rows.device) - (ends - lengths)[rows]
-        places = starts[rows] + within
+        rows, places = expand(starts, lengths)  # [M], M transitions of the batch
         # one transition outweighs any popularity, which only breaks ties
         weight = self.popularity.max() + 1
         scores[rows, self.next_items[places] - 1] += self.counts[places] * weight
@@ -100,9 +96,7 @@ def transitions(data: SplitData) -> tuple[Int64, Int64, Int64]:
 
 def _pairs(data: SplitData, width: int) -> Iterator[Int64]:
     """Yield each pair of consecutive training items as one number, a chunk of users at a time."""
-    edges = np.arange(0, int(data.offsets[-1]), CHUNK)
-    bounds = np.unique([*np.searchsorted(data.offsets, edges), data.num_users])
-    for start, end in pairwise(bounds):
+    for start, end in data.chunks_of_users(CHUNK):
         offsets = data.offsets[start : end + 1]
         items = data.items[offsets[0] : offsets[-1]].astype(np.int64)
         first = np.flatnonzero(_has_trained_successor(np.diff(offsets), data.train_end[start:end]))

@@ -12,7 +12,6 @@ Shapes: B batch, T time, K last items, V items, N pairs that are kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -80,10 +79,7 @@ class Cooccurrence(nn.Module):
         """Return fp32 [B, V] of all items after the last items [B, K], latest first."""
         starts = torch.searchsorted(self.pairs, contexts * self._base).flatten()
         ends = torch.searchsorted(self.pairs, (contexts + 1) * self._base).flatten()
-        lengths = ends - starts
-        of = torch.repeat_interleave(lengths)  # place in `contexts` of each neighbour
-        within = torch.arange(len(of), device=of.device) - (lengths.cumsum(0) - lengths)[of]
-        pairs = starts[of] + within
+        of, pairs = expand(starts, ends - starts)  # `of` is a place in `contexts`
         weights = self.weights[pairs] * _decay(contexts)[of % contexts.shape[1]]
         scores = torch.zeros(len(contexts), self._base, device=contexts.device)
         where = of // contexts.shape[1], self.pairs[pairs] % self._base
@@ -100,6 +96,13 @@ def last_items(inputs: Tensor) -> Tensor:
     return before[:, -LAST_ITEMS:].flip(1)
 
 
+def expand(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return all places of the ranges that begin at `starts`, each after its range's number."""
+    of = torch.repeat_interleave(lengths)
+    within = torch.arange(len(of), device=of.device) - (lengths.cumsum(0) - lengths)[of]
+    return of, starts[of] + within
+
+
 def _decay(contexts: Tensor) -> Tensor:  # [K]
     return DECAY ** torch.arange(contexts.shape[1], device=contexts.device)
 
@@ -107,9 +110,7 @@ def _decay(contexts: Tensor) -> Tensor:  # [K]
 def _pairs(data: SplitData) -> Iterator[tuple[Int64, Int64, Floats]]:
     """Yield pairs of training items with their weights, for some users and one distance a time."""
     step = -(-int(data.offsets[-1]) // MOST_INTERACTIONS)
-    edges = np.arange(0, int(data.offsets[-1]), CHUNK)
-    bounds = np.unique([*np.searchsorted(data.offsets, edges), data.num_users])
-    for start, end in pairwise(bounds):
+    for start, end in data.chunks_of_users(CHUNK):
         users = np.arange(start, end)[::step]
         lengths = data.train_end[users].astype(np.int64)
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)

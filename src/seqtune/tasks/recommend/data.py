@@ -22,9 +22,10 @@ The folder:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,11 @@ class SplitData:
     @property
     def has_test(self) -> bool:
         return bool((self.test_at >= 0).any())
+
+    def chunks_of_users(self, num_interactions: int) -> Iterator[tuple[int, int]]:
+        """Yield ranges of users, each with about so many interactions."""
+        edges = np.arange(0, int(self.offsets[-1]), num_interactions)
+        return pairwise(np.unique([*np.searchsorted(self.offsets, edges), self.num_users]))
 
     @property
     def test_hash(self) -> str:

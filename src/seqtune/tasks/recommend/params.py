@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -20,9 +20,6 @@ from seqtune.core.parameters import ParameterParser
 
 from .models.config import AnyModelConfig
 from .models.transformer_config import TransformerConfig
-
-if TYPE_CHECKING:
-    pass
 
 
 class ColumnNames(Section):
