@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -197,6 +197,18 @@ def _libraries() -> str:
     return ", ".join(found)
 
 
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file of JSON lines without one that a kill cut off; no file, no rows."""
+    lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.is_file() else []
+    return [json.loads(line) for line in lines if line]
+
+
+def append_line(file: Path, row: Mapping[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(row, separators=(",", ":")) + "\n")
+
+
 @dataclass
 class Report:
     """A Markdown page that grows while a benchmark runs; its header is taken at the start."""
@@ -216,6 +228,13 @@ class Report:
     def markdown(self) -> str:
         facts = "\n".join(f"- {name}: {value}" for name, value in self.facts)
         return "\n\n".join([f"# {self.title}", facts, *self.parts]) + "\n"
+
+    def show(self, *, keep: bool) -> None:
+        """Print the report; with `keep`, write it too."""
+        if keep:
+            self.write()
+        else:
+            print(self.markdown())
 
     def write(self) -> Path:
         """Print the report and keep it under benchmarks/reports."""

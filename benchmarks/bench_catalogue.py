@@ -58,10 +58,7 @@ def main() -> None:
         tell_training(report, arguments)
     if arguments.part in ("predict", "all"):
         tell_prediction(report, arguments)
-    if arguments.keep:
-        report.write()
-    else:
-        print(report.markdown())
+    report.show(keep=arguments.keep)
 
 
 def parse_arguments() -> argparse.Namespace:

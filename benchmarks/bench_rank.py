@@ -195,10 +195,7 @@ def main() -> None:
                 speed(report, data, precision, times=arguments.times)
     if arguments.part in ("memory", "all"):
         memory(report)
-    if arguments.keep:
-        report.write()
-    else:
-        print(report.markdown())
+    report.show(keep=arguments.keep)
 
 
 def parse_arguments() -> argparse.Namespace:

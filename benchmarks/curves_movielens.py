@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from _harness import REPORTS, commit, processor, shared_data
+from _harness import REPORTS, append_line, commit, processor, read_lines, shared_data
 from seqtune.core.config import fingerprint
 from seqtune.core.resolve import Layer, resolve, unflatten
 from seqtune.core.trials import Params
@@ -78,7 +77,6 @@ class Job(NamedTuple):
 def main() -> None:
     arguments = parse_arguments()
     deadline = time.monotonic() + arguments.minutes * 60
-    OUT.parent.mkdir(parents=True, exist_ok=True)
     done = {Job(row["number"], row["seed"]) for row in read_curves()}
     points = sobol_configurations(arguments.configurations)
     with tempfile.TemporaryDirectory(prefix="curves-") as folder:
@@ -89,7 +87,7 @@ def main() -> None:
             if time.monotonic() > deadline:
                 break
             row = {"number": job.number, "seed": job.seed, "params": points[job.number]}
-            keep(row | train(points[job.number], job, data, Path(folder) / "trial"))
+            append_line(OUT, row | train(points[job.number], job, data, Path(folder) / "trial"))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -100,16 +98,8 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def read_curves() -> list[dict[str, Any]]:
-    """What was measured so far; a line cut off by a kill is left out."""
-    if not OUT.is_file():
-        return []
-    lines = OUT.read_text().split("\n")[:-1]
-    return [json.loads(line) for line in lines if line]
-
-
-def keep(row: Mapping[str, Any]) -> None:
-    with OUT.open("a") as file:
-        file.write(json.dumps(row, separators=(",", ":")) + "\n")
+    """Return what was measured so far."""
+    return read_lines(OUT)
 
 
 def jobs(num_configurations: int) -> Iterator[Job]:

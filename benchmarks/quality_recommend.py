@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +22,7 @@ from typing import Any
 import yaml
 
 from _datasets import READ, split_of
-from _harness import REPORTS, ROOT, commit, processor
+from _harness import REPORTS, ROOT, append_line, commit, processor, read_lines
 from seqtune.core.config import fingerprint
 from seqtune.core.resolve import flatten, unflatten
 from seqtune.tasks.recommend import TASK
@@ -46,7 +45,7 @@ def main() -> None:
         opens_test = bool(job.get("test"))
         if (run, opens_test) not in done:
             place = arguments.keep / f"train-{run}"
-            append(arguments.out, {"run": run, **job} | train(config, data, place, opens_test))
+            append_line(arguments.out, {"run": run, **job} | train(config, data, place, opens_test))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -58,15 +57,8 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def read_runs(out: Path = OUT) -> list[dict[str, Any]]:
-    """Return the finished trainings; a line cut off by a kill is left out."""
-    lines = out.read_text().split("\n")[:-1] if out.is_file() else []
-    return [json.loads(line) for line in lines if line]
-
-
-def append(out: Path, row: Mapping[str, Any]) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("a") as file:
-        file.write(json.dumps(row, separators=(",", ":")) + "\n")
+    """Return the finished trainings."""
+    return read_lines(out)
 
 
 def read_queue(path: Path) -> Iterator[dict[str, Any]]:
