@@ -26,6 +26,7 @@ from seqtune.core.checkpoint import Which
 from seqtune.core.columns import SOURCE_MODEL, SOURCE_POPULAR
 from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
 
+from . import arguments
 from .data import Int64
 from .ensemble import Scorer, open_model
 from .explain import Explanation, ItemId, Nearest, Neighbour, explain, nearest_items
@@ -65,7 +66,9 @@ class Recommender:
     @classmethod
     def load(cls, path: str | Path, *, weights: Which = "best", device: str | None = None) -> Self:
         """Open a version of a checkpoint or an ensemble, or the newest one below `path`."""
-        loaded = open_model(_newest(Path(path)), weights, device=device)
+        loaded = open_model(
+            _newest(arguments.path_of(path)), arguments.weights_of(weights), device=device
+        )
         ids = item_ids(loaded.assets).to_pylist()
         counts = _train_counts(loaded.assets / TRAIN_COUNTS)
         if not len(ids) == len(counts) - 1 == loaded.num_items:
@@ -115,17 +118,17 @@ class Recommender:
         skipped and logged. A history without known items gets popular items, marked by `source`.
         """
         wanted = ListRequest(
-            top_k=_at_least_1(k),
-            exclude_seen=exclude_seen,
-            batch_size=batch_size,
+            top_k=arguments.positive("k", k),
+            exclude_seen=arguments.flag("exclude_seen", exclude_seen),
+            batch_size=arguments.positive("batch_size", batch_size),
             allowed=self._allowed(exclude, include_only),
         )
         if not isinstance(histories, Mapping):
-            return self._lists(histories, wanted)
-        lists = self._lists(list(histories.values()), wanted)
+            return self._lists(arguments.history_lists(histories), wanted)
+        lists = self._lists(arguments.history_lists(histories.values()), wanted)
         return dict(zip(histories, lists, strict=True))
 
-    def _lists(self, histories: Sequence[History], wanted: ListRequest) -> list[list[Recommended]]:
+    def _lists(self, histories: list[list[ItemId]], wanted: ListRequest) -> list[list[Recommended]]:
         found = recommend(self.loaded, self.train_counts, self._sequences(histories), wanted)
         lists = []
         for row, popular in enumerate(found.is_popular):
@@ -134,17 +137,10 @@ class Recommender:
             lists.append([Recommended(self.ids[n - 1], score, source) for n, score in pairs if n])
         return lists
 
-    def _sequences(self, histories: Sequence[History]) -> Sequences:
+    def _sequences(self, histories: list[list[ItemId]]) -> Sequences:
         """Return the known items of all histories, by number."""
-        for history in histories:
-            is_list = isinstance(history, Sequence) or hasattr(history, "tolist")
-            if isinstance(history, str) or not is_list:
-                raise DataError(
-                    f"a history must be a list of item ids, oldest first, not {history!r}; for a "
-                    "single user write recommend([[...]])"
-                )
         lengths = np.array([len(history) for history in histories], np.int64)
-        numbers = self._numbers(chain.from_iterable(histories), "histories")
+        numbers = self._numbers(list(chain.from_iterable(histories)), "histories")
         ends = np.concatenate([[0], np.cumsum(lengths)])
         known = np.concatenate([[0], np.cumsum(numbers > 0)])
         return Sequences(numbers[numbers > 0].astype(np.int32), known[ends])
@@ -153,12 +149,13 @@ class Recommender:
         self, exclude: Iterable[ItemId], include_only: Iterable[ItemId] | None
     ) -> Bools | None:
         """Return which items may be recommended, bool [V]; None for all."""
-        excluded = self._numbers(exclude, "exclude")
+        excluded = self._numbers(arguments.item_list("exclude", exclude), "exclude")
         if include_only is None and not len(excluded):
             return None
         allowed = np.full(len(self.ids) + 1, include_only is None)
         if include_only is not None:
-            allowed[self._numbers(include_only, "include_only")] = True
+            included = arguments.item_list("include_only", include_only)
+            allowed[self._numbers(included, "include_only")] = True
         allowed[excluded] = False
         if not allowed[1:].any():
             raise ConfigurationError(
@@ -166,10 +163,9 @@ class Recommender:
             )
         return allowed[1:]
 
-    def _numbers(self, raw: Iterable[ItemId], what: str) -> Int64:
+    def _numbers(self, raw: list[ItemId], what: str) -> Int64:
         """Return the item numbers of raw ids, 0 for unknown ones, which are logged."""
-        raw = list(raw)
-        numbers = np.array([self.numbers.get(item, 0) for item in raw], np.int64)
+        numbers = np.array([self._number(item, what) or 0 for item in raw], np.int64)
         unknown = [raw[place] for place in np.flatnonzero(numbers == 0)]
         if unknown:
             logger.warning(
@@ -182,6 +178,14 @@ class Recommender:
             )
         return numbers
 
+    def _number(self, item: ItemId, what: str) -> int | None:
+        try:
+            return self.numbers.get(item)
+        except TypeError as error:
+            raise DataError(
+                f"{what}: {item!r} is no item id, which is text or a whole number"
+            ) from error
+
     def _type_hint(self, unknown: ItemId) -> str:
         """Point out ids of the wrong type, such as "5" for 5."""
         known = self.ids[0]
@@ -191,14 +195,14 @@ class Recommender:
 
     def nearest(self, item: ItemId, k: int = 10) -> Nearest:
         """Return the items nearest to one by cosine similarity (see `explain.py`)."""
-        number = self.numbers.get(item)
+        number = self._number(item, "item")
         if number is None:
             raise DataError(
                 f"item {item!r} is unknown to the model: it did not occur in the training data"
                 f"{self._type_hint(item)}; choose one of Recommender.ids"
             )
         loaded, model = self.loaded.heaviest()
-        numbers, similarities = nearest_items(loaded, number, _at_least_1(k))
+        numbers, similarities = nearest_items(loaded, number, arguments.positive("k", k))
         counts = self.train_counts
         pairs = zip(numbers.tolist(), similarities.tolist(), strict=True)
         near = tuple(Neighbour(self.ids[n - 1], s, int(counts[n])) for n, s in pairs)
@@ -215,6 +219,7 @@ class Recommender:
     ) -> Explanation:
         """Explain what `recommend` returns: by attention, and by the score of each listed item
         without each item of the history. Attention alone is no explanation (see `explain.py`)."""
+        history = arguments.item_history(history)
         (rows,) = self.recommend(
             [history], k, exclude=exclude, include_only=include_only, exclude_seen=exclude_seen
         )
@@ -240,9 +245,3 @@ def _train_counts(path: Path) -> Int64:
         raise ArtifactError(
             f"{path} is missing or damaged ({error}); choose another version, or train again"
         ) from error
-
-
-def _at_least_1(k: int) -> int:
-    if k < 1:
-        raise ConfigurationError(f"k={k} requests no items; use 1 or more")
-    return k

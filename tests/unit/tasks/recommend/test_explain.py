@@ -312,5 +312,5 @@ def test_what_cannot_be_answered_is_refused(recommender):
         recommender.nearest("x")
     with pytest.raises(DataError, match="ids are str here, not int"):
         recommender.nearest(3)
-    with pytest.raises(ConfigurationError, match="k=0 requests no items"):
+    with pytest.raises(ConfigurationError, match="k=0 must be a whole number"):
         recommender.nearest("a", k=0)

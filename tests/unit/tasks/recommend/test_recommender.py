@@ -1,6 +1,7 @@
 """The Python API on a checkpoint alone: real weights, real ids, nothing else on disk."""
 
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -120,15 +121,65 @@ def test_the_newest_version_is_found(tmp_path):
     assert loaded.path == tmp_path / "x" / "2026-02-01" / "checkpoint"
 
 
-@pytest.mark.parametrize("wrong", [["a", "b"], [3], "ab"])
+@pytest.mark.parametrize("wrong", [["a", "b"], [3], [{"a"}]])
 def test_a_history_that_is_no_list_is_refused(recommender, wrong):
     with pytest.raises(DataError, match="a history must be a list of item ids, oldest first, not"):
         recommender.recommend(wrong)
 
 
+def test_whatever_gives_histories_one_by_one_is_read_whole(recommender):
+    histories = [["a", "e"], ["f"]]
+    expected = recommender.recommend(histories, k=3)
+    assert recommender.recommend((iter(history) for history in histories), k=3) == expected
+    assert recommender.explain(iter(["a", "e"]), k=1) == recommender.explain(["a", "e"], k=1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"k": 0},
+        {"k": 2.5},
+        {"k": True},
+        {"k": "3"},
+        {"k": None},
+        {"batch_size": 0},
+        {"batch_size": -1},
+        {"exclude_seen": "no"},
+        {"exclude": "a"},
+        {"include_only": "a"},
+        {"exclude": 5},
+    ],
+)
+def test_an_argument_of_another_kind_is_named(recommender, wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ConfigurationError, match=re.escape(f"{name}={value!r} must be")):
+        recommender.recommend([["a"]], **wrong)
+
+
+@pytest.mark.parametrize("call", ["recommend", "explain", "nearest"])
+@pytest.mark.parametrize("wrong", [["a"], {"a": 1}])
+def test_what_cannot_be_an_item_id_is_named(recommender, call, wrong):
+    asked = {"recommend": [[wrong]], "explain": [wrong], "nearest": wrong}[call]
+    with pytest.raises(DataError, match="is no item id, which is text or a whole number"):
+        getattr(recommender, call)(asked)
+
+
+@pytest.mark.parametrize("histories", [None, 5, "abc"])
+def test_histories_that_are_none_are_refused(recommender, histories):
+    with pytest.raises(DataError, match="histories must be a list of lists of item ids"):
+        recommender.recommend(histories)
+
+
+def test_only_known_weights_and_places_are_loaded(tmp_path):
+    for wrong in ("Best", "first", None):
+        with pytest.raises(ConfigurationError, match="must be 'best' or 'last'"):
+            Recommender.load(build(tmp_path / str(wrong)), weights=wrong)
+    for path in (None, 5):
+        with pytest.raises(ConfigurationError, match=f"path={path} must name the folder"):
+            Recommender.load(path)
+
+
 def test_impossible_wishes_are_refused(recommender):
-    with pytest.raises(ConfigurationError, match="k=0 requests no items"):
-        recommender.recommend([["a"]], k=0)
     with pytest.raises(ConfigurationError, match="leave none of the 6 items"):
         recommender.recommend([["a"]], include_only=["a"], exclude=["a"])
 
