@@ -101,6 +101,16 @@ def wanted_parts(exist: Sequence[str], parts: Any) -> list[str]:
     return [part for part in exist if parts is None or part in parts]
 
 
+def values_of(report: Any, part: str, metric: str) -> dict[str, float]:
+    """Return one metric on one part, by model and baseline; empty if it is not in the report."""
+    groups = ((report or {}).get("parts") or {}).get(part) or {}
+    for group in groups.values():
+        row = group.get(metric) if isinstance(group, Mapping) else None
+        if isinstance(row, Mapping):
+            return {name: value for name, value in row.items() if isinstance(value, int | float)}
+    return {}
+
+
 def compare_with_baselines(values: Mapping[str, float], metric: str, *, who: str) -> str:
     """Compare OURS with the baselines; log the verdict, as a warning unless OURS beats them all."""
     names = [name for name in values if name != OURS]

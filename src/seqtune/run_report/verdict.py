@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from seqtune.core.metrics import values_of
 from seqtune.core.task import OURS
 
 Level = Literal["ok", "warn", "bad"]
@@ -47,16 +48,6 @@ def monitored(documents: Mapping[str, Any]) -> tuple[str, str]:
         name = name or (documents.get(document) or {}).get("metric")
     mode = (values.get("training.monitor_mode") or {}).get("value") or "max"
     return str(name or "").removeprefix("val_"), mode
-
-
-def values_of(metrics: Any, part: str, metric: str) -> dict[str, float]:
-    """Return one metric on one part, by model and baseline."""
-    groups = ((metrics or {}).get("parts") or {}).get(part) or {}
-    for group in groups.values():
-        row = group.get(metric) if isinstance(group, Mapping) else None
-        if isinstance(row, Mapping):
-            return {name: value for name, value in row.items() if isinstance(value, int | float)}
-    return {}
 
 
 def _part(documents: Mapping[str, Any], part: str, metric: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which model predicts: the checkpoint, or the ensemble that was made beside it."""
+"""Which model predicts: the checkpoint, or the ensemble; and whether it beats the baselines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from seqtune.core.checkpoint import CheckpointManifest, Weights
 from seqtune.core.ensemble import EnsembleManifest
 from seqtune.core.errors import ConfigurationError
-from seqtune.pipelines.predict.model import ChosenModel, choose_model
+from seqtune.core.reports import Report
+from seqtune.pipelines.predict.model import ChosenModel, ModelChoice
 from seqtune.tasks.recommend.params import PredictConfig
 
 
@@ -30,7 +31,7 @@ def checkpoint(tmp_path: Path) -> Path:
         fingerprint="f",
         data_hash="d",
         assets_hash="a",
-        config={},
+        config={"training": {"monitor": "val_ndcg@10"}},
         versions={},
         best=weights,
         last=weights,
@@ -61,9 +62,34 @@ def ensemble(folder: Path, *, reference: str = "f", data_hash: str = "d") -> Pat
     return folder
 
 
+def choice(
+    checkpoint: Path,
+    ensemble: Path | None,
+    *,
+    metrics: Report | None = None,
+    ensemble_metrics: Report | None = None,
+    **settings: Any,
+) -> ModelChoice:
+    config, data = PredictConfig(**settings), Data()
+    return ModelChoice(
+        "recommend",
+        config,
+        data,  # type: ignore[arg-type]
+        checkpoint,
+        ensemble,
+        metrics,
+        ensemble_metrics,
+    )
+
+
 def choose(checkpoint: Path, ensemble: Path | None, **settings: Any) -> ChosenModel:
-    data: Any = Data()
-    return choose_model(PredictConfig(**settings), checkpoint, ensemble, data, task="recommend")
+    return choice(checkpoint, ensemble, **settings).choose()
+
+
+def measured(fingerprint: str, ndcg: float, **changes: str) -> Report:
+    ndcgs = {"model": ndcg, "popularity": 0.1, "markov": 0.2}
+    parts = {"valid": {"full_ranking": {"ndcg@10": ndcgs}}}
+    return {"fingerprint": fingerprint, "data_hash": "d", "parts": parts} | changes
 
 
 def test_auto_takes_the_ensemble_of_this_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
@@ -103,3 +129,30 @@ def test_what_was_asked_for_is_taken(checkpoint: Path, tmp_path: Path) -> None:
 def test_an_ensemble_that_is_not_there_is_an_error_with_the_next_step(checkpoint: Path) -> None:
     with pytest.raises(ConfigurationError, match="kedro run --pipelines ensemble"):
         choose(checkpoint, None, model="ensemble")
+
+
+def test_auto_takes_the_better_one_on_valid(checkpoint: Path, tmp_path: Path) -> None:
+    made = ensemble(tmp_path / "ensemble")
+    single = measured("f", 0.31)
+    worse = choose(checkpoint, made, metrics=single, ensemble_metrics=measured("e", 0.3))
+    assert (worse.kind, worse.why) == (
+        "checkpoint",
+        "recommend.predict.model=auto: ndcg@10 on valid is 0.3100, and that of the ensemble 0.3000",
+    )
+    for found in (measured("e", 0.32), measured("other", 0.3), measured("e", 0.3, data_hash="x")):
+        assert choose(checkpoint, made, metrics=single, ensemble_metrics=found).kind == "ensemble"
+
+
+def test_what_does_not_beat_a_baseline_is_said_aloud(checkpoint: Path, tmp_path: Path) -> None:
+    made = ensemble(tmp_path / "ensemble")
+    below = choice(checkpoint, None, metrics=measured("f", 0.15))
+    assert below.floor_warning(below.choose()) == (
+        "what predicts is not above every baseline on valid: ndcg@10 of the checkpoint 0.1500, "
+        "markov 0.2000; train longer, or tune"
+    )
+    above = choice(
+        checkpoint, made, metrics=measured("f", 0.15), ensemble_metrics=measured("e", 0.21)
+    )
+    assert above.floor_warning(above.choose()) == ""
+    unknown = choice(checkpoint, None, metrics=measured("f", 0.15), weights="last")
+    assert unknown.floor_warning(unknown.choose()) == ""

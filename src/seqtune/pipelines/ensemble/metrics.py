@@ -9,6 +9,7 @@ from typing import Any
 
 from seqtune.core.checkpoint import open_checkpoint
 from seqtune.core.ensemble import Ensemble
+from seqtune.core.metrics import values_of
 from seqtune.core.task import OURS, Report
 
 from .test_ledger import ScoredEnsemble
@@ -43,21 +44,14 @@ def compare(
     """Return the metric of both, by part; `why_not` says why they cannot be compared."""
     why_not, parts = _reason_against(ensemble, single, reference=reference), {}
     if not why_not and single is not None:
-        for name, part in ensemble["parts"].items():
-            one, other = value(part, metric), value(single.get("parts", {}).get(name, {}), metric)
+        for name in ensemble["parts"]:
+            one, other = (
+                values_of(report, name, metric).get(OURS) for report in (ensemble, single)
+            )
             if one is not None and other is not None:
                 parts[name] = {"ensemble": one, "single": other, "gain": one - other}
         why_not = "" if parts else f"{metric} is not among the metrics of both"
     return {"metric": metric, "parts": parts, "why_not": why_not}
-
-
-def value(part: Mapping[str, Any], metric: str) -> float | None:
-    """Find one number in a part of a metrics report: group, metric, model or baseline."""
-    for group in part.values():
-        if isinstance(group, Mapping) and metric in group:
-            found = group[metric]
-            return float(found[OURS] if isinstance(found, Mapping) else found)
-    return None
 
 
 def _reason_against(ensemble: Report, single: Report | None, *, reference: str) -> str:

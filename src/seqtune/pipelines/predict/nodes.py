@@ -31,15 +31,23 @@ class PredictNodes:
         split: Path,
         new_rows: tuple[Path, ...],
         ensemble: Path | None,
+        metrics: Report | None,
+        ensemble_metrics: Report | None,
         cluster: ClusterConfig,
     ) -> tuple[Path, Path, Report]:
         """Predict with the chosen model for all rows, or for the file of new rows."""
-        from .model import choose_model
+        from .model import ModelChoice
 
         data, settings = self.task.open_data(split), parameters.predict
-        chosen = choose_model(settings, checkpoint, ensemble, data, task=self.task.name)
-        line = f"predicted with the {chosen.kind} ({chosen.why})"
-        logger.info("%s", line)
+        choice = ModelChoice(
+            self.task.name, settings, data, checkpoint, ensemble, metrics, ensemble_metrics
+        )
+        chosen = choice.choose()
+        lines = [f"predicted with the {chosen.kind} ({chosen.why})"]
+        logger.info("%s", lines[0])
+        if warning := choice.floor_warning(chosen):
+            logger.warning("%s", warning)
+            lines.append(warning)
         with scratch_folder(scratch, "predict") as out:
             backend = ExecutionBackend(cluster, reads=(chosen.path, split, out), scratch=scratch)
             report = self.task.predict(
@@ -47,7 +55,7 @@ class PredictNodes:
             )
         report = {
             **report,
-            "headline": [*report.get("headline", ()), line],
+            "headline": [*report.get("headline", ()), *lines],
             "model": chosen.kind,
             "model_why": chosen.why,
         }

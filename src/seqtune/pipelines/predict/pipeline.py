@@ -9,7 +9,17 @@ from seqtune.core.task import TaskSpec
 from .._template import CLUSTER, SCRATCH, of_task
 from .nodes import PredictNodes
 
-INPUTS = ["params:task", SCRATCH, "checkpoint", "split", "raw_new_rows", "ensemble", CLUSTER]
+INPUTS = [
+    "params:task",
+    SCRATCH,
+    "checkpoint",
+    "split",
+    "raw_new_rows",
+    "ensemble",
+    "metrics",
+    "ensemble_metrics",
+    CLUSTER,
+]
 
 
 def create_pipeline(task: TaskSpec) -> Pipeline:

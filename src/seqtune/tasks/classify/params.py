@@ -131,7 +131,7 @@ class PredictConfig(Section):
     """Which model, weights and thresholds predict."""
 
     model: Literal["auto", "checkpoint", "ensemble"] = "auto"
-    """auto: the ensemble, if one was made from the same run as this checkpoint."""
+    """auto: the ensemble made beside this checkpoint, unless the checkpoint is better on valid."""
     weights: Literal["best", "last"] = "best"
     """Weights of the best epoch by the monitored metric, or of the last."""
     thresholds: Literal["auto", "half"] = "auto"

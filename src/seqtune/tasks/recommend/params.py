@@ -191,7 +191,7 @@ class PredictConfig(Section):
     exclude_seen: bool = True
     """Never recommend items of the history."""
     model: Literal["auto", "checkpoint", "ensemble"] = "auto"
-    """auto: the ensemble if one was built with this checkpoint."""
+    """auto: the ensemble made beside this checkpoint, unless the checkpoint is better on valid."""
     weights: Literal["best", "last"] = "best"
     """Weights of the best epoch by the monitored metric, or of the last."""
     batch_size: PositiveInt = 512

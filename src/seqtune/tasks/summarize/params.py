@@ -264,7 +264,7 @@ class PredictConfig(Section):
     """What is summarised, and from which weights."""
 
     model: Literal["auto", "checkpoint", "ensemble"] = "auto"
-    """auto: the ensemble where there is one that was made beside this checkpoint."""
+    """auto: the ensemble made beside this checkpoint, unless the checkpoint is better on valid."""
     weights: Literal["best", "last"] = "best"
     """Of the best epoch by the monitored metric, or of the last."""
     batch_size: PositiveInt = 16

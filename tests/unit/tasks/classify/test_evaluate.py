@@ -8,8 +8,7 @@ import pytest
 
 from seqtune.core.checkpoint import open_checkpoint
 from seqtune.core.errors import ArtifactError
-from seqtune.core.metrics import exhibit
-from seqtune.pipelines.ensemble.metrics import value
+from seqtune.core.metrics import exhibit, values_of
 from seqtune.tasks.classify import TASK, ensemble
 from seqtune.tasks.classify.evaluate import evaluate
 from seqtune.tasks.classify.metrics import decided_metrics, validation_metrics
@@ -109,8 +108,9 @@ def test_floors_stand_beside_every_metric(checkpoint, data):
 
 
 def test_an_ensemble_is_compared_by_the_tuned_number(checkpoint, data):
-    part = evaluate(checkpoint, data)["parts"]["valid"]
-    assert value(part, "macro_f1") == part["tuned"]["macro_f1"]["model"]
+    report = evaluate(checkpoint, data)
+    tuned = report["parts"]["valid"]["tuned"]
+    assert values_of(report, "valid", "macro_f1") == tuned["macro_f1"]
 
 
 def test_the_verdict_says_which_floor_is_not_reached(tmp_path, data, fixed_logits, caplog):
@@ -133,7 +133,7 @@ def test_nothing_held_out_for_thresholds_leaves_a_half(tmp_path, fixed_logits):
     assert set(report["thresholds"].values()) == {0.5}
     found = report["parts"]["test"]
     assert "tuned" not in found
-    assert value(found, "macro_f1") == found["at_half"]["macro_f1"]["model"]
+    assert values_of(report, "test", "macro_f1") == found["at_half"]["macro_f1"]
     assert "0.5" in report["protocol"]
 
 
