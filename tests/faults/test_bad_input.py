@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from small_disks import fill, small_disk
 
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -199,41 +200,25 @@ def test_checkpoints_are_checked_before_they_are_used(
 
 
 @pytest.fixture
-def small_disk(project: Path) -> Iterator[Path]:
+def data_disk(project: Path) -> Iterator[Path]:
     """The project's data folder on a file system of 256 KiB."""
-    folder = project / "data"
-    folder.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a small file system here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(project / "data", size="256k") as folder:
+        yield folder
 
 
-def fill(path: Path) -> None:
-    """Write until nothing more fits."""
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"x" * 512)
-        except OSError as error:
-            assert error.errno == errno.ENOSPC  # noqa: PT017
-
-
-def test_a_full_disk_publishes_nothing(kedro: Kedro, project: Path, small_disk: Path) -> None:
-    raw = small_disk / "01_raw" / "recommend" / "interactions.csv"
+def test_a_full_disk_publishes_nothing(kedro: Kedro, project: Path, data_disk: Path) -> None:
+    raw = data_disk / "01_raw" / "recommend" / "interactions.csv"
     raw.parent.mkdir(parents=True)
     raw.write_text(GOOD)
-    fill(small_disk / "01_raw" / "filler")
+    fill(data_disk / "01_raw" / "filler")
     assert_refused(kedro("run", "--pipelines", "ingest"), "no space is left", "conf/local/globals")
     assert_nothing_made(project)
 
 
-def test_a_read_only_disk_is_named(kedro: Kedro, project: Path, small_disk: Path) -> None:
-    raw = small_disk / "01_raw" / "recommend" / "interactions.csv"
+def test_a_read_only_disk_is_named(kedro: Kedro, project: Path, data_disk: Path) -> None:
+    raw = data_disk / "01_raw" / "recommend" / "interactions.csv"
     raw.parent.mkdir(parents=True)
     raw.write_text(GOOD)
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,ro", str(data_disk)], check=True)
     assert_refused(kedro("run", "--pipelines", "ingest"), "read-only")
     assert_nothing_made(project)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,6 +22,7 @@ from seqtune.tuning.studies.records import count
 from seqtune.tuning.studies.storage_errors import explained
 from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.study import load_study, open_study, study_name
+from small_disks import fill, small_disk
 
 PLAN = toy_plan()
 
@@ -140,31 +139,16 @@ def test_a_lock_that_nobody_gives_back_is_explained(ref: StorageUrl, monkeypatch
             study.set_user_attr("a", 1)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a small file system here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def test_a_full_disk_is_said_and_what_is_finished_stays(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", size="1m") as disk:
+        _fill_and_free(disk)
 
 
-def fill(path: Path) -> None:
-    """Write until nothing more fits."""
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(b"x" * 512)
-
-
-def test_a_full_disk_is_said_and_what_is_finished_stays(small_disk: Path) -> None:
-    ref = StorageUrl(f"sqlite:///{small_disk / 'studies.db'}")
+def _fill_and_free(disk: Path) -> None:
+    ref = StorageUrl(f"sqlite:///{disk / 'studies.db'}")
     study = open_study(ref, PLAN).study
     run_one(study, PLAN)
-    filler = small_disk / "filler"
+    filler = disk / "filler"
     fill(filler)
 
     def until_full() -> None:

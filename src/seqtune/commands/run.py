@@ -55,8 +55,10 @@ def explain(error: BaseException) -> BaseException | None:
     while cause is not None:
         if isinstance(cause, SeqtuneError):
             return cause
-        if isinstance(cause, OSError) and (known := storage_error(cause, cause.filename or "data")):
-            return known
+        if isinstance(cause, OSError):
+            place = cause.filename2 or cause.filename or "data"  # the second: what a move writes
+            if known := storage_error(cause, place):
+                return known
         cause = cause.__cause__ or cause.__context__
     is_yaml = isinstance(error, YAMLError) or str(error).startswith("Duplicate keys found")
     return error if is_yaml or isinstance(error, KEDRO_ERRORS) else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -11,6 +13,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from typing_extensions import override
 
@@ -189,7 +192,12 @@ def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
     """Write safetensors atomically; tensors that share memory are copied."""
     own = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
     with atomic_write(path) as partial:
-        save_file(own, partial)
+        try:
+            save_file(own, partial)
+        except SafetensorError as error:  # of a full disk too, with the number in the text only
+            if number := re.search(r"os error (\d+)", str(error)):
+                raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+            raise
 
 
 def is_kept(name: str, logged: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ the hash of its content, so that damage is found before anything is loaded.
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,9 +105,16 @@ def _newest_first(directory: Path) -> list[Path]:
 
 
 def _read(path: Path) -> ResumeState | None:
+    """Open a state; None if it is damaged, or not a state, such as a pickle with code in it."""
     if file_hash(path)[:16] != path.stem.rsplit("-", 1)[-1]:
         return None
-    values = _load(path)
+    try:
+        return _parse(path, _load(path))
+    except (pickle.UnpicklingError, RuntimeError, LookupError, TypeError):
+        return None
+
+
+def _parse(path: Path, values: dict[str, Any]) -> ResumeState:
     loop = values["loops"]["fit_loop"]
     epochs = loop["epoch_progress"]["current"]
     is_within = epochs["processed"] < epochs["started"]

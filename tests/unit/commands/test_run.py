@@ -35,6 +35,11 @@ def test_a_full_disk_is_explained() -> None:
     assert "/d/x" in str(explained)
 
 
+def test_a_full_disk_is_found_where_a_file_was_moved_to() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/d/source", None, "/e/target")
+    assert "below /e/target" in str(explain(full))
+
+
 def test_other_errors_of_datasets_are_shown_as_they_are() -> None:
     error = wrapped(ValueError("x"))
     assert explain(error) is error

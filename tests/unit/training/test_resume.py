@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file
 from toy_task import ToyData, toy_config, toy_spec
 
-from seqtune.core.checkpoint import open_checkpoint
+from seqtune.core.checkpoint import file_hash, open_checkpoint
 from seqtune.core.errors import ArtifactError, TrainingError
 from seqtune.training import FitResult, fit
+from small_disks import fill, small_disk
 
 EVERY_STEP = 1e-9
 NUM_BATCHES = 5
@@ -142,6 +143,16 @@ def test_two_states_are_kept_and_the_older_one_serves_when_the_newer_is_damaged(
     assert older.name < newer.name
 
 
+@pytest.mark.parametrize(
+    "content", [Path("never-run"), {"loops": {}}, "text"], ids=["pickle", "other", "text"]
+)
+def test_what_is_no_state_is_refused_though_its_name_fits(tmp_path: Path, content: Any) -> None:
+    torch.save(content, made := tmp_path / "made")
+    made.rename(tmp_path / f"state-0000000001-{file_hash(made)[:16]}.ckpt")
+    with pytest.raises(ArtifactError, match=r"damaged; delete that folder, or run with training\."):
+        train(tmp_path)
+
+
 def test_when_every_state_is_damaged_it_says_so(tmp_path: Path) -> None:
     break_off(tmp_path, epoch=2, batch=1)
     for path in states(tmp_path):
@@ -157,6 +168,19 @@ def test_left_overs_of_a_write_that_was_cut_off_do_no_harm(tmp_path: Path) -> No
     (tmp_path / "a" / "best-0002.safetensors.partial").write_bytes(b"half")
     assert outcome(train(tmp_path / "a")) == whole
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize("kilobytes", [0, 3, 6, 9, 12])
+def test_a_full_disk_is_said_and_training_resumes_when_there_is_room(
+    tmp_path: Path, kilobytes: int
+) -> None:
+    whole = outcome(train(tmp_path / "whole"))
+    with small_disk(tmp_path / "disk", size="256k") as disk:
+        fill(disk / "filler", leave=1024 * kilobytes)
+        with pytest.raises(OSError, match="No space left"):
+            train(disk / "a")
+        (disk / "filler").unlink()
+        assert outcome(train(disk / "a")) == whole
 
 
 def test_a_finished_checkpoint_is_returned_at_once(tmp_path: Path) -> None:
