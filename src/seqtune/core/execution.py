@@ -6,6 +6,7 @@ until each call has returned, and polls a `StudyMonitor`. Neither side knows the
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
@@ -78,6 +79,15 @@ def map_serially(opener: PartFactory[PartT], num_parts: int) -> Iterator[PartT]:
     """The `ParallelMap` of this process."""
     make = opener()
     return (make(number) for number in range(num_parts))
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that ask a run to end; that of a closed terminal unless `nohup` has
+    switched it off."""
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up is None or signal.getsignal(hang_up) is signal.SIG_IGN:
+        return (signal.SIGINT, signal.SIGTERM)
+    return (signal.SIGINT, signal.SIGTERM, hang_up)
 
 
 def no_stop_signal() -> int:

@@ -7,9 +7,10 @@ import json
 import math
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from typing import Any
 from filelock import lock_descriptor
 
 PARTIAL = ".partial"
+CLAIMED = "node-"
 POLL_SECONDS = 0.05
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL)
 """Errors of a file system without locks, where every process continues."""
+_CLAIMS = ExitStack()
 
 
 @contextmanager
@@ -70,6 +73,23 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def claim_folder(parent: Path, name: str) -> Path:
+    """Make a fresh folder that `remove_abandoned` spares as long as this process lives."""
+    with lock(parent):
+        folder = Path(tempfile.mkdtemp(prefix=f"{CLAIMED}{name}-", dir=parent))
+        _CLAIMS.enter_context(lock(folder))
+    return folder
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove the claimed folders of processes that have ended; none where locks do not work."""
+    with lock(parent), lock(parent, wait_seconds=0) as has_no_locks:
+        for folder in () if has_no_locks else parent.glob(f"{CLAIMED}*"):
+            with lock(folder, wait_seconds=0) as is_abandoned:
+                if is_abandoned:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -7,11 +7,14 @@ from typing import Any
 
 from kedro.io.core import AbstractDataset, DatasetError
 
+from seqtune.core.files import remove_abandoned
+
 from .object_storage import SCRATCH, require_local
 
 
 class Scratch(AbstractDataset[None, Path]):
-    """A folder on the file system of the artifacts. Loading creates it and returns its path."""
+    """A folder on the file system of the artifacts. Loading creates it, removes
+    what killed runs have left, and returns its path."""
 
     _what = "a scratch folder"
     _instead = SCRATCH
@@ -24,6 +27,7 @@ class Scratch(AbstractDataset[None, Path]):
     def load(self) -> Path:
         folder = require_local(self._filepath, what=self._what, instead=self._instead)
         folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder)
         return folder
 
     def save(self, _data: None) -> None:

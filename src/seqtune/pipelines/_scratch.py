@@ -1,21 +1,21 @@
-"""A node's own folder below the scratch folder, removed if the node fails."""
+"""A node's own folder below the scratch folder, removed if the node fails or is killed."""
 
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from seqtune.core.errors import storage_error
+from seqtune.core.files import claim_folder
 
 
 @contextmanager
 def scratch_folder(scratch: Path, stage: str) -> Iterator[Path]:
     """Make a fresh folder; remove it on any error."""
     with storage_errors(scratch):
-        folder = Path(tempfile.mkdtemp(prefix=f"{stage}-", dir=scratch))
+        folder = claim_folder(scratch, stage)
     try:
         with storage_errors(scratch):
             yield folder

@@ -1,4 +1,4 @@
-"""Stop by SIGINT or SIGTERM: the first signal asks, the second kills."""
+"""Stop by a signal: the first signal asks, the second kills."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from multiprocessing.sharedctypes import RawValue
 from types import FrameType
 
-from seqtune.core.execution import no_stop_signal
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from seqtune.core.execution import no_stop_signal, stop_signals
 
 
 class StopRequest:
@@ -35,10 +33,10 @@ class StopRequest:
         """Handle the signals from now on, even if the parent process had blocked them; do nothing
         outside of the main thread."""
         if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
+            for number in stop_signals():
                 signal.signal(number, self._handle)
             if hasattr(signal, "pthread_sigmask"):
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals())
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -46,7 +44,7 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.getsignal(number) for number in SIGNALS}
+        before = {number: signal.getsignal(number) for number in stop_signals()}
         self.install()
         try:
             yield

@@ -26,12 +26,11 @@ from typing import Literal, NamedTuple
 from typing_extensions import override
 
 from seqtune.core.errors import Interrupted, SeqtuneError
-from seqtune.core.execution import Work, WorkerInfo
+from seqtune.core.execution import Work, WorkerInfo, stop_signals
 
 from .gpus import VARIABLE
 from .relocatable_pickle import RelocatablePickle
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED_EXIT_CODE = 128 + signal.SIGTERM
 FAILED_EXIT_CODE = 1
 
@@ -79,7 +78,7 @@ def _prepare(assignment: Assignment) -> None:
     os.environ.update(assignment.environment)
     if assignment.pin_gpu and assignment.gpu is not None:
         os.environ[VARIABLE] = assignment.gpu
-    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it and sends SIGTERM
     signal.signal(signal.SIGTERM, _interrupt)
     # loaders that the work starts are forked from it, not from our fork server, and end with it
@@ -89,7 +88,7 @@ def _prepare(assignment: Assignment) -> None:
 def _attempt(assignment: Assignment, parent: Connection) -> WorkResult:
     try:
         if hasattr(signal, "pthread_sigmask"):  # blocked since the start
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals())
         work: Work = assignment.work.open()
         _log_to(parent, level=assignment.log_level)  # after imports that may configure logging
         device = "cpu" if assignment.gpu is None else f"gpu {assignment.gpu}"
@@ -112,8 +111,12 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise Interrupted("the worker was asked to stop", signal_number=number)
 
 
-def _end_with_parent() -> None:
-    """Wait until the parent has ended, then end this process and all that it started."""
+def end_with_parent() -> None:
+    """End this process, and all that it started, as soon as its parent has ended."""
+    threading.Thread(target=_wait_for_parent, name="end with parent", daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     if (parent := parent_process()) is not None:
         wait([parent.sentinel])
         kill_group(os.getpid())

@@ -1,7 +1,7 @@
 """`run_local`: an Executor with processes of this machine.
 
 A worker that dies is replaced; one that fails ends the others, and its error is raised here. The
-first SIGINT or SIGTERM asks all workers to end and raises Interrupted, the second kills them. If
+first signal to stop asks all workers to end and raises Interrupted, the second kills them. If
 this process is killed, its workers end too.
 """
 
@@ -23,9 +23,9 @@ from typing import TypeVar
 
 from typing_extensions import override
 
-from seqtune.core.execution import Process, StudyMonitor, Work
+from seqtune.core.execution import Process, StudyMonitor, Work, stop_signals
 
-from .child import STOP_SIGNALS, Assignment, kill_group, run
+from .child import Assignment, kill_group, run
 from .gpus import pick_gpu, visible_gpus
 from .pool import WorkerBackend, WorkerHandle, WorkerPool
 from .relocatable_pickle import seal
@@ -171,7 +171,7 @@ def _signals_blocked() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # its own start would unblock them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
     try:
         yield
     finally:

@@ -13,11 +13,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any
 
 from seqtune.core.errors import Interrupted, TuningError
-from seqtune.core.execution import Process, StudyMonitor
+from seqtune.core.execution import Process, StudyMonitor, stop_signals
 
-from .child import STOP_SIGNALS, WorkResult
+from .child import WorkResult
 
 logger = logging.getLogger(__name__)
 
@@ -220,9 +221,11 @@ class _Signals:
         """A second one has arrived."""
 
     def __enter__(self) -> _Signals:
-        self._before = {}
+        self._before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
+            self._before = {
+                number: signal.signal(number, self._handle) for number in stop_signals()
+            }
         return self
 
     def __exit__(self, *_: object) -> None:

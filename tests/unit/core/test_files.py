@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from seqtune.core import files
-from seqtune.core.files import atomic_write, lock, publish, write_json
+from seqtune.core.files import (
+    atomic_write,
+    claim_folder,
+    lock,
+    publish,
+    remove_abandoned,
+    write_json,
+)
 
 HOLD = """
 import sys, time
@@ -121,3 +128,19 @@ def test_a_file_system_without_locks_lets_everybody_go_on(
     monkeypatch.setattr(files, "lock_descriptor", none)
     with lock(tmp_path / "lock") as is_held:
         assert is_held
+
+
+def test_only_folders_of_ended_processes_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import sys; from seqtune.core.files import *; claim_folder(Path(sys.argv[1]), 'split')"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    mine = claim_folder(tmp_path, "split")
+    (tmp_path / "remote").mkdir()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "lock_descriptor", lambda *_, **__: True)  # a disk without locks
+        remove_abandoned(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+    remove_abandoned(tmp_path)
+    assert set(tmp_path.iterdir()) == {mine, tmp_path / "remote"}

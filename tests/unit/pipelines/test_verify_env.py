@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+import psutil
 import pytest
 
 from seqtune.core.config import RunConfig, VerifyConfig, fingerprint, library_versions
@@ -384,3 +388,14 @@ def test_the_stage_is_wired() -> None:
         "scratch",
     }
     assert pipeline.outputs() == {"recommend.verify_report", "recommend.verify_page"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_worker_ends_with_the_process_that_started_it(number: signal.Signals) -> None:
+    command = [sys.executable, Path(__file__).with_name("toy_steps.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker, fork_server = map(psutil.Process, map(int, parent.stdout.readline().split()))
+        parent.send_signal(number)
+        _, alive = psutil.wait_procs([worker, fork_server], timeout=20)
+    assert not alive

@@ -19,7 +19,7 @@ import toy_works
 from toy_works import Toy, Watcher, is_alive, wait_until
 
 from seqtune.core.errors import ConfigurationError, SeqtuneError, TuningError
-from seqtune.core.execution import Executor, MonitorDecision, Process
+from seqtune.core.execution import Executor, MonitorDecision, Process, stop_signals
 from seqtune.workers.local import run_local
 
 
@@ -186,7 +186,7 @@ def test_modules_are_imported_once_for_all_workers(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("preloaded-*")] == ["preloaded-True"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_group_asks_every_worker_once(
     tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -198,6 +198,15 @@ def test_a_signal_to_the_group_asks_every_worker_once(
     assert err == "", "nobody prints a traceback"
     assert len(traces(tmp_path, "interrupted")) == 2
     assert not any(map(is_alive, traces(tmp_path, "started")))
+
+
+def test_a_closed_terminal_does_not_end_what_nohup_started() -> None:
+    assert signal.SIGHUP in stop_signals()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in stop_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from seqtune.core.config import RunConfig
 from seqtune.core.errors import SeqtuneError
 from seqtune.core.task import TaskSpec
 from seqtune.core.verification import Check
+from seqtune.workers.child import end_with_parent
 from seqtune.workers.local import worker_context
 
 from .._execution import PRELOAD
@@ -54,7 +55,8 @@ class RunSteps:
 
 def in_worker(call: Callable[[Any], StepResults], config: RunConfig) -> StepResults:
     """Run the steps in a process like that of a trial."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=worker_context(PRELOAD)) as pool:
+    context = worker_context(PRELOAD)
+    with ProcessPoolExecutor(1, context, initializer=end_with_parent) as pool:
         try:
             return pool.submit(call, config).result()
         except BrokenProcessPool as error:

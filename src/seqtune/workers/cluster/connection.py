@@ -24,8 +24,8 @@ from typing import Any
 
 from seqtune.core.config import ClusterConfig
 from seqtune.core.errors import ConfigurationError
+from seqtune.core.execution import stop_signals
 
-from ..child import STOP_SIGNALS
 from ..gpus import visible_gpus
 from .file_shipping import ShippedFiles
 from .probe import ProbeAnswer, ProbeRequest, ask_nodes, installed_versions, join, nodes_alive
@@ -145,7 +145,7 @@ def _join(config: ClusterConfig, address: str, shipped: ShippedFiles | None) -> 
     checked = _probe_nodes(
         config, address, shipped, set(), ask=partial(_ask_in_subprocess, config=config)
     )
-    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in stop_signals()}
     join(address)
     _restore_signals(handlers)
     connection = Connection(config, address, {_shared_folder(shipped): checked})
