@@ -124,6 +124,9 @@ class TaskSpec:
     the configuration to the names of the tables that ingest receives."""
     describe_data: Callable[[Any], Mapping[str, float]] | None = None
     """The facts that the rules of the preset `auto` go by; None: the task has no such preset."""
+    chosen_on_valid: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that training chooses on valid where they are `auto`, each with the metric that
+    reports the choice."""
     smaller: str = ""
     """The parameter that makes trainings short, as for --params; empty: there is none."""
     scales: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ a folder, and a callback that is called after every epoch and can stop the run.
 
 from __future__ import annotations
 
-from .auto_values import epochs_for_full_data, resolve_auto
+from .auto_values import resolve_auto, values_for_full_data
 from .costs import TrainingCosts
 from .fit import FitResult, fit
 from .memory import available_memory_mib
@@ -20,8 +20,8 @@ __all__ = [
     "TrainingCosts",
     "available_memory_mib",
     "describe_device",
-    "epochs_for_full_data",
     "fit",
     "profile_steps",
     "resolve_auto",
+    "values_for_full_data",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from seqtune.core.checkpoint import open_checkpoint
 from seqtune.core.config import RunConfig, TrainingConfig
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.parameters import RUNTIME
-from seqtune.core.resolve import Resolved
+from seqtune.core.resolve import Resolved, flatten
 
 from .precision import Chosen, Device, best_precision, device_type, num_devices_here
 
@@ -47,14 +47,18 @@ def with_precision(config: RunConfigT) -> RunConfigT:
     return config.model_copy(update={"training": training})
 
 
-def epochs_for_full_data(
-    resolved: Resolved[RunConfigT], validated: Path | None
+def values_for_full_data(
+    resolved: Resolved[RunConfigT], validated: Path | None, chosen: Mapping[str, str]
 ) -> Resolved[RunConfigT]:
-    """Set the epochs of a training on all data to the best epoch of the checkpoint `validated`.
+    """Take what only validation finds out from the checkpoint `validated`: the best epoch, and the
+    parameters `chosen` on valid, each with its metric.
 
     Epochs from the command line take precedence.
     """
-    if resolved.origins.get(EPOCHS) == RUNTIME:
+    values = dict(flatten(resolved.config.model_dump()))
+    is_open = {key: metric for key, metric in chosen.items() if values.get(key) == "auto"}
+    has_epochs = resolved.origins.get(EPOCHS) == RUNTIME
+    if has_epochs and not is_open:
         return resolved
     if validated is None:
         raise ConfigurationError(
@@ -64,7 +68,13 @@ def epochs_for_full_data(
         )
     manifest = open_checkpoint(validated).manifest
     origin = f"best epoch of {validated}"
-    return resolved.replace(EPOCHS, manifest.best.epoch, origin=origin)
+    if not has_epochs:
+        resolved = resolved.replace(EPOCHS, manifest.best.epoch, origin=origin)
+    before = dict(flatten(manifest.config))  # of an earlier run on all data
+    for key, metric in is_open.items():
+        value = manifest.best.metrics.get(metric, before.get(key))
+        resolved = resolved.replace(key, value, origin=origin)
+    return resolved
 
 
 def _precision(config: TrainingConfig) -> tuple[Chosen, str] | None:

@@ -12,7 +12,7 @@ from toy_task import ToyData, toy_config, toy_spec
 from seqtune.core.config import RunConfig
 from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.core.resolve import Layer, Resolved, resolve
-from seqtune.training import epochs_for_full_data, fit, resolve_auto
+from seqtune.training import fit, resolve_auto, values_for_full_data
 from seqtune.training.precision import best_precision
 from seqtune.training.randomness import cpu_threads
 
@@ -97,7 +97,7 @@ def test_full_data_takes_the_best_epoch_of_the_validated_run(tmp_path: Path) -> 
     config = toy_config(epochs=4, monitor="val_epoch", early_stopping={"patience": 0})
     result = fit(toy_spec(data), config, data, directory=tmp_path, fingerprint="f", progress=False)
     assert result.best_epoch == 1
-    settled = epochs_for_full_data(resolved(epochs=50), result.checkpoint)
+    settled = values_for_full_data(resolved(epochs=50), result.checkpoint, {})
     assert settled.config.training.epochs == 1
     assert settled.origins["training.epochs"] == f"best epoch of {result.checkpoint}"
 
@@ -106,20 +106,30 @@ def test_after_a_run_on_everything_its_epochs_count(tmp_path: Path) -> None:
     data = ToyData(has_validation=False)
     config = toy_config(epochs=3)
     result = fit(toy_spec(data), config, data, directory=tmp_path, fingerprint="f", progress=False)
-    settled = epochs_for_full_data(resolved(epochs=50), result.checkpoint)
+    settled = values_for_full_data(resolved(epochs=50), result.checkpoint, {})
     assert settled.config.training.epochs == 3
+
+
+def test_what_valid_decides_is_taken_from_the_validated_run(tmp_path: Path) -> None:
+    config, data = toy_config(epochs=4, monitor="val_epoch", monitor_mode="max"), ToyData()
+    result = fit(toy_spec(data), config, data, directory=tmp_path, fingerprint="f", progress=False)
+    chosen = {"training.num_threads": "val_epoch"}
+    for given, expected in (("auto", result.best_epoch - 1), (7, 7)):
+        settled = values_for_full_data(resolved(num_threads=given), result.checkpoint, chosen)
+        assert settled.config.training.num_threads == expected
+        assert settled.config.training.epochs == result.best_epoch
 
 
 def test_epochs_of_the_command_line_win() -> None:
     given = resolved(origin="--params", epochs=7)
-    assert epochs_for_full_data(given, None) is given
+    assert values_for_full_data(given, None, {}) is given
 
 
 def test_without_a_validated_run_it_says_to_train_one_first() -> None:
     with pytest.raises(ConfigurationError, match=r"train with validation first.*toy\.training\."):
-        epochs_for_full_data(resolved(epochs=50), None)
+        values_for_full_data(resolved(epochs=50), None, {})
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="not a complete checkpoint"):
-        epochs_for_full_data(resolved(), tmp_path)
+        values_for_full_data(resolved(), tmp_path, {})

@@ -52,7 +52,7 @@ def test_public_surface() -> None:
         "TrainingCosts",
         "available_memory_mib",
         "describe_device",
-        "epochs_for_full_data",
+        "values_for_full_data",
         "fit",
         "profile_steps",
         "resolve_auto",

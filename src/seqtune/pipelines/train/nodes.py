@@ -62,7 +62,7 @@ class TrainNodes:
         """Settle every value of the configuration once, and record where each came from."""
         from seqtune.core.auto_preset import explain
         from seqtune.core.parameters import IGNORE
-        from seqtune.training import epochs_for_full_data
+        from seqtune.training import values_for_full_data
 
         from .._best_config import read_best_config, require_agreement
         from .._resolution import resolve_run, warn_of_other_data
@@ -75,7 +75,7 @@ class TrainNodes:
         layer = best.layer if best else None
         resolved = resolve_run(self.task, parameters, data, layer=layer)
         if not data.has_validation:
-            resolved = epochs_for_full_data(resolved, validated)
+            resolved = values_for_full_data(resolved, validated, self.task.chosen_on_valid)
         if best is not None:
             require_agreement(best, resolved, data, on_mismatch=verify.on_mismatch)
             logger.info("training the %s", best.layer.name)

@@ -17,6 +17,7 @@ TASK = TaskSpec(
     ingest=Lazy(f"{_HERE}.ingest:ingest"),
     split=Lazy(f"{_HERE}.split:split"),
     open_data=Lazy(f"{_HERE}.data:SplitData.open"),
+    chosen_on_valid={"model.item_to_item": "val_item_to_item"},
     smaller="recommend.preset=small",
     describe_data=Lazy(f"{_HERE}.data_facts:describe_data"),
     build_module=Lazy(f"{_HERE}.module:build_module"),

@@ -6,6 +6,7 @@ generator for masks, so that a resumed run draws the same masks.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,12 @@ from .metrics import (
     target_ranks,
 )
 from .models import build_model
-from .models.base import SequenceModel
+from .models.base import SHARES, SequenceModel
 from .objectives import TrainingTargets
 from .params import RecommendConfig, RecommendTraining
 
+SHARE = "val_item_to_item"
+"""The chosen share of counts, beside the metrics of each epoch."""
 PREFIXES = ("val", "train")
 """Prefix of the metrics of each validation loader."""
 
@@ -75,28 +78,47 @@ class RecommendModule(LightningModule):
         self, batch: EvalBatch, _batch_idx: int = 0, dataloader_idx: int = 0
     ) -> None:
         """Count the target ranks of one batch, which may be empty if other processes have more."""
-        ks = self.config.evaluation.ks
-        none = torch.zeros(max(ks) + 1, dtype=torch.int64, device=self.device)
+        ks, num_shares = self.config.evaluation.ks, len(SHARES) if self.model.chooses_share else 1
+        none = torch.zeros(num_shares, max(ks) + 1, dtype=torch.int64, device=self.device)
         counts = self._rank_counts.setdefault(dataloader_idx, none)
         if not len(batch.users):
             return
-        ranks = target_ranks(
-            self.model.next_item_scores(batch.inputs),
-            batch.targets,
-            seen_rows=batch.seen_rows,
-            seen_items=batch.seen_items,
-            exclude_seen=self.config.evaluation.exclude_seen,
-        )
-        counts += rank_counts(ranks, ks)
+        for row, scores in enumerate(self._scores(batch.inputs)):
+            ranks = target_ranks(
+                scores,
+                batch.targets,
+                seen_rows=batch.seen_rows,
+                seen_items=batch.seen_items,
+                exclude_seen=self.config.evaluation.exclude_seen,
+            )
+            counts[row] += rank_counts(ranks, ks)
 
     def on_validation_epoch_end(self) -> None:
         """Log exact means over all users, independent of batches and devices."""
+        best, names = 0, measured_metrics(self.config.training.monitor)
         for loader, counted in sorted(self._rank_counts.items()):
-            counts = self.trainer.strategy.reduce(counted, reduce_op="sum")
-            names = measured_metrics(self.config.training.monitor)
-            metrics = mean_metrics(counts.cpu(), self.config.evaluation.ks, names=names)
-            found = {f"{PREFIXES[loader]}_{name}": value for name, value in metrics.items()}
+            counts = self.trainer.strategy.reduce(counted, reduce_op="sum").cpu()
+            metrics = [mean_metrics(row, self.config.evaluation.ks, names=names) for row in counts]
+            if self.model.chooses_share and loader == 0:
+                best = self._choose_share(metrics)
+            found = {f"{PREFIXES[loader]}_{name}": v for name, v in metrics[best].items()}
             self.log_dict(found, sync_dist=True)
+
+    def _scores(self, inputs: Tensor) -> Iterable[Tensor]:
+        """Return scores [B, V] for each share of counts that is to be measured."""
+        if self.model.chooses_share:
+            return self.model.probabilities_by_share(inputs)
+        return [self.model.next_item_scores(inputs)]
+
+    def _choose_share(self, metrics: Sequence[Mapping[str, float]]) -> int:
+        """Give the model the share that is best on valid, and log it; return its place."""
+        monitored = self.config.training.monitor.partition("_")[2]
+        by = monitored if monitored in metrics[0] else next(iter(metrics[0]))
+        choose = min if self.config.training.monitor_mode == "min" else max
+        best = choose(range(len(metrics)), key=lambda place: metrics[place][by])
+        self.model.share.fill_(SHARES[best])
+        self.log(SHARE, SHARES[best], sync_dist=True)
+        return best
 
     def _generator(self, use: str, batch_idx: int, rank: int) -> torch.Generator:
         place = (use, self.current_epoch, batch_idx, rank)

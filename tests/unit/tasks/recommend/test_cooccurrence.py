@@ -23,6 +23,7 @@ from seqtune.tasks.recommend.cooccurrence import (
 )
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.models import build_model, load_model
+from seqtune.tasks.recommend.models.base import SHARES
 from seqtune.tasks.recommend.models.transformer_config import TransformerConfig
 
 from .split_folders import split_of
@@ -100,9 +101,8 @@ def test_the_baseline_ranks_unknown_neighbours_by_popularity(data: SplitData) ->
 
 
 def mixed_model(data: SplitData, **settings: Any) -> Any:
-    config = TransformerConfig(
-        hidden_units=8, num_heads=2, num_layers=1, max_len=12, item_to_item=0.3, **settings
-    )
+    sizes = {"hidden_units": 8, "num_heads": 2, "num_layers": 1, "max_len": 12}
+    config = TransformerConfig(**{**sizes, "item_to_item": 0.3, **settings})
     counts = Cooccurrence.of(data)
     return build_model(config, num_items=NUM_ITEMS, sides={}, counts=counts).eval()
 
@@ -136,5 +136,19 @@ def test_the_share_is_that_of_the_counts(data: SplitData) -> None:
 
 def test_the_counts_are_kept_with_the_weights(data: SplitData) -> None:
     model = mixed_model(data, objective="causal")
+    again = load_model(model.config, model.state_dict())
+    assert torch.equal(model.next_item_scores(sequences(5)), again.next_item_scores(sequences(5)))
+
+
+def test_every_share_that_validation_measures_ranks_as_prediction_with_it(data: SplitData) -> None:
+    model, items = mixed_model(data, item_to_item="auto"), sequences(6)[:1]
+    for share, probabilities in zip(SHARES, model.probabilities_by_share(items), strict=True):
+        model.share.fill_(share)
+        torch.testing.assert_close(model.next_item_scores(items).exp(), probabilities)
+
+
+def test_the_chosen_share_is_kept_with_the_weights(data: SplitData) -> None:
+    model = mixed_model(data, item_to_item="auto")
+    model.share.fill_(0.4)
     again = load_model(model.config, model.state_dict())
     assert torch.equal(model.next_item_scores(sequences(5)), again.next_item_scores(sequences(5)))

@@ -15,6 +15,7 @@ from seqtune.tasks.recommend.batches import eval_batches
 from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.datamodule import RecommendData
 from seqtune.tasks.recommend.metrics import ranking_metrics, target_ranks
+from seqtune.tasks.recommend.models.base import SHARES
 from seqtune.tasks.recommend.models.transformer_config import TransformerConfig
 from seqtune.tasks.recommend.module import RecommendModule, build_module
 from seqtune.tasks.recommend.params import RecommendConfig
@@ -142,6 +143,25 @@ def test_validation_is_the_exact_mean_over_users(
     logged = {name: float(value) for name, value in loop.callback_metrics.items()}
     assert logged == pytest.approx({f"val_{name}": float(s) / 6 for name, s in sums.items()})
     assert {"val_hit@5", "val_ndcg@5", "val_mrr@5"} <= logged.keys()
+
+
+def test_validation_chooses_the_share_of_counts(
+    tiny_config: RecommendConfig, tiny_split: SplitData
+) -> None:
+    def validated(share: float | str) -> tuple[float, dict[str, float]]:
+        module = attached(changed(config, "model", item_to_item=share), tiny_split)
+        loop = trainer()
+        loop.validate(module, datamodule=RecommendData(config, tiny_split), verbose=False)
+        return round(float(module.model.share), 1), {
+            k: float(v) for k, v in loop.callback_metrics.items()
+        }
+
+    config = changed(tiny_config, "training", monitor="val_ndcg@5")
+    chosen, metrics = validated("auto")
+    by_hand = {share: validated(share)[1][config.training.monitor] for share in SHARES}
+    assert by_hand[chosen] == pytest.approx(max(by_hand.values()))
+    assert metrics[config.training.monitor] == pytest.approx(by_hand[chosen])
+    assert metrics["val_item_to_item"] == pytest.approx(chosen)
 
 
 def test_seen_items_are_candidates_where_the_configuration_says_so(

@@ -15,9 +15,8 @@ Shapes: B batch, T time, D hidden, V items, M target positions.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -32,6 +31,8 @@ from ..objectives import TrainingTargets, next_items
 from .config import ModelConfig
 
 PADDING = 0
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)
+"""Of item-to-item counts in the scores: what `item_to_item: auto` chooses from."""
 ConfigT = TypeVar("ConfigT", bound=ModelConfig)
 
 
@@ -82,6 +83,9 @@ class Step(NamedTuple):
 class SequenceModel(nn.Module, Generic[ConfigT]):
     """Base of every architecture."""
 
+    share: Tensor
+    """Of item-to-item counts in the scores."""
+
     is_causal = True
     """Whether each position sees only earlier items and predicts the next one."""
 
@@ -105,6 +109,9 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         self.build(config)
         self.output = None if config.share_embeddings else nn.Linear(hidden, num_items, bias=False)
         self.counts = counts
+        self.chooses_share = config.item_to_item == "auto"
+        share = 0.0 if self.chooses_share else float(config.item_to_item)
+        self.register_buffer("share", torch.tensor(share), persistent=self.chooses_share)
         self.item_bias = nn.Parameter(torch.zeros(num_items), requires_grad=config.output_bias)
         self.initialise(config.init_std)
 
@@ -166,20 +173,27 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
 
     def next_item_scores(self, items: Tensor) -> Tensor:
         """Return fp32 scores [B, V] of the next item; `items` [B, T] end in [MASK]. With
-        `item_to_item`, logarithms of the network's and the counts' mixed probabilities.
+        `item_to_item`, logarithms of the network's and the counts' mixed probabilities."""
+        scores = self._network_scores(items)
+        if self.counts is None:
+            return scores
+        counted = self.counts.probabilities(last_items(items)).log()  # -inf for 0
+        network = scores.log_softmax(1)
+        return torch.logaddexp(network + torch.log1p(-self.share), counted + self.share.log())
 
-        The product is computed in fp32 at any precision, because rounding would create ties.
-        """
+    def probabilities_by_share(self, items: Tensor) -> Iterator[Tensor]:
+        """Yield the mixed probabilities [B, V] at each of SHARES."""
+        network = self._network_scores(items).softmax(1)
+        counted = self.counts.probabilities(last_items(items)) if self.counts else network
+        for share in SHARES:
+            yield torch.lerp(network, counted, share)
+
+    def _network_scores(self, items: Tensor) -> Tensor:  # [B, V]
+        """The product is computed in fp32 at any precision, because rounding would create ties."""
         hidden = self.last_hidden(self.answered_from(items)).float()  # [B, D]
         with torch.autocast(hidden.device.type, enabled=False):
             weight = self._output_weight().float()
-            scores = functional.linear(hidden, weight, self.item_bias.float())
-        if self.counts is None:
-            return scores
-        share = self.config.item_to_item
-        counted = self.counts.probabilities(last_items(items)).log()  # -inf for 0
-        network = scores.log_softmax(1)
-        return torch.logaddexp(network + math.log1p(-share), counted + math.log(share))
+            return functional.linear(hidden, weight, self.item_bias.float())
 
     def item_vectors(self) -> Tensor:
         """Return the input vectors of all items, side values included [V, D]."""
