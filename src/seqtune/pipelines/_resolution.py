@@ -54,7 +54,7 @@ def resolve_trial(
         runtime = parameters.runtime
         kept = {key: value for key, value, _ in runtime.leaves() if key != SEED}
         parameters = parameters._replace(runtime=replace(runtime, values=unflatten(kept)))
-    values: dict[str, Any] = {**params, EPOCHS: epochs}
+    values: dict[str, Any] = {EPOCHS: epochs, **params}
     given = {k: v for lay in (parameters.files, parameters.runtime) for k, v, _ in lay.leaves()}
     if given.get(NUM_THREADS, AUTO) == AUTO:
         values[NUM_THREADS] = THREADS_OF_A_WORKER

@@ -214,6 +214,11 @@ class RerankConfig(Section):
     def enabled(self) -> bool:
         return self.top > 0 and self.seeds > 0
 
+    @property
+    def num_runs(self) -> int:
+        """Trainings that it takes, those of the default configuration included."""
+        return (self.top + 1) * self.seeds if self.enabled else 0
+
 
 class StorageConfig(Section):
     """How studies are stored; the catalog and credentials say where (`study`)."""

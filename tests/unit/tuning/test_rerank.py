@@ -9,6 +9,7 @@ import pytest
 from seqtune.core.errors import TuningError
 from seqtune.core.trials import Trial
 from seqtune.tuning.analysis.rerank import (
+    DEFAULT,
     Reranked,
     candidates,
     fresh_seeds,
@@ -112,6 +113,36 @@ def test_without_reruns_the_single_seed_decides_and_that_is_told() -> None:
 
     assert (found.chosen.number, found.inflation) == (1, None)
     assert found.reason == "no rerun completed: trial 1 leads by its single seed alone"
+
+
+KEPT = Trial(DEFAULT, "complete", {"epochs": 3})
+
+
+def beside_default(best: list[float], default: list[float]) -> Reranked:
+    pairs = zip((7, 8, 9), default, strict=True)
+    again = [Trial(200 + s, "complete", {"epochs": 3, "seed": s}, score=x) for s, x in pairs]
+    found = candidates(SEARCH, top=1, mode="max")
+    return judge(found, [*reruns({1: best}), *again], mode="max", default=KEPT)
+
+
+def test_the_default_stays_unless_it_is_beaten_by_more_than_the_noise() -> None:
+    won = beside_default([0.80, 0.84, 0.82], [0.75, 0.80, 0.76])
+    assert (won.chosen.number, [row.trial for row in won.rows]) == (1, [1, DEFAULT])
+    assert won.reason.endswith("Over the default it brings +0.0500 +- 0.0058 (+6.5%) over 3 seeds")
+
+    kept = beside_default([0.80, 0.84, 0.82], [0.75, 0.80, 0.90])
+    assert kept.chosen is KEPT
+    assert kept.reason == (
+        "the default configuration stays: trial 1, the best of the search, brings "
+        "+0.0033 +- 0.0418 (+0.4%) over 3 seeds, which is not more than the noise"
+    )
+
+
+def test_a_default_that_fails_keeps_nothing() -> None:
+    failed = judge(
+        candidates(SEARCH, top=1, mode="max"), reruns({1: [0.7, 0.8]}), mode="max", default=KEPT
+    )
+    assert (failed.chosen.number, failed.gain) == (1, None)
 
 
 def test_no_candidate_is_an_error_with_a_next_step() -> None:

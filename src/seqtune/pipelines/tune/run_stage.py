@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,14 @@ from seqtune.core.format import format_duration, format_value
 from seqtune.core.resolve import flatten
 from seqtune.core.task import Report
 from seqtune.core.trials import Params, Trial, ranked
-from seqtune.tuning.analysis.rerank import candidates, fresh_seeds, judge, judge_seeds, rerank_queue
+from seqtune.tuning.analysis.rerank import (
+    DEFAULT,
+    candidates,
+    fresh_seeds,
+    judge,
+    judge_seeds,
+    rerank_queue,
+)
 from seqtune.tuning.budgets.plans import StageBudget
 from seqtune.tuning.narrowing.warm_start_queue import moved
 from seqtune.tuning.objectives.pareto import pick
@@ -21,6 +28,7 @@ from seqtune.tuning.search.stage import StudyResult
 from seqtune.tuning.spaces.space import Space
 from seqtune.tuning.studies.copies import snapshot
 
+from .._resolution import EPOCHS
 from .analysis import narrowed_space
 from .best_config import MAX_TOP, describe_best, describe_robust, in_order
 from .fixed_configs import run_fixed_configs
@@ -111,16 +119,20 @@ def run_rerank(
         why = "several objectives" if scoring.is_multiple else "tuning.rerank"
         return {"enabled": False, "headline": [f"rerank: off ({why})"]}
     best = candidates(trials, top=config.top, mode=scoring.first.mode)
+    default = Trial(DEFAULT, "complete", {EPOCHS: search.default().config.training.epochs})
     seeds = fresh_seeds(search.tuning.config.seed, num=config.seeds)
-    runs = rerank_queue(best, seeds)
+    runs = rerank_queue([*best, default], seeds)
     epochs = search.budgets(read_trials_table(tests))[stage].epochs
     reruns, result = run_fixed_configs(search, runs, stage=f"{stage}.rerank", epochs=epochs)
     remove_shared_trainings(search.scratch, f"{stage}.rerank")
-    judged = judge(best, reruns, mode=scoring.first.mode)
+    judged = judge(best, reruns, mode=scoring.first.mode, default=default)
     lines = [f"rerank: {judged.reason}", _describe_result("rerank", result)]
-    return plain(
-        {"enabled": True, "headline": lines, "seeds": seeds, "stage": stage, **judged.as_dict()}
-    )
+    report = {"enabled": True, "headline": lines, "seeds": seeds, "stage": stage}
+    if judged.chosen is default:
+        mean = next(row.mean for row in judged.rows if row.trial == DEFAULT)
+        first = next(one for one in reruns if one.is_finished and EPOCHS in one.params)
+        report["default"] = replace(first, params=default.params, score=mean).row()
+    return plain({**report, **judged.as_dict()})
 
 
 def choose_best(
@@ -183,6 +195,9 @@ def _last_stage(
 
 
 def _pick(search: Search, trials: Sequence[Trial], reranked: Report) -> tuple[Trial, str]:
+    """Return the trial to train with, and why; the default as one of its reruns."""
+    if kept := reranked.get("default"):
+        return Trial.from_row(kept), reranked["reason"]
     if reranked.get("enabled"):
         wanted = reranked["chosen"], reranked["params"]
         found = (trial for trial in trials if (trial.number, dict(trial.params)) == wanted)

@@ -11,6 +11,7 @@ from typing import Any
 from seqtune.core.config import WITHOUT_EFFECT, ClusterConfig, library_versions
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.parameters import RUNTIME, TaskParameters
+from seqtune.core.resolve import Resolved
 from seqtune.core.task import TaskSpec
 from seqtune.core.trials import Params, Trial
 from seqtune.tuning.budgets.plans import StageBudget, enabled_stages, plan_stages
@@ -23,7 +24,7 @@ from seqtune.tuning.studies.copies import backup
 from seqtune.tuning.studies.storage_url import StorageUrl
 
 from .._execution import ExecutionBackend
-from .._resolution import EPOCHS, resolve_trial
+from .._resolution import EPOCHS, resolve_run, resolve_trial
 from .objective import TrainTrial
 
 
@@ -70,6 +71,10 @@ class Search:
                 f"{self.task.name}.{EPOCHS} (set in {RUNTIME}) would override the epochs of "
                 "every stage; leave it out, or set tuning.stages.<stage>.epochs instead"
             )
+
+    def default(self) -> Resolved[Any]:
+        """Return the configuration that trains without a search."""
+        return resolve_run(self.task, self.parameters, self.task.open_data(self.split))
 
     def space(self, stage: str) -> Space:
         """Return what a stage searches, without the values that the command line fixes."""

@@ -169,7 +169,7 @@ def rerank(rows: Sequence[Mapping[str, Any]], *, metric: str, reason: str = "") 
     tried = [row for row in rows if row["mean"] is not None]
     if not tried:
         return nothing(title, "no trial was run over fresh seeds")
-    names = [f"trial {row['trial']}" for row in tried]
+    names = [_trial_name(row) for row in tried]
     drawn = figure(title, subtitle=reason, x=metric, height=210 + ROW_HEIGHT * len(tried))
     _add_dots(drawn, tried)
     drawn.add_scatter(
@@ -193,11 +193,13 @@ def rerank(rows: Sequence[Mapping[str, Any]], *, metric: str, reason: str = "") 
     return drawn
 
 
+def _trial_name(row: Mapping[str, Any]) -> str:
+    return "default" if row["trial"] < 0 else f"trial {row['trial']}"
+
+
 def _add_dots(drawn: go.Figure, rows: Sequence[Mapping[str, Any]]) -> None:
     points = [
-        (score, f"trial {row['trial']}", seed)
-        for row in rows
-        for seed, score in row["scores"].items()
+        (score, _trial_name(row), seed) for row in rows for seed, score in row["scores"].items()
     ]
     drawn.add_scatter(
         x=[score for score, _, _ in points],

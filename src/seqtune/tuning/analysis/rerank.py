@@ -1,8 +1,9 @@
 """Re-rank the best trials over fresh seeds, because a single seed flatters the first.
 
 The best of 50 single-seed trials is 1.6 standard deviations of the noise too good. So the best few
-are trained again over shared seeds that the search never used, and the best mean wins. The seed
-stage measures by the same statistics how much of a score is luck.
+are trained again over shared seeds that the search never used, and the best mean wins. The default
+configuration is trained beside them, and stays unless the winner beats it by more than the noise.
+The seed stage measures by the same statistics how much of a score is luck.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from .param_stats import Mode
 
 SEED = "seed"
 """Key of the seed in the parameters of a rerun."""
+DEFAULT = -1
+"""Number of the default configuration, which is no trial of the search."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,12 @@ class RerankRow:
     """One candidate before and after."""
 
     trial: int
-    """Number in the search."""
+    """Number in the search, or DEFAULT."""
     params: Params
-    single: float
-    """Score in the search, with one seed."""
+    single: float | None
+    """Score in the search, with one seed; None for the default."""
     rank_before: int
+    """In the search; 0 for the default."""
     rank_after: int | None
     """None without a rerun."""
     mean: float | None
@@ -49,6 +53,21 @@ class RerankRow:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """How much better the best of the search is than the default, over shared seeds."""
+
+    mean: float
+    error: float
+    """Standard error of the mean."""
+    share: float
+    """Of the score of the default."""
+
+    @property
+    def is_beyond_noise(self) -> bool:
+        return self.mean > self.error
+
+
+@dataclass(frozen=True)
 class Reranked:
     """The result over fresh seeds."""
 
@@ -61,6 +80,8 @@ class Reranked:
     is_beyond_noise: bool | None
     """Whether the lead over the second exceeds the noise; None if unknown."""
     reason: str
+    gain: Gain | None = None
+    """What the best of the search brings over the default; None without the default."""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -71,6 +92,7 @@ class Reranked:
             "inflation": self.inflation,
             "is_beyond_noise": self.is_beyond_noise,
             "reason": self.reason,
+            "gain": self.gain and asdict(self.gain),
         }
 
 
@@ -117,8 +139,14 @@ def rerank_queue(found: Sequence[Trial], seeds: Sequence[int]) -> list[Params]:
     return [{**_without_seed(trial.params), SEED: seed} for seed in seeds for trial in found]
 
 
-def judge(found: Sequence[Trial], reruns: Sequence[Trial], *, mode: Mode) -> Reranked:
-    """Choose the candidate with the best mean score over fresh seeds.
+def judge(
+    found: Sequence[Trial],
+    reruns: Sequence[Trial],
+    *,
+    mode: Mode,
+    default: Trial | None = None,
+) -> Reranked:
+    """Choose the candidate with the best mean score over fresh seeds, or keep the default.
 
     Only candidates that completed the most seeds compete: one that failed on a seed is less stable,
     and means over different seeds are not comparable.
@@ -135,11 +163,37 @@ def judge(found: Sequence[Trial], reruns: Sequence[Trial], *, mode: Mode) -> Rer
         return Reranked(tuple(scored), found[0], None, None, reason)
     rows = _placed(scored, most, mode)
     leader = next(row for row in rows if row.rank_before == 1)
-    inflation = None if leader.mean is None else _better_by(leader.single, leader.mean, mode)
+    inflation = None
+    if leader.mean is not None:
+        inflation = _better_by(leader.single or 0.0, leader.mean, mode)
     is_beyond, lead = _lead(rows, most, mode)
     winner = found[rows[0].rank_before - 1]
     reason = _reason(rows[0], lead, inflation)
-    return Reranked(tuple(rows), winner, inflation, is_beyond, reason)
+    judged = Reranked(tuple(rows), winner, inflation, is_beyond, reason)
+    return judged if default is None else _beside_default(judged, default, reruns, mode)
+
+
+def _beside_default(
+    judged: Reranked, default: Trial, reruns: Sequence[Trial], mode: Mode
+) -> Reranked:
+    """Keep the default unless the winner beats it by more than a standard error."""
+    row = _row(0, default, reruns)
+    rows, best = (*judged.rows, row), judged.rows[0]
+    steps = _paired(best, row, mode)
+    if row.mean is None or len(steps) < 2:
+        return replace(judged, rows=rows)
+    error = statistics.stdev(steps) / math.sqrt(len(steps))
+    mean = statistics.fmean(steps)
+    gain = Gain(mean, error, mean / abs(row.mean) if row.mean else math.inf)
+    brought = f"{gain.mean:+.4f} +- {gain.error:.4f} ({gain.share:+.1%}) over {len(steps)} seeds"
+    if gain.is_beyond_noise:
+        reason = f"{judged.reason}. Over the default it brings {brought}"
+        return replace(judged, rows=rows, reason=reason, gain=gain)
+    reason = (
+        f"the default configuration stays: trial {best.trial}, the best of the search, brings "
+        f"{brought}, which is not more than the noise"
+    )
+    return replace(judged, rows=rows, chosen=default, reason=reason, gain=gain)
 
 
 def judge_seeds(trials: Sequence[Trial], *, mode: Mode) -> SeedReport:
@@ -166,7 +220,7 @@ def _row(rank: int, trial: Trial, reruns: Sequence[Trial]) -> RerankRow:
     return RerankRow(
         trial=trial.number,
         params=dict(trial.params),
-        single=trial.score or 0.0,
+        single=trial.score,
         rank_before=rank,
         rank_after=None,
         mean=statistics.fmean(values) if values else None,
@@ -199,8 +253,7 @@ def _lead(rows: Sequence[RerankRow], most: int, mode: Mode) -> tuple[bool | None
     if len(rivals) < 2:
         return None, "no other candidate completed as many seeds"
     first, second = rivals[:2]
-    shared = sorted(first.scores.keys() & second.scores.keys())
-    steps = [_better_by(first.scores[seed], second.scores[seed], mode) for seed in shared]
+    steps = _paired(first, second, mode)
     if len(steps) < 2:
         return None, "one seed does not show the noise: set tuning.rerank.seeds to at least 3"
     mean, error = statistics.fmean(steps), statistics.stdev(steps) / math.sqrt(len(steps))
@@ -209,6 +262,12 @@ def _lead(rows: Sequence[RerankRow], most: int, mode: Mode) -> tuple[bool | None
     if mean > width:
         return True, f"{lead}: more than the noise"
     return False, f"{lead}: not more than the noise, so the cheaper of the two is as good a choice"
+
+
+def _paired(one: RerankRow, other: RerankRow, mode: Mode) -> list[float]:
+    """Return by how much one is better, for each seed that both have completed."""
+    shared = sorted(one.scores.keys() & other.scores.keys())
+    return [_better_by(one.scores[seed], other.scores[seed], mode) for seed in shared]
 
 
 def _t_95(degrees: int) -> float:

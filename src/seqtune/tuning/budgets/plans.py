@@ -189,7 +189,7 @@ def _timed(config: TuningConfig, stage: str, stages: tuple[str, ...]) -> TimedSt
         epochs=written.epochs,
         timeout_seconds=written.timeout_seconds,
         is_pruned=_pruner(config, stage) not in ("none", "auto"),
-        num_reruns=config.rerank.top * config.rerank.seeds if is_reranked else 0,
+        num_reruns=config.rerank.num_runs if is_reranked else 0,
     )
 
 
