@@ -1,0 +1,105 @@
+"""`Document`: a single file in a format of Kedro's datasets, written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kedro.io.core import AbstractDataset, DatasetError
+
+from seqtune.core.errors import ArtifactError
+
+from .object_storage import is_remote
+from .version_store import ObjectStore
+from .versioned import Versioned
+
+END_OF_YAML = "..."
+
+
+class Document(Versioned[Any, Any, ObjectStore]):
+    """JSON, a table, a figure or a page.
+
+    Args:
+        format: The dataset of Kedro's that reads and writes it (`json.JSONDataset`).
+        load_args: Of the format.
+        save_args: Of the format.
+    """
+
+    def __init__(
+        self,
+        *,
+        format: str,  # noqa: A002
+        load_args: dict[str, Any] | None = None,
+        save_args: dict[str, Any] | None = None,
+        **arguments: Any,
+    ) -> None:
+        given = {"load_args": load_args, "save_args": save_args}
+        self._format = {"type": format, **{name: args for name, args in given.items() if args}}
+        self._access = {name: arguments.get(name) for name in ("credentials", "fs_args")}
+        super().__init__(remote=ObjectStore, **arguments)
+
+    def load(self) -> Any:
+        path = self._find()
+        if path is None:
+            return None
+        with self._place.reading(path) as file:
+            return self._read(file, self._place.spelled(path))
+
+    def save(self, data: Any) -> None:
+        with self._place.writing(str(self._get_save_path())) as file:
+            self._at(str(file)).save(data)
+
+    @property
+    def preview(self) -> Callable[..., Any]:
+        """The preview of the format; Kedro-Viz goes by the type that it returns."""
+        address = self._place.spelled(self._find() or "")
+        of_format: Any = self._at(address, **(self._access if is_remote(address) else {}))
+        preview: Callable[..., Any] = of_format.preview
+        return preview
+
+    def _read(self, file: Path, spelled: str) -> Any:
+        try:
+            value = self._at(str(file)).load()
+            fault = "it is empty" if value is None else self._find_cut(file)
+        except DatasetError as error:
+            fault = " ".join(str(error.__cause__ or error).split())
+        if fault:
+            again = f" (`{self._command}`)" if self._made_by else ""
+            raise ArtifactError(
+                f"{spelled} is cut off or damaged ({fault}); choose another version with "
+                f"--load-versions, or make it again{again}"
+            )
+        return value
+
+    def _find_cut(self, _file: Path) -> str:
+        """Say how a file that can be read shows that its end is missing; empty if it does not."""
+        return ""
+
+    def _at(self, address: str, **access: Any) -> AbstractDataset[Any, Any]:
+        return AbstractDataset.from_config(
+            "document", {"filepath": address, **self._format, **access}
+        )
+
+
+class YAMLDocument(Document):
+    """YAML for people, with keys in their original order.
+
+    Half of a YAML file can be valid, so it is written with marks of its start and its end.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        settings = {
+            "sort_keys": False,
+            "default_flow_style": False,
+            "allow_unicode": True,
+            "explicit_start": True,
+            "explicit_end": True,
+        }
+        super().__init__(format="yaml.YAMLDataset", save_args=settings, **arguments)
+
+    def _find_cut(self, file: Path) -> str:
+        lines = file.read_text(encoding="utf-8").split("\n")
+        if lines[0].rstrip() != "---" or END_OF_YAML in map(str.rstrip, lines):
+            return ""
+        return f"it begins with --- and has no line {END_OF_YAML} at its end"
