@@ -52,8 +52,10 @@ class Document(Versioned[Any, Any, ObjectStore]):
 
     @property
     def preview(self) -> Callable[..., Any]:
-        """The preview of the format; Kedro-Viz goes by the type that it returns."""
-        address = self._place.spelled(self._find() or "")
+        """The preview of the format, for Kedro-Viz, which goes by the type that it returns."""
+        if not self.exists():
+            raise AttributeError("there is nothing to show")
+        address = self._place.spelled(str(self._get_load_path()))
         of_format: Any = self._at(address, **(self._access if is_remote(address) else {}))
         preview: Callable[..., Any] = of_format.preview
         return preview
