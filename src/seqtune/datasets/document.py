@@ -21,27 +21,16 @@ class Document(Versioned[Any, Any, ObjectStore]):
     """JSON, a table, a figure or a page.
 
     Args:
-        format: The dataset of Kedro's that reads and writes it (`json.JSONDataset`).
-        load_args: Of the format.
-        save_args: Of the format.
+        format: The entry of the dataset of Kedro's that reads and writes it, or its type alone.
     """
 
-    def __init__(
-        self,
-        *,
-        format: str,  # noqa: A002
-        load_args: dict[str, Any] | None = None,
-        save_args: dict[str, Any] | None = None,
-        **arguments: Any,
-    ) -> None:
-        given = {"load_args": load_args, "save_args": save_args}
-        self._format = {"type": format, **{name: args for name, args in given.items() if args}}
+    def __init__(self, *, format: str | dict[str, Any], **arguments: Any) -> None:  # noqa: A002
+        self._format = {"type": format} if isinstance(format, str) else format
         self._access = {name: arguments.get(name) for name in ("credentials", "fs_args")}
         super().__init__(remote=ObjectStore, **arguments)
 
     def load(self) -> Any:
-        path = self._find()
-        if path is None:
+        if (path := self._find()) is None:
             return None
         with self._place.reading(path) as file:
             return self._read(file, self._place.spelled(path))
@@ -91,14 +80,10 @@ class YAMLDocument(Document):
     """
 
     def __init__(self, **arguments: Any) -> None:
-        settings = {
-            "sort_keys": False,
-            "default_flow_style": False,
-            "allow_unicode": True,
-            "explicit_start": True,
-            "explicit_end": True,
-        }
-        super().__init__(format="yaml.YAMLDataset", save_args=settings, **arguments)
+        marks = {"explicit_start": True, "explicit_end": True}
+        style = {"sort_keys": False, "default_flow_style": False, "allow_unicode": True}
+        written = {"type": "yaml.YAMLDataset", "save_args": {**style, **marks}}
+        super().__init__(format=written, **arguments)
 
     def _find_cut(self, file: Path) -> str:
         lines = file.read_text(encoding="utf-8").split("\n")

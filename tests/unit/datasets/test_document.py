@@ -26,11 +26,11 @@ FORMATS: dict[str, tuple[str, Any]] = {
 }
 
 
-def document(path: Path, load: str | None = None, save: str | None = None, **more: Any) -> Document:
-    more = {"format": FORMATS[path.name][0], **more}
+def document(path: Path, load: str | None = None, save: str | None = None) -> Document:
+    entry: dict[str, Any] = {"type": FORMATS[path.name][0]}
     if path.suffix == ".csv":
-        more["save_args"] = {"index": False}
-    return Document(filepath=str(path), version=Version(load, save), made_by="tune", **more)
+        entry["save_args"] = {"index": False}
+    return Document(filepath=str(path), format=entry, version=Version(load, save), made_by="tune")
 
 
 def best_config(folder: Path, load: str | None = None, save: str | None = None) -> YAMLDocument:
@@ -133,8 +133,8 @@ class Killing(dict):
         os.kill(os.getpid(), signal.SIGKILL)
 
 path = {str(tmp_path / "x.json")!r}
-Document(filepath=path, format="json.JSONDataset", version=Version(None, {V1!r}),
-         save_args={{"indent": 1}}).save(Killing(a="x" * 100_000))
+format = {{"type": "json.JSONDataset", "save_args": {{"indent": 1}}}}
+Document(filepath=path, format=format, version=Version(None, {V1!r})).save(Killing(a="x" * 100_000))
 """
     ended = subprocess.run([sys.executable, "-c", code], check=False, timeout=120)
     assert ended.returncode == -signal.SIGKILL
