@@ -47,26 +47,32 @@ def swap_ids(path: Path) -> None:
     pq.write_table(table.set_column(table.column_names.index("item_id"), "item_id", [ids]), path)
 
 
+QUICK = [
+    ("interactions/interactions.parquet", Path.unlink, ("--pipelines", "split"), "ingest"),
+    ("best_config.yml", text(""), TRAIN, "recommend.tune"),
+    ("narrowed_space.yml", text("just text\n"), MEDIUM, "tune.quick.narrow"),
+]
+"""The messages of all are tested where they are made; these go through `kedro run` every time."""
+CASES = [
+    ("interactions/interactions.parquet", halve, ("--pipelines", "split"), "ingest"),
+    ("interactions/items.parquet", swap_ids, ("--pipelines", "split"), "ingest"),
+    ("split/items.parquet", swap_ids, PREDICT, "split` again"),
+    ("split/items.npy", text(b"\x93NUMPY"), PREDICT, "split` again"),
+    ("checkpoint/assets/items.parquet", swap_ids, PREDICT, "train again"),
+    ("best_config.yml", halve, TRAIN, "recommend.tune"),
+    ("best_config.yml", text("- a\n- b\n"), TRAIN, "best_config=ignore"),
+    ("best_config.yml", text("just text\n"), TRAIN, "best_config=ignore"),
+    ("narrowed_space.yml", text(""), MEDIUM, "recommend.tune"),
+    ("narrowed_space.yml", halve, MEDIUM, "recommend.tune"),
+    ("narrowed_space.yml", text("queue: []\n"), MEDIUM, "tune.quick.narrow"),
+    ("top_configs.json", halve, ("--pipelines", "ensemble"), "recommend.tune"),
+    ("top_configs.json", text("[]"), ("--pipelines", "ensemble"), "tune again"),
+]
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "run", "says"),
-    [
-        ("interactions/interactions.parquet", Path.unlink, ("--pipelines", "split"), "ingest"),
-        ("interactions/interactions.parquet", halve, ("--pipelines", "split"), "ingest"),
-        ("interactions/items.parquet", swap_ids, ("--pipelines", "split"), "ingest"),
-        ("split/items.parquet", swap_ids, PREDICT, "split` again"),
-        ("split/items.npy", text(b"\x93NUMPY"), PREDICT, "split` again"),
-        ("checkpoint/assets/items.parquet", swap_ids, PREDICT, "train again"),
-        ("best_config.yml", text(""), TRAIN, "recommend.tune"),
-        ("best_config.yml", halve, TRAIN, "recommend.tune"),
-        ("best_config.yml", text("- a\n- b\n"), TRAIN, "best_config=ignore"),
-        ("best_config.yml", text("just text\n"), TRAIN, "best_config=ignore"),
-        ("narrowed_space.yml", text(""), MEDIUM, "recommend.tune"),
-        ("narrowed_space.yml", halve, MEDIUM, "recommend.tune"),
-        ("narrowed_space.yml", text("just text\n"), MEDIUM, "tune.quick.narrow"),
-        ("narrowed_space.yml", text("queue: []\n"), MEDIUM, "tune.quick.narrow"),
-        ("top_configs.json", halve, ("--pipelines", "ensemble"), "recommend.tune"),
-        ("top_configs.json", text("[]"), ("--pipelines", "ensemble"), "tune again"),
-    ],
+    [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in CASES)],
 )
 def test_what_is_damaged_is_refused(
     shared_kedro: Kedro, data: Path, name: str, damage: Damage, run: tuple[str, ...], says: str
@@ -79,6 +85,7 @@ def test_what_is_damaged_is_refused(
     assert dataset.partition(".")[0] in message
 
 
+@pytest.mark.slow
 def test_an_empty_newer_version_is_not_no_version(shared_kedro: Kedro, data: Path) -> None:
     folder = data / "06_models" / "recommend" / "best_config.yml" / FUTURE
     folder.mkdir()
@@ -106,6 +113,7 @@ def test_a_run_reads_what_it_made_though_the_future_has_another(
     assert "did not match load version" not in said
 
 
+@pytest.mark.slow
 def test_folders_that_are_no_versions_are_ignored(shared_kedro: Kedro, data: Path) -> None:
     (data / "06_models" / "recommend" / "checkpoint" / "zzz" / "checkpoint").mkdir(parents=True)
     assert "'zzz' is not a version" in succeed(shared_kedro, *PREDICT)
@@ -125,6 +133,7 @@ def test_only_missing_outputs_are_made(shared_kedro: Kedro, data: Path) -> None:
     assert len(list((data / "02_intermediate/recommend/interactions").iterdir())) == before
 
 
+@pytest.mark.slow
 def test_a_finished_trial_without_a_score_is_explained(shared_kedro: Kedro, data: Path) -> None:
     with closing(sqlite3.connect(data / "06_models/recommend/studies.db")) as database:
         database.execute("UPDATE trial_values SET value = NULL")

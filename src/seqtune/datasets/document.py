@@ -59,7 +59,7 @@ class Document(Versioned[Any, Any, ObjectStore]):
             again = f" (`{self._command}`)" if self._made_by else ""
             raise ArtifactError(
                 f"{spelled} is cut off or damaged ({fault}); choose another version with "
-                f"--load-versions, or make it again{again}"
+                f"--load-versions, delete this one, or make it again{again}"
             )
         return value
 
