@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from seqtune.core.errors import (
     DataError,
     StorageError,
 )
-from seqtune.datasets import Artifact, OptionalJSON, OptionalYAML, RawFiles
+from seqtune.datasets import Artifact, Document, RawFiles, YAMLDocument
 from seqtune.datasets.progress import Progress
 from seqtune.datasets.remote_path import RemotePath, path_of
 from seqtune.tasks.recommend.ingest import ingest
@@ -36,6 +37,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from toy_s3 import SECRET, ToyS3, missing, running
 
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+V2025 = "2025-01-01T00.00.00.000Z"
+V2026 = "2026-01-01T00.00.00.000Z"
 
 
 @pytest.fixture(scope="module")
@@ -279,22 +284,22 @@ def test_a_secret_in_what_a_backend_says_is_hidden(
 def test_a_version_goes_there_and_comes_back_once(
     artifact: Callable[..., Artifact], tmp_path: Path
 ) -> None:
-    artifact(save="2026").save(made(tmp_path / "scratch"))
+    artifact(save=V2026).save(made(tmp_path / "scratch"))
     assert not (tmp_path / "scratch").exists()
     shutil.rmtree(tmp_path / "cache")
     folder = artifact().load()
     assert (folder / "a.txt").read_text() == "content"
     assert (folder / "deep" / "b.txt").read_text() == "b"
-    assert (folder.name, folder.parent.name) == ("folder", "2026")
+    assert (folder.name, folder.parent.name) == ("folder", V2026)
     (folder / "a.txt").write_text("touched")
-    assert (artifact(load="2026").load() / "a.txt").read_text() == "touched"
+    assert (artifact(load=V2026).load() / "a.txt").read_text() == "touched"
 
 
 def test_whoever_made_it_need_not_fetch_it(
     artifact: Callable[..., Artifact], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="seqtune.datasets.progress")
-    artifact(save="2026").save(made(tmp_path / "scratch"))
+    artifact(save=V2026).save(made(tmp_path / "scratch"))
     assert (artifact().load() / "a.txt").read_text() == "content"
     assert [record.getMessage().split()[0] for record in caplog.records] == ["sending"]
 
@@ -302,23 +307,23 @@ def test_whoever_made_it_need_not_fetch_it(
 def test_versions_stand_side_by_side_and_the_newest_is_loaded(
     artifact: Callable[..., Artifact], tmp_path: Path
 ) -> None:
-    for version in ("2025", "2026"):
+    for version in (V2025, V2026):
         artifact(save=version).save(made(tmp_path / version, version))
-    assert (artifact().load() / "a.txt").read_text() == "2026"
-    assert (artifact(load="2025").load() / "a.txt").read_text() == "2025"
+    assert (artifact().load() / "a.txt").read_text() == V2026
+    assert (artifact(load=V2025).load() / "a.txt").read_text() == V2025
     found = artifact().load().parents[1].glob("*/folder/a.txt")
-    assert sorted(path.read_text() for path in found) == ["2025", "2026"]
+    assert sorted(path.read_text() for path in found) == [V2025, V2026]
     with pytest.raises(DatasetError, match="must not exist"):
-        artifact(save="2026").save(made(tmp_path / "again"))
+        artifact(save=V2026).save(made(tmp_path / "again"))
 
 
 def test_an_upload_that_was_cut_off_is_no_version(
     artifact: Callable[..., Artifact], s3: ToyS3, bucket: str, tmp_path: Path
 ) -> None:
-    artifact(save="2025").save(made(tmp_path / "scratch"))
-    s3.files.pipe(f"{bucket}/data/folder/2026/folder/a.txt", b"half")
-    assert artifact().load().parent.name == "2025"
-    assert isinstance(fault(artifact(load="2026").load), ArtifactError)
+    artifact(save=V2025).save(made(tmp_path / "scratch"))
+    s3.files.pipe(f"{bucket}/data/folder/{V2026}/folder/a.txt", b"half")
+    assert artifact().load().parent.name == V2025
+    assert isinstance(fault(artifact(load=V2026).load), ArtifactError)
 
 
 def test_without_versions_the_new_replaces_the_old(
@@ -336,7 +341,7 @@ def test_a_single_file(s3: ToyS3, bucket: str, tmp_path: Path) -> None:
         filepath=f"s3://{bucket}/x.csv",
         credentials=s3.credentials,
         cache=str(tmp_path / "cache"),
-        version=Version(None, "1"),
+        version=Version(None, V2026),
     )
     dataset.save(file)
     assert dataset.load().name == "x.csv"
@@ -354,9 +359,9 @@ def test_an_absent_one_names_the_pipeline_that_makes_it(artifact: Callable[..., 
 def test_a_version_of_which_a_file_is_gone_is_damaged(
     artifact: Callable[..., Artifact], s3: ToyS3, bucket: str, tmp_path: Path
 ) -> None:
-    artifact(save="2026").save(made(tmp_path / "scratch"))
+    artifact(save=V2026).save(made(tmp_path / "scratch"))
     shutil.rmtree(tmp_path / "cache")
-    s3.files.rm(f"{bucket}/data/folder/2026/folder/deep/b.txt")
+    s3.files.rm(f"{bucket}/data/folder/{V2026}/folder/deep/b.txt")
     error = fault(artifact().load)
     assert isinstance(error, ArtifactError)
     assert "folder/deep/b.txt is gone" in str(error)
@@ -366,23 +371,32 @@ def test_a_version_of_which_a_file_is_gone_is_damaged(
 def test_it_can_be_sent_to_another_process_and_shows_no_secret(
     artifact: Callable[..., Artifact], tmp_path: Path
 ) -> None:
-    artifact(save="2026").save(made(tmp_path / "scratch"))
+    artifact(save=V2026).save(made(tmp_path / "scratch"))
     dataset = pickle.loads(pickle.dumps(artifact()))
     assert (dataset.load() / "a.txt").read_text() == "content"
     assert SECRET not in repr(dataset) + repr(dataset._place)
 
 
-def test_optional_files_of_ours_live_there_too(s3: ToyS3, bucket: str) -> None:
-    for kind, name in ((OptionalJSON, "x.json"), (OptionalYAML, "x.yml")):
+def test_documents_live_there_too(s3: ToyS3, bucket: str) -> None:
+    json = partial(Document, format="json.JSONDataset")
+    refused = json(filepath=f"s3://{bucket}/no.json", credentials=s3.credentials)
+    with pytest.raises(DatasetError):
+        refused.save({"a": object()})
+    assert not refused.exists()
+    for kind, name in ((json, "x.json"), (YAMLDocument, "x.yml")):
         address = f"s3://{bucket}/{name}"
 
         def dataset(kind: Any = kind, address: str = address) -> Any:
-            version = Version(None, "2026")
-            return kind(filepath=address, version=version, credentials=s3.credentials)
+            version = Version(None, V2026)
+            own = {"optional": True, "credentials": s3.credentials}
+            return kind(filepath=address, version=version, **own)
 
         assert dataset().load() is None
         dataset().save({"두": [1, 2]})
         assert dataset().load() == {"두": [1, 2]}
+        assert "두" in str(dataset().preview().encode().decode("unicode_escape"))
+        s3.files.pipe(f"{bucket}/{name}/{V2026}/{name}", b"")
+        assert "is cut off or damaged" in str(fault(dataset().load))
 
 
 # ---- paths -------------------------------------------------------------------------------------
@@ -391,17 +405,17 @@ def test_optional_files_of_ours_live_there_too(s3: ToyS3, bucket: str) -> None:
 def test_a_path_finds_versions_that_are_complete(
     artifact: Callable[..., Artifact], s3: ToyS3, bucket: str, tmp_path: Path
 ) -> None:
-    for version in ("2025", "2026"):
+    for version in (V2025, V2026):
         artifact(save=version).save(made(tmp_path / version, version))
     s3.files.pipe(f"{bucket}/data/folder/2027/folder/a.txt", b"half")
     entry = {"filepath": f"s3://{bucket}/data/folder", "credentials": s3.credentials}
     path = path_of({**entry, "type": "seqtune.datasets.Artifact"})
     found = list(path.glob(f"*/{path.name}"))
-    assert [each.parent.name for each in found] == ["2025", "2026"]
-    assert [(each / "a.txt").read_text() for each in found] == ["2025", "2026"]
+    assert [each.parent.name for each in found] == [V2025, V2026]
+    assert [(each / "a.txt").read_text() for each in found] == [V2025, V2026]
     assert (found[0].exists(), found[0].is_dir(), found[0].is_file()) == (True, True, False)
     assert not (path / "2027" / "folder").exists()
-    assert str(found[0]) == f"s3://{bucket}/data/folder/2025/folder"
+    assert str(found[0]) == f"s3://{bucket}/data/folder/{V2025}/folder"
     assert SECRET not in repr(path)
 
 
@@ -409,7 +423,7 @@ def test_a_path_of_a_file_is_read_written_and_fetched(
     s3: ToyS3, bucket: str, tmp_path: Path
 ) -> None:
     entry = {"filepath": f"s3://{bucket}/a[1]/x.json", "credentials": s3.credentials}
-    path = path_of({**entry, "type": "json.JSONDataset"})
+    path = path_of({**entry, "type": "seqtune.datasets.Document"})
     assert isinstance(path, RemotePath)
     assert not path.exists()
     path.write_text("한")

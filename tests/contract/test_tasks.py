@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from importlib import import_module
@@ -25,7 +26,7 @@ from prepared import Prepared
 from seqtune.core.checkpoint import open_checkpoint
 from seqtune.core.config import EnsembleConfig
 from seqtune.core.ensemble import open_ensemble
-from seqtune.core.errors import ConfigurationError, DataError, SeqtuneError
+from seqtune.core.errors import ArtifactError, ConfigurationError, DataError, SeqtuneError
 from seqtune.core.metrics import EXHIBITS, HEADLINE, PARTS, ReportTable, exhibit
 from seqtune.core.task import OURS, Lazy, Report
 from seqtune.pipeline_registry import TASKS
@@ -90,6 +91,27 @@ def test_opened_data_go_to_another_process_by_their_path(prepared: Prepared) -> 
     sent = pickle.dumps(prepared.data)
     assert len(sent) < 4096
     assert pickle.loads(sent).content_hash == prepared.data.content_hash
+
+
+def test_a_changed_file_of_any_artifact_is_refused(prepared: Prepared, tmp_path: Path) -> None:
+    task, config, split = prepared.task, prepared.parameters().resolve().config, prepared.data.path
+    opened: dict[Path, Callable[[Path], object]] = {
+        split.with_name("first-ingest") / "manifest.json": lambda path: task.split(
+            path, config, out=tmp_path
+        ),
+        split / "split.json": task.open_data,
+        prepared.checkpoint / "checkpoint.json": lambda path: task.evaluate(path, prepared.data),
+    }
+    for manifest, opens in opened.items():
+        names = json.loads(manifest.read_text())["files"]
+        assert names
+        for number, name in enumerate(names):
+            copy = tmp_path / f"{manifest.stem}-{number}"
+            shutil.copytree(manifest.parent, copy)
+            content = (copy / name).read_bytes()
+            (copy / name).write_bytes(bytes([content[0] ^ 1]) + content[1:])
+            with pytest.raises(ArtifactError, match=f"the content of {name} is not what was"):
+                opens(copy)
 
 
 def test_what_is_settled_stays_as_it_is(prepared: Prepared) -> None:

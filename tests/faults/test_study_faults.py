@@ -99,6 +99,13 @@ def test_an_emptied_file_is_no_new_study(ref: StorageUrl) -> None:
         open_study(ref, PLAN)
 
 
+def test_an_empty_file_is_not_backed_up(tmp_path: Path) -> None:
+    (tmp_path / "studies.db").touch()
+    empty = StorageUrl(f"sqlite:///{tmp_path}/studies.db")
+    assert backup(empty, keep=3) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["studies.db"]
+
+
 def test_a_file_damaged_under_a_running_worker_is_named(ref: StorageUrl) -> None:
     study = open_study(ref, PLAN).study
     study.storage.engine.dispose()  # type: ignore[attr-defined]

@@ -240,12 +240,20 @@ def test_a_test_that_stays_closed_is_said() -> None:
 # ---- where results stand -----------------------------------------------------------------------
 
 
+V1, V2 = (f"2026-01-0{day}T00.00.00.000Z" for day in (1, 2))
+
+
 @pytest.fixture
 def catalog(tmp_path: Path) -> DataCatalog:
     """Two versions of one report."""
-    entry = {"type": "json.JSONDataset", "filepath": f"{tmp_path}/{{name}}.json", "versioned": True}
+    entry = {
+        "type": "seqtune.datasets.Document",
+        "format": "json.JSONDataset",
+        "filepath": f"{tmp_path}/{{name}}.json",
+        "versioned": True,
+    }
     made = DataCatalog.from_config({"task.{name}_report": {**entry}})
-    for version in ("v1", "v2"):
+    for version in (V1, V2):
         folder = tmp_path / "a.json" / version
         folder.mkdir(parents=True)
         (folder / "a.json").write_text(f'{{"is": "{version}"}}')
@@ -256,28 +264,38 @@ def test_the_newest_version_is_read_and_is_not_of_this_run(catalog: DataCatalog)
     facts = RunFacts(catalog, record(version="v0"))
 
     assert facts.document("task.a_report") == {
-        "value": {"is": "v2"},
-        "version": "v2",
+        "value": {"is": V2},
+        "version": V2,
         "here": False,
     }
     assert facts.document("task.b_report") is None
     assert facts.document("not in the catalog") is None
 
 
+def test_a_damaged_report_is_named_and_left_out(
+    catalog: DataCatalog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.json" / V2 / "a.json").write_text("")
+
+    assert RunFacts(catalog, record()).document("task.a_report") is None
+    assert "the report leaves out task.a_report" in caplog.text
+    assert f"{tmp_path}/a.json/{V2}/a.json is cut off or damaged" in caplog.text
+
+
 def test_a_pinned_version_is_read(catalog: DataCatalog) -> None:
-    run = record(version="v3", params={"load_versions": {"task.a_report": "v1"}})
+    run = record(version="v3", params={"load_versions": {"task.a_report": V1}})
 
     found = RunFacts(catalog, run).document("task.a_report")
-    assert found == {"value": {"is": "v1"}, "version": "v1", "here": False}
+    assert found == {"value": {"is": V1}, "version": V1, "here": False}
 
 
 def test_what_this_run_saved_is_read_though_something_newer_stands_there(
     catalog: DataCatalog,
 ) -> None:
-    run = record(version="v1", saved={"task.a_report"})
+    run = record(version=V1, saved={"task.a_report"})
 
     found = RunFacts(catalog, run).document("task.a_report")
-    assert found == {"value": {"is": "v1"}, "version": "v1", "here": True}
+    assert found == {"value": {"is": V1}, "version": V1, "here": True}
 
 
 def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:

@@ -14,12 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-from pydantic import ValidationError
+from typing import Any, Literal
 
 from .config import Section
 from .errors import ArtifactError
+from .manifests import InnerPath, Manifest, read_manifest
 
 FORMAT_VERSION = 1
 MANIFEST = "checkpoint.json"
@@ -29,19 +28,10 @@ ASSETS = "assets"
 Which = Literal["best", "last"]
 
 
-class Manifest(Section):
-    """Base of the manifests of folders."""
-
-    format_version: int
-
-
-ManifestT = TypeVar("ManifestT", bound=Manifest)
-
-
 class Weights(Section):
     """One weights file of a checkpoint: its epoch and its metrics."""
 
-    file: str
+    file: InnerPath
     sha256: str
     epoch: int
     """Epochs trained so far, counted from 1."""
@@ -130,28 +120,6 @@ def open_checkpoint(path: Path) -> Checkpoint:
         hint=NEXT_STEP,
     )
     return Checkpoint(path, manifest)
-
-
-def read_manifest(
-    path: Path, file: str, kind: type[ManifestT], *, what: str, version: int, hint: str
-) -> ManifestT:
-    """Read the manifest of a folder; refuse one that is incomplete, damaged or too new."""
-    if not (path / file).is_file():
-        raise ArtifactError(f"{path} is not a complete {what}: no {file} in it; {hint}")
-    try:
-        manifest = kind.model_validate_json((path / file).read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise ArtifactError(
-            f"{what} {path} is damaged: {file}, {where}: {first['msg']}; {hint}"
-        ) from error
-    if manifest.format_version != version:
-        raise ArtifactError(
-            f"{what} {path} has format {manifest.format_version}; this version of seqtune reads "
-            f"format {version}; {hint}"
-        )
-    return manifest
 
 
 def file_hash(path: Path) -> str:

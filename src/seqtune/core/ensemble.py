@@ -12,13 +12,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import Field
 
-from .checkpoint import NEXT_STEP, Checkpoint, Manifest, Which, open_checkpoint, read_manifest
+from .checkpoint import NEXT_STEP, Checkpoint, Which, open_checkpoint
 from .config import Section, canonical_json
 from .errors import ArtifactError, ConfigurationError
+from .manifests import InnerPath, Manifest, read_manifest
 from .reports import Report
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ MEMBERS = "members"
 class Member(Section):
     """One trained model of an ensemble."""
 
-    name: str
+    name: InnerPath
     """Its folder below `members`."""
     origin: str
     """A description: trial 12 of a study, seed 7, a folder."""
     fingerprint: str
     weights_sha256: str
-    weight: float
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     """Share of the combination; 0: rejected, and without a folder."""
     score: float | None
     """The monitored metric at its best epoch; None without validation."""

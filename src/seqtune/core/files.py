@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -17,8 +18,12 @@ from typing import Any
 
 from filelock import lock_descriptor
 
+from .errors import StorageError
+
 PARTIAL = ".partial"
 CLAIMED = "node-"
+VERSION = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
+"""The name that Kedro gives to the folder of a version."""
 POLL_SECONDS = 0.05
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL)
 """Errors of a file system without locks, where every process continues."""
@@ -51,11 +56,31 @@ def publish_file(partial: Path, path: Path) -> None:
 
 def publish(made: Path, target: Path) -> None:
     """Move a finished file or folder to a free name, also from another file system."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     staged = target.with_name(f".{target.name}{PARTIAL}")
     remove(staged)
     shutil.move(made, staged)
+    for path in (*staged.rglob("*"), staged):
+        sync(path)
     staged.rename(target)
+    sync(target.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it; say what is in the way."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        obstacle = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        kind = "a link that leads nowhere" if not obstacle.exists() else "a file"
+        raise StorageError(
+            f"{obstacle} is {kind}, where a folder is needed; move it away, or set `data` and "
+            "`scratch` in conf/local/globals.yml to other folders"
+        ) from error
+
+
+def is_version(name: str) -> bool:
+    return VERSION.fullmatch(name) is not None
 
 
 def remove(path: Path) -> None:

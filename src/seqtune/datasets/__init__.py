@@ -1,7 +1,7 @@
 """Kedro datasets: files and folders, on this machine or in object storage."""
 
 from .artifact import Artifact
-from .optional import OptionalJSON, OptionalYAML
+from .document import Document, YAMLDocument
 from .raw_files import RawFiles
 from .raw_tables import RawTables
 from .scratch import Scratch, Store
@@ -9,11 +9,11 @@ from .study_storage import StudyStorage
 
 __all__ = [
     "Artifact",
-    "OptionalJSON",
-    "OptionalYAML",
+    "Document",
     "RawFiles",
     "RawTables",
     "Scratch",
     "Store",
     "StudyStorage",
+    "YAMLDocument",
 ]

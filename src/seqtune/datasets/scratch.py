@@ -7,7 +7,7 @@ from typing import Any
 
 from kedro.io.core import AbstractDataset, DatasetError
 
-from seqtune.core.files import remove_abandoned
+from seqtune.core.files import make_folder, remove_abandoned
 
 from .object_storage import SCRATCH, require_local
 
@@ -26,7 +26,7 @@ class Scratch(AbstractDataset[None, Path]):
 
     def load(self) -> Path:
         folder = require_local(self._filepath, what=self._what, instead=self._instead)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         remove_abandoned(folder)
         return folder
 

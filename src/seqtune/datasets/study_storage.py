@@ -7,6 +7,8 @@ from typing import Any
 
 from kedro.io.core import AbstractDataset, DatasetError
 
+from seqtune.core.files import make_folder
+
 from .object_storage import require_local
 
 _INSTEAD = (
@@ -39,7 +41,7 @@ class StudyStorage(AbstractDataset[None, str]):
         if self._url:
             return self._url
         file = require_local(self._file, what="a SQLite file", instead=_INSTEAD)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         return f"sqlite:///{file.resolve()}"
 
     def save(self, _data: None) -> None:

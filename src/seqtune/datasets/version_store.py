@@ -1,28 +1,32 @@
 """Publish artifacts: on a disk by a rename, in object storage by a list of files written last.
 
-Both stores have the same methods, which take the path that Kedro gives to a version:
+The methods of stores take the path that Kedro gives to a version:
 
-    exists, glob     whether there is a complete artifact; all that match
-    open             its path on this machine
-    publish          take what a node has finished in scratch
-    spelled          the path as a user writes it
+    exists, glob        whether there is a complete artifact; all that match
+    spelled             the path as a user writes it
+    open, publish       its path on this machine; take what a node has finished in scratch
+    reading, writing    the same for a single file, within a context
 """
 
 from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from glob import glob
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Protocol
 
+from fsspec.callbacks import NoOpCallback
 from pydantic import ValidationError
 
 from seqtune.core.config import Section
 from seqtune.core.errors import ArtifactError
-from seqtune.core.files import publish, remove
+from seqtune.core.files import PARTIAL, make_folder, publish, publish_file, remove
 
 from .cache import Cache
 from .object_storage import RemotePath
@@ -31,6 +35,16 @@ from .progress import Progress
 FORMAT_VERSION = 1
 LISTED = ".files.json"
 """The end of the name of the list."""
+
+
+class VersionStore(Protocol):
+    """What the versions of any dataset need."""
+
+    def exists(self, path: str) -> bool: ...
+
+    def glob(self, pattern: str) -> list[str]: ...
+
+    def spelled(self, path: str) -> str: ...
 
 
 class DiskStore:
@@ -50,8 +64,51 @@ class DiskStore:
             remove(Path(path))
         publish(made, Path(path))
 
+    @contextmanager
+    def reading(self, path: str) -> Iterator[Path]:
+        yield Path(path)
+
+    @contextmanager
+    def writing(self, path: str) -> Iterator[Path]:
+        """Yield a path of the same name, in a folder beside it, to write to."""
+        target = Path(path)
+        make_folder(target.parent)
+        with TemporaryDirectory(prefix=".", suffix=PARTIAL, dir=target.parent) as folder:
+            yield (partial := Path(folder) / target.name)
+            publish_file(partial, target)
+
     def spelled(self, path: str) -> str:
         return path
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """Object storage for single files: an object appears when all of it has arrived."""
+
+    root: RemotePath
+    """Any path of that storage."""
+
+    def exists(self, path: str) -> bool:
+        return self.root.beside(path).exists()
+
+    def glob(self, pattern: str) -> list[str]:
+        return [str(info["name"]) for info in self.root.beside(pattern).matching()]
+
+    @contextmanager
+    def reading(self, path: str) -> Iterator[Path]:
+        with TemporaryDirectory(prefix="seqtune-") as folder:
+            file = Path(folder) / PurePosixPath(path).name
+            file.write_bytes(self.root.beside(path).read_bytes())
+            yield file
+
+    @contextmanager
+    def writing(self, path: str) -> Iterator[Path]:
+        with TemporaryDirectory(prefix="seqtune-") as folder:
+            yield (file := Path(folder) / PurePosixPath(path).name)
+            self.root.beside(path).send(file, NoOpCallback())
+
+    def spelled(self, path: str) -> str:
+        return str(self.root.beside(path))
 
 
 class FileListing(Section):
@@ -65,20 +122,17 @@ class FileListing(Section):
 
 
 @dataclass(frozen=True)
-class BucketStore:
+class BucketStore(ObjectStore):
     """Object storage, without folders or renames: an artifact with its list is complete."""
 
-    root: RemotePath
-    """Any path of that storage."""
     cache: Cache
     versioned: bool
 
     def exists(self, path: str) -> bool:
-        return self.root.beside(path + LISTED).exists()
+        return super().exists(path + LISTED)
 
     def glob(self, pattern: str) -> list[str]:
-        found = self.root.beside(pattern + LISTED).matching()
-        return [str(info["name"]).removesuffix(LISTED) for info in found]
+        return [path.removesuffix(LISTED) for path in super().glob(pattern + LISTED)]
 
     def open(self, path: str) -> Path:
         """Return the path in the cache; fetch it first if necessary."""
@@ -107,9 +161,6 @@ class BucketStore:
         self.cache.fill(
             self._cached(path, listing), lambda folder: shutil.move(made, folder / target.name)
         )
-
-    def spelled(self, path: str) -> str:
-        return str(self.root.beside(path))
 
     def _cached(self, path: str, listing: FileListing) -> Path:
         """Keep versions side by side, as on a disk: an ensemble looks for its members there."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from seqtune.core.checkpoint import (
     NEXT_STEP,
@@ -23,13 +26,17 @@ from seqtune.core.checkpoint import (
 )
 from seqtune.core.config import RunConfig
 from seqtune.core.errors import ArtifactError, ConfigurationError
+from seqtune.core.manifests import first_fault
 from seqtune.core.reports import Report
 
 logger = logging.getLogger(__name__)
 Config = TypeVar("Config", bound=RunConfig)
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 PREFIX = "model."
 """Prefix of the names of weights: the attribute of the trained module."""
+REGISTRATIONS_PER_TENSOR = 4
+"""How often modules register a parameter at most: absent ones and tied ones count as well."""
 LEFT_OUT = ("ingest", "training", "evaluation")
 """Sections of the configuration that reports omit."""
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -111,11 +118,9 @@ def read_checkpoint_config(
     try:
         return checkpoint, config_class.model_validate(checkpoint.manifest.config)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "config"
         raise ArtifactError(
             f"checkpoint {path} holds a configuration that this version of seqtune does "
-            f"not understand: {key}: {first['msg']}; {NEXT_STEP}"
+            f"not understand: {first_fault(error)}; {NEXT_STEP}"
         ) from error
 
 
@@ -128,12 +133,30 @@ def read_weights(checkpoint: Checkpoint, which: Which) -> dict[str, torch.Tensor
         raise ArtifactError(f"{path} cannot be read as weights ({error}); {NEXT_STEP}") from error
 
 
+def outline(build: Callable[[], ModuleT], weights: Sized) -> ModuleT:
+    """Build a model without memory, on the meta device, to compare its sizes with the weights."""
+    registrations = itertools.count(1)
+
+    def count(*_: object) -> None:
+        if next(registrations) > REGISTRATIONS_PER_TENSOR * len(weights):
+            raise ArtifactError(
+                f"the model has many more tensors than the weights ({len(weights)})"
+            )
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        with torch.device("meta"):
+            return build()
+    finally:
+        hook.remove()
+
+
 @contextmanager
 def weights_must_fit(checkpoint: Checkpoint, which: Which) -> Iterator[None]:
     """Convert the error of a missing tensor, or of a wrong shape, to ArtifactError."""
     try:
         yield
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, ArtifactError) as error:
         raise ArtifactError(
             f"the weights in {checkpoint.weights_path(which)} do not fit the configuration beside "
             f"them ({' '.join(str(error).split())}); {NEXT_STEP}"

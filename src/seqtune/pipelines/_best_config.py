@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
 from seqtune.core.config import WITHOUT_EFFECT, Section, library_versions
 from seqtune.core.differences import differences, explain
 from seqtune.core.errors import ArtifactError, ConfigurationError
+from seqtune.core.manifests import first_fault
 from seqtune.core.resolve import Layer, Resolved
 from seqtune.core.task import TrainingData
 
 from ._resolution import EPOCHS
 
 logger = logging.getLogger(__name__)
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 FORMAT_VERSION = 1
 FOR_FULL_DATA = ("split.use_full_data", EPOCHS)
@@ -53,16 +55,17 @@ class BestConfig(Section):
         return Layer(f"best config (trial {self.trial} of {self.study})", self.values)
 
 
-def read_best_config(values: Mapping[str, Any] | None, *, task: str) -> BestConfig | None:
+def read_best_config(values: Any, *, task: str) -> BestConfig | None:
     """Read the best configuration from the catalog; None if there is none yet."""
     return None if values is None else _read(values, what=f"{task}.best_config", task=task)
 
 
-def read_top_configs(
-    values: Sequence[Mapping[str, Any]] | None, *, task: str
-) -> tuple[BestConfig, ...]:
+def read_top_configs(values: Any, *, task: str) -> tuple[BestConfig, ...]:
     """Read the best trials of tuning, the chosen one first; empty without tuning."""
-    return tuple(_read(one, what=f"{task}.top_configs", task=task) for one in values or ())
+    if values is None:
+        return ()
+    trials = values if isinstance(values, list) and values else [values]
+    return tuple(_read(one, what=f"{task}.top_configs", task=task) for one in trials)
 
 
 def changes_since(best: BestConfig, now: Resolved[Any], data: TrainingData) -> list[str]:
@@ -93,13 +96,8 @@ def changes_since(best: BestConfig, now: Resolved[Any], data: TrainingData) -> l
     return changes
 
 
-def _read(values: Mapping[str, Any], *, what: str, task: str) -> BestConfig:
-    try:
-        best = BestConfig.model_validate(dict(values))
-    except (ValidationError, ValueError, TypeError) as error:
-        raise ArtifactError(
-            f"{what} is damaged: {describe_first_fault(error)}; {_NEXT_STEP.format(task=task)}"
-        ) from error
+def _read(values: Any, *, what: str, task: str) -> BestConfig:
+    best = read_section(BestConfig, values, what=what, hint=_NEXT_STEP.format(task=task))
     if best.format_version != FORMAT_VERSION:
         raise ArtifactError(
             f"{what} has format {best.format_version}; this version of seqtune reads "
@@ -108,11 +106,12 @@ def _read(values: Mapping[str, Any], *, what: str, task: str) -> BestConfig:
     return best
 
 
-def describe_first_fault(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+def read_section(kind: type[SectionT], values: Any, *, what: str, hint: str) -> SectionT:
+    """Check what a file of the catalog holds."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ArtifactError(f"{what} is damaged: {first_fault(error)}; {hint}") from error
 
 
 def require_agreement(

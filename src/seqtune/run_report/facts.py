@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from kedro.io import DataCatalog
-from kedro.io.core import Version
+from kedro.io.core import DatasetError, Version
 
+from seqtune.core.files import is_version
 from seqtune.datasets.remote_path import AnyPath, path_of
+from seqtune.datasets.versioned import warn_once
 
 REPORT = "run_report"
 """The dataset of the page, for every task."""
@@ -120,16 +122,24 @@ class RunFacts:
             return self.run.version
         if pinned := (self.run.params.get("load_versions") or {}).get(name):
             return str(pinned)
-        return max((each.parent.name for each in path.glob(f"*/{path.name}")), default="none")
+        names = (each.parent.name for each in path.glob(f"*/{path.name}"))
+        return max(filter(is_version, names), default="none")
 
     def document(self, name: str) -> dict[str, Any] | None:
-        """Load `{"value": .., "version": .., "here": ..}`; return None if there is no value."""
+        """Load `{"value": .., "version": .., "here": ..}`; return None if there is no value.
+
+        A damaged file is named and left out.
+        """
         found = self.find(name)
         if found is None:
             return None
         version = Version(found.version, None) if found.version else None
         dataset = self.catalog.get(name, version=version)
-        value = dataset.load() if dataset else None
+        try:
+            value = dataset.load() if dataset else None
+        except DatasetError as error:
+            warn_once(f"the report leaves out {name}: {error.__cause__ or error}")
+            return None
         return None if value is None else {"value": value, **found.origin()}
 
     def saved_places(self) -> dict[str, AnyPath]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from seqtune.datasets.remote_path import AnyPath, path_of
 
 from .facts import REPORT, RunFacts, entry_of, place_of
 from .page_facts import gather
+
+logger = logging.getLogger(__name__)
 
 ENTRY = "entry.json"
 INDEX = "index.html"
@@ -40,7 +43,7 @@ def write_report(facts: RunFacts, task: str) -> AnyPath:
             f"{name} needs a `filepath` in the catalog, on a file system or in object storage"
         )
     if page.is_file():
-        (page.parent / ENTRY).write_text(json.dumps(index_entry(gathered), indent=1), "utf-8")
+        _write(page.parent / ENTRY, json.dumps(index_entry(gathered), indent=1))
         refresh_index(report)
     return page
 
@@ -73,12 +76,21 @@ def refresh_index(report: AnyPath) -> AnyPath:
     for file in folder.glob(f"*/{report.name}/*/{ENTRY}"):
         page = file.parent / report.name
         if page.is_file():
-            entry = json.loads(file.read_text(encoding="utf-8"))
-            entries.append({**entry, "link": str(page).removeprefix(f"{folder}/")})
-    index, text = folder / INDEX, index_page(entries)
-    if isinstance(index, Path):
-        with atomic_write(index) as partial:  # two runs may end together
+            try:
+                entry = json.loads(file.read_text(encoding="utf-8"))
+            except ValueError as error:
+                logger.warning("%s is damaged (%s): delete it; its run is not listed", file, error)
+            else:
+                entries.append({**entry, "link": str(page).removeprefix(f"{folder}/")})
+    index = folder / INDEX
+    _write(index, index_page(entries))
+    return index
+
+
+def _write(path: AnyPath, text: str) -> None:
+    """Write at once: two runs may end together."""
+    if isinstance(path, Path):
+        with atomic_write(path) as partial:
             partial.write_text(text, "utf-8")
     else:
-        index.write_text(text, "utf-8")
-    return index
+        path.write_text(text, "utf-8")

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seqtune.core.checkpoint import read_manifest
 from seqtune.core.errors import ArtifactError, DataError
+from seqtune.core.manifests import InnerPath, read_manifest, sum_files
 from seqtune.core.task import Sources
 
 from .split import RowsManifest
@@ -30,7 +30,7 @@ class IngestedManifest(RowsManifest):
     """Contents of `manifest.json`; rows by role."""
 
     format_version: int = FORMAT_VERSION
-    file: str
+    file: InnerPath
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,16 @@ def write_ingested(
     made_with: Mapping[str, Mapping[str, Any]],
 ) -> IngestedManifest:
     """Write rows (with a column `role`) and the manifest."""
+    file = f"{name}.parquet"
+    pq.write_table(table, out / file)
     manifest = IngestedManifest(
         task=task,
-        file=f"{name}.parquet",
+        file=file,
+        files=sum_files(out),
         rows={one["values"]: one["counts"] for one in table[ROLE].value_counts().to_pylist()},
         facts=dict(facts),
         made_with={section: dict(values) for section, values in made_with.items()},
     )
-    pq.write_table(table, out / manifest.file)
     (out / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
 

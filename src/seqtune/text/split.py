@@ -19,9 +19,9 @@ from uuid import uuid4
 import pyarrow as pa
 from pydantic import Field
 
-from seqtune.core.checkpoint import Manifest, read_manifest
 from seqtune.core.config import canonical_json
 from seqtune.core.errors import ArtifactError
+from seqtune.core.manifests import Manifest, read_manifest, sum_files
 
 FORMAT_VERSION = 1
 MANIFEST = "split.json"
@@ -150,6 +150,7 @@ def write_split(
         hashes[part] = table_hash(table)
     manifest = TextManifest(
         task=task,
+        files=sum_files(out),
         rows={part: parts[part].num_rows if part in parts else 0 for part in PARTS},
         content_hash=sha256(canonical_json([hashes, assets_hash]).encode()).hexdigest(),
         test_hash=hashes["test"],

@@ -16,6 +16,7 @@ from seqtune.core.checkpoint import (
 from seqtune.core.config import RunConfig, library_versions
 from seqtune.core.errors import ArtifactError
 from seqtune.core.files import atomic_write, sync, write_json
+from seqtune.core.manifests import sum_files
 from seqtune.core.task import TrainingData
 
 from .recorder import write_weights
@@ -64,6 +65,7 @@ def _manifest(
     folder: Path, ledger: RunHistory, *, config: RunConfig, data: TrainingData
 ) -> CheckpointManifest:
     return CheckpointManifest(
+        files=sum_files(folder, [folder / HISTORY, *(folder / ASSETS).rglob("*")]),
         task=config.task,
         fingerprint=ledger.fingerprint,
         data_hash=data.content_hash,

@@ -84,6 +84,13 @@ def test_wrong_value_in_the_manifest_is_named(folder: Path) -> None:
         open_checkpoint(folder)
 
 
+def test_weights_outside_the_folder_are_refused(folder: Path) -> None:
+    change(folder, best={**json.loads(weights("best", epoch=3).model_dump_json()), "file": "../x"})
+
+    with pytest.raises(ArtifactError, match=r"best\.file: .*'\.\./x' is not a file of this folder"):
+        open_checkpoint(folder)
+
+
 def test_format_of_another_version_is_refused(folder: Path) -> None:
     change(folder, format_version=99)
 

@@ -67,6 +67,27 @@ def test_a_damaged_manifest_is_refused_by_the_key(tmp_path: Path) -> None:
         open_ensemble(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"weight": -3.0}, "members.0.weight: Input should be greater than or equal to 0"),
+        ({"weight": float("nan")}, "members.0.weight: Input should be a"),
+        ({"weight": float("inf")}, "members.0.weight: Input should be a finite number"),
+        ({"name": "../../one"}, "members.0.name: .*is not a file of this folder"),
+        ({"name": "/one"}, "members.0.name: .*is not a file of this folder"),
+    ],
+)
+def test_members_without_a_valid_share_or_name_are_refused(
+    tmp_path: Path, changed: dict[str, Any], says: str
+) -> None:
+    write(tmp_path)
+    values = json.loads((tmp_path / MANIFEST).read_text())
+    values["members"][0] |= changed
+    (tmp_path / MANIFEST).write_text(json.dumps(values))
+    with pytest.raises(ArtifactError, match=rf"damaged: ensemble\.json, {says}"):
+        open_ensemble(tmp_path)
+
+
 def test_another_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="has format 2; this version of seqtune reads format 1"):
         open_ensemble(write(tmp_path, format_version=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from seqtune.core.errors import ConfigurationError
-from seqtune.inference import LoadedCheckpoint, select_device
+from seqtune.core.errors import ArtifactError, ConfigurationError
+from seqtune.inference import LoadedCheckpoint, outline, select_device
 
 
 def test_the_device_that_is_named_comes_first() -> None:
@@ -43,3 +44,14 @@ def test_it_computes_in_the_precision_of_training(precision: str, dtype: torch.d
     trained = LoadedCheckpoint(checkpoint, "best", config, torch.device("cpu"))
     with trained.autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_an_outline_takes_no_memory_and_ends_where_weights_do() -> None:
+    weights = {"0.weight": torch.ones(2, 2), "0.bias": torch.ones(2)}
+    layers = outline(lambda: torch.nn.Sequential(torch.nn.Linear(2, 2)), weights)
+    assert layers[0].weight.is_meta
+    layers.load_state_dict(weights, assign=True)
+    endless = (torch.nn.Linear(10**6, 10**6) for _ in itertools.count())
+    with pytest.raises(ArtifactError, match=r"many more tensors than the weights \(2\)"):
+        outline(lambda: torch.nn.Sequential(*endless), weights)
+    assert not torch.nn.Linear(1, 1).weight.is_meta

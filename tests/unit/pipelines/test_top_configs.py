@@ -54,7 +54,7 @@ def test_without_tuning_there_are_none() -> None:
     assert read_top_configs(None, task="recommend") == ()
 
 
-@pytest.mark.parametrize("damaged", [[{"task": "recommend"}], ["text"]])
+@pytest.mark.parametrize("damaged", [[{"task": "recommend"}], ["text"], [], {}, "text"])
 def test_a_damaged_list_is_named(damaged: Any) -> None:
     with pytest.raises(ArtifactError, match=r"recommend\.top_configs is damaged: .*tune again"):
         read_top_configs(damaged, task="recommend")

@@ -16,12 +16,13 @@ from seqtune.core.errors import (
     SeqtuneError,
     did_you_mean,
 )
+from seqtune.core.manifests import first_fault
 from seqtune.core.parameters import IGNORE, RUNTIME, TaskParameters
 from seqtune.core.resolve import flatten
 from seqtune.core.seeds import derive_seed
 from seqtune.core.task import TaskSpec, TrainingData
 
-from .._best_config import BestConfig, describe_first_fault, require_agreement
+from .._best_config import BestConfig, require_agreement
 from .._resolution import EPOCHS, resolve_run, training_fingerprint
 from .members import TRAINED, MemberPlan, PlannedMember, distinct, require_fit
 
@@ -147,7 +148,7 @@ class MemberSelector:
         except ValidationError as error:
             raise ArtifactError(
                 f"checkpoint {self.trained.path} holds a configuration that this version of "
-                f"seqtune does not understand: {describe_first_fault(error)}; train again"
+                f"seqtune does not understand: {first_fault(error)}; train again"
             ) from error
         before = dict(flatten(config.model_dump(mode="json")))
         now = dict(flatten(self.parameters.resolve().config.model_dump(mode="json")))

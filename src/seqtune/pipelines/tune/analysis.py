@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
+from seqtune.core.config import Section
 from seqtune.core.parameters import TaskParameters
 from seqtune.core.resolve import flatten
 from seqtune.core.task import Report
@@ -17,6 +20,7 @@ from seqtune.tuning.narrowing.narrow import narrow
 from seqtune.tuning.parameters import TuningParameters, task_space
 from seqtune.tuning.spaces.space import Space
 
+from .._best_config import read_section
 from .search import scoring_of, without_fixed_params
 from .tables import plain, read_trials_table
 
@@ -24,6 +28,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from seqtune.reporting.figures import Figure
+
+
+_NARROW_AGAIN = (
+    "choose another version with --load-versions, or narrow again (`kedro run --nodes "
+    "{}.tune.quick.narrow`)"
+)
+
+
+class NarrowedSpace(Section):
+    """What `narrow` writes for the medium stage, and people edit."""
+
+    space: dict[str, Any]
+    queue: list[dict[str, Any]] = Field(default_factory=list)
 
 
 def analyse_stage(
@@ -87,24 +104,23 @@ def narrow_space(
         rank_correlation=agreement.value,
     )
     result = narrowed.as_dict()
-    written = plain({"space": result["space"], "queue": result["queue"]})
+    written = plain(NarrowedSpace(space=result["space"], queue=result["queue"]).model_dump())
     findings = plain({**result, "agreement": agreement.as_dict(), "headline": _headline(result)})
     figure = figures.narrowing(result["decisions"], refused=result["refused"])
     return written, findings, figure
 
 
-def narrowed_space(
-    parameters: TaskParameters, narrowed: Mapping[str, Any]
-) -> tuple[Space, list[Params]]:
+def narrowed_space(parameters: TaskParameters, narrowed: Any) -> tuple[Space, list[Params]]:
     """Read the narrowed space, perhaps edited by hand, and its queue."""
-    root = f"{parameters.task}.narrowed_space"
-    values, known = parameters.searchable(narrowed["space"] or {}, root=f"{root}.space")
+    root, hint = f"{parameters.task}.narrowed_space", _NARROW_AGAIN.format(parameters.task)
+    found = read_section(NarrowedSpace, narrowed, what=root, hint=hint)
+    values, known = parameters.searchable(found.space, root=f"{root}.space")
     space = task_space(
         values, task=parameters.task, stage="medium", known=known, root=f"{root}.space"
     )
     return space, [
         space.checked(values, root=f"{root}.queue[{index}]")
-        for index, values in enumerate(narrowed.get("queue") or [])
+        for index, values in enumerate(found.queue)
     ]
 
 

@@ -22,6 +22,7 @@ from seqtune.core.errors import ArtifactError
 from seqtune.inference import (
     CheckpointInfo,
     LoadedCheckpoint,
+    outline,
     read_checkpoint_config,
     read_weights,
     select_device,
@@ -117,11 +118,16 @@ def load_classifier(path: Path, which: Which = "best", *, device: str | None = N
     """Open a checkpoint, on `device` or where it was trained."""
     info = describe(path, which)
     weights = read_weights(info.checkpoint, which)
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then replaced
+
+    def build() -> TextClassifier:
         encoder = empty_encoder(info.assets)
-        model = TextClassifier(encoder, info.config.model, num_labels=len(info.labels))
+        return TextClassifier(encoder, info.config.model, num_labels=len(info.labels))
+
     with weights_must_fit(info.checkpoint, which):
-        model.load_state_dict(weights)
+        outline(build, weights).load_state_dict(weights, assign=True)
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then replaced
+        model = build()
+    model.load_state_dict(weights)
     where = select_device(device, info.config.training.accelerator)
     tokenizer = load_tokenizer(info.assets)
     return Classifier(**vars(info), device=where, tokenizer=tokenizer, model=model.to(where).eval())

@@ -33,8 +33,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from seqtune.core.checkpoint import Manifest, read_manifest
 from seqtune.core.errors import ArtifactError
+from seqtune.core.manifests import Manifest, read_manifest
 
 FORMAT_VERSION = 1
 MANIFEST = "split.json"

@@ -79,9 +79,10 @@ TITLE = "title"  # the side table with the names of items
 
 def titles(interactions: Path) -> dict[ItemId, str]:
     """Return the name of each item: its title, or its id if it has none."""
-    ids = item_ids(interactions).to_pylist()
+    manifest = read_manifest(interactions)
+    ids = item_ids(interactions, num_items=manifest.num_items).to_pylist()
     named: dict[ItemId, str] = {item: str(item) for item in ids}
-    if TITLE in read_manifest(interactions).sides:
+    if TITLE in manifest.sides:
         table = pq.read_table(interactions / side_file(TITLE), columns=[ITEM, VALUE])
         rows = zip(table[ITEM].to_pylist(), table[VALUE].to_pylist(), strict=True)
         named |= {ids[number - 1]: str(title) for number, title in rows}
@@ -101,7 +102,7 @@ def people(split: Path, users: Sequence[UserId] | None = None, *, limit: int = 1
                 f"users {unknown[:10]!r} are not in the split; ids look like {raw[0].as_py()!r}"
             )
         rows = np.array([places[user] for user in users], np.int64)
-    ids = item_ids(split).to_pylist()
+    ids = item_ids(split, num_items=data.num_items).to_pylist()
     return [_person(data, int(row), raw[int(row)].as_py(), ids) for row in rows]
 
 

@@ -62,7 +62,9 @@ def predict(
             ingest = info.config.ingest
             opened = open_new_users(new_rows, ingest, data.path, scratch=out, size=size)
             users, found = stack.enter_context(opened)
-        writer = stack.enter_context(ListWriter(out, item_ids(data.path), top_k=settings.top_k))
+        writer = stack.enter_context(
+            ListWriter(out, item_ids(data.path, num_items=data.num_items), top_k=settings.top_k)
+        )
         lists = spread(RecommendChunk(checkpoint, data, settings, users), users.num_chunks)
         _write_all(users, lists, writer)
     return {

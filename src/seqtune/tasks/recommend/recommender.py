@@ -25,6 +25,7 @@ from seqtune.core import checkpoint, ensemble
 from seqtune.core.checkpoint import Which
 from seqtune.core.columns import SOURCE_MODEL, SOURCE_POPULAR
 from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
+from seqtune.core.files import is_version
 
 from . import arguments
 from .data import Int64
@@ -69,13 +70,8 @@ class Recommender:
         loaded = open_model(
             _newest(arguments.path_of(path)), arguments.weights_of(weights), device=device
         )
-        ids = item_ids(loaded.assets).to_pylist()
-        counts = _train_counts(loaded.assets / TRAIN_COUNTS)
-        if not len(ids) == len(counts) - 1 == loaded.num_items:
-            raise ArtifactError(
-                f"{loaded.path} is damaged: its weights have {loaded.num_items} items, its assets "
-                f"{len(ids)}; choose another version"
-            )
+        ids = item_ids(loaded.assets, num_items=loaded.num_items).to_pylist()
+        counts = _train_counts(loaded.assets / TRAIN_COUNTS, loaded.num_items)
         return cls(loaded, ids, {raw: n for n, raw in enumerate(ids, start=1)}, counts)
 
     @overload
@@ -235,12 +231,12 @@ def _newest(path: Path) -> Path:
     if any((path / manifest).is_file() for manifest in manifests):
         return path
     found = [file.parent for manifest in manifests for file in path.glob(f"*/*/{manifest}")]
-    return max(found, default=path)
+    return max((each for each in found if is_version(each.parent.name)), default=path)
 
 
-def _train_counts(path: Path) -> Int64:
+def _train_counts(path: Path, num_items: int) -> Int64:
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
+        return np.asarray(np.load(path, allow_pickle=False)).reshape(num_items + 1)
     except (OSError, ValueError) as error:
         raise ArtifactError(
             f"{path} is missing or damaged ({error}); choose another version, or train again"

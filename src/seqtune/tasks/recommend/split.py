@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 
 from seqtune.core.columns import ITEM, ITEM_ID, TIME, USER
 from seqtune.core.errors import ConfigurationError
+from seqtune.core.manifests import sum_files
 from seqtune.core.resolve import require_made_with
 from seqtune.core.task import Report
 
@@ -101,6 +102,7 @@ def split(interactions: Path, config: RecommendConfig, *, out: Path) -> Report:
     shutil.copyfile(interactions / ITEMS, out / ITEMS_TABLE)
     shutil.copyfile(interactions / USERS, out / USERS_TABLE)
     manifest = SplitManifest(
+        files=sum_files(out),
         num_users=source.num_users,
         num_items=source.num_items,
         num_interactions=source.num_interactions,

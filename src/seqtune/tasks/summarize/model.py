@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.core.seeds import derive_seed
-from seqtune.inference import HALF, select_device
+from seqtune.inference import HALF, outline, select_device
 from seqtune.text.pretrained import (
     empty_model,
     identity,
@@ -135,6 +136,11 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Load weights of a checkpoint; refuse missing, unknown and misshapen ones."""
+    require_fit(model, weights)
+    model.load_state_dict(dict(weights), strict=False)
+
+
+def require_fit(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     expected = weights_of(model)
     missing, unknown = expected.keys() - weights.keys(), weights.keys() - expected.keys()
     other = [n for n in expected.keys() & weights.keys() if expected[n].shape != weights[n].shape]
@@ -146,7 +152,6 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
             if names
         )
         raise ArtifactError(f"the weights do not fit the model: {listed}")
-    model.load_state_dict(dict(weights), strict=False)
 
 
 def pretrained(
@@ -207,7 +212,9 @@ def restored_model(
         if config.model.lora.enabled:
             model = _with_adapters(assets, config, kind, device=device)
         else:
-            model = empty_model(AUTO[kind], architecture, dtype=torch.float32)
+            build = partial(empty_model, AUTO[kind], architecture, dtype=torch.float32)
+            require_fit(outline(build, weights), weights)
+            model = build()
     fill(model, weights)
     return model, tokenizer, kind
 

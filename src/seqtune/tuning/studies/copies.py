@@ -26,10 +26,10 @@ ROWS_AT_ONCE = 5000
 def backup(ref: StorageUrl, *, keep: int) -> Path | None:
     """Copy the study file into `backups` beside it and keep the newest `keep` copies.
 
-    Return None if there is nothing to copy: a server, no file, or no change since the last copy.
+    Return None if there is nothing to copy: a server, no file or an empty one, or no change since.
     """
     file = ref.file
-    if file is None or not file.exists() or not keep:
+    if file is None or not file.exists() or not file.stat().st_size or not keep:
         return None
     with explained(ref):
         check_file(file)

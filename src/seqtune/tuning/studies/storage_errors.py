@@ -126,6 +126,8 @@ def explanation(error: BaseException, ref: StorageUrl) -> SeqtuneError | None:
                 return StorageError(f"{ref.place} {fault.text}")
         if isinstance(cause, sqlite3.Error) and ref.file is not None:
             return _of_sqlite(cause, ref.file)
+        if isinstance(cause, AssertionError) and ref.file is not None:
+            return damaged(ref.file, "a finished trial in it has no score")
         if isinstance(cause, OSError):
             return storage_error(cause, ref.place) or StorageError(
                 f"studies cannot be stored in {ref.place}: {cause.strerror or cause}. Give another "

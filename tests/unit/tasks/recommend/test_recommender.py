@@ -1,5 +1,6 @@
 """The Python API on a checkpoint alone: real weights, real ids, nothing else on disk."""
 
+import json
 import logging
 import re
 import shutil
@@ -24,7 +25,9 @@ def build(path, *, item_ids=NAMES, model=None):
     data = write_split(path / "split", SEQUENCES, item_ids=item_ids)
     config = tiny_config()
     model = model or favouring(5, 4, data=data, config=config)  # 5, 4, 1, 2, 3, 6
-    checkpoint = write_checkpoint(path / "2026-01-01" / "checkpoint", model, config, data)
+    checkpoint = write_checkpoint(
+        path / "2026-01-01T00.00.00.000Z" / "checkpoint", model, config, data
+    )
     shutil.rmtree(data.path)
     return checkpoint
 
@@ -116,9 +119,11 @@ def test_order_and_batches_do_not_change_a_list(tmp_path):
 def test_the_newest_version_is_found(tmp_path):
     build(tmp_path / "x")
     newer = build(tmp_path / "y")
-    shutil.move(newer.parent, tmp_path / "x" / "2026-02-01")
+    version = "2026-02-01T00.00.00.000Z"
+    shutil.move(newer.parent, tmp_path / "x" / version)
+    shutil.copytree(tmp_path / "x" / version, tmp_path / "x" / "zzz")
     loaded = Recommender.load(str(tmp_path / "x")).loaded
-    assert loaded.path == tmp_path / "x" / "2026-02-01" / "checkpoint"
+    assert loaded.path == tmp_path / "x" / version / "checkpoint"
 
 
 @pytest.mark.parametrize("wrong", [["a", "b"], [3], [{"a"}]])
@@ -198,10 +203,36 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
 def test_damaged_assets_are_refused(tmp_path):
     checkpoint = build(tmp_path)
     np.save(checkpoint / "assets" / "train_counts.npy", np.zeros(3, np.int64))
-    with pytest.raises(ArtifactError, match="its weights have 6 items"):
+    with pytest.raises(ArtifactError, match=r"train_counts\.npy is missing or damaged"):
         Recommender.load(checkpoint)
     (checkpoint / "assets" / "items.parquet").write_bytes(b"PAR1 or not")
     with pytest.raises(ArtifactError, match=r"items\.parquet is missing or damaged"):
+        Recommender.load(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        (["a", "b", "a", "d", "e", "f"], "an id is missing, or stands for several items"),
+        (["a", None, "c", "d", "e", "f"], "an id is missing, or stands for several items"),
+        ([*"abcdefg"], "it names 7 items, not 6"),
+    ],
+)
+def test_a_vocabulary_names_each_item_once(tmp_path, ids, says):
+    checkpoint = build(tmp_path)
+    table = {"item": range(1, len(ids) + 1), "item_id": ids, "count": [1] * len(ids)}
+    pd.DataFrame(table).to_parquet(checkpoint / "assets" / "items.parquet")
+    with pytest.raises(ArtifactError, match=rf"items\.parquet is missing or damaged \({says}\)"):
+        Recommender.load(checkpoint)
+
+
+def test_sizes_are_compared_before_memory_is_taken(tmp_path):
+    checkpoint = build(tmp_path)
+    file = checkpoint / "checkpoint.json"
+    manifest = json.loads(file.read_text())
+    manifest["config"]["model"] |= {"hidden_units": 4096, "num_layers": 48}  # 38 GB of weights
+    file.write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match="do not fit the configuration beside them"):
         Recommender.load(checkpoint)
 
 

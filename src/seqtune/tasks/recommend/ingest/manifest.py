@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from seqtune.core import checkpoint
+from seqtune.core import manifests
 
 from .ids import IdType
 from .times import TimeKind
@@ -22,7 +22,7 @@ USERS = "users.parquet"
 ITEMS = "items.parquet"
 
 
-class InteractionsManifest(checkpoint.Manifest):
+class InteractionsManifest(manifests.Manifest):
     """The content of `manifest.json`."""
 
     format_version: int = FORMAT_VERSION
@@ -43,7 +43,7 @@ class InteractionsManifest(checkpoint.Manifest):
 
 def read_manifest(folder: Path) -> InteractionsManifest:
     """Return the manifest of a folder that `ingest` wrote."""
-    return checkpoint.read_manifest(
+    return manifests.read_manifest(
         folder,
         MANIFEST,
         InteractionsManifest,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from seqtune.core import manifests
 from seqtune.core.columns import COUNT, ITEM, ITEM_ID, USER, USER_ID
 from seqtune.core.errors import ConfigurationError, DataError
 from seqtune.core.task import Report
@@ -63,6 +64,7 @@ def ingest(
         side_files=side_files,
     )
     InteractionsManifest(
+        files=manifests.sum_files(out),
         num_users=report["users"],
         num_items=report["items"],
         num_interactions=tally.num_rows,

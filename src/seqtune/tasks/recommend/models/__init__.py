@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .config import ModelConfig, defined_in
@@ -34,6 +35,16 @@ def build_model(
 
 def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> SequenceModel[Any]:
     """Return a model from the weights of a checkpoint, which hold sizes and side tables too."""
+    from seqtune.inference import outline
+
+    build = partial(_sized_like, config, weights)
+    outline(build, weights).load_state_dict(weights, assign=True)
+    model = build()
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def _sized_like(config: ModelConfig, weights: Mapping[str, Tensor]) -> SequenceModel[Any]:
     from ..cooccurrence import Cooccurrence
     from .base import SideEmbedding, side_key
 
@@ -50,9 +61,7 @@ def load_model(config: ModelConfig, weights: Mapping[str, Tensor]) -> SequenceMo
     if config.item_to_item:
         num_pairs = len(weights["counts.pairs"])
         counts = Cooccurrence(num_items=num_items, num_pairs=num_pairs)
-    model = _model_class(config)(config, num_items=num_items, sides=sides, counts=counts)
-    model.load_state_dict(weights)
-    return model.eval()
+    return _model_class(config)(config, num_items=num_items, sides=sides, counts=counts)
 
 
 def _model_class(config: ModelConfig) -> type[SequenceModel[Any]]:
