@@ -18,7 +18,6 @@ Bool = npt.NDArray[np.bool_]
 
 INTEGER = "BIGINT"
 SMALL = "INTEGER"
-WHOLE = (INTEGER, SMALL)
 
 _PIECE = 1 << 17
 """Bytes at a time: arrays of this size stay in the cache."""
