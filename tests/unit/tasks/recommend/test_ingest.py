@@ -112,6 +112,10 @@ def as_windows(path: Path) -> Path:
     return write(path / "log.csv", LOG.replace("\n", "\r\n"))
 
 
+def as_old_mac(path: Path) -> Path:
+    return write(path / "log.csv", LOG.replace("\n", "\r"))
+
+
 def as_marked_utf8(path: Path) -> Path:
     return write(path / "log.csv", b"\xef\xbb\xbf" + LOG.encode())
 
@@ -157,6 +161,7 @@ def as_parquet_without_a_telling_name(path: Path) -> Path:
         as_spaces,
         as_gzip,
         as_windows,
+        as_old_mac,
         as_marked_utf8,
         without_last_line_end,
         with_blank_lines,

@@ -68,6 +68,11 @@ def test_misspelt_column(log: Path) -> None:
     assert "columns found are 'usr', 'item', 'time'" in message
 
 
+def test_a_wide_file_is_described_in_short(log: Path) -> None:
+    log.write_text(",".join(f"c{n}" for n in range(5000)) + "\n")
+    assert len(fault_of(log)) < 2000
+
+
 def test_missing_time_says_how_to_do_without(log: Path) -> None:
     log.write_text("user,item\n1,2\n")
     assert "time: null if it has no times" in fault_of(log)

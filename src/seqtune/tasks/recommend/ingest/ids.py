@@ -154,8 +154,8 @@ def _doubtful_notes(connection: duckdb.DuckDBPyConnection, name: str) -> list[st
     texts = (
         "begin or end with a space, which is kept as a part of the id",
         "hold characters that cannot be seen (a no-break or zero-width space, a byte order mark)",
-        "differ from another one only in such spaces and characters or in their Unicode form, and "
-        "count as others; recommend.ingest.normalize_ids=true makes them one",
+        "differ from another one only in such spaces or characters, or in Unicode form (NFC, NFD); "
+        "recommend.ingest.normalize_ids=true makes them one",
     )
     counts = zip(connection.execute(filled).fetchall()[0], texts, strict=True)
     return [f"column {name!r}: {num} ids {text}" for num, text in counts if num]
