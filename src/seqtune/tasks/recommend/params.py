@@ -82,7 +82,7 @@ class IngestConfig(Section):
     """How raw files are read and what happens to bad rows."""
 
     format: Literal["auto", "csv", "parquet"] = "auto"
-    """csv is any delimited text, also gzipped; auto goes by the file name."""
+    """csv is any delimited text, also gzipped; auto goes by the content."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """null: detected."""
     encoding: Literal["utf-8", "utf-16", "latin-1", "cp949", "euc-kr"] = "utf-8"

@@ -29,6 +29,7 @@ _CANONICAL = "CAST(TRY_CAST(key AS BIGINT) AS VARCHAR) IS NOT DISTINCT FROM key"
 _NUMERAL = "regexp_full_match(key, '-?[0-9]+')"
 _DOUBTFUL = "strlen(key) <> length(key) OR key <> trim(key)"  # not ASCII, or with spaces around it
 LONGEST_ID = 4096
+"""Characters."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,8 @@ def _judge_text(
         "count(*) FILTER ($doubtful), coalesce(max(length(key)), 0) FROM keys"
     )
     filled = fill(counts, canonical=_CANONICAL, numeral=_NUMERAL, doubtful=_DOUBTFUL)
-    num, num_canonical, num_numeral, num_doubtful, longest = connection.execute(filled).fetchall()[
-        0
-    ]
+    (found,) = connection.execute(filled).fetchall()
+    num, num_canonical, num_numeral, num_doubtful, longest = found
     name = loaded.columns[f"{role}_key"]
     if longest > LONGEST_ID:
         rows = example_rows(
