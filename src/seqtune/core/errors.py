@@ -24,6 +24,8 @@ from typing import Any
 
 from typing_extensions import override
 
+MOST_SHOWN = 50
+"""Names in a message."""
 PLAIN = (str, int, float, list, tuple, type(None))
 """Attributes of these types go from one process to another."""
 
@@ -107,7 +109,8 @@ def did_you_mean(name: str, allowed: Sequence[str]) -> str:
     close = get_close_matches(name, allowed, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"choose one of {', '.join(sorted(allowed))}"
+    more = ", ..." if len(allowed) > MOST_SHOWN else ""
+    return f"choose one of {', '.join(sorted(allowed)[:MOST_SHOWN])}{more}"
 
 
 _STORAGE_REASONS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from glob import glob, has_magic
@@ -11,6 +12,7 @@ from typing import Any
 from kedro.io.core import AbstractDataset, DatasetError
 
 from seqtune.core.errors import DataError
+from seqtune.core.file_type import irregular_file
 from seqtune.core.secrets import mask
 
 from .cache import Cache
@@ -57,7 +59,7 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
         found: list[Path] = []
         for pattern in self._patterns:
             files = self._fetch(pattern) if is_remote(pattern) else _matching(pattern)
-            if not files and not self._optional:
+            if not files and (not self._optional or os.path.lexists(pattern)):
                 raise DataError(self._missing(pattern))
             found += files
         return tuple(found)
@@ -96,6 +98,8 @@ class RawFiles(AbstractDataset[None, tuple[Path, ...]]):
         kind = "no file matches" if has_magic(pattern) else "there is no file"
         if Path(pattern).is_dir():
             kind = "there is no Parquet file in the folder"
+        elif os.path.lexists(pattern):
+            return irregular_file(Path(pattern))
         looks = f" It must look like this: {self._looks_like}." if self._looks_like else ""
         return (
             f"{kind} {mask(pattern)}.{looks} Put your data there, or name another place in "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import csv
+from pyarrow import compute, csv
 
 PREDICTIONS = "predictions.parquet"
 SUBMISSION = "submission.csv"
@@ -16,9 +16,10 @@ SUBMISSION = "submission.csv"
 class PredictionFiles(ExitStack):
     """Both files, created with the first rows."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, escape_formulas: bool) -> None:
         super().__init__()
         self._out = out
+        self._escape_formulas = escape_formulas
         self._files: tuple[pq.ParquetWriter, csv.CSVWriter] | None = None
 
     def write(self, predictions: pa.Table, submission: pa.Table) -> None:
@@ -30,4 +31,15 @@ class PredictionFiles(ExitStack):
             )
         parquet, text = self._files
         parquet.write_table(predictions)
-        text.write_table(submission)
+        text.write_table(_escape(submission) if self._escape_formulas else submission)
+
+
+def _escape(table: pa.Table) -> pa.Table:
+    """Put an apostrophe before texts that a spreadsheet would run as a formula."""
+    columns = [
+        compute.replace_substring_regex(column, "^[=+\\-@\t\r]", r"'\0")
+        if pa.types.is_string(column.type)
+        else column
+        for column in table.columns
+    ]
+    return pa.table(columns, schema=table.schema)

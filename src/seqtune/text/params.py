@@ -13,7 +13,7 @@ class TextIngestConfig(Section):
     """How raw files are read."""
 
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
-    """auto: by the file's ending."""
+    """auto: by the file's ending; Parquet and gzip by its content."""
     encoding: Literal["utf-8", "utf-16", "latin-1", "cp949", "euc-kr"] = "utf-8"
     """Encoding of text files; cp949 is usual for Korean files from Excel."""
     max_characters: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000

@@ -7,18 +7,19 @@ quote inside is unquoted. Files are streamed, and errors name the file and the l
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TextIO, cast
+from typing import Any, Literal, TextIO
 
 from seqtune.core.errors import DataError, did_you_mean
+from seqtune.core.file_type import FileHead, read_head, require_header, require_text
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet"]
 ALIASES = {"txt": "tsv", "ndjson": "jsonl", "json": "jsonl", "pq": "parquet"}
@@ -68,55 +69,53 @@ def require_columns(row: Row, wanted: Sequence[str], *, keys: Mapping[str, str])
 
 
 def _rows_of(file: Path, kind: Format, encoding: str) -> Iterator[Row]:
-    found = _detect_format(file) if kind == "auto" else kind
+    head = read_head(file)
+    found = _detect_format(head) if kind == "auto" else kind
     if found == "parquet":
         yield from _parquet(file)
         return
-    with _open_text(file, encoding) as lines:
+    require_text(head, encoding=encoding, setting="ingest", json=found == "jsonl")
+    with _open_text(head, encoding) as lines:
         if found == "jsonl":
             yield from _jsonl(file, lines)
         else:
             yield from _delimited(file, lines, "\t" if found == "tsv" else ",")
 
 
-def _detect_format(file: Path) -> str:
-    """Return the format that the ending names; files with unknown endings are read as CSV."""
-    endings = [ending.lower() for ending in file.suffixes if ending.lower() != ".gz"]
+def _detect_format(head: FileHead) -> str:
+    """Return parquet for its content, or the format of the ending; unknown ones are read as CSV."""
+    if head.is_parquet:
+        return "parquet"
+    endings = [ending.lower() for ending in head.path.suffixes if ending.lower() != ".gz"]
     ending = endings[-1].removeprefix(".") if endings else ""
     return ALIASES.get(ending, ending)
 
 
 @contextmanager
-def _open_text(file: Path, encoding: str) -> Iterator[TextIO]:
+def _open_text(head: FileHead, encoding: str) -> Iterator[TextIO]:
     """Open a text file, keeping its line ends; raise decoding errors as DataError."""
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
     try:
-        with _open_bytes(file) as raw, io.TextIOWrapper(raw, codec, newline="") as lines:
+        with head.open() as raw, io.TextIOWrapper(raw, codec, newline="") as lines:
             yield lines
     except UnicodeError as error:
-        raise DataError(_describe_undecodable(file, encoding)) from error
+        raise DataError(_describe_undecodable(head, encoding)) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{file} cannot be read ({error or type(error).__name__})") from error
+        raise DataError(f"{head.path} cannot be read ({error or type(error).__name__})") from error
 
 
-def _open_bytes(file: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb"))
-
-
-def _describe_undecodable(file: Path, encoding: str) -> str:
-    with _open_bytes(file) as opened:
+def _describe_undecodable(head: FileHead, encoding: str) -> str:
+    with head.open() as opened:
         raw = opened.read()
+    start = 0
     try:
         raw.decode(encoding)
-        start = 0  # UTF-16 without a byte order mark
     except UnicodeDecodeError as error:
         start = error.start
     line = raw[:start].decode(encoding, errors="ignore").count("\n") + 1
-    utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
-    guess = "it is utf-16" if utf_16 else "cp949 is usual for Korean files from Excel"
     return (
-        f"{file}, line {line}: byte {start} is not {encoding}; save the file as UTF-8, or name its "
-        f"encoding (ingest.encoding; {guess})"
+        f"{head.path}, line {line}: byte {start} is not {encoding}; save the file as UTF-8, or "
+        "name its encoding (ingest.encoding; cp949 is usual for Korean files from Excel)"
     )
 
 
@@ -172,6 +171,7 @@ def _refuse_nul(file: Path, lines: TextIO) -> Iterator[str]:
 
 
 def _header(file: Path, fields: list[str]) -> list[str]:
+    require_header(file, ",".join(fields), wanted=tuple(filter(None, fields[1:])))
     twice = sorted({name for name in fields if fields.count(name) > 1})
     if twice:
         raise DataError(
@@ -196,7 +196,7 @@ def _jsonl(file: Path, lines: TextIO) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
+            values = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{file}, line {number}: invalid JSON ({error}); {_JSON_RULE}"
@@ -206,6 +206,14 @@ def _jsonl(file: Path, lines: TextIO) -> Iterator[Row]:
                 f"{file}, line {number}: {line.strip()[:40]!r} is not a JSON object; {_JSON_RULE}"
             )
         yield Row(file, number, values)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the key {name!r} occurs more than once")
+    return values
 
 
 def _parquet(file: Path) -> Iterator[Row]:

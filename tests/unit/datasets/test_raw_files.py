@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,18 @@ def test_a_missing_file_is_explained(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"x\.csv.*a CSV with the column user.*make run"):
         dataset.load()
     assert not dataset.exists()
+
+
+@pytest.mark.parametrize("optional", [False, True])
+def test_what_is_no_file_is_named(optional: bool, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.symlink_to(path)
+    with pytest.raises(DatasetError, match=r"x\.csv is a link that leads to no file \(Too many"):
+        RawFiles(filepath=str(path), optional=optional).load()
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DatasetError, match=r"x\.csv is a pipe, a socket or a device"):
+        RawFiles(filepath=str(path), optional=optional).load()
 
 
 def test_an_optional_file_may_be_missing(tmp_path: Path) -> None:

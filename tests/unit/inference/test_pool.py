@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,8 +44,22 @@ def test_a_member_of_another_split_is_not_weighed() -> None:
 
 def test_predictions_are_appended_to_both_files(tmp_path: Path) -> None:
     table = pa.table({"id": ["a"], "score": [0.5]})
-    with PredictionFiles(tmp_path) as files:
+    with PredictionFiles(tmp_path, escape_formulas=False) as files:
         for _ in range(2):
             files.write(table, table.select(["id"]))
     assert pq.read_table(tmp_path / "predictions.parquet").num_rows == 2
     assert (tmp_path / "submission.csv").read_text().splitlines() == ['"id"', '"a"', '"a"']
+
+
+@pytest.mark.parametrize("escape", [False, True])
+def test_formulas_are_escaped_where_asked(escape: bool, tmp_path: Path) -> None:
+    formulas = ["=cmd|'/c calc'!A1", "+1", "-1", "@SUM(1)", "\tx"]
+    ids = pa.array([*formulas, "a=1", "", None])
+    table = pa.table({"id": ids, "number": range(-4, 4)})
+    with PredictionFiles(tmp_path, escape_formulas=escape) as files:
+        files.write(table, table)
+    with (tmp_path / "submission.csv").open(newline="") as file:
+        _, *rows = csv.reader(file)
+    assert [text for text, _ in rows[:5]] == [f"'{text}" if escape else text for text in formulas]
+    assert rows[5:] == [["a=1", "1"], ["", "2"], ["", "3"]]
+    assert pq.read_table(tmp_path / "predictions.parquet")["id"].to_pylist() == ids.to_pylist()

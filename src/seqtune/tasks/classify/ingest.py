@@ -146,9 +146,9 @@ def _report(
         *reader.clean.warnings(),
         *special_warning(tokens, "texts"),
         *(
-            f"label {name!r} has no positives and cannot be learned"
+            f"label {name!r} has no {'positives' if missing else 'negatives'} and cannot be learned"
             for name, counts in report["labels"].items()
-            if not counts[POOL]
+            if (missing := not counts[POOL]) or counts[POOL] == rows[POOL]
         ),
     ]
     official = f", of which {rows[TEST]} are the official test" if rows.get(TEST) else ""

@@ -138,6 +138,8 @@ class PredictConfig(Section):
     """auto: each label's own, tuned on valid; half: 0.5 for all."""
     batch_size: PositiveInt = 64
     """Texts in a batch."""
+    escape_formulas: bool = False
+    """An apostrophe before =, +, - and @ in submission.csv, which are formulas in spreadsheets."""
 
 
 parse = ParameterParser("classify", ClassifyConfig, PredictConfig)

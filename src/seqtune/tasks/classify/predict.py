@@ -63,7 +63,7 @@ def predict(
         found = spread(work, len(work))
         probabilities |= assemble(info, data, windows, found)
         thresholds, found_by = choose_thresholds(decisions, settings)
-        writer = stack.enter_context(LabelWriter(out, data.labels, thresholds))
+        writer = stack.enter_context(LabelWriter(out, data.labels, thresholds, settings))
         for part in parts:
             writer.add(data.table(part), probabilities[part], part=part)
         for chunk, answer in zip(texts, found, strict=True):
@@ -105,8 +105,10 @@ def held_out(data: ClassifyData) -> list[Part]:
 class LabelWriter(PredictionFiles):
     """Writes decisions to Parquet and to a CSV for submission, and counts them."""
 
-    def __init__(self, out: Path, labels: Sequence[str], thresholds: Floats) -> None:
-        super().__init__(out)
+    def __init__(
+        self, out: Path, labels: Sequence[str], thresholds: Floats, settings: PredictConfig
+    ) -> None:
+        super().__init__(out, escape_formulas=settings.escape_formulas)
         self._labels, self._thresholds = labels, thresholds
         self._id, self._part, self._text = (_unused_name(n, labels) for n in (ID, PART, TEXT))
         self.num_rows = 0

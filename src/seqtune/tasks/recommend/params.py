@@ -32,6 +32,16 @@ class ColumnNames(Section):
     time: str | None = "time"
     """null: the file has no times, and its row order counts."""
 
+    @model_validator(mode="after")
+    def _check_distinct(self) -> ColumnNames:
+        names = [name for name in (self.user, self.item, self.time) if name]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"user={self.user}, item={self.item} and time={self.time} name a column more than "
+                "once; each is a column of its own (time: null if there is none)"
+            )
+        return self
+
 
 SideKind = Literal["category", "text"]
 
@@ -72,7 +82,7 @@ class IngestConfig(Section):
     """How raw files are read and what happens to bad rows."""
 
     format: Literal["auto", "csv", "parquet"] = "auto"
-    """csv is any delimited text, also gzipped; auto goes by the file name."""
+    """csv is any delimited text, also gzipped; auto goes by the content."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """null: detected."""
     encoding: Literal["utf-8", "utf-16", "latin-1", "cp949", "euc-kr"] = "utf-8"
@@ -85,6 +95,12 @@ class IngestConfig(Section):
     id_type: Literal["auto", "integer", "string"] = "auto"
     """auto: integer if all ids of a column are integers, string if most are not, and an error if
     most are integers but some are not."""
+    null_values: tuple[str, ...] = (
+        *("NULL", "null", "None", "nan", "NaN", "NA", "<NA>", "N/A", "#N/A", "\\N"),
+    )
+    """Ids that count as an empty field; []: none, and all of them are ids like any other."""
+    normalize_ids: bool = False
+    """Bring ids to Unicode's form NFC, without invisible characters and spaces around them."""
     min_interactions: PositiveInt = 3
     """Users with fewer are dropped; the report counts them."""
     on_null: Literal["error", "drop"] = "error"
@@ -196,6 +212,8 @@ class PredictConfig(Section):
     """Weights of the best epoch by the monitored metric, or of the last."""
     batch_size: PositiveInt = 512
     """Users per batch."""
+    escape_formulas: bool = False
+    """An apostrophe before =, +, - and @ in submission.csv, which are formulas in spreadsheets."""
 
 
 def side_names(config: RecommendConfig) -> tuple[str, ...]:

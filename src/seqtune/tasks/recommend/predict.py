@@ -62,9 +62,8 @@ def predict(
             ingest = info.config.ingest
             opened = open_new_users(new_rows, ingest, data.path, scratch=out, size=size)
             users, found = stack.enter_context(opened)
-        writer = stack.enter_context(
-            ListWriter(out, item_ids(data.path, num_items=data.num_items), top_k=settings.top_k)
-        )
+        ids = item_ids(data.path, num_items=data.num_items)
+        writer = stack.enter_context(ListWriter(out, ids, settings))
         lists = spread(RecommendChunk(checkpoint, data, settings, users), users.num_chunks)
         _write_all(users, lists, writer)
     return {
@@ -112,10 +111,10 @@ def _write_all(users: Users, lists: Iterable[Recommendations], writer: ListWrite
 class ListWriter(PredictionFiles):
     """Writes lists to Parquet and to a CSV for submission, and counts them."""
 
-    def __init__(self, out: Path, ids: pa.Array, *, top_k: int) -> None:
-        super().__init__(out)
+    def __init__(self, out: Path, ids: pa.Array, settings: PredictConfig) -> None:
+        super().__init__(out, escape_formulas=settings.escape_formulas)
         self._ids = ids  # [V]
-        self._top_k = top_k
+        self._top_k = settings.top_k
         self.counts = {"users": 0, "rows": 0, "cold_users": 0, "short_lists": 0}
 
     def add(self, user_ids: pa.Array, lists: Recommendations) -> None:

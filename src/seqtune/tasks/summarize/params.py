@@ -269,6 +269,8 @@ class PredictConfig(Section):
     """Of the best epoch by the monitored metric, or of the last."""
     batch_size: PositiveInt = 16
     """Dialogues in a batch."""
+    escape_formulas: bool = False
+    """An apostrophe before =, +, - and @ in submission.csv, which are formulas in spreadsheets."""
 
 
 parse = ParameterParser("summarize", SummarizeConfig, PredictConfig)

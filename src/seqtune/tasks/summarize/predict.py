@@ -111,7 +111,7 @@ def predict(
             if new_rows
             else _held_out(data, size)
         )
-        writer = stack.enter_context(SummaryWriter(out, info.config.ingest.columns))
+        writer = stack.enter_context(SummaryWriter(out, info.config.ingest.columns, settings))
         for number, written in enumerate(_written(info, request, settings, spread)):
             writer.add(request.rows[number][ID].to_pylist(), request.part, written)
     counts = {"rows": writer.num_rows, "empty_summaries": writer.num_empty, "cut": writer.num_cut}
@@ -165,8 +165,8 @@ def _written(
 class SummaryWriter(PredictionFiles):
     """Write summaries, under the user's names in the submission, and count them."""
 
-    def __init__(self, out: Path, columns: ColumnNames) -> None:
-        super().__init__(out)
+    def __init__(self, out: Path, columns: ColumnNames, settings: PredictConfig) -> None:
+        super().__init__(out, escape_formulas=settings.escape_formulas)
         self._names = [columns.id or ID, columns.summary]
         self.num_rows = self.num_empty = self.num_cut = 0
 

@@ -260,9 +260,11 @@ def test_numbers_are_ids_across_files(stage: LabelIngest) -> None:
     assert stage.column("id") == ["test-0", "test-1", "test-2", "0", "1", "2"]
 
 
-def test_a_label_without_a_positive_is_said(stage: LabelIngest) -> None:
-    report = stage.ingest(stage.file(HEADER + "one\t1\t0\ntwo\t0\t0\n"))
-    assert any("label 'joy' has no positive" in line for line in report["headline"])
+@pytest.mark.parametrize(("value", "what"), [(0, "positives"), (1, "negatives")])
+def test_a_label_with_one_value_is_said(value: int, what: str, stage: LabelIngest) -> None:
+    report = stage.ingest(stage.file(HEADER + f"one\t1\t{value}\ntwo\t0\t{value}\n"))
+    assert f"label 'joy' has no {what} and cannot be learned" in report["headline"]
+    assert len(report["warnings"]) == 1
 
 
 def test_files_that_cannot_be_read(stage: LabelIngest) -> None:

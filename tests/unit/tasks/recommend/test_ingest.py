@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from seqtune.core.errors import ArtifactError, ConfigurationError, DataError
 from seqtune.tasks.recommend.ingest import ingest, read_manifest
@@ -111,6 +112,10 @@ def as_windows(path: Path) -> Path:
     return write(path / "log.csv", LOG.replace("\n", "\r\n"))
 
 
+def as_old_mac(path: Path) -> Path:
+    return write(path / "log.csv", LOG.replace("\n", "\r"))
+
+
 def as_marked_utf8(path: Path) -> Path:
     return write(path / "log.csv", b"\xef\xbb\xbf" + LOG.encode())
 
@@ -156,6 +161,7 @@ def as_parquet_without_a_telling_name(path: Path) -> Path:
         as_spaces,
         as_gzip,
         as_windows,
+        as_old_mac,
         as_marked_utf8,
         without_last_line_end,
         with_blank_lines,
@@ -227,13 +233,29 @@ def test_strange_ids_come_back_as_they_were(tmp_path: Path) -> None:
         "'; --",
     ]
     rows = "".join(f'u{n},"{item}",{i}\n' for n in (1, 2) for i, item in enumerate(items))
-    out, report = run(tmp_path, write(tmp_path / "log.csv", "user,item,time\n" + rows))
+    path = write(tmp_path / "log.csv", "user,item,time\n" + rows)
+    out, report = run(tmp_path, path, null_values=[])
     expected = [item.replace('""', '"') for item in items]
     assert sequences(out) == {"u1": expected, "u2": expected}
     assert [raw for _, raw, _ in table(out / "items.parquet")] == sorted(
         expected, key=lambda text: text.encode()
     )
     assert any("begin or end with a space" in warning for warning in report["warnings"])
+
+
+def test_ids_that_look_alike_are_counted_and_made_one_where_asked(tmp_path: Path) -> None:
+    forms = ["\u00e9", "e\u0301", "\u00e9\u200b", "\ufeff\u00e9", "\u00a0\u00e9", "\u00e9 ", "b"]
+    rows = "".join(f"{user},{item},{n}\n" for user in "xy" for n, item in enumerate(forms))
+    path = write(tmp_path / "log.csv", f"user,item,time\n{rows}")
+    out, report = run(tmp_path, path)
+    assert sequences(out)["x"] == forms
+    spaced, invisible, alike = report["warnings"]
+    assert "column 'item': 2 ids begin or end with a space" in spaced
+    assert "column 'item': 3 ids hold characters that cannot be seen" in invisible
+    assert "column 'item': 5 ids differ from another one only" in alike
+    out, report = run(tmp_path, path, normalize_ids=True)
+    assert sequences(out)["x"] == ["\u00e9"] * 6 + ["b"]
+    assert report["warnings"] == []
 
 
 def test_leading_zeros_make_a_column_text(tmp_path: Path) -> None:
@@ -298,9 +320,26 @@ def test_kinds_of_time(times: list[str], expected: list[int], tmp_path: Path) ->
     assert [time for _, _, time in table(out / "interactions.parquet")] == expected * 2
 
 
+@pytest.mark.parametrize(
+    ("times", "warning"),
+    [
+        (["1.6e9", "1.6E+09", "1600000000"], "4 times have an exponent"),
+        (["7", "7", "7"], "all times are equal, so the order of the rows counts"),
+        (["1600000000000", "1600000000001", "1600000000002"], None),
+        (["0", "1600000000000", "1600000000001"], None),
+    ],
+)
+def test_doubtful_times_are_said(times: list[str], warning: str | None, tmp_path: Path) -> None:
+    rows = "".join(f"{u},{i},{time}\n" for u in "ab" for i, time in enumerate(times))
+    _, report = run(tmp_path, write(tmp_path / "log.csv", "user,item,time\n" + rows))
+    assert bool(report["warnings"]) == bool(warning)
+    assert (warning or "") in " ".join(report["warnings"])
+
+
 def test_times_of_parquet_types(tmp_path: Path) -> None:
     stamps = pa.array([3_000_000, 1_000_000, 2_000_000] * 2, pa.timestamp("us"))
-    for times in (stamps, stamps.cast(pa.timestamp("ns")), stamps.cast(pa.timestamp("s", "UTC"))):
+    types = [("us", None), ("ns", None), ("s", "UTC"), ("ms", "UTC"), ("ns", "Asia/Seoul")]
+    for times in (stamps.cast(pa.timestamp(unit, zone)) for unit, zone in types):
         data = pa.table({"user": list("aaabbb"), "item": [1, 2, 3] * 2, "time": times})
         pq.write_table(data, tmp_path / "log.parquet")
         out, report = run(tmp_path, tmp_path / "log.parquet")
@@ -393,6 +432,34 @@ def test_bad_rows_are_dropped_and_counted_where_asked(tmp_path: Path) -> None:
     out, report = run(tmp_path, path, on_null="drop", on_bad_time="drop")
     assert sequences(out) == {5: [10, 20, 30], 7: [20, 10, 30]}
     assert report["rows_dropped"] == {"null": 3, "bad_time": 3, "duplicate": 0, "short_user": 0}
+
+
+def test_what_means_missing_is_dropped_and_counted_where_asked(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", LOG + "NULL,10,1\n5,nan,1\n")
+    out, report = run(tmp_path, path, on_null="drop")
+    assert sequences(out) == {5: [10, 20, 30], 7: [20, 10, 30]}
+    assert report["rows_dropped"]["null"] == 2
+    items = [10.0, 20.0, 30.0, float("nan")] * 2
+    data = pa.table({"user": ["a"] * 4 + ["b"] * 4, "item": items, "time": [1, 2, 3, 4] * 2})
+    pq.write_table(data, tmp_path / "log.parquet")
+    out, report = run(tmp_path, tmp_path / "log.parquet", on_null="drop")
+    assert sequences(out) == {"a": [10, 20, 30], "b": [10, 20, 30]}
+    assert report["rows_dropped"]["null"] == 2
+
+
+def test_a_time_in_another_unit_is_dropped_and_counted_where_asked(tmp_path: Path) -> None:
+    log = "user,item,time\n" + "".join(
+        f"{u},{i},{1600000000 + i}\n" for u in "ab" for i in (1, 2, 3)
+    )
+    path = write(tmp_path / "log.csv", log + "a,4,1600000000000\n")
+    out, report = run(tmp_path, path, on_bad_time="drop")
+    assert sequences(out) == {"a": [1, 2, 3], "b": [1, 2, 3]}
+    assert report["rows_dropped"]["bad_time"] == 1
+
+
+def test_a_column_has_one_role() -> None:
+    with pytest.raises(ValidationError, match="user=item, item=item and time=time name a column"):
+        config(columns={"user": "item"})
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "cp949", "euc-kr", "latin-1"])

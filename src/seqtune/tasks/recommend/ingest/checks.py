@@ -11,6 +11,7 @@ from seqtune.core.errors import DataError
 from ..params import IngestConfig
 from .engine import fill
 from .loading import TIME_RAW, Loaded
+from .sources import shown
 from .times import TimeParser
 
 
@@ -88,7 +89,8 @@ def null_fault(
             )
     return DataError(
         f"{loaded.paths}: {'; '.join(faults)}. Every row needs all of its columns: fill them, or "
-        "set recommend.ingest.on_null=drop to leave such rows out and count them"
+        "set recommend.ingest.on_null=drop to leave such rows out and count them. Ids such as NULL "
+        "and nan count as empty too (recommend.ingest.null_values)"
     )
 
 
@@ -105,12 +107,14 @@ def _time_fault(
     query = "SELECT CAST(time_raw AS VARCHAR) FROM raw WHERE rowid = ?"
     values = [connection.execute(query, [row]).fetchall()[0][0] for row in rows]
     others = "dates" if clock.kind == "timestamp" else "numbers"
+    if clock.unit:
+        others = f"unix times in {clock.unit}"
     has_others = num_bad < loaded.num_rows
     rest = f"the other rows hold {others}" if has_others else "no row can be read"
     return DataError(
         f"{loaded.paths}: column {loaded.columns[TIME_RAW]!r} has no usable time in {num_bad} of "
-        f"{loaded.num_rows} rows ({loaded.places(rows)}: {', '.join(map(repr, values))}; {rest}). "
-        "Allowed are numbers from 0 on (unix time), or dates such as 2024-01-31 and "
+        f"{loaded.num_rows} rows ({loaded.places(rows)}: {', '.join(map(shown, values))}; {rest}). "
+        "Allowed are numbers from 0 on (unix time in one unit), or dates such as 2024-01-31 and "
         "2024-01-31 13:45:00+09:00, one kind per column. Correct them, set "
         "recommend.ingest.on_bad_time=drop to leave such rows out and count them, or "
         "recommend.ingest.columns.time=null to go by the order of the rows"

@@ -11,9 +11,10 @@ from seqtune.core.errors import DataError
 
 from .encodings import bad_offset, wrong_encoding
 from .engine import gist
-from .sources import Source
+from .sources import LONGEST_FIELD, Source
 
-FIELD_LIMIT = 1 << 24
+LONGEST_ROW = 2_000_000
+"""Bytes of a row of text, as many as DuckDB reads."""
 
 
 def line_numbers(source: Source, rows: Sequence[int]) -> list[int]:
@@ -46,33 +47,39 @@ def why_unreadable(source: Source, error: duckdb.Error, *, max_examples: int) ->
                     sample=line,
                 )
     try:
-        fault = _ragged(source, max_examples) or _mixed_line_ends(source)
-    except csv.Error as csv_error:
-        fault = f"a quote is not closed, or text follows it ({csv_error})"
+        fault = _ragged(source, max_examples) or _mixed_line_ends(source) or _long_row(source)
+    except DataError as broken:
+        return broken
+    return _fault(source, fault or gist(error))
+
+
+def _fault(source: Source, fault: str) -> DataError:
     return DataError(
-        f"{source.path} cannot be read as text with delimiter {source.delimiter!r}: "
-        f"{fault or gist(error)}. {_NEXT_STEP}"
+        f"{source.path} cannot be read as text with delimiter {source.delimiter!r}: {fault}. Every "
+        'row needs as many fields as the header; a field that holds the delimiter, a quote (") '
+        'or a line break must stand in quotes, with inner quotes doubled ("")'
     )
-
-
-_NEXT_STEP = (
-    'Every row needs as many fields as the header; a field that holds the delimiter, a quote (") '
-    'or a line break must stand in quotes, with inner quotes doubled ("")'
-)
 
 
 def _records(source: Source) -> Iterator[tuple[int, list[str]]]:
     """Yield (first line, fields) of every row, without header and blank lines."""
-    csv.field_size_limit(FIELD_LIMIT)
+    csv.field_size_limit(LONGEST_FIELD)
     with source.readable.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=source.delimiter, strict=True)
         begin = 1
         header_seen = not source.header
-        for fields in reader:
-            if fields and header_seen:
-                yield begin, fields
-            header_seen = header_seen or bool(fields)
-            begin = reader.line_num + 1
+        try:
+            for fields in reader:
+                if fields and header_seen:
+                    yield begin, fields
+                header_seen = header_seen or bool(fields)
+                begin = reader.line_num + 1
+        except csv.Error as error:
+            raise _fault(
+                source,
+                f"the row that begins on line {begin} has a quote that is not closed, text after "
+                f"a closing quote, or a field of more than {LONGEST_FIELD:,} characters ({error})",
+            ) from error
 
 
 def _ragged(source: Source, max_examples: int) -> str:
@@ -85,7 +92,7 @@ def _ragged(source: Source, max_examples: int) -> str:
                 num_bad += 1
                 if num_bad <= max_examples:
                     lines.append(f"line {line} has {len(fields)}")
-    except csv.Error:
+    except DataError:
         if not num_bad:
             raise
     if not num_bad:
@@ -103,3 +110,14 @@ def _mixed_line_ends(source: Source) -> str:
     if not (windows and unix):
         return ""
     return f"{windows} lines end with \\r\\n and {unix} with \\n; make them equal (dos2unix)"
+
+
+def _long_row(source: Source) -> str:
+    for line, fields in _records(source):
+        if sum(len(field.encode()) for field in fields) > LONGEST_ROW:
+            name, field = max(zip(source.names, fields, strict=True), key=lambda pair: len(pair[1]))
+            return (
+                f"line {line} holds more than {LONGEST_ROW:,} bytes, of which column {name!r} has "
+                f"{len(field):,} characters"
+            )
+    return ""

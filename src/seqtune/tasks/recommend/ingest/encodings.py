@@ -7,23 +7,23 @@ import gzip
 import zlib
 from itertools import islice
 from pathlib import Path
-from typing import IO, cast
 
 from seqtune.core.errors import DataError
+from seqtune.core.file_type import FileHead
 
-ENCODINGS = ("utf-8", "utf-16", "cp949", "latin-1")
-GZIP_MAGIC = b"\x1f\x8b"
+ENCODINGS = ("utf-8", "cp949", "latin-1")
 PIECE = 1 << 22
 
 
-def as_utf8(path: Path, encoding: str, *, magic: bytes, temporary: Path) -> Path:
+def as_utf8(head: FileHead, encoding: str, *, temporary: Path) -> Path:
     """Write the text, unpacked and as UTF-8, to a temporary file in constant memory."""
+    path = head.path
     target = temporary / f"text-{len(list(temporary.glob('text-*')))}.csv"
     decoder = codecs.getincrementaldecoder(encoding)()
     num_bytes = num_lines = 0
-    with _unpacked(path, magic) as packed, target.open("wb") as file:
+    with head.open() as file_bytes, target.open("wb") as file:
         try:
-            while piece := packed.read(PIECE):
+            while piece := file_bytes.read(PIECE):
                 num_bytes += len(piece)
                 text = decoder.decode(piece)
                 num_lines += text.count("\n")
@@ -43,12 +43,6 @@ def as_utf8(path: Path, encoding: str, *, magic: bytes, temporary: Path) -> Path
     return target
 
 
-def _unpacked(path: Path, magic: bytes) -> IO[bytes]:
-    if magic.startswith(GZIP_MAGIC):
-        return cast(IO[bytes], gzip.open(path, "rb"))
-    return path.open("rb")
-
-
 def bad_offset(path: Path) -> int:
     """Return the offset of the first byte that is not UTF-8 text; a zero byte is not."""
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -56,11 +50,11 @@ def bad_offset(path: Path) -> int:
     with path.open("rb") as file:
         try:
             while piece := file.read(PIECE):
-                if (zero := piece.find(0)) >= 0:
-                    decoder.decode(piece[:zero])
-                    return end + zero
-                end += len(piece)
-                decoder.decode(piece)
+                text, zero, _ = piece.partition(b"\0")
+                end += len(text)
+                decoder.decode(text)
+                if zero:
+                    break
         except UnicodeDecodeError as error:
             return end - len(error.object) + error.start
     return end
@@ -83,8 +77,6 @@ def wrong_encoding(
 
 
 def _fits(sample: bytes, encoding: str) -> bool:
-    if encoding == "utf-16":
-        return sample[:2] in (b"\xff\xfe", b"\xfe\xff") or sample.count(0) > len(sample) // 4
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         text = decoder.decode(sample)

@@ -14,9 +14,10 @@ from seqtune.core.errors import DataError
 
 from ..params import IngestConfig
 from .checks import count_rows, example_rows
-from .engine import fill
-from .loading import TEXT, Loaded
+from .engine import fill, literal
+from .loading import INVISIBLE, TEXT, Loaded, normalized
 from .numerals import INTEGER
+from .sources import shown
 
 IdType = Literal["integer", "string"]
 Role = Literal["user", "item"]
@@ -26,6 +27,9 @@ FIRST: dict[Role, int] = {"user": 0, "item": 1}
 
 _CANONICAL = "CAST(TRY_CAST(key AS BIGINT) AS VARCHAR) IS NOT DISTINCT FROM key"
 _NUMERAL = "regexp_full_match(key, '-?[0-9]+')"
+_DOUBTFUL = "strlen(key) <> length(key) OR key <> trim(key)"  # not ASCII, or with spaces around it
+LONGEST_ID = 4096
+"""Characters."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,10 @@ def _judge_numbers(
         if rows:
             name = loaded.columns[f"{role}_key"]
             raise DataError(
-                f"{loaded.paths}: column {name!r} holds numbers that are not whole in "
-                f"{count_rows(connection, loaded, condition)} of {loaded.num_rows} rows "
-                f"({loaded.places(rows)}); ids are whole numbers or text. Is it the right column? "
-                "Set recommend.ingest.columns, or write the ids as text"
+                f"{loaded.paths}: column {name!r} holds numbers that are not whole, or too large "
+                f"to be exact (from 2^53 on), in {count_rows(connection, loaded, condition)} of "
+                f"{loaded.num_rows} rows ({loaded.places(rows)}); ids are whole numbers or text. "
+                "Is it the right column? Set recommend.ingest.columns, or write the ids as text"
             )
     return "string" if config.id_type == "string" else "integer"
 
@@ -99,11 +103,21 @@ def _judge_text(
     """Return integer if all are, string if they are meant as text; refuse a mixture."""
     counts = (
         "SELECT count(*), count(*) FILTER ($canonical), count(*) FILTER ($numeral), "
-        "count(*) FILTER (key <> trim(key)) FROM keys"
+        "count(*) FILTER ($doubtful), coalesce(max(length(key)), 0) FROM keys"
     )
-    filled = fill(counts, canonical=_CANONICAL, numeral=_NUMERAL)
-    num, num_canonical, num_numeral, num_spaced = connection.execute(filled).fetchall()[0]
+    filled = fill(counts, canonical=_CANONICAL, numeral=_NUMERAL, doubtful=_DOUBTFUL)
+    (found,) = connection.execute(filled).fetchall()
+    num, num_canonical, num_numeral, num_doubtful, longest = found
     name = loaded.columns[f"{role}_key"]
+    if longest > LONGEST_ID:
+        rows = example_rows(
+            connection, loaded, f"length({role}_key) > {LONGEST_ID}", limit=config.max_examples
+        )
+        raise DataError(
+            f"{loaded.paths}: column {name!r} holds ids of up to {longest:,} characters "
+            f"({loaded.places(rows)}); an id has at most {LONGEST_ID:,}. Is it the right column? "
+            "Set recommend.ingest.columns, or give shorter ids"
+        )
     if config.id_type == "integer" and num_canonical < num:
         raise _mixed(connection, loaded, role, _CANONICAL, num - num_canonical, config=config)
     if config.id_type == "integer" or (
@@ -124,12 +138,27 @@ def _judge_text(
                 f"column {name!r}: {num_canonical} of {num} ids look like integers, the others do "
                 "not; all are kept as text"
             )
-    if num_spaced:
-        notes.append(
-            f"column {name!r}: {num_spaced} ids begin or end with a space, which is kept as a part "
-            "of the id"
-        )
+    if num_doubtful:
+        notes += _doubtful_notes(connection, name)
     return "string", tuple(notes)
+
+
+def _doubtful_notes(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
+    """Describe ids whose difference from others cannot be seen."""
+    query = (
+        "SELECT count(*) FILTER (key <> trim(key)), count(*) FILTER ($visible <> key), "
+        "count(*) - count(DISTINCT $normalized) FROM keys"
+    )
+    visible = f"translate(key, {literal(INVISIBLE)}, '')"
+    filled = fill(query, visible=visible, normalized=normalized("key"))
+    texts = (
+        "begin or end with a space, which is kept as a part of the id",
+        "hold characters that cannot be seen (a no-break or zero-width space, a byte order mark)",
+        "differ from another one only in such spaces or characters, or in Unicode form (NFC, NFD); "
+        "recommend.ingest.normalize_ids=true makes them one",
+    )
+    counts = zip(connection.execute(filled).fetchall()[0], texts, strict=True)
+    return [f"column {name!r}: {num} ids {text}" for num, text in counts if num]
 
 
 def _mixed(
@@ -151,7 +180,7 @@ def _mixed(
         )
     ).fetchall()
     name = loaded.columns[f"{role}_key"]
-    values = ", ".join(repr(value) for _, value in examples)
+    values = ", ".join(shown(value) for _, value in examples)
     hint = (
         "Correct them, or set recommend.ingest.id_type=string if they are ids like the others"
         if config.id_type == "auto"

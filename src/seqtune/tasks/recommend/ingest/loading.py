@@ -22,6 +22,8 @@ from .sources import Source, listed, parquet_relation, unreadable_parquet
 
 TIME_RAW = "time_raw"
 TEXT = "VARCHAR"
+INVISIBLE = "\u00a0\u202f\u00ad\u200b\u200e\u200f\u2060\ufeff"
+"""Two spaces that do not break, which become plain ones; then characters without any width."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ def load(
     connection.execute(query)
     starts = [0]
     for source in sources:
-        values = (_field(source, name, types[column]) for column, name in columns.items())
+        values = (
+            _without_null_values(_field(source, name, types[column]), column, types[column], config)
+            for column, name in columns.items()
+        )
         query = fill(
             "INSERT INTO $table SELECT $fields FROM $relation",
             table=table,
@@ -150,8 +155,10 @@ def _stored_type(kind: str, *, is_time: bool) -> str | None:
         return TEXT
     if kind in ("UBIGINT", "FLOAT", "DOUBLE") or kind.startswith("DECIMAL"):
         return "DOUBLE"
-    if is_time and kind in ("DATE", "TIMESTAMP WITH TIME ZONE"):
+    if is_time and kind == "DATE":
         return kind
+    if is_time and kind in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"):
+        return "TIMESTAMP WITH TIME ZONE"
     return "TIMESTAMP" if is_time and kind.startswith("TIMESTAMP") else None
 
 
@@ -163,6 +170,22 @@ def _field(source: Source, name: str, kind: str) -> str:
         text = source.partitions[name]
         value = "NULL" if text is None else literal(text)
     return f"CAST({value} AS {kind})"
+
+
+def _without_null_values(value: str, column: str, kind: str, config: IngestConfig) -> str:
+    """Return SQL that turns what stands for an empty field, NaN too, into null."""
+    if kind == "DOUBLE":  # DuckDB 2.0 takes isnan for false, as Parquet's statistics know no NaN
+        return f"CASE WHEN isfinite({value}) OR isinf({value}) THEN {value} END"
+    if kind != TEXT or not column.endswith("_key"):
+        return value
+    value = normalized(value) if config.normalize_ids else value
+    empty = ", ".join(map(literal, ("", *config.null_values)))
+    return f"CASE WHEN {value} NOT IN ({empty}) THEN {value} END"
+
+
+def normalized(text: str) -> str:
+    """Return SQL for a text in NFC, without invisible characters and spaces around it."""
+    return f"trim(nfc_normalize(translate({text}, {literal(INVISIBLE)}, '  ')))"
 
 
 def _relation(source: Source, types: Mapping[str, str]) -> str:

@@ -98,7 +98,8 @@ def build_report(
         "warnings": [
             *log.users.notes,
             *log.items.notes,
-            *_warnings(rows_dropped, tally, duplicates_kept, num_repeats, log.loaded),
+            *log.clock.notes,
+            *_warnings(rows_dropped, tally, duplicates_kept, num_repeats, log),
             *_side_warnings(sides, num_items),
         ],
     }
@@ -129,7 +130,7 @@ def _warnings(
     tally: IngestCounts,
     duplicates_kept: bool,
     num_repeats: int,
-    loaded: Loaded,
+    log: Log,
 ) -> list[str]:
     texts = {
         "null": "rows with an empty field were left out (on_null=drop)",
@@ -138,6 +139,8 @@ def _warnings(
         "short_user": f"rows of {tally.short_users} users below min_interactions were left out",
     }
     found = [f"{rows_dropped[why]} {text}" for why, text in texts.items() if rows_dropped[why]]
+    if log.clock.kind != "order" and tally.first_time == tally.last_time:
+        found.append("all times are equal, so the order of the rows counts")
     if duplicates_kept and tally.num_duplicates:
         found.append(f"{tally.num_duplicates} rows repeat an earlier one (on_duplicates=keep)")
     if num_repeats:
@@ -145,9 +148,9 @@ def _warnings(
             f"{num_repeats} rows name an item that the user had before; without times they cannot "
             "be told from duplicates, and are kept"
         )
-    num_rows = np.diff(loaded.starts)
+    num_rows = np.diff(log.loaded.starts)
     if (num_rows == 0).any():
-        empty = [s.path for s, num in zip(loaded.sources, num_rows, strict=True) if num == 0]
+        empty = [s.path for s, num in zip(log.loaded.sources, num_rows, strict=True) if num == 0]
         found.append(f"{len(empty)} files have a header but no rows: {', '.join(map(str, empty))}")
     return found
 

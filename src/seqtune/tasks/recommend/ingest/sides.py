@@ -20,7 +20,7 @@ from .engine import disk_errors, fill, identifier, literal
 from .loading import TEXT, Loaded, load
 from .manifest import side_file
 from .numerals import INTEGER
-from .sources import examine, same_columns
+from .sources import examine, same_columns, shown
 
 
 def ingest_side(
@@ -103,8 +103,8 @@ def _nothing_in_common(connection: duckdb.DuckDBPyConnection, loaded: Loaded) ->
     (there,) = connection.execute("SELECT CAST(min(id) AS VARCHAR) FROM kept_items").fetchall()[0]
     return DataError(
         f"{loaded.paths}: column {loaded.columns['item_key']!r} has no item in common with the "
-        f"interactions (here for example {here!r}, there {there!r}); write the ids as in the "
-        "interactions, or take the file out of the catalog"
+        f"interactions (here for example {shown(here)}, there {shown(there)}); write the ids as "
+        "in the interactions, or take the file out of the catalog"
     )
 
 

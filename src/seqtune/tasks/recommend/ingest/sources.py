@@ -7,6 +7,7 @@ than UTF-8) is first rewritten as UTF-8 text below the temporary folder.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,25 +15,23 @@ from pathlib import Path
 from typing import Literal
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from seqtune.core.errors import DataError, did_you_mean
+from seqtune.core.file_type import FileHead, read_head, require_header, require_text
 
 from ..params import IngestConfig
-from .encodings import GZIP_MAGIC, as_utf8, bad_offset, wrong_encoding
+from .encodings import as_utf8, bad_offset, wrong_encoding
 from .engine import fill, gist, path_literal
 from .partitions import partitions_of
 
 DELIMITERS = (",", "\t", ";", "|", " ")
 SAMPLE_LINES = 1000
-LONGEST_LINE = 1 << 20
-
-_PARQUET_MAGIC = b"PAR1"
-_OTHER_MAGIC = {
-    b"PK\x03\x04": "a zip archive (or an Excel workbook)",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd",
-    b"BZh": "compressed with bzip2",
-    b"\xfd7zXZ": "compressed with xz",
-}
+HEAD_CHARACTERS = 1 << 20
+LONGEST_SHOWN = 80
+LONGEST_FIELD = 1 << 24
+"""Characters of a field of text, which Python's reader holds in memory."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,11 @@ def examine(
     connection: duckdb.DuckDBPyConnection,
 ) -> Source:
     """Return the kind of a file; `settings` are the parameters that name the `wanted` columns."""
-    magic = _magic(path)
-    if _is_parquet(path, config, magic=magic):
+    head = read_head(path)
+    if _is_parquet(head, config):
         source = _examine_parquet(path, connection, wanted=wanted)
     else:
-        source = _examine_text(path, config, magic=magic, wanted=wanted, temporary=temporary)
+        source = _examine_text(head, config, wanted=wanted, temporary=temporary)
     _require_columns(source, wanted, settings, config)
     return source
 
@@ -92,31 +91,16 @@ def same_columns(sources: Sequence[Source]) -> None:
 
 
 def listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")
+    return ", ".join(map(shown, names[:20])) + (", ..." if len(names) > 20 else "")
 
 
-def _magic(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            magic = file.read(8)
-    except IsADirectoryError as error:
-        raise DataError(
-            f"{path} is a folder; name a file or a pattern such as {path}/*.csv in the catalog"
-        ) from error
-    except PermissionError as error:
-        raise DataError(f"{path} may not be read (permission denied); check its mode") from error
-    if not magic:
-        raise DataError(f"{path} is empty (0 bytes); it needs a header line and one row per event")
-    return magic
-
-
-def _is_parquet(path: Path, config: IngestConfig, *, magic: bytes) -> bool:
-    has_magic = magic.startswith(_PARQUET_MAGIC)
+def _is_parquet(head: FileHead, config: IngestConfig) -> bool:
     if config.format == "auto":
-        return has_magic or path.suffix.lower() in (".parquet", ".pq")
-    if config.format == "csv" and has_magic:
+        return head.is_parquet or head.path.suffix.lower() in (".parquet", ".pq")
+    if config.format == "csv" and head.is_parquet:
         raise DataError(
-            f"{path} is a Parquet file, but recommend.ingest.format=csv; set it to auto or parquet"
+            f"{head.path} is a Parquet file, but recommend.ingest.format=csv; set it to auto or "
+            "parquet"
         )
     return config.format == "parquet"
 
@@ -130,6 +114,7 @@ def _examine_parquet(
     except duckdb.Error as error:
         raise unreadable_parquet(path, error) from error
     names = tuple(row[0] for row in columns)
+    durations = _durations(path)
     new = set(wanted) - set(names)
     partitions = {name: value for name, value in partitions_of(path).items() if name in new}
     return Source(
@@ -137,9 +122,18 @@ def _examine_parquet(
         readable=path,
         format="parquet",
         names=(*names, *partitions),
-        types=tuple(row[1] for row in columns),
+        types=tuple("INTERVAL" if row[0] in durations else row[1] for row in columns),
         partitions=partitions,
     )
+
+
+def _durations(path: Path) -> set[str]:
+    """Return the columns of lengths of time, which DuckDB takes for whole numbers."""
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowException):  # what DuckDB alone can read has none of Arrow's types
+        return set()
+    return {field.name for field in schema if pa.types.is_duration(field.type)}
 
 
 def parquet_relation(path: Path) -> str:
@@ -156,24 +150,21 @@ def unreadable_parquet(path: Path, error: duckdb.Error) -> DataError:
 
 
 def _examine_text(
-    path: Path, config: IngestConfig, *, magic: bytes, wanted: Sequence[str], temporary: Path
+    head: FileHead, config: IngestConfig, *, wanted: Sequence[str], temporary: Path
 ) -> Source:
-    for other, what in _OTHER_MAGIC.items():
-        if magic.startswith(other):
-            raise DataError(
-                f"{path} is {what}; text, gzip and Parquet can be read: unpack it, or pack it "
-                "with gzip"
-            )
-    readable = path
-    if magic.startswith(GZIP_MAGIC) or config.encoding != "utf-8":
-        readable = as_utf8(path, config.encoding, magic=magic, temporary=temporary)
-    lines = head(readable)
+    require_text(head, encoding=config.encoding, setting="recommend.ingest")
+    path = readable = head.path
+    if head.is_gzip or config.encoding != "utf-8":
+        readable = as_utf8(head, config.encoding, temporary=temporary)
+    lines = first_lines(readable)
     if not any(line.strip() for line in lines):
         raise DataError(f"{path} is empty; it needs a header line and one row per event")
     num_blank = next(number for number, line in enumerate(lines) if line.strip())
     header = lines[num_blank]
     if "\0" in header or (config.header and "\ufffd" in header):
         raise wrong_encoding(path, config.encoding, offset=bad_offset(readable), line=num_blank + 1)
+    if config.header:
+        require_header(path, header, wanted=tuple(wanted))
     delimiter, names = _detect(path, lines, config, wanted=wanted)
     return Source(
         path=path,
@@ -186,13 +177,14 @@ def _examine_text(
     )
 
 
-def head(path: Path, num_lines: int = SAMPLE_LINES) -> list[str]:
-    """Return the first lines of UTF-8 text; invalid bytes become U+FFFD."""
+def first_lines(path: Path, num_lines: int = SAMPLE_LINES) -> list[str]:
+    """Return the first lines of UTF-8 text, as far as memory allows; bad bytes become U+FFFD."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return list(islice(iter(lambda: file.readline(LONGEST_LINE), ""), num_lines))
+        return list(islice(io.StringIO(file.read(HEAD_CHARACTERS), newline=""), num_lines))
 
 
 def records(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
+    csv.field_size_limit(LONGEST_FIELD)
     return (row for row in csv.reader(lines, delimiter=delimiter) if row)
 
 
@@ -236,16 +228,18 @@ def _detect_without_header(
     return best, config.file_columns
 
 
-def shown(line: str) -> str:
-    text = line.rstrip("\r\n")
-    return repr(text if len(text) <= 80 else text[:77] + "...")
+def shown(text: str) -> str:
+    """Quote a text for a message: without its line end, and cut after some characters."""
+    text = text[:LONGEST_SHOWN].rstrip("\r\n") + "..." * (len(text) > LONGEST_SHOWN)
+    return repr(text)
 
 
 def _require_columns(
     source: Source, wanted: Sequence[str], settings: Sequence[str], config: IngestConfig
 ) -> None:
+    names = [other for other in source.names if len(other) <= LONGEST_SHOWN]
     faults = [
-        f"there is no column {name!r} ({setting}), {did_you_mean(name, source.names)}"
+        f"there is no column {name!r} ({setting}), {did_you_mean(name, names)}"
         for name, setting in zip(wanted, settings, strict=True)
         if name not in source.names
     ]
@@ -263,7 +257,7 @@ def _advice(source: Source, config: IngestConfig) -> str:
     found = f"The columns found are {listed(source.names)}"
     if source.format == "parquet" or not source.header:
         return f"{found}; set recommend.ingest.columns to the file's own names"
-    line = shown(head(source.readable, 1)[0])
+    line = shown(first_lines(source.readable, 1)[0])
     if len(source.names) == 1:
         tried = [config.delimiter] if config.delimiter else list(DELIMITERS)
         return (

@@ -10,6 +10,7 @@ Times that differ by less than a microsecond are equal: such rows keep their ord
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -18,7 +19,7 @@ import duckdb
 
 from .engine import fill
 from .loading import TEXT, TIME_RAW, Loaded
-from .numerals import WHOLE
+from .numerals import INTEGER, SMALL
 
 TimeKind = Literal["integer", "fraction", "timestamp", "order"]
 
@@ -36,6 +37,9 @@ class TimeParser:
     """A whole number, for rows whose time is not bad."""
     is_bad: str
     """Whether a time that is not null is invalid."""
+    unit: str | None = None
+    """Of unix times, which most values seem to be."""
+    notes: tuple[str, ...] = ()
 
     @property
     def expression(self) -> str:
@@ -48,17 +52,24 @@ def detect_clock(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> TimeP
     if TIME_RAW not in loaded.types:
         return TimeParser("order", value="rowid", is_bad="false")
     kind = loaded.types[TIME_RAW]
-    if kind in WHOLE:
+    if kind == SMALL:
         return TimeParser("integer", value="time_raw", is_bad="time_raw < 0")
-    if kind not in (TEXT, "DOUBLE"):
+    if kind not in (INTEGER, TEXT, "DOUBLE"):
         return _timestamp("time_raw")
-    number = "TRY_CAST(time_raw AS DOUBLE)"
-    counts = (
+    number = "time_raw" if kind == INTEGER else "TRY_CAST(time_raw AS DOUBLE)"
+    exponent = "contains(time_raw, 'e') OR contains(time_raw, 'E')" if kind == TEXT else "false"
+    ranges = _unix_ranges(number)
+    filled = fill(
         "SELECT count(time_raw), count($number), "
-        "count(*) FILTER (isfinite($number) AND $number <> trunc($number)) FROM raw"
+        "count(*) FILTER (isfinite($number) AND $number <> trunc($number)), "
+        "count($number) FILTER ($exponent), $counts FROM raw",
+        number=number,
+        exponent=exponent,
+        counts=", ".join(f"count(*) FILTER ({condition})" for condition in ranges.values()),
     )
-    filled = fill(counts, number=number)
-    num_times, num_numbers, num_fractions = connection.execute(filled).fetchall()[0]
+    num_times, num_numbers, num_fractions, num_exponents, *in_units = connection.execute(
+        filled
+    ).fetchall()[0]
     if num_numbers * 2 < num_times:
         return _timestamp("TRY_CAST(time_raw AS TIMESTAMPTZ)")
     value = f"round({number} * 1e6)" if num_fractions else "time_raw"
@@ -68,7 +79,37 @@ def detect_clock(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> TimeP
         number=number,
         value=value,
     )
-    return TimeParser("fraction" if num_fractions else "integer", value=value, is_bad=is_bad)
+    unit, others = _choose_unit(ranges, in_units, num_numbers)
+    note = (
+        f"column {loaded.columns[TIME_RAW]!r}: {num_exponents} times have an exponent, as in "
+        "1.6e9, and may have lost digits in a spreadsheet; export them in full"
+    )
+    return TimeParser(
+        "fraction" if num_fractions else "integer",
+        value=value,
+        is_bad=" OR ".join([is_bad, *others]),
+        unit=unit,
+        notes=(note,) if num_exponents else (),
+    )
+
+
+def _unix_ranges(number: str) -> dict[str, str]:
+    """Return SQL that tells whether a number seems to be a unix time, by unit."""
+    return {
+        unit: f"{number} BETWEEN {_FIRST_PLAUSIBLE * n} AND {min(_LAST_PLAUSIBLE * n, 2**63) - 1}"
+        for unit, n in UNIX_UNITS.items()
+    }
+
+
+def _choose_unit(
+    ranges: Mapping[str, str], nums: Sequence[int], num_numbers: int
+) -> tuple[str | None, list[str]]:
+    """Return the unit of most times, if they are unix times, and SQL for those in others."""
+    by_unit = dict(zip(ranges, nums, strict=True))
+    unit = max(by_unit, key=lambda unit: by_unit[unit])
+    if by_unit.pop(unit) * 2 < num_numbers:
+        return None, []
+    return unit, [ranges[other] for other, num in by_unit.items() if num]
 
 
 def _timestamp(stamp: str) -> TimeParser:
