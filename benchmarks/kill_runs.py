@@ -97,11 +97,13 @@ def main() -> None:
     folder = arguments.folder.resolve()
     nodes = prepare(folder, num_users=arguments.users)
     lines = folder / "kills.jsonl"
-    for stage in arguments.stages.split(","):
-        done = {line["row"] for line in read_lines(lines) if line["stage"] == stage}
-        for row, ways in enumerate(rows_of(stage, arguments)):
-            if row not in done:
-                for kill in kill_in_a_row(folder, stage, row, ways, nodes[stage]):
+    stages = {stage: rows_of(stage, arguments) for stage in arguments.stages.split(",")}
+    done = {(line["stage"], line["row"]) for line in read_lines(lines)}
+    for row in range(max(map(len, stages.values()))):
+        for stage, rows in stages.items():
+            if row < len(rows) and (stage, row) not in done:
+                kills = list(kill_in_a_row(folder, stage, row, rows[row], nodes[stage]))
+                for kill in kills:
                     append_line(lines, asdict(kill))
                     print(describe(kill), flush=True)
     write_report([Kill(**line) for line in read_lines(lines)], keep=arguments.keep)
