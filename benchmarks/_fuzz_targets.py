@@ -300,7 +300,7 @@ NODES = {
 }
 
 
-def _run(project: Path, options: list[str], *, timeout: float = 120) -> None:
+def _run(project: Path, options: list[str], *, timeout: float = 500) -> None:
     from kedro.framework.cli import main as kedro
 
     answer = kedro_forks.answer_of(

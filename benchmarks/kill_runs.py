@@ -67,7 +67,8 @@ NUMBERED = re.compile(r"_trials\.parquet|_config\.yml")
 FINISHED = ("COMPLETE", "PRUNED")
 ENDED_BEFORE = "ended before"
 TWO_WORKERS = ("--params", "tuning.workers=2")
-SECONDS_TO_LEAVE = 15.0
+SECONDS_TO_LEAVE = 120.0
+"""A process that imports cannot look whether its parent lives, and is slow on a busy machine."""
 SECONDS_TO_STOP = 60.0
 SEED = 17
 
