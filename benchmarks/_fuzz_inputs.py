@@ -88,11 +88,13 @@ class Damage(NamedTuple):
     kind: str
     place: float
     what: Any
-    """Bytes, or the value of a JSON file."""
+    """Bytes, the value of a JSON file, or a column and a cell of a table."""
 
     def apply(self, content: bytes) -> bytes:
         if self.kind == "value":
             return _with_value(content, self.place, self.what)
+        if self.kind == "cell":
+            return _with_cell(content, self.place, *self.what)
         what, at = bytes(self.what), int(self.place * len(content))
         return {
             "cut": content[:at],
@@ -115,6 +117,15 @@ def _with_value(content: bytes, place: float, what: Any) -> bytes:
     parent, key = spots[min(int(place * len(spots)), len(spots) - 1)]
     parent[key] = what
     return json.dumps(tree).encode()
+
+
+def _with_cell(content: bytes, place: float, column: int, cell: str) -> bytes:
+    lines = content.split(b"\n")
+    delimiter = b"\t" if b"\t" in lines[0] else b","
+    row = min(int(place * len(lines)), len(lines) - 1)
+    cells = lines[row].split(delimiter)
+    cells[column % len(cells)] = cell.encode(errors="replace")
+    return b"\n".join([*lines[:row], delimiter.join(cells), *lines[row + 1 :]])
 
 
 def _spots(tree: Any) -> Any:
@@ -151,6 +162,12 @@ CELLS = (
     )
     | TEXTS.filter(lambda text: "\x00" not in text)
 )
+EDITED_CELLS = st.lists(
+    st.builds(Damage, st.just("cell"), PLACES, st.tuples(st.integers(0, 3), CELLS)),
+    min_size=1,
+    max_size=4,
+)
+"""A few odd cells in a table that is good otherwise."""
 ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp949"])
 
 

@@ -23,6 +23,7 @@ import published_versions
 from _fuzz_inputs import (
     COMMANDS,
     DAMAGES,
+    EDITED_CELLS,
     VALUES,
     Damage,
     calls,
@@ -118,7 +119,10 @@ def _parse(
     parameters = GivenParameters(merged, runtime, origins)
     parameters.unknown_groups()
     refused: SeqtuneError | None = None
-    for parse in parameters.parsers().values():
+    touched = {key.partition(".")[0] for key, _, _ in given}
+    for name, parse in parameters.parsers().items():
+        if touched.isdisjoint(name.split(".")):
+            continue
         try:
             parsed = parse()
             if hasattr(parsed, "resolve"):
@@ -170,7 +174,7 @@ class Ready:
     def targets(self) -> Iterator[Target]:
         columns = RAW_COLUMNS[self.task]
         (raw,) = [file for file in self.folder.glob("first-raw/*.*") if file.is_file()]
-        written = st.one_of(tables(columns), parquets(columns), DAMAGES)
+        written = EDITED_CELLS | tables(columns) | parquets(columns) | DAMAGES
         inputs = st.tuples(
             st.sampled_from([raw.suffix, raw.suffix, ".csv", ".jsonl", ".parquet"]), written
         )
