@@ -150,11 +150,11 @@ def leave_one_out(loaded: LoadedModel, history: Int32, targets: Int64) -> LeaveO
         scores = loaded.scores(batch.inputs).cpu()  # [B, V]
         chosen = scores[:, columns]  # [B, K]
         rivals = scores[:, is_rival]
-        better = [(rivals > column[:, None]).sum(1) for column in chosen.unbind(1)]
         rows = batch.users.numpy()
         found.scores[rows] = chosen
         found.log_probabilities[rows] = chosen - scores.logsumexp(1, keepdim=True)
-        found.ranks[rows] = 1 + torch.stack(better, dim=1)
+        for place, column in enumerate(chosen.unbind(1)):
+            found.ranks[rows, place] = 1 + (rivals > column[:, None]).sum(1)
     return found
 
 

@@ -203,6 +203,12 @@ def test_exclusions_hold_for_what_is_explained(recommender):
     assert {reason.item for reason in seen.reasons} == set(NAMES)
 
 
+def test_a_list_without_items_has_no_reasons(recommender):
+    found = recommender.explain(HISTORY, include_only=HISTORY)
+    assert found.reasons == ()
+    assert found.history == tuple(HISTORY)
+
+
 def test_a_cold_user_has_nothing_to_explain(recommender):
     for history in ([], ["nobody knows this"]):
         found = recommender.explain(history)
