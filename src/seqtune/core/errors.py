@@ -17,7 +17,7 @@ without a traceback and exits with `exit_code`.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -102,12 +102,22 @@ class Interrupted(SeqtuneError):
         self.exit_code = 128 + signal_number
 
 
-def did_you_mean(name: str, allowed: Sequence[str]) -> str:
+MAX_LISTED = 20
+
+
+def did_you_mean(name: str, allowed: Collection[str]) -> str:
     """Return the end of a message about an unknown name: the nearest name, or all of them."""
-    close = get_close_matches(name, allowed, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
+    if close := close_name(name, allowed):
+        return f"did you mean {close!r}?"
+    if len(allowed) > MAX_LISTED:
+        allowed = get_close_matches(name, allowed, n=MAX_LISTED, cutoff=0.0)
+        return f"choose one of {', '.join(allowed)}, ..."
     return f"choose one of {', '.join(sorted(allowed))}"
+
+
+def close_name(name: str, allowed: Collection[str], *, cutoff: float = 0.6) -> str:
+    """Return the most similar name; empty if none is similar."""
+    return next(iter(get_close_matches(name, allowed, n=1, cutoff=cutoff)), "")
 
 
 _STORAGE_REASONS = {
