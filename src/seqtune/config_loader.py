@@ -23,7 +23,6 @@ from seqtune.core.errors import ConfigurationError, close_name, did_you_mean
 from seqtune.core.files import has_magic, plain_path
 from seqtune.core.resolve import flatten
 from seqtune.core.yaml_files import YamlFile, read_yaml
-from seqtune.datasets.object_storage import is_remote
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +47,7 @@ class OriginConfigLoader(OmegaConfigLoader):
 
     def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
         self._source = Path(conf_source)
+        self._known: dict[Path, YamlFile] = {}
         if self._source.is_dir():
             _require_folder(self._source, env or options.get("default_run_env"))
             conf_source = str(plain_path(self._source))
@@ -87,7 +87,9 @@ class OriginConfigLoader(OmegaConfigLoader):
     def _read(self, key: str) -> Iterator[YamlFile]:
         """Read the files of a kind, those of the environment after those of base."""
         for file in self._files(*self.config_patterns.get(key, ())):
-            yield read_yaml(file, self._origin(file))
+            if file not in self._known:
+                self._known[file] = read_yaml(file, self._origin(file))
+            yield self._known[file]
 
     def _files(self, *patterns: str) -> Iterator[Path]:
         for environment in self._environments():
@@ -107,7 +109,7 @@ class OriginConfigLoader(OmegaConfigLoader):
         written = {name: file.place(name) for file in files for name in file.values}
         if key == GLOBALS:
             yield from self._unread_files()
-            used = self._mentioned(rb"\$\{globals:\s*(\w+)")
+            used = self._mentioned(r"\$\{globals:\s*(\w+)")
             for name, place in written.items():
                 if name not in used:
                     yield f"{place}: no file of conf uses {name}; {did_you_mean(name, used)}"
@@ -117,7 +119,7 @@ class OriginConfigLoader(OmegaConfigLoader):
                         "or take the line out"
                     )
         elif key == CREDENTIALS:
-            used = [*self._mentioned(rb"credentials:\s*([\w.-]+)"), "study"]
+            used = [*self._mentioned(r"'credentials': '([^']+)'"), "study"]
             for name, place in written.items():
                 yield from _unused(place, name, used, "no entry of the catalog asks for")
         elif key == CATALOG:
@@ -146,10 +148,10 @@ class OriginConfigLoader(OmegaConfigLoader):
                             f"{did_you_mean(file.stem, list(self.config_patterns))}"
                         )
 
-    def _mentioned(self, pattern: bytes) -> list[str]:
-        """Return the names that this pattern captures in any file of conf."""
-        found = {n for file in self._files("**") for n in re.findall(pattern, file.read_bytes())}
-        return sorted(name.decode() for name in found)
+    def _mentioned(self, pattern: str) -> list[str]:
+        """Return the names that this pattern captures in any value of conf."""
+        files = (file for key in self.config_patterns for file in self._read(key))
+        return sorted({name for file in files for name in re.findall(pattern, str(file.values))})
 
     def _unresolved(self, error: OmegaConfBaseException, files: Iterable[YamlFile]) -> str:
         key = re.sub(r"\[.*", "", error.full_key or "")
@@ -191,7 +193,7 @@ def _below(root: Path, values: Any) -> Any:
         return values
     return {
         key: str(root / value)
-        if key == "filepath" and isinstance(value, str) and not is_remote(value)
+        if key == "filepath" and isinstance(value, str) and "://" not in value
         else _below(root, value)
         for key, value in values.items()
     }
