@@ -84,6 +84,9 @@ class Artifact(AbstractVersionedDataset[Path, Path]):
                 raise error.__cause__ from None
             return str(self._filepath)
 
+    def _exists(self) -> bool:
+        return self._place.exists(self._newest())
+
     def save(self, data: Path) -> None:
         target = str(self._get_save_path())
         self._place.publish(Path(data), target, replace=self._version is None)

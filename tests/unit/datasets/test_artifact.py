@@ -43,6 +43,13 @@ def test_the_newest_version_is_loaded_unless_one_is_named(tmp_path: Path) -> Non
     assert artifact(tmp_path / "x.csv", load="2025").load().read_text() == "2025"
 
 
+def test_it_exists_once_a_version_does(tmp_path: Path, made: Path) -> None:
+    assert not artifact(tmp_path / "x").exists()
+    artifact(tmp_path / "x", save="2026").save(made)
+    assert artifact(tmp_path / "x").exists()
+    assert not artifact(tmp_path / "x", load="2025").exists()
+
+
 def test_a_version_is_never_overwritten(tmp_path: Path, made: Path) -> None:
     artifact(tmp_path / "folder", save="2026").save(made)
     made.mkdir(parents=True)
