@@ -123,10 +123,9 @@ class OriginConfigLoader(OmegaConfigLoader):
             for name, place in written.items():
                 yield from _unused(place, name, used, "no entry of the catalog asks for")
         elif key == CATALOG:
-            entries = [
-                entry for file in files if self._is_base(file) for entry in file.values.items()
-            ]
-            base = {name: entry["type"] for name, entry in entries if "type" in entry}
+            shipped = [file.values for file in files if self._is_base(file)]
+            entries = [each for file in shipped for each in file.items()]
+            base = {n: e["type"] for n, e in entries if isinstance(e, Mapping) and "type" in e}
             own = {name for file in files if not self._is_base(file) for name in file.values}
             for name in (each for each in sorted(own) if not each.startswith("_")):
                 if fault := _entry_fault(values.get(name), base.values()):

@@ -87,9 +87,7 @@ def test_a_file_that_cannot_be_read_is_named(
 def test_a_file_that_the_system_does_not_read_is_named(conf: Path) -> None:
     (conf / "local" / "catalog.yml").symlink_to("catalog.yml")
 
-    with pytest.raises(
-        ConfigurationError, match=r"catalog\.yml cannot be read \(Too many"
-    ):
+    with pytest.raises(ConfigurationError, match=r"catalog\.yml cannot be read \(Too many"):
         loader(conf)
 
 

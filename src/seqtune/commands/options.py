@@ -54,6 +54,7 @@ def check_pipelines(options: Mapping[str, Any]) -> list[str]:
             f"{','.join([single, *several])}"
         )
     names = [single] if single else several
+    pipelines.set_requested(names or None)  # as Kedro will, which otherwise registers them twice
     _refuse("--pipelines", names, pipelines.keys())
     return names
 

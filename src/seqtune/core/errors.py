@@ -134,6 +134,11 @@ def storage_error(error: OSError, place: Path | str) -> StorageError | None:
     reason = _STORAGE_REASONS.get(error.errno or 0)
     if reason is None:
         return None
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return StorageError(
+            f"{error.filename or place}: {reason}. Nothing was published; let the user of this "
+            "process read and write there, and run again"
+        )
     return StorageError(
         f"cannot write below {place}: {reason} ({error}). Nothing was published; free space, or "
         "set `data` in conf/local/globals.yml to another disk, and run again"
