@@ -63,5 +63,5 @@ def test_the_lock_leaves_out_what_reports_usage(repository: Path) -> None:
     lock = (repository / "requirements.lock").read_text(encoding="utf-8")
     makefile = (repository / "Makefile").read_text(encoding="utf-8")
 
-    assert "kedro-telemetry" not in lock
+    assert "\nkedro-telemetry==" not in lock
     assert "install --no-deps --requirement requirements.lock" in makefile

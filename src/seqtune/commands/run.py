@@ -56,7 +56,7 @@ def with_user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-class Command(click.Command):
+class ProjectCommand(click.Command):
     """A command whose errors that a user can fix are one message each, those of options too."""
 
     make_context = with_user_errors(click.Command.make_context)
@@ -123,7 +123,7 @@ def dry_runs(params: Mapping[str, Any], named: Sequence[str]) -> list[str]:
     return [f"{task}.{DRY_RUN}" for task in asked]
 
 
-run = Command(
+run = ProjectCommand(
     "run",
     params=[with_checks(option) for option in kedro_run.params],
     callback=run_or_dry_run,
