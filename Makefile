@@ -82,7 +82,7 @@ pictures: $(READY) ## Take the pictures of the README from a run on the sample d
 lock: $(READY) ## Write requirements.lock from the versions installed in .venv
 	$(BIN)/python -m pip --disable-pip-version-check freeze --all --exclude-editable > $(VENV)/frozen
 	{ sed -n '/^#/p' requirements.lock; \
-	  sed -E '/^(pip|wheel)==/d; s/\+[a-z0-9.]+$$//' $(VENV)/frozen | LC_ALL=C sort -f; \
+	  sed -E '/^(pip|wheel|kedro-telemetry)==/d; s/\+[a-z0-9.]+$$//' $(VENV)/frozen | LC_ALL=C sort -f; \
 	} > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 	touch $(READY)
@@ -101,6 +101,6 @@ $(READY): requirements.lock pyproject.toml
 	@if [ -e $(READY) ]; then rm $(READY); else \
 		echo "Creating $(VENV) ..."; $(PYTHON) -m venv --clear $(VENV); fi
 	@echo "Installing the versions of requirements.lock (a few minutes the first time) ..."
-	@$(PIP) install --requirement requirements.lock
+	@$(PIP) install --no-deps --requirement requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $(READY)

@@ -3,9 +3,9 @@
 import os
 
 from seqtune.config_loader import OriginConfigLoader
-from seqtune.hooks import ParameterHooks, ReportHooks, TrackingHooks
+from seqtune.hooks import ParameterHooks, ReportHooks, TrackingHooks, VersionHooks
 
-HOOKS = (ParameterHooks(), TrackingHooks(), ReportHooks())
+HOOKS = (ParameterHooks(), VersionHooks(), TrackingHooks(), ReportHooks())
 
 # Telemetry is off; Kedro-Viz would warn about each run of a part of the chain; TrackingHooks
 # replace kedro-mlflow, if that is installed. The names are those of the distributions.

@@ -117,7 +117,7 @@ def test_plugins_that_are_switched_off_are_called_by_their_names() -> None:
 
     installed = {distribution.metadata["Name"] for distribution in metadata.distributions()}
 
-    assert set(DISABLE_HOOKS_FOR_PLUGINS) - {"kedro_mlflow"} <= installed
+    assert set(DISABLE_HOOKS_FOR_PLUGINS) - {"kedro_mlflow", "kedro-telemetry"} <= installed
 
 
 def test_a_session_has_our_hooks_and_none_of_the_plugins_that_are_switched_off(
@@ -134,5 +134,5 @@ def test_a_session_has_our_hooks_and_none_of_the_plugins_that_are_switched_off(
         [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
     )
 
-    ours = ("parameters", "report", "tracking")
+    ours = ("parameters", "report", "tracking", "versions")
     assert result.stdout.splitlines()[-1] == str([f"seqtune.hooks.{name}" for name in ours])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from kedro.config import OmegaConfigLoader
 from seqtune.config_loader import OriginConfigLoader
 from seqtune.core.errors import ConfigurationError
 from seqtune.settings import CONFIG_LOADER_ARGS
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)
+)
 
 
 @pytest.fixture
@@ -58,16 +63,109 @@ def test_values_are_those_of_kedro(conf: Path, env: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: 1\nb: {c: [", r"conf/local/parameters_c\.yml, line 2: invalid YAML"),
-        (b"a: \xe9", r"conf/local/parameters_c\.yml: not UTF-8 text"),
-        ("- 1", r"conf/local/parameters_c\.yml: .*groups .*not a list"),
+        ("a: 1\nb: {c: [", "line 2: invalid YAML"),
+        (b"a: 1\nb: \xc7\xd1 # \xe9", "line 2: not UTF-8 text"),
+        ("- 1", "must contain `name: value` lines, not a list"),
+        ("hello", "not a str"),
+        ("a:\n  b: 1\n  b: 2", r"line 3: the key a\.b stands there twice"),
+        ("1: a", "line 1: the key 1 is no text"),
+        ("a: &a {b: *a}", "line 1: a value that contains itself"),
+        ("[" * 100_000, "more than 64 levels"),
+        (LAUGHS, "expand to more than 10000 values"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named(conf: Path, text: str | bytes, says: str) -> None:
-    write(conf.parent, "local/parameters_c.yml", text)
+@pytest.mark.parametrize("kind", ["parameters", "catalog", "globals", "credentials", "mlflow"])
+def test_a_file_that_cannot_be_read_is_named(
+    conf: Path, kind: str, text: str | bytes, says: str
+) -> None:
+    write(conf.parent, f"local/{kind}.yml", text)
+
+    with pytest.raises(ConfigurationError, match=rf"^conf/local/{kind}\.yml.*{says}"):
+        loader(conf)[kind]
+
+
+def test_a_file_that_the_system_does_not_read_is_named(conf: Path) -> None:
+    (conf / "local" / "catalog.yml").symlink_to("catalog.yml")
+
+    with pytest.raises(ConfigurationError, match=r"catalog\.yml cannot be read \(Too many"):
+        loader(conf)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_cannot_be_read_is_named(conf: Path) -> None:
+    (conf / "local").chmod(0)
+
+    try:
+        with pytest.raises(ConfigurationError, match="local cannot be read"):
+            loader(conf)
+    finally:
+        (conf / "local").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "key", "says"),
+    [
+        ("paramters.yml", "a: 1", "globals", r"paramters\.yml would not be read.*'parameters'"),
+        ("globals.yaml", "data: x", "globals", r"globals\.yaml would not be read"),
+        (
+            "globals.yml",
+            "dat: x",
+            "globals",
+            r"yml, line 1: no file .* uses dat; .*'data'",
+        ),
+        *(
+            ("globals.yml", f"# here\ndata: {value}", "globals", r"line 2: data=.* is not a path")
+            for value in ("[a]", "", "''", "3")
+        ),
+        ("parameters.yml", "a:\n  x: ${oc.env:HOME}", "parameters", r"line 2: a\.x has no value"),
+        ("parameters.yml", "a: {x: '${globals:nope}'}", "parameters", r"line 1: a\.x .*'nope'"),
+        ("parameters.yml", "a: {x: '${nope'}", "parameters", r"line 1: a\.x has no value"),
+        ("credentials.yml", "stuyd: {url: x}", "credentials", "line 1: .* stuyd; .*'study'"),
+        ("catalog.yml", "raw: x.csv", "catalog", "line 1: raw is no dataset"),
+        ("catalog.yml", "raw: {filepath: x}", "catalog", "line 1: raw is no dataset"),
+        (
+            "catalog.yml",
+            "raw: {type: seqtune.datasets.RawFile}",
+            "catalog",
+            "raw has no valid type .*'seqtune.datasets.RawFiles'",
+        ),
+        (
+            "catalog.yml",
+            "raw: {type: seqtune.datasets.RawFiles, filepth: x}",
+            "catalog",
+            "filepth: did you mean 'filepath'",
+        ),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(
+    conf: Path, name: str, text: str, key: str, says: str
+) -> None:
+    raw = "raw: {type: seqtune.datasets.RawFiles, filepath: '${globals:data}/x'}"
+    write(conf.parent, "base/globals.yml", "data: data")
+    write(conf.parent, "base/catalog.yml", raw)
+    write(conf.parent, f"local/{name}", text)
 
     with pytest.raises(ConfigurationError, match=says):
-        loader(conf)["parameters"]
+        loader(conf)[key]
+
+
+@pytest.mark.parametrize("env", ["othr", "../..", "base/deeper"])
+def test_an_environment_is_a_folder_of_conf(conf: Path, env: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"no environment '{env}'.*(other|base, local)"):
+        loader(conf, env)
+
+
+def test_a_path_with_characters_of_patterns_is_read_like_any_other(conf: Path) -> None:
+    raw = {"type": "seqtune.datasets.RawFiles", "filepath": "data/x"}
+    write(conf.parent, "base/catalog.yml", f"raw: {raw}")
+    odd = conf.parent / "a [x] ${HOME}"
+    odd.mkdir()
+    conf = conf.rename(odd / "conf")
+
+    assert loader(conf)["parameters"]["a"] == {"x": 1, "y": {"z": 4}}
+    path = Path(loader(conf)["catalog"]["raw"]["filepath"])
+    assert path.parent.parent.samefile(odd)
+    assert not set("[]{}$") & set(str(path))
 
 
 def test_a_key_in_two_files_of_an_environment_is_refused(conf: Path) -> None:

@@ -12,7 +12,7 @@ from kedro.framework.startup import ProjectMetadata
 
 from seqtune.tasks import DEFAULT_TASK
 
-from .run import with_user_errors
+from .run import ProjectCommand
 from .serving import address, serve
 
 if TYPE_CHECKING:
@@ -22,13 +22,12 @@ PORT = 8080
 READING = {"GET", "HEAD"}
 
 
-@click.command("dashboard")
+@click.command("dashboard", cls=ProjectCommand)
 @click.option("-e", "--env", envvar="KEDRO_ENV", help="Environment whose studies are shown.")
 @click.option("--task", default=DEFAULT_TASK, show_default=True, help="Task that was tuned.")
 @click.option("--study", help="Name of the study to link to; otherwise the newest search.")
 @click.option("--port", default=PORT, show_default=True, help="Port on 127.0.0.1.")
 @click.pass_obj
-@with_user_errors
 def dashboard(
     project: ProjectMetadata, env: str | None, task: str, study: str | None, port: int
 ) -> None:

@@ -13,7 +13,7 @@ from seqtune.core.errors import ConfigurationError
 from seqtune.core.secrets import mask
 from seqtune.tracking.database import SQLITE, require_writable, under
 
-from .run import with_user_errors
+from .run import ProjectCommand
 from .serving import HOST, address
 
 PORT = 5000
@@ -26,11 +26,10 @@ def mlflow() -> None:
     """Runs, their curves and models (MLflow)."""
 
 
-@mlflow.command("ui")
+@mlflow.command("ui", cls=ProjectCommand)
 @click.option("-e", "--env", envvar="KEDRO_ENV", help="Environment whose runs are shown.")
 @click.option("-p", "--port", default=PORT, show_default=True, help="Port on 127.0.0.1.")
 @click.pass_obj
-@with_user_errors
 def ui(project: ProjectMetadata, env: str | None, port: int) -> None:
     """Show the runs of an environment."""
     from kedro.framework.session import KedroSession

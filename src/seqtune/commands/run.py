@@ -12,29 +12,36 @@ from typing import Any
 import click
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import KedroCliError
 from kedro.io.core import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
+from omegaconf.errors import OmegaConfBaseException
+from typing_extensions import override
 from yaml import YAMLError
 
 from seqtune.core.errors import ConfigurationError, SeqtuneError, storage_error
 
 from .console import use_plain_logs_outside_terminal
+from .options import check_options, check_pipelines, with_checks
 
 logger = logging.getLogger(__name__)
 
-KEDRO_ERRORS = (DatasetError, MissingConfigException, ParameterValidationError)
-"""Errors of Kedro whose messages say what to fix."""
+KEDRO_ERRORS = (
+    DatasetError,
+    KedroCliError,
+    MissingConfigException,
+    OmegaConfBaseException,
+    ParameterValidationError,
+    YAMLError,
+)
+"""Errors of Kedro and OmegaConf whose messages say what to fix."""
 
 
 def with_user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a command so that an error a user can fix is one message, not a traceback."""
+    """Wrap a function so that an error a user can fix is one message, not a traceback."""
 
     @wraps(command)
     def call(*args: Any, **kwargs: Any) -> Any:
-        use_plain_logs_outside_terminal()
-        # Kedro 1.7 uses the old name; omegaconf 2.4 has a new one.
-        warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)
-        logging.getLogger("kedro.pipeline.node").addFilter(_is_not_repeated)
         try:
             return command(*args, **kwargs)
         except Exception as error:
@@ -49,6 +56,21 @@ def with_user_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+class ProjectCommand(click.Command):
+    """A command whose errors that a user can fix are one message each, those of options too."""
+
+    make_context = with_user_errors(click.Command.make_context)
+
+    @with_user_errors
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        use_plain_logs_outside_terminal()
+        # Kedro 1.7 uses the old name; omegaconf 2.4 has a new one.
+        warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)
+        logging.getLogger("kedro.pipeline.node").addFilter(_is_not_repeated)
+        return super().invoke(ctx)
+
+
 def explain(error: BaseException) -> BaseException | None:
     """Return the error to show, even if Kedro wrapped it; None for a bug."""
     cause: BaseException | None = error
@@ -60,8 +82,8 @@ def explain(error: BaseException) -> BaseException | None:
             if known := storage_error(cause, place):
                 return known
         cause = cause.__cause__ or cause.__context__
-    is_yaml = isinstance(error, YAMLError) or str(error).startswith("Duplicate keys found")
-    return error if is_yaml or isinstance(error, KEDRO_ERRORS) else None
+    is_duplicate = str(error).startswith("Duplicate keys found")
+    return error if is_duplicate or isinstance(error, KEDRO_ERRORS) else None
 
 
 def _is_not_repeated(record: logging.LogRecord) -> bool:
@@ -71,11 +93,10 @@ def _is_not_repeated(record: logging.LogRecord) -> bool:
 
 def run_or_dry_run(**options: Any) -> Any:
     """Run `kedro run`, with dry runs in place of a task's pipelines if asked to."""
-    single = options.get("pipeline")
-    names = [single] if single else list(options.get("pipelines") or ())
-    asked = dry_runs(options.get("params") or {}, names)
-    if asked:
+    names = check_pipelines(options)
+    if asked := dry_runs(options.get("params") or {}, names):
         options |= {"pipeline": None, "pipelines": asked}
+    check_options(options, asked or names)
     return kedro_run.callback(**options)  # type: ignore[misc]
 
 
@@ -102,10 +123,10 @@ def dry_runs(params: Mapping[str, Any], named: Sequence[str]) -> list[str]:
     return [f"{task}.{DRY_RUN}" for task in asked]
 
 
-run = click.Command(
+run = ProjectCommand(
     "run",
-    params=kedro_run.params,
-    callback=with_user_errors(run_or_dry_run),
+    params=[with_checks(option) for option in kedro_run.params],
+    callback=run_or_dry_run,
     help=kedro_run.help,
     short_help="Run a pipeline.",
     context_settings=kedro_run.context_settings,

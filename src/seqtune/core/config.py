@@ -13,14 +13,28 @@ from dataclasses import dataclass
 from functools import reduce
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Scheduler = Literal["none", "cosine", "linear", "step", "cosine_with_restarts", "polynomial"]
+Strategy = Literal[
+    "auto",
+    "fsdp",
+    "ddp_spawn",
+    "ddp_spawn_find_unused_parameters_true",
+    "ddp",
+    "ddp_find_unused_parameters_true",
+]
 LearningRate = Annotated[float, Field(gt=0.0, le=1.0)]
 
 WITHOUT_EFFECT = {"training": {"resume", "save_state_every_minutes"}}
@@ -36,6 +50,16 @@ class Section(BaseModel):
     selector: ClassVar[str] = ""
     """The field that selects the variant of a section with several."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_bool(cls, values: Any) -> Any:
+        """Refuse true and false as the numbers 1 and 0, which pydantic takes them for."""
+        for name, value in values.items() if isinstance(values, Mapping) else ():
+            field = cls.model_fields.get(name)
+            if isinstance(value, bool) and field and not _takes_bool(field):
+                raise ValueError(f"{name}={str(value).lower()} is neither a number nor text")
+        return values
+
     @classmethod
     def variant(cls, values: Mapping[str, Any]) -> type[Section]:  # noqa: ARG003
         """Return the class that checks these values."""
@@ -45,6 +69,11 @@ class Section(BaseModel):
     def other_variant(cls, name: str) -> str:  # noqa: ARG003
         """Return the other variant that has a field of this name; empty: none."""
         return ""
+
+
+def _takes_bool(field: FieldInfo) -> bool:
+    kinds = {field.annotation, *get_args(field.annotation)}
+    return bool(kinds & {bool, Any}) or any(True in get_args(kind) for kind in kinds)
 
 
 @dataclass(frozen=True)
@@ -164,7 +193,7 @@ class TrainingConfig(Section):
     """How many GPUs one training uses."""
     num_nodes: PositiveInt = 1
     """Always 1; for several machines set cluster.training_workers."""
-    strategy: str = "auto"
+    strategy: Strategy = "auto"
     """How devices share a training: auto (DDP); fsdp, which shards the weights that adapters leave
     frozen, so that no device holds all of them; or one of Lightning's ddp_..."""
     save_state_every_minutes: Annotated[float, Field(gt=0.0)] = 10.0

@@ -17,15 +17,13 @@ without a traceback and exits with `exit_code`.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
-MOST_SHOWN = 50
-"""Names in a message."""
 PLAIN = (str, int, float, list, tuple, type(None))
 """Attributes of these types go from one process to another."""
 
@@ -104,13 +102,22 @@ class Interrupted(SeqtuneError):
         self.exit_code = 128 + signal_number
 
 
-def did_you_mean(name: str, allowed: Sequence[str]) -> str:
+MAX_LISTED = 20
+
+
+def did_you_mean(name: str, allowed: Collection[str]) -> str:
     """Return the end of a message about an unknown name: the nearest name, or all of them."""
-    close = get_close_matches(name, allowed, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    more = ", ..." if len(allowed) > MOST_SHOWN else ""
-    return f"choose one of {', '.join(sorted(allowed)[:MOST_SHOWN])}{more}"
+    if close := close_name(name, allowed):
+        return f"did you mean {close!r}?"
+    if len(allowed) > MAX_LISTED:
+        allowed = get_close_matches(name, allowed, n=MAX_LISTED, cutoff=0.0)
+        return f"choose one of {', '.join(allowed)}, ..."
+    return f"choose one of {', '.join(sorted(allowed))}"
+
+
+def close_name(name: str, allowed: Collection[str], *, cutoff: float = 0.6) -> str:
+    """Return the most similar name; empty if none is similar."""
+    return next(iter(get_close_matches(name, allowed, n=1, cutoff=cutoff)), "")
 
 
 _STORAGE_REASONS = {
@@ -127,6 +134,11 @@ def storage_error(error: OSError, place: Path | str) -> StorageError | None:
     reason = _STORAGE_REASONS.get(error.errno or 0)
     if reason is None:
         return None
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return StorageError(
+            f"{error.filename or place}: {reason}. Nothing was published; let the user of this "
+            "process read and write there, and run again"
+        )
     return StorageError(
         f"cannot write below {place}: {reason} ({error}). Nothing was published; free space, or "
         "set `data` in conf/local/globals.yml to another disk, and run again"

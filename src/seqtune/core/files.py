@@ -11,8 +11,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,23 @@ def _share_descriptor(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def has_magic(folder: Path) -> bool:
+    """Whether a path has characters with a meaning in patterns or templates."""
+    return bool(set(str(folder)) & set("*?[]{}$"))
+
+
+def plain_path(folder: Path) -> Path:
+    """Return a path without such characters: where there are some, a link that is the same in
+    every run."""
+    if not has_magic(folder):
+        return folder
+    parent = Path(tempfile.gettempdir(), f"seqtune-{os.getuid()}")
+    parent.mkdir(mode=0o700, exist_ok=True)
+    if parent.stat().st_uid != os.getuid():
+        raise PermissionError(errno.EACCES, "belongs to somebody else", str(parent))
+    link = parent / sha256(os.fsencode(folder)).hexdigest()[:16]
+    with suppress(FileExistsError):  # of an earlier run
+        link.symlink_to(folder)
+    return link

@@ -113,7 +113,7 @@ def resolve(config_class: type[SectionT], *layers: Layer, root: str) -> Resolved
         if place.other_variant and (
             value is None
             or layer.is_searched
-            or _is_general(origin)
+            or is_general(origin)
             or selected.get(place.selector, layer).is_searched
         ):
             continue  # not set for the variant that was selected
@@ -121,7 +121,7 @@ def resolve(config_class: type[SectionT], *layers: Layer, root: str) -> Resolved
     return Resolved(validated(config_class, values, origins, root=root), origins)
 
 
-def _is_general(origin: str) -> bool:
+def is_general(origin: str) -> bool:
     """Whether this origin sets values for all variants: a preset, or the file with the defaults."""
     return origin.startswith("preset ") or Path(origin).parts[1:2] == ("base",)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .execution import ParallelMap, map_serially
 from .reports import OURS as OURS
@@ -134,6 +134,9 @@ class TaskSpec:
     resolve_auto: Callable[[Resolved[Any], Any], Resolved[Any]] | None = None
     """Settle open values for the data (the content of a pretrained model); refuse a configuration
     that cannot be built."""
+    metrics: Callable[[Any], Mapping[str, Literal["max", "min"]]] | None = None
+    """The metrics that training with validation logs under a configuration, and whether higher or
+    lower is better: what can be monitored. None: whatever was logged."""
     audit: Callable[[Any, Any], Mapping[str, Any]] | None = None
     """Report by part how far the data fit a configuration, as `text.tokens.audit` does; refuses
     nothing."""

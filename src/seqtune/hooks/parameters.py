@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
@@ -21,7 +22,7 @@ from seqtune.core.config import (
 )
 from seqtune.core.errors import ConfigurationError, did_you_mean
 from seqtune.core.parameters import RUNTIME, TaskParameters
-from seqtune.core.resolve import Layer, flatten, resolve, unflatten
+from seqtune.core.resolve import Layer, flatten, is_general, resolve, unflatten
 from seqtune.core.sample import SampleParameters
 from seqtune.core.task import TaskSpec
 from seqtune.pipeline_registry import TASKS
@@ -57,7 +58,7 @@ class ParameterHooks:
     ) -> None:
         runtime = run_params.get("runtime_params") or {}
         given = GivenParameters(catalog["parameters"].load(), runtime, self._origins())
-        faults = given.unknown_groups()
+        faults = given.unknown_groups(_groups_of_nodes())
         wanted = {name for name in pipeline.inputs() if name.startswith("params:")}
         for name, parse in given.parsers().items():
             if (entry := f"params:{name}") not in wanted and name not in runtime:
@@ -68,6 +69,7 @@ class ParameterHooks:
                 faults += error.faults
             else:
                 catalog[entry].save(parsed)
+                faults += _search_faults(parsed, pipeline)
         if faults:
             raise ConfigurationError(list(dict.fromkeys(faults)))
 
@@ -130,22 +132,26 @@ class GivenParameters:
             known=known,
         )
 
-    def unknown_groups(self) -> list[str]:
-        """List the faults in the names of groups on the command line."""
-        known = sorted({key.split(".")[0] for key in self.origins})
-        return [
-            f"{key} is not a group of parameters; {did_you_mean(key, known)} (set in {RUNTIME})"
-            for key in self.runtime
-            if known and key not in known
-        ]
+    def unknown_groups(self, used: Collection[str]) -> list[str]:
+        """List the faults in the names and kinds of groups, of files and of the command line."""
+        tasks = (task.name for task in TASKS)
+        base = (key.split(".")[0] for key, file in self.origins.items() if is_general(file))
+        known = {*SECTIONS, *tasks, *base, *used}
+        faults = []
+        for key, value in self.values.items():
+            origins = (file for name, file in self.origins.items() if name.split(".")[0] == key)
+            origin = RUNTIME if key in self.runtime else next(origins, "conf")
+            if key not in known:
+                hint = did_you_mean(key, known)
+                faults.append(f"{key} is not a group of parameters; {hint} (set in {origin})")
+            elif not isinstance(value, Mapping):  # the others would follow from it
+                raise ConfigurationError(f"{_no_group(key, value)} (set in {origin})")
+        return faults
 
     def _layer(self, key: str) -> Layer:
         values, prefix = _below(self.values, key), f"{key}."
         if not isinstance(values, Mapping):
-            raise ConfigurationError(
-                f"{key}={values!r} is not a group of parameters; write them below it as "
-                "`name: value`"
-            )
+            raise ConfigurationError(_no_group(key, values))
         origins = {
             k.removeprefix(prefix): v for k, v in self.origins.items() if k.startswith(prefix)
         }
@@ -157,3 +163,27 @@ def _below(values: Mapping[str, Any], key: str) -> Any:
     for part in key.split("."):
         values = (values.get(part) if isinstance(values, Mapping) else None) or {}
     return values
+
+
+def _no_group(key: str, value: Any) -> str:
+    return f"{key}={value!r} is not a group of parameters; write them below it as `name: value`"
+
+
+def _groups_of_nodes() -> set[str]:
+    """Return the groups that nodes read, those of pipelines that a user added included."""
+    inputs = {name for pipeline in pipelines.values() for name in pipeline.inputs()}
+    return {n.partition(":")[2].split(".")[0] for n in inputs if n.startswith("params:")}
+
+
+def _search_faults(parsed: Any, pipeline: Pipeline) -> list[str]:
+    """Refuse a search in a run that holds nothing out to search by."""
+    if not isinstance(parsed, TaskParameters):
+        return []
+    searches = any(node.name.startswith(f"{parsed.task}.tune.") for node in pipeline.nodes)
+    split = getattr(parsed.resolve().config, "split", None)
+    if not searches or not getattr(split, "use_full_data", False):
+        return []
+    return [
+        f"{parsed.task}.split.use_full_data=True leaves nothing to compare trials by; tune without "
+        "it first, then split and train with it"
+    ]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from seqtune.core.config import RunConfig, fingerprint
+from seqtune.core.errors import ConfigurationError, did_you_mean
 from seqtune.core.parameters import AUTO, TaskParameters
 from seqtune.core.resolve import Layer, Resolved, require_made_with, unflatten
 from seqtune.core.task import Report, TaskSpec, TrainingData
@@ -34,7 +35,26 @@ def resolve_run(
     if task.resolve_auto is not None:
         resolved = task.resolve_auto(resolved, data)
     require_made_with(resolved.config, data.made_with, what="the split")
+    if data.has_validation:
+        require_metric(task, resolved.config)
     return resolved
+
+
+def require_metric(task: TaskSpec, config: RunConfig) -> None:
+    """Refuse to monitor what is never logged, or in the wrong direction."""
+    training, known = config.training, task.metrics(config) if task.metrics else {}
+    better = known.get(training.monitor)
+    if known and better is None:
+        raise ConfigurationError(
+            f"{task.name}.training.monitor={training.monitor!r} is not a metric of this training; "
+            f"{did_you_mean(training.monitor, known)}"
+        )
+    if better and better != training.monitor_mode:
+        raise ConfigurationError(
+            f"{task.name}.training.monitor_mode={training.monitor_mode}, but for "
+            f"{training.monitor} {'higher' if better == 'max' else 'lower'} is better; set it to "
+            f"{better}"
+        )
 
 
 def resolve_trial(

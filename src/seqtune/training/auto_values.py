@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -83,10 +84,11 @@ def _precision(config: TrainingConfig) -> tuple[Chosen, str] | None:
 
 
 def _find_faults(config: TrainingConfig, device: Device) -> Iterator[str]:
-    here = num_devices_here(device)
-    if here is not None and config.devices != "auto" and config.devices > here:
+    here = num_devices_here(device) or max(2, os.cpu_count() or 1)
+    if config.devices != "auto" and config.devices > here:
         yield (
-            f"training.devices={config.devices}, but this machine has {here} of {device}; choose "
+            f"training.devices={config.devices}, but this machine has {here} of {device}"
+            f"{' (a process for each core)' if device == 'cpu' else ''}; choose "
             f"{' or '.join(map(str, sorted({1, here})))}, or auto for all of them"
         )
     if config.precision == "fp16" and device == "cpu":

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from kedro.framework.project import configure_project
 from kedro.io.core import DatasetError
 
 from seqtune.commands.run import dry_runs, explain, run
@@ -103,6 +104,7 @@ def test_a_dry_run_of_a_task_that_is_not_run_is_refused() -> None:
 
 @pytest.mark.parametrize("how", [["--pipeline", "recommend"], ["--pipelines", "tune,train"], []])
 def test_kedro_is_given_the_dry_run(how: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    configure_project("seqtune")
     given: list[dict[str, Any]] = []
     monkeypatch.setattr("seqtune.commands.run.kedro_run.callback", lambda **one: given.append(one))
     result = CliRunner().invoke(run, [*how, "--params", "recommend.dry_run=true"])

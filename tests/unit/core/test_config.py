@@ -158,6 +158,11 @@ def test_configuration_is_frozen_and_closed() -> None:
         ("precision", "fp8"),
         ("max_minutes", 0.0),
         ("devices", 0),
+        ("epochs", True),
+        ("num_threads", True),
+        ("lr", True),
+        ("monitor", False),
+        ("strategy", "nonsense"),
     ],
 )
 def test_training_refuses_values_out_of_range(key: str, value: Any) -> None:

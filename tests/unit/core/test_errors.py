@@ -81,7 +81,6 @@ def test_all_names_are_listed_where_none_is_near() -> None:
     [
         (errno.ENOSPC, "no space is left on the disk"),
         (errno.EROFS, "the file system is read-only"),
-        (errno.EACCES, "permission is denied"),
     ],
 )
 def test_storage_is_said_to_be_at_fault(number: int, reason: str) -> None:
@@ -90,6 +89,13 @@ def test_storage_is_said_to_be_at_fault(number: int, reason: str) -> None:
     assert error is not None
     assert str(error).startswith(f"cannot write below data/06_models: {reason} (")
     assert "conf/local/globals.yml" in str(error)
+
+
+def test_a_permission_that_is_missing_is_not_called_a_full_disk() -> None:
+    error = storage_error(PermissionError(errno.EACCES, "denied", "data/01_raw/a.csv"), "data")
+
+    assert str(error).startswith("data/01_raw/a.csv: permission is denied. ")
+    assert "read and write" in str(error)
 
 
 def test_other_errors_of_the_system_stay_what_they_are() -> None:

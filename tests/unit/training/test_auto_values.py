@@ -92,6 +92,11 @@ def test_more_devices_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch
         resolve_auto(resolved(accelerator="cuda", devices=3, precision="fp32"))
 
 
+def test_more_processes_than_cores_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"devices=9999, .* of cpu .a process for each core"):
+        resolve_auto(resolved(accelerator="cpu", devices=9999, precision="fp32"))
+
+
 def test_full_data_takes_the_best_epoch_of_the_validated_run(tmp_path: Path) -> None:
     data = ToyData()
     config = toy_config(epochs=4, monitor="val_epoch", early_stopping={"patience": 0})

@@ -140,10 +140,9 @@ def test_a_strategy_for_ranks_means_nothing_to_one_process() -> None:
         assert strategy_for(TrainingConfig(strategy=name), "cpu") == "auto"
 
 
-@pytest.mark.parametrize("strategy", ["ddp_spawn", "deepspeed", "nonsense"])
-def test_what_ranks_cannot_share_a_training_by_is_refused(strategy: str) -> None:
+def test_what_ranks_cannot_share_a_training_by_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"not supported for the 2 processes .*; choose"):
-        strategy_for(TrainingConfig(strategy=strategy), "cpu", SECOND)
+        strategy_for(TrainingConfig(strategy="ddp_spawn"), "cpu", SECOND)
 
 
 def test_ranks_that_do_not_know_where_to_meet_are_refused(

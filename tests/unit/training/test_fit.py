@@ -300,10 +300,9 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     assert not (tmp_path / "checkpoint").exists()
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "deepspeed", "nonsense"])
-def test_strategies_that_start_the_program_again_are_refused(tmp_path: Path, strategy: str) -> None:
+def test_a_strategy_that_starts_the_program_again_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="start the whole program"):
-        train(tmp_path, strategy=strategy, devices=2)
+        train(tmp_path, strategy="ddp", devices=2)
 
 
 def test_a_model_that_trains_all_of_its_weights_is_not_cut(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ TASK = TaskSpec(
     predict=Lazy(f"{_HERE}.predict:predict"),
     scales=("probabilities", "logits"),
     resolve_auto=Lazy(f"{_HERE}.model:resolve_auto"),
+    metrics=Lazy(f"{_HERE}.metrics:logged_metrics"),
     audit=Lazy(f"{_HERE}.data:truncation"),
     test_once=True,
     figures=("precision_recall", "thresholds", "confusion", "co_occurrence"),

@@ -7,7 +7,7 @@ Shapes: N rows, L labels.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,17 @@ def validation_metrics(logits: Floats, targets: AnyArray) -> dict[str, float]:
         "macro_f1_tuned": float(best_thresholds(probabilities, targets).f1.mean()),
         "lrap": lrap(probabilities, targets),
         "exact_match": at_half["exact_match"],
+    }
+
+
+def logged_metrics(config: Any) -> dict[str, Literal["max", "min"]]:
+    """Return what training logs, and whether higher or lower is better."""
+    parts = ("val", "train") if config.evaluation.train_metric_rows else ("val",)
+    names = validation_metrics(np.zeros((1, 1)), np.zeros((1, 1)))
+    return {
+        "train_loss": "min",
+        "val_loss": "min",
+        **{f"{part}_{name}": "max" for part in parts for name in names},
     }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -50,6 +50,16 @@ def measured_metrics(monitor: str = "") -> tuple[str, ...]:
     """Return the metrics to measure: the default ones and the monitored one."""
     monitored, _ = parse_metric(monitor.partition("_")[2]) or ("", 0)
     return tuple(name for name, one in METRICS.items() if one.is_default or name == monitored)
+
+
+def logged_metrics(config: Any) -> dict[str, Literal["max", "min"]]:
+    """Return what training logs, and whether higher or lower is better."""
+    parts = ("val", "train") if config.evaluation.train_metric_users else ("val",)
+    names = [(part, name, k) for part in parts for name in METRICS for k in config.evaluation.ks]
+    return {
+        "train_loss": "min",
+        **{f"{part}_{name}@{k}": METRICS[name].direction for part, name, k in names},
+    }
 
 
 def parse_metric(text: str) -> tuple[str, int] | None:

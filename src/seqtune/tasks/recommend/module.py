@@ -15,7 +15,8 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from seqtune.batching import mean_over_ranks
-from seqtune.core.errors import ConfigurationError, did_you_mean
+from seqtune.core.errors import ConfigurationError
+from seqtune.core.resolve import Resolved
 from seqtune.core.seeds import derive_seed
 
 from .batches import EvalBatch
@@ -23,17 +24,15 @@ from .cooccurrence import Cooccurrence
 from .data import SplitData
 from .losses.sampled_softmax import SampledItems, draw_items
 from .metrics import (
-    METRICS,
     mean_metrics,
     measured_metrics,
-    parse_metric,
     rank_counts,
     target_ranks,
 )
 from .models import build_model
 from .models.base import SHARES, SequenceModel
 from .objectives import TrainingTargets
-from .params import RecommendConfig, RecommendTraining
+from .params import RecommendConfig
 
 SHARE = "val_item_to_item"
 """The chosen share of counts, beside the metrics of each epoch."""
@@ -125,46 +124,37 @@ class RecommendModule(LightningModule):
         return torch.Generator(self.device).manual_seed(derive_seed(self.config.seed, *place))
 
 
-def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
-    """Return a newly initialised module for this split, or refuse parameters that do not fit it."""
+def resolve_auto(resolved: Resolved[RecommendConfig], data: SplitData) -> Resolved[RecommendConfig]:
+    """Refuse parameters that do not fit the split."""
+    model = resolved.config.model
     faults = [
-        f"{config.model.how_switched(name)}, but the split has no {name} table (it has: "
+        f"{model.how_switched(name)}, but the split has no {name} table (it has: "
         f"{', '.join(data.sides) or 'none'}); put its file at the path of recommend.raw_sides in "
         "the catalog and run ingest and split again, or switch it off"
-        for name in config.model.sides
+        for name in model.sides
         if name not in data.sides
     ]
-    if np.max(data.train_end, initial=0) < config.model.shortest_sequence:
+    if np.max(data.train_end, initial=0) < model.shortest_sequence:
         faults.append(
-            f"no user of the split has {config.model.shortest_sequence} training items, which the "
+            f"no user of the split has {model.shortest_sequence} training items, which the "
             "model needs; use longer histories, hold out fewer items (recommend.split), or use "
             "objective=cloze of the transformer, which trains on single items"
         )
-    if config.model.num_negatives >= data.num_items:
+    if model.num_negatives >= data.num_items:
         faults.append(
-            f"recommend.model.num_negatives={config.model.num_negatives}, but the split has "
+            f"recommend.model.num_negatives={model.num_negatives}, but the split has "
             f"{data.num_items} items; choose fewer, or 0 for all of them"
         )
-    faults += _monitor_faults(config.training)
     if faults:
         raise ConfigurationError(faults)
+    return resolved
+
+
+def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
+    """Return a newly initialised module for this split, or refuse parameters that do not fit it."""
+    resolve_auto(Resolved(config, {}), data)
     counts = Cooccurrence.of(data) if config.model.item_to_item else None
     return RecommendModule(
         config,
         build_model(config.model, num_items=data.num_items, sides=data.sides, counts=counts),
     )
-
-
-def _monitor_faults(training: RecommendTraining) -> list[str]:
-    """Return an error for an unknown metric @K, or one monitored in the wrong direction."""
-    metric = training.monitor.partition("_")[2]
-    found = parse_metric(metric)
-    if not found and "@" in metric:
-        hint = did_you_mean(metric.partition("@")[0], list(METRICS))
-        return [f"recommend.training.monitor={training.monitor!r} is not a known metric; {hint}"]
-    if not found or training.monitor_mode == (better := METRICS[found[0]].direction):
-        return []
-    return [
-        f"recommend.training.monitor_mode={training.monitor_mode}, but for {training.monitor} "
-        f"{'higher' if better == 'max' else 'lower'} is better; set it to {better}"
-    ]

@@ -25,6 +25,7 @@ TASK = TaskSpec(
     predict=Lazy(f"{_HERE}.predict:predict"),
     scales=("minimum_bayes_risk",),
     resolve_auto=Lazy(f"{_HERE}.auto_values:resolve_auto"),
+    metrics=Lazy(f"{_HERE}.rouge:logged_metrics"),
     audit=Lazy(f"{_HERE}.encoding:truncation"),
     measure=Lazy(f"{_HERE}.decoding_metrics:measure"),
     after_training=("generation",),

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,16 @@ _HELD = r"#[^\W_]+#"
 _PLACEHOLDER = re.compile(_HELD)
 _WORD = re.compile(rf"(?:{_HELD}|[^\W_])+")
 _CHARACTER = re.compile(rf"{_HELD}|[^\W_]")
+
+
+def logged_metrics(config: Any) -> dict[str, Literal["max", "min"]]:
+    """Return what training logs, and whether higher or lower is better."""
+    parts = ("val", "train") if config.evaluation.train_metric_rows else ("val",)
+    return {
+        "train_loss": "min",
+        "val_loss": "min",
+        **{f"{part}_{name}": "max" for part in parts for name in METRICS},
+    }
 
 
 @dataclass(frozen=True)

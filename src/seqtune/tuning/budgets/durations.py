@@ -19,6 +19,8 @@ def parse_duration(text: str, *, root: str = "tuning.budget") -> float:
     is_whole = "".join(number + unit for number, unit in parts) == compact
     is_ordered = units == [unit for unit in UNIT_SECONDS if unit in units]
     seconds = sum(float(number) * UNIT_SECONDS[unit] for number, unit in parts)
+    if is_whole and parts and not seconds:
+        raise ConfigurationError(f"{root}={text!r} leaves no time; write more, such as {EXAMPLES}")
     if not (is_whole and is_ordered and seconds > 0):
         raise ConfigurationError(
             f"{root}={text!r} is not a duration; write numbers with w, d, h, m or s, the larger "

@@ -18,6 +18,7 @@ from seqtune.core.config import EnsembleConfig
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.parameters import TaskParameters
 from seqtune.core.resolve import Layer, flatten, unflatten
+from seqtune.pipelines._resolution import require_metric
 from seqtune.pipelines.tune.objective import TrainTrial
 from seqtune.tasks.recommend import TASK, models
 from seqtune.tasks.recommend.data import SplitData
@@ -438,18 +439,20 @@ def test_a_metric_of_the_table_is_measured_and_monitored(
     [
         (
             {"monitor": "val_ndgc@10"},
-            r"monitor='val_ndgc@10' is not a known metric; did you mean 'ndcg'",
+            r"monitor='val_ndgc@10' is not a metric of this training; did you mean 'val_ndcg@",
         ),
         (
             {"monitor_mode": "min"},
             r"monitor_mode=min, but for val_ndcg@5 higher is better; set it to",
         ),
+        ({"monitor": "train_loss"}, r"monitor_mode=max, but for train_loss lower is better"),
+        ({"monitor": "val_ndcg@7"}, r"did you mean 'val_ndcg@"),
     ],
 )
 def test_what_cannot_be_monitored_is_refused_before_training(
-    cycles: SplitData, training: Mapping[str, Any], said: str
+    training: Mapping[str, Any], said: str
 ) -> None:
     config = config_of("gru4rec")
     changed = config.training.model_copy(update=dict(training))
     with pytest.raises(ConfigurationError, match=said):
-        TASK.build_module(config.model_copy(update={"training": changed}), cycles)
+        require_metric(TASK, config.model_copy(update={"training": changed}))
