@@ -24,6 +24,7 @@ from _fuzz_inputs import (
     COMMANDS,
     DAMAGES,
     EDITED_CELLS,
+    PLACES,
     VALUES,
     Damage,
     calls,
@@ -291,7 +292,7 @@ CONF_TEXTS = st.sampled_from(
 )
 CONF_FILES = st.tuples(st.sampled_from(CONF_NAMES), CONF_TEXTS, DAMAGES)
 RUNS = st.tuples(
-    st.sampled_from(["ensemble", "predict", "train", "tune"]), st.floats(0, 1), DAMAGES | st.none()
+    st.sampled_from(["ensemble", "predict", "train", "tune"]), PLACES, DAMAGES | st.none()
 )
 NODES = {
     "train": [

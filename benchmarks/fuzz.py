@@ -3,7 +3,8 @@
 Configuration, raw files, artefacts, arguments of the Python API and command lines are drawn by
 hypothesis. Each must be accepted, or refused by one message; a traceback, a hang, a death or an
 unbounded need of memory is bad. Inputs are tried in forks of this process, which has imported
-everything; bad ones are grouped by their cause, each with its smallest input.
+everything; bad ones are grouped by their cause, each with its smallest input. Rounds of inputs are
+kept one by one, so that the script can be stopped and goes on.
 
     python benchmarks/fuzz.py [--inputs 10000] [--only raw] [--finished build/kills/predict]
 """
@@ -16,13 +17,12 @@ import json
 import os
 import resource
 import select
+import shutil
 import signal
 import sys
-import tempfile
 import time
 import traceback
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 import kedro_forks
 from _fuzz_targets import BadOutcome, Ready, Target, all_targets
-from _harness import Report
+from _harness import ROOT, Report, append_line, read_lines
 from _killed_projects import new_project
 from seqtune.commands.run import explain
 from seqtune.pipeline_registry import TASKS
@@ -43,6 +43,7 @@ CPU_SECONDS, SECONDS = 60, 600.0
 """The most that one input may take of a core, and on the wall of a busy machine."""
 MAX_GIB = 10
 MAX_MESSAGE = 4000
+ROUND = 500
 ACCEPTED, REFUSED = "accepted", "refused"
 
 
@@ -51,18 +52,20 @@ def main() -> int:
     warnings.simplefilter("ignore")
     for name in kedro_forks.PRELOADED:
         importlib.import_module(name)
-    with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder), finished=arguments.finished)
-        bad = fuzz(Path(folder), arguments)
-    return int(bool(bad))
+    folder = arguments.folder.resolve()
+    prepare(folder, finished=arguments.finished)
+    fuzz(folder, arguments)
+    rounds = read_lines(folder / "rounds.jsonl")
+    write_report(rounds, keep=arguments.keep)
+    return int(any(one["bad"] for one in rounds))
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--inputs", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="then no more inputs")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="then no more rounds")
     parser.add_argument("--only", default="", help="targets whose names begin so")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "fuzz")
     parser.add_argument("--finished", type=Path, help="a finished project of kill_runs.py")
     parser.add_argument("--keep", action="store_true", help="write the report too")
     return parser.parse_args()
@@ -70,38 +73,69 @@ def parse_arguments() -> argparse.Namespace:
 
 def prepare(folder: Path, *, finished: Path | None) -> None:
     for task in TASKS:
-        (folder / task.name).mkdir()
-        _in_fork(Ready(task.name, folder / task.name).make)
-    if finished is None:
+        if not (folder / task.name / "checkpoint").exists():
+            shutil.rmtree(folder / task.name, ignore_errors=True)
+            (folder / task.name).mkdir(parents=True)
+            _in_fork(Ready(task.name, folder / task.name).make)
+    if finished is None and not (folder / "project").exists():
         new_project(folder / "project")
 
 
-def fuzz(folder: Path, arguments: argparse.Namespace) -> dict[str, str]:
-    """Try all targets; return the smallest bad input by cause."""
+def fuzz(folder: Path, arguments: argparse.Namespace) -> None:
+    """Try all targets in rounds, each with inputs of its own; note what each round found."""
+    end, lines = time.monotonic() + arguments.seconds, folder / "rounds.jsonl"
+    done = {(line["round"], line["target"]) for line in read_lines(lines)}
+    targets = list(all_targets(folder, finished=arguments.finished))
+    for number in range(-(-arguments.inputs // ROUND)):
+        size = min(ROUND, arguments.inputs - number * ROUND)
+        for target in targets:
+            if (number, target.name) in done or not target.name.startswith(arguments.only):
+                continue
+            if time.monotonic() > end:
+                return
+            row = try_round(target, draw_inputs(target, max(1, round(target.share * size)), number))
+            append_line(lines, {"round": number, "target": target.name, **row})
+            print(number, target.name, row, flush=True)
+
+
+def try_round(target: Target, drawn: Sequence[Any]) -> dict[str, Any]:
+    """Return how many were accepted and refused, and the bad by cause, each with its smallest."""
+    counts = {ACCEPTED: 0, REFUSED: 0}
+    bad: dict[str, tuple[int, str]] = {}
+    started = time.monotonic()
+    for value, outcome in try_all(target, drawn):
+        if outcome in counts:
+            counts[outcome] += 1
+        else:
+            bad = _with_bad(bad, outcome, 1, repr(value))
+    return {**counts, "bad": bad, "seconds": round(time.monotonic() - started, 1)}
+
+
+def _with_bad(
+    bad: dict[str, tuple[int, str]], cause: str, times: int, shown: str
+) -> dict[str, tuple[int, str]]:
+    before, smallest = bad.get(cause, (0, shown))
+    return {**bad, cause: (before + times, min(smallest, shown, key=len))}
+
+
+def write_report(rounds: Sequence[dict[str, Any]], *, keep: bool) -> None:
     report = Report("fuzz", title="Odd inputs")
-    report.text(" ".join((__doc__ or "").split("\n\n")[1].split()))
-    end = time.monotonic() + arguments.seconds
-    rows, bad = [], dict[str, tuple[int, str]]()
-    for target in all_targets(folder, finished=arguments.finished):
-        if not target.name.startswith(arguments.only):
-            continue
-        drawn = draw_inputs(target, max(1, round(target.share * arguments.inputs)), arguments.seed)
-        counts, started = Counter[str](), time.monotonic()
-        for value, outcome in try_all(target, drawn, end=end):
-            counts[outcome if outcome in (ACCEPTED, REFUSED) else "bad"] += 1
-            if outcome not in (ACCEPTED, REFUSED):
-                key, shown = f"{target.name}: {outcome}", repr(value)
-                times, smallest = bad.get(key, (0, shown))
-                bad[key] = times + 1, min(smallest, shown, key=len)
-        seconds = round(time.monotonic() - started)
-        rows.append([target.name, *(counts[key] for key in (ACCEPTED, REFUSED, "bad")), seconds])
-        print(*rows[-1], flush=True)
-    report.table(["target", ACCEPTED, REFUSED, "bad", "seconds"], rows)
-    if bad:
-        cells = [(key, times, _cell(shown)) for key, (times, shown) in sorted(bad.items())]
+    report.text((__doc__ or "").split("\n\n")[1])
+    rows = []
+    causes: dict[str, tuple[int, str]] = {}
+    for name in dict.fromkeys(one["target"] for one in rounds):
+        ours = [one for one in rounds if one["target"] == name]
+        bad = [(cause, *found) for one in ours for cause, found in one["bad"].items()]
+        counts = [sum(one[key] for one in ours) for key in (ACCEPTED, REFUSED)]
+        rows.append([name, *counts, sum(times for _, times, _ in bad)])
+        for cause, times, shown in bad:
+            causes = _with_bad(causes, f"{name}: {cause}", times, shown)
+    total = ["all", *(sum(row[column] for row in rows) for column in (1, 2, 3))]
+    report.table(["target", ACCEPTED, REFUSED, "bad"], [*rows, total])
+    if causes:
+        cells = [(key, times, _cell(shown)) for key, (times, shown) in sorted(causes.items())]
         report.table(["cause", "times", "smallest input"], cells)
-    report.show(keep=arguments.keep)
-    return {key: shown for key, (_, shown) in bad.items()}
+    report.show(keep=keep)
 
 
 def draw_inputs(target: Target, number: int, seed_number: int) -> list[Any]:
@@ -123,10 +157,10 @@ def draw_inputs(target: Target, number: int, seed_number: int) -> list[Any]:
     return drawn
 
 
-def try_all(target: Target, inputs: Sequence[Any], *, end: float) -> Iterator[tuple[Any, str]]:
+def try_all(target: Target, inputs: Sequence[Any]) -> Iterator[tuple[Any, str]]:
     """Try inputs in forks; yield each with its outcome, or with the cause of a bad one."""
     start = 0
-    while start < len(inputs) and time.monotonic() < end:
+    while start < len(inputs):
         batch = inputs[start : start + target.batch]
         outcomes = _try_in_fork(target, batch)
         yield from zip(batch, outcomes, strict=False)

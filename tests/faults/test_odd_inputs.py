@@ -13,8 +13,9 @@ from published_versions import damaged
 
 
 @pytest.mark.services  # it has both cores to itself there
-def test_odd_inputs_are_accepted_or_refused_by_a_message(repository: Path) -> None:
-    command = [sys.executable, "benchmarks/fuzz.py", "--inputs", "400", "--seconds", "20"]
+def test_odd_inputs_are_accepted_or_refused_by_a_message(repository: Path, tmp_path: Path) -> None:
+    options = ["--inputs", "400", "--seconds", "20", "--folder", str(tmp_path)]
+    command = [sys.executable, "benchmarks/fuzz.py", *options]
     result = subprocess.run(
         command,
         cwd=repository,
