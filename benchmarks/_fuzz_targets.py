@@ -118,7 +118,7 @@ def _parse(
         if is_runtime:
             _set(runtime, key, value)
     parameters = GivenParameters(merged, runtime, origins)
-    parameters.unknown_groups()
+    parameters.unknown_groups(used=())
     refused: SeqtuneError | None = None
     touched = {key.partition(".")[0] for key, _, _ in given}
     for name, parse in parameters.parsers().items():

@@ -48,9 +48,6 @@ class Artifact(Versioned[Path, Path, BucketStore]):
         path = self._find()
         return self._place.open(path) if path else None  # type: ignore[return-value]  # optional
 
-    def _exists(self) -> bool:
-        return self._place.exists(self._newest())
-
     def save(self, data: Path) -> None:
         target = str(self._get_save_path())
         self._place.publish(Path(data), target, replace=self._version is None)

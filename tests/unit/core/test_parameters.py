@@ -222,6 +222,7 @@ def test_prediction_takes_its_defaults_and_what_was_typed() -> None:
         "model": "auto",
         "weights": "best",
         "batch_size": 512,
+        "escape_formulas": False,
     }
 
 

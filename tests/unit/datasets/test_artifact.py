@@ -76,7 +76,7 @@ def test_a_folder_that_is_no_version_is_ignored_aloud(
 
 def test_it_exists_once_a_version_does(tmp_path: Path, made: Path) -> None:
     assert not artifact(tmp_path / "x").exists()
-    artifact(tmp_path / "x", save="2026").save(made)
+    artifact(tmp_path / "x", save=V2026).save(made)
     assert artifact(tmp_path / "x").exists()
     assert not artifact(tmp_path / "x", load="2025").exists()
 

@@ -93,7 +93,9 @@ def test_more_devices_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def test_more_processes_than_cores_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"devices=9999, .* of cpu .a process for each core"):
+    with pytest.raises(
+        ConfigurationError, match=r"devices=9999, .* of cpu .a process for each core"
+    ):
         resolve_auto(resolved(accelerator="cpu", devices=9999, precision="fp32"))
 
 
