@@ -22,7 +22,7 @@ def test_odd_inputs_are_accepted_or_refused_by_a_message(repository: Path, tmp_p
         env={**os.environ, "PYTHONPATH": str(repository / "src")},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
