@@ -39,6 +39,7 @@ from seqtune.core.errors import SeqtuneError
 from seqtune.core.resolve import flatten
 from seqtune.hooks.parameters import GivenParameters
 from seqtune.pipeline_registry import TASKS
+from seqtune.settings import CONFIG_LOADER_ARGS
 
 
 class BadOutcome(Exception):
@@ -97,7 +98,9 @@ def _call(folder: Path, source: str) -> None:
 
 
 def _parameter_targets() -> Iterator[Target]:
-    loader = OriginConfigLoader(str(ROOT / "conf"), env="base", base_env="base")
+    loader = OriginConfigLoader(
+        str(ROOT / "conf"), env="base", **{**CONFIG_LOADER_ARGS, "default_run_env": "base"}
+    )
     values = loader["parameters"]
     known = sorted(
         {key for key, _ in flatten(values)} | {key.rpartition(".")[0] for key, _ in flatten(values)}
