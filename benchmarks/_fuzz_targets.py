@@ -35,7 +35,7 @@ from _fuzz_inputs import (
 from _harness import ROOT
 from seqtune import Recommender
 from seqtune.config_loader import OriginConfigLoader
-from seqtune.core.errors import SeqtuneError
+from seqtune.core.errors import ConfigurationError, SeqtuneError
 from seqtune.core.resolve import flatten
 from seqtune.hooks.parameters import GivenParameters
 from seqtune.pipeline_registry import TASKS
@@ -121,7 +121,8 @@ def _parse(
         if is_runtime:
             _set(runtime, key, value)
     parameters = GivenParameters(merged, runtime, origins)
-    parameters.unknown_groups(used=())
+    if faults := parameters.unknown_groups(values):
+        raise ConfigurationError(faults)
     refused: SeqtuneError | None = None
     touched = {key.partition(".")[0] for key, _, _ in given}
     for name, parse in parameters.parsers().items():
