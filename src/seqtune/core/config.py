@@ -56,7 +56,7 @@ class Section(BaseModel):
         """Refuse true and false as the numbers 1 and 0, which pydantic takes them for."""
         for name, value in values.items() if isinstance(values, Mapping) else ():
             field = cls.model_fields.get(name)
-            if isinstance(value, bool) and field and not _takes_bool(field):
+            if isinstance(value, bool) and field and _takes_number(field):
                 raise ValueError(f"{name}={str(value).lower()} is neither a number nor text")
         return values
 
@@ -71,9 +71,11 @@ class Section(BaseModel):
         return ""
 
 
-def _takes_bool(field: FieldInfo) -> bool:
+def _takes_number(field: FieldInfo) -> bool:
+    """Whether a field takes numbers, and neither true nor anything."""
     kinds = {field.annotation, *get_args(field.annotation)}
-    return bool(kinds & {bool, Any}) or any(True in get_args(kind) for kind in kinds)
+    kinds |= {kind for each in kinds for kind in get_args(each)}
+    return bool(kinds & {int, float}) and not kinds & {bool, Any, True}
 
 
 @dataclass(frozen=True)

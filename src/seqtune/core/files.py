@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import json
 import math
@@ -29,6 +30,7 @@ POLL_SECONDS = 0.05
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL)
 """Errors of a file system without locks, where every process continues."""
 _CLAIMS = ExitStack()
+atexit.register(_CLAIMS.close)  # while modules still exist
 
 
 @contextmanager
@@ -101,12 +103,21 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def claim_folder(parent: Path, name: str) -> Path:
-    """Make a fresh folder that `remove_abandoned` spares as long as this process lives."""
+def claim_folder(parent: Path, name: str, claims: ExitStack = _CLAIMS) -> Path:
+    """Make a fresh folder that `remove_abandoned` spares until `claims` or this process ends."""
     with lock(parent):
         folder = Path(tempfile.mkdtemp(prefix=f"{CLAIMED}{name}-", dir=parent))
-        _CLAIMS.enter_context(lock(folder))
+        claims.enter_context(lock(folder))
     return folder
+
+
+@contextmanager
+def claimed_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Make a claimed folder, and remove it at the end."""
+    with ExitStack() as claims:
+        folder = claim_folder(parent, name, claims)
+        claims.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield folder
 
 
 def remove_abandoned(parent: Path) -> None:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from typing_extensions import override
 
 from seqtune.core.config import RunConfig
 from seqtune.core.errors import Interrupted
-from seqtune.core.files import write_json
+from seqtune.core.files import claimed_folder, write_json
 from seqtune.core.format import MIB
 from seqtune.core.task import TaskSpec, TrainingData
 
@@ -76,9 +75,9 @@ def profile_steps(
     ledger = RunHistory.start(training, fingerprint="", validated=data.has_validation)
     memory = PeakMemory(device_type(training))
     directory.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="profile-", dir=directory) as folder:
-        session = Session(spec, config, data, Path(folder))
-        accumulate, out = training.accumulate_grad_batches, Path(folder) / PROFILE_FILE
+    with claimed_folder(directory, "profile") as folder:
+        session = Session(spec, config, data, folder)
+        accumulate, out = training.accumulate_grad_batches, folder / PROFILE_FILE
         session.run(
             [StepProfiler(num_steps, accumulate, session.losses, session.request, memory, out)]
         )

@@ -217,7 +217,7 @@ class RerankConfig(Section):
     @property
     def num_runs(self) -> int:
         """Trainings that it takes, those of the default configuration included."""
-        return (self.top + 1) * self.seeds if self.enabled else 0
+        return (self.top + 1) * self.seeds + 1 if self.enabled else 0
 
 
 class StorageConfig(Section):

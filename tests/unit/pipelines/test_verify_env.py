@@ -35,6 +35,7 @@ from seqtune.tuning.parameters import TuningParameters
 LEAVES = dict(flatten(RecommendConfig().model_dump()))
 FITTING = {
     "ingest.delimiter": ";",
+    "ingest.null_values": (),
     "model.side_embeddings": ("genre",),
     "split.test_items": 0,
     "training.max_minutes": 5.0,

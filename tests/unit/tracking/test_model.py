@@ -71,7 +71,7 @@ def test_question_of_the_documentation_is_answered(server: Any, checkpoint: Path
         ({"dataframe_records": [{"items": 10}]}, "Array(long)"),
         (
             {"dataframe_records": [{"items": [10]}], "params": {"k": 0}},
-            "k=0 requests no items; use 1 or more",
+            "k=0 must be a whole number, 1 or more",
         ),
     ],
 )

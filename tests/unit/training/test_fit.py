@@ -52,10 +52,10 @@ def test_public_surface() -> None:
         "TrainingCosts",
         "available_memory_mib",
         "describe_device",
-        "values_for_full_data",
         "fit",
         "profile_steps",
         "resolve_auto",
+        "values_for_full_data",
     ]
 
 

@@ -152,7 +152,8 @@ def test_the_time_is_up_before_the_total(sqlite: StorageUrl):
     assert 0 < result.num_new < 50
     assert {trial.state for trial in result.trials} == {"complete"}
 
-    result = run(plan, sqlite, executor=refuse, num_workers=1)
+    shorter = toy_plan(timeout_seconds=0.1, total=50)  # than the trials alone have taken
+    result = run(shorter, sqlite, executor=refuse, num_workers=1)
     assert result.num_new == 0
     assert result.stopped.startswith("the time for this stage is up")
 

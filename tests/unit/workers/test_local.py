@@ -190,7 +190,9 @@ def test_modules_are_imported_once_for_all_workers(tmp_path: Path) -> None:
 def test_a_signal_to_the_group_asks_every_worker_once(
     tmp_path: Path, number: signal.Signals
 ) -> None:
+    hang_up = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # not as under nohup
     with parent_of(tmp_path, "wait_for_ever") as parent:
+        signal.signal(signal.SIGHUP, hang_up)
         os.killpg(parent.pid, number)
         out, err = parent.communicate(timeout=20)
     assert parent.returncode == 128 + number
@@ -201,9 +203,10 @@ def test_a_signal_to_the_group_asks_every_worker_once(
 
 
 def test_a_closed_terminal_does_not_end_what_nohup_started() -> None:
-    assert signal.SIGHUP in stop_signals()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
+        assert signal.SIGHUP in stop_signals()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         assert signal.SIGHUP not in stop_signals()
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,19 +119,19 @@ def run_rerank(
         why = "several objectives" if scoring.is_multiple else "tuning.rerank"
         return {"enabled": False, "headline": [f"rerank: off ({why})"]}
     best = candidates(trials, top=config.top, mode=scoring.first.mode)
-    default = Trial(DEFAULT, "complete", {EPOCHS: search.default().config.training.epochs})
+    default = Trial(DEFAULT, "failed", {EPOCHS: search.default().config.training.epochs})
     seeds = fresh_seeds(search.tuning.config.seed, num=config.seeds)
-    runs = rerank_queue([*best, default], seeds)
+    # the default without a new seed too: that run is the one that training repeats
+    runs = [*rerank_queue([*best, default], seeds), default.params]
     epochs = search.budgets(read_trials_table(tests))[stage].epochs
     reruns, result = run_fixed_configs(search, runs, stage=f"{stage}.rerank", epochs=epochs)
     remove_shared_trainings(search.scratch, f"{stage}.rerank")
+    default = next((one for one in reruns if one.params == default.params), default)
     judged = judge(best, reruns, mode=scoring.first.mode, default=default)
     lines = [f"rerank: {judged.reason}", _describe_result("rerank", result)]
     report = {"enabled": True, "headline": lines, "seeds": seeds, "stage": stage}
     if judged.chosen is default:
-        mean = next(row.mean for row in judged.rows if row.trial == DEFAULT)
-        first = next(one for one in reruns if one.is_finished and EPOCHS in one.params)
-        report["default"] = replace(first, params=default.params, score=mean).row()
+        report["default"] = default.row()
     return plain({**report, **judged.as_dict()})
 
 

@@ -35,7 +35,7 @@ class RerankRow:
     """Number in the search, or DEFAULT."""
     params: Params
     single: float | None
-    """Score in the search, with one seed; None for the default."""
+    """Score with the seed of the search; None if that run of the default failed."""
     rank_before: int
     """In the search; 0 for the default."""
     rank_after: int | None
@@ -177,10 +177,10 @@ def _beside_default(
     judged: Reranked, default: Trial, reruns: Sequence[Trial], mode: Mode
 ) -> Reranked:
     """Keep the default unless the winner beats it by more than a standard error."""
-    row = _row(0, default, reruns)
+    row = replace(_row(0, default, reruns), trial=DEFAULT)
     rows, best = (*judged.rows, row), judged.rows[0]
     steps = _paired(best, row, mode)
-    if row.mean is None or len(steps) < 2:
+    if default.state != "complete" or row.mean is None or len(steps) < 2:
         return replace(judged, rows=rows)
     error = statistics.stdev(steps) / math.sqrt(len(steps))
     mean = statistics.fmean(steps)
@@ -209,7 +209,9 @@ def judge_seeds(trials: Sequence[Trial], *, mode: Mode) -> SeedReport:
 
 def _row(rank: int, trial: Trial, reruns: Sequence[Trial]) -> RerankRow:
     own = _configuration(trial.params)
-    mine = [rerun for rerun in reruns if _configuration(rerun.params) == own]
+    mine = [
+        rerun for rerun in reruns if SEED in rerun.params and _configuration(rerun.params) == own
+    ]
     scores = {
         int(rerun.params[SEED] or 0): rerun.score
         for rerun in mine

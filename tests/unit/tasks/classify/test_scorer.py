@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from seqtune.core.checkpoint import file_hash
+from seqtune.core.checkpoint import MANIFEST, file_hash
 from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.core.resolve import Resolved
 from seqtune.tasks.classify.data import ClassifyData
@@ -130,6 +130,10 @@ def test_weights_of_another_size_are_refused(checkpoint: Path) -> None:
     described = json.loads((checkpoint / "assets" / "config.json").read_text())
     described["intermediate_size"] += 1
     (checkpoint / "assets" / "config.json").write_text(json.dumps(described))
+    with pytest.raises(ArtifactError, match=r"damaged: assets/config\.json has"):
+        load_classifier(checkpoint)
+    manifest = json.loads((checkpoint / MANIFEST).read_text())
+    (checkpoint / MANIFEST).write_text(json.dumps(manifest | {"files": {}}))
     with pytest.raises(ArtifactError, match="do not fit the configuration beside them"):
         load_classifier(checkpoint)
 

@@ -219,8 +219,9 @@ def test_settings_that_come_too_late(stage: LabelSplit) -> None:
 def test_damaged_or_foreign_texts(stage: LabelSplit) -> None:
     texts = stage.ingested(rows_of(100))
     (texts / "texts.parquet").write_bytes(b"not Parquet")
-    with pytest.raises(ArtifactError, match=r"texts\.parquet is damaged"):
+    with pytest.raises(ArtifactError, match=r"is damaged: texts\.parquet has"):
         stage.split(texts)
+    texts = stage.ingested(rows_of(101))
     text = (texts / "manifest.json").read_text().replace('"classify"', '"summarize"')
     (texts / "manifest.json").write_text(text)
     with pytest.raises(ArtifactError, match="was ingested by summarize, not by classify"):

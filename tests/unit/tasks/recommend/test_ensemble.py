@@ -242,13 +242,14 @@ def test_the_last_weights_of_an_ensemble_are_refused(tmp_path, data):
 def test_the_python_api_takes_an_ensemble_and_its_versions(tmp_path, data):
     paths = checkpoints(tmp_path, data)
     versions = tmp_path / "data" / "ensemble"
-    for version, share in (("2026-01-01", 0.5), ("2026-02-01", 0.9)):
+    january, february = (f"2026-0{month}-01T00.00.00.000Z" for month in (1, 2))
+    for version, share in ((january, 0.5), (february, 0.9)):
         shares = dict(zip(paths[:2], (share, 1 - share), strict=True))
         write_ensemble(versions / version / "ensemble", shares)
     newest = Recommender.load(versions)
-    assert newest.loaded.path == versions / "2026-02-01" / "ensemble"
-    older = Recommender.load(versions / "2026-01-01" / "ensemble")
-    assert older.loaded.path.parent.name == "2026-01-01"
+    assert newest.loaded.path == versions / february / "ensemble"
+    older = Recommender.load(versions / january / "ensemble")
+    assert older.loaded.path.parent.name == january
     assert older.loaded.heaviest()[1].startswith("member m1 of the ensemble ")
     (rows,) = newest.recommend([["a", "b"]], k=2)
     assert {row.item for row in rows} <= {"c", "d", "e", "f"}
