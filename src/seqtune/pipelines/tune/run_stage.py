@@ -119,11 +119,12 @@ def run_rerank(
         why = "several objectives" if scoring.is_multiple else "tuning.rerank"
         return {"enabled": False, "headline": [f"rerank: off ({why})"]}
     best = candidates(trials, top=config.top, mode=scoring.first.mode)
-    default = Trial(DEFAULT, "failed", {EPOCHS: search.default().config.training.epochs})
+    epochs = search.budgets(read_trials_table(tests))[stage].epochs
+    own = search.default().config.training.epochs
+    default = Trial(DEFAULT, "failed", {EPOCHS: min(own, epochs)})
     seeds = fresh_seeds(search.tuning.config.seed, num=config.seeds)
     # the default without a new seed too: that run is the one that training repeats
     runs = [*rerank_queue([*best, default], seeds), default.params]
-    epochs = search.budgets(read_trials_table(tests))[stage].epochs
     reruns, result = run_fixed_configs(search, runs, stage=f"{stage}.rerank", epochs=epochs)
     remove_shared_trainings(search.scratch, f"{stage}.rerank")
     default = next((one for one in reruns if one.params == default.params), default)
