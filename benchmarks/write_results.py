@@ -35,9 +35,11 @@ INTRODUCTION = """# Results
 Test metrics of `recommend`: full ranking over all items, items of the history excluded, last item
 test, the one before valid. Everything was chosen on valid; test was opened once for each final
 configuration. Several seeds: the median, and the range. Minutes are those of training on one thread
-of a machine with two busy cores. Only ml-1m ran since `auto` chooses the share of counts
-on valid; the defaults of the other data had a constant share of 0.6. The data are not part of this
-repository; put a file where `conf/local/catalog.yml` says, or let a benchmark read it:
+beside other work; ml-1m's ran at a load of ten, the same training took 12 at a load of two. Only
+ml-1m ran since `auto` chooses the share of counts on valid: the defaults of the other data had a
+constant share of 0.6, and the ensemble of ml-1m has members without counts (0.1956 to 0.1978 each).
+The data are not part of this repository; put a file where `conf/local/catalog.yml` says, or let a
+benchmark read it:
 
 ```
 python benchmarks/quality_recommend.py benchmarks/results_queue.yml --keep FOLDER
