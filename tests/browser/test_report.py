@@ -141,7 +141,7 @@ def test_a_configuration_can_be_copied(page_at: PageAt, url: str) -> None:
     page.wait_for_function("document.querySelector('#configs button.done') !== null")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == box.locator("code").text_content()
-    assert copied.startswith("recommend:\n  model:")
+    assert copied.startswith("recommend:\n")
 
 
 def test_all_is_open_and_drawn_on_paper(page_at: PageAt, url: str, tmp_path: Path) -> None:
