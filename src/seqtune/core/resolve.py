@@ -92,6 +92,8 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
         node = nested
         for parent in parents:
             node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise ConfigurationError(f"{key}: {parent} is a value, and no group of parameters")
         node[last] = value
     return nested
 

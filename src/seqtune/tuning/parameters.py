@@ -90,7 +90,7 @@ def space_path(values: Mapping[str, Any], *, root: str) -> tuple[str, ...]:
     name, others = values.get(SPACE) or DEFAULT, values.get(OTHER_SPACES) or {}
     if name == DEFAULT:
         return (SPACES,)
-    if name not in others:
+    if not isinstance(name, str) or name not in others:
         raise ConfigurationError(
             f"{root}.{SPACE}={name!r} is not a space; {did_you_mean(str(name), [DEFAULT, *others])}"
         )

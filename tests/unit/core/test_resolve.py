@@ -193,3 +193,8 @@ def test_a_parameter_that_comes_too_late_is_refused_with_its_stage() -> None:
     ):
         require_made_with(config, made_with, what="data/split")
     require_made_with(config, {"split": config.split.model_dump(mode="json")}, what="data/split")
+
+
+def test_a_value_that_is_given_keys_as_well_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"lr\.type\.x: type is a value, and no group"):
+        unflatten({"lr.type": "float", "lr.type.x": 1})

@@ -109,6 +109,8 @@ def test_a_space_is_selected_by_name() -> None:
     own = {"space": "mine", "spaces": {"quick": {}}, "other_spaces": {"mine": {"quick": LR}}}
     assert parse(own=own).spaces["quick"].keys == ("training.lr",)
     assert parse(own=own | {"space": "default"}).spaces["quick"].keys == ()
+    with pytest.raises(ConfigurationError, match=r"space=\{'x': None\} is not a space; choose one"):
+        parse(own=own | {"space": {"x": None}})
     with pytest.raises(ConfigurationError, match="space='min' is not a space; did you mean 'mine'"):
         parse(own=own | {"space": "min"})
 
