@@ -13,8 +13,8 @@ from .object_storage import SCRATCH, require_local
 
 
 class Scratch(AbstractDataset[None, Path]):
-    """A folder on the file system of the artifacts. Loading creates it, removes
-    what killed runs have left, and returns its path."""
+    """A folder on the file system of the artifacts. Loading creates it, removes what
+    killed runs have left, and returns its path."""
 
     _what = "a scratch folder"
     _instead = SCRATCH

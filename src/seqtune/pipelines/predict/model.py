@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from seqtune.core.checkpoint import CheckpointManifest, open_checkpoint
 from seqtune.core.config import Section
-from seqtune.core.ensemble import open_ensemble
+from seqtune.core.ensemble import EnsembleManifest, open_ensemble
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.metrics import values_of
 from seqtune.core.task import OURS, Report, TrainingData
 
-AUTO, CHECKPOINT, ENSEMBLE = "auto", "checkpoint", "ensemble"
+CHECKPOINT, ENSEMBLE = "checkpoint", "ensemble"
 VALID = "valid"
 
 
@@ -73,9 +74,13 @@ class ModelChoice:
             f"{chosen.kind} {values[OURS]:.4f}, {', '.join(lost)}; train longer, or tune"
         )
 
-    @property
+    @cached_property
     def _trained(self) -> CheckpointManifest:
         return open_checkpoint(self.checkpoint).manifest
+
+    @cached_property
+    def _combined(self) -> EnsembleManifest | None:
+        return open_ensemble(self.ensemble).manifest if self.ensemble else None
 
     @property
     def _metric(self) -> str:
@@ -88,11 +93,11 @@ class ModelChoice:
 
     def _reason_against_ensemble(self) -> str:
         """Say why auto does not take the ensemble; empty if it does."""
-        if self.ensemble is None:
+        manifest = self._combined
+        if manifest is None:
             return "there is no ensemble"
         if getattr(self.settings, "weights", "best") != "best":
             return "other weights than the best are asked for, and an ensemble is made of the best"
-        manifest = open_ensemble(self.ensemble).manifest
         if manifest.reference != self._trained.fingerprint:
             return "the ensemble was made beside another checkpoint"
         if manifest.data_hash != self.data.content_hash:
@@ -106,13 +111,12 @@ class ModelChoice:
         """Return the monitored metric on valid, by model and baseline, where it was measured."""
         if getattr(self.settings, "weights", "best") != "best":
             return {}
-        report, fingerprint = self.metrics, self._trained.fingerprint
-        if kind == ENSEMBLE:
-            if self.ensemble is None:
-                return {}
-            report = self.ensemble_metrics
-            fingerprint = open_ensemble(self.ensemble).manifest.fingerprint
-        if report is None or report.get("fingerprint") != fingerprint:
+        measured = {
+            CHECKPOINT: (self.metrics, self._trained),
+            ENSEMBLE: (self.ensemble_metrics, self._combined),
+        }
+        report, manifest = measured[kind]
+        if report is None or manifest is None or report.get("fingerprint") != manifest.fingerprint:
             return {}
         is_of_split = report.get("data_hash") == self.data.content_hash
         return values_of(report, VALID, self._metric) if is_of_split else {}
