@@ -24,6 +24,7 @@ from .cooccurrence import Cooccurrence
 from .data import SplitData
 from .losses.sampled_softmax import SampledItems, draw_items
 from .metrics import (
+    METRICS,
     mean_metrics,
     measured_metrics,
     rank_counts,
@@ -113,8 +114,10 @@ class RecommendModule(LightningModule):
         """Give the model the share that is best on valid, and log it; return its place."""
         monitored = self.config.training.monitor.partition("_")[2]
         by = monitored if monitored in metrics[0] else next(iter(metrics[0]))
-        choose = min if self.config.training.monitor_mode == "min" else max
-        best = choose(range(len(metrics)), key=lambda place: metrics[place][by])
+        direction = METRICS[by.partition("@")[0]].direction  # of the loss, it may be the other
+        best = (min if direction == "min" else max)(
+            range(len(metrics)), key=lambda place: metrics[place][by]
+        )
         self.model.share.fill_(SHARES[best])
         self.log(SHARE, SHARES[best], sync_dist=True)
         return best

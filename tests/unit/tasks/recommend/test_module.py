@@ -145,6 +145,17 @@ def test_validation_is_the_exact_mean_over_users(
     assert {"val_hit@5", "val_ndcg@5", "val_mrr@5"} <= logged.keys()
 
 
+def test_a_loss_that_is_monitored_leaves_the_best_share_the_best(
+    tiny_config: RecommendConfig, tiny_split: SplitData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(tiny_config, "training", monitor="train_loss", monitor_mode="min")
+    module = attached(changed(config, "model", item_to_item="auto"), tiny_split)
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)
+    ndcgs = [0.1, 0.3, 0.2, 0.0, 0.1]
+    assert module._choose_share([{"ndcg@5": value} for value in ndcgs]) == 1
+    assert float(module.model.share) == pytest.approx(SHARES[1])
+
+
 def test_validation_chooses_the_share_of_counts(
     tiny_config: RecommendConfig, tiny_split: SplitData
 ) -> None:
