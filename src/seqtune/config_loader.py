@@ -55,7 +55,7 @@ class OriginConfigLoader(OmegaConfigLoader):
 
     @override
     def __getitem__(self, key: str) -> dict[str, Any]:
-        if key in self:  # set by whoever uses the loader
+        if key in self:  # set from outside
             return super().__getitem__(key)
         files = list(self._read(key))
         try:

@@ -67,7 +67,7 @@ def read_head(path: Path) -> FileHead:
         try:
             start = zlib.decompressobj(wbits=31).decompress(start, HEAD_BYTES)
         except zlib.error:
-            start = b""  # whoever reads the file says where it is damaged
+            start = b""  # reading the whole file says where it is damaged
     return FileHead(path, start, is_gzip)
 
 
