@@ -24,6 +24,10 @@ from typing import Any
 
 from typing_extensions import override
 
+from .format import cut_middle
+
+LONGEST_FAULT = 2000
+"""Characters; a fault may quote a key or a value of any length."""
 PLAIN = (str, int, float, list, tuple, type(None))
 """Attributes of these types go from one process to another."""
 
@@ -58,7 +62,8 @@ class ConfigurationError(SeqtuneError):
     """One or more faults of the configuration, raised together."""
 
     def __init__(self, faults: str | Sequence[str]) -> None:
-        self.faults = (faults,) if isinstance(faults, str) else tuple(faults)
+        each = (faults,) if isinstance(faults, str) else faults
+        self.faults = tuple(cut_middle(fault, LONGEST_FAULT) for fault in each)
         super().__init__("\n".join(self.faults))
 
 

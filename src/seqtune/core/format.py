@@ -40,3 +40,9 @@ def format_value(value: Any) -> str:
 def shorten(text: str, longest: int) -> str:
     """Cut a long text and end it with an ellipsis."""
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+
+
+def cut_middle(text: str, longest: int) -> str:
+    """Take out the middle of a long text, so that its beginning and its end stay."""
+    start = longest * 2 // 3
+    return text if len(text) <= longest else f"{text[:start]} … {text[start - longest :]}"

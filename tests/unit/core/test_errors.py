@@ -39,6 +39,14 @@ def test_faults_are_kept_apart_and_shown_together() -> None:
     assert ConfigurationError("only").faults == ("only",)
 
 
+def test_a_fault_that_quotes_a_long_name_keeps_its_beginning_and_its_end() -> None:
+    (fault,) = ConfigurationError(f"{'x' * 5000} is not known; choose one of a, b").faults
+
+    assert len(fault) < 2100
+    assert fault.startswith("xxx")
+    assert fault.endswith("is not known; choose one of a, b")
+
+
 def test_interruption_ends_with_the_code_of_its_signal() -> None:
     assert Interrupted("stopped", signal_number=signal.SIGTERM).exit_code == 143
     assert Interrupted("stopped", signal_number=signal.SIGINT).exit_code == 130
