@@ -41,11 +41,12 @@ READ: dict[str, dict[str, Any]] = {
 """What a user would write into conf/local to read each file."""
 
 
-def split_of(name: str, folder: Path) -> SplitData:
-    """Ingest and split a data set below `folder`, once; then open it."""
+def split_of(name: str, folder: Path, *, source: Path | None = None) -> SplitData:
+    """Ingest and split a data set below `folder`, once; then open it. `source` may be another file
+    with the same columns."""
     made = folder / name
     if not (made / "split").is_dir():
-        source = shared_data() / "recommend" / FILES[name]
+        source = source or shared_data() / "recommend" / FILES[name]
         if not source.is_file():
             raise FileNotFoundError(f"{source} is missing; set SEQTUNE_DATA to the data folder")
         layer = Layer("read", unflatten(READ[name]))

@@ -22,6 +22,7 @@ import yaml
 from seqtune.core.config import (
     ClusterConfig,
     EnsembleConfig,
+    RefreshConfig,
     Section,
     ValidateConfig,
     VerifyConfig,
@@ -66,6 +67,7 @@ GROUPS = (
     Group("verify_env", VerifyConfig),
     Group("validate", ValidateConfig),
     Group("ensemble", EnsembleConfig),
+    Group("refresh", RefreshConfig),
     Group("report", ReportConfig),
     Group("tracking", TrackingConfig),
     Group("cluster", ClusterConfig),

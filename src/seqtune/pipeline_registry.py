@@ -10,6 +10,7 @@ from seqtune.pipelines import (
     ensemble,
     ingest,
     predict,
+    refresh,
     sample,
     split,
     train,
@@ -47,6 +48,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         validated = stages["verify_env"] + resolved + validate.create_pipeline(task)
         rehearsed = stages["ingest"] + stages["split"] + dry_run.create_pipeline(task)
         named = {**stages, **alone, "validate": validated, DRY_RUN: rehearsed}
+        if task.carry_over:
+            named["refresh"] = stages["ingest"] + stages["split"] + refresh.create_pipeline(task)
         if task.sample_files:
             named["sample"] = sample.create_pipeline(task)
         pipelines |= {f"{task.name}.{name}": stage for name, stage in named.items()}

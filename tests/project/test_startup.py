@@ -49,6 +49,8 @@ NAMES = {
     *STAGES,
     *TASKS,
     *(f"{task}.{stage}" for task in TASKS for stage in STAGES),
+    "refresh",
+    "recommend.refresh",
 }
 
 LIST_AND_REPORT = """

@@ -133,6 +133,9 @@ ADAMS = ("adamw", "adam")
 class TrainingConfig(Section):
     """How any LightningModule is trained; read by `training.fit` alone."""
 
+    start_from: str | None = None
+    """Folder of a checkpoint whose weights training starts from; null: from new weights, or those
+    of a pretrained model."""
     epochs: PositiveInt = 100
     """An upper limit; early stopping may end before it."""
     batch_size: PositiveInt = 256
@@ -261,6 +264,18 @@ class EnsembleConfig(Section):
                 "checkpoint, or a version of the catalog's"
             )
         return self
+
+
+class RefreshConfig(Section):
+    """How a model is brought up to date with new data."""
+
+    epochs: PositiveInt | Literal["auto"] = "auto"
+    """Epochs from the weights of the checkpoint before; auto: a quarter of those of `train`."""
+    lr_factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.3
+    """The learning rate, as a share of that of `train`."""
+    rollback_to: str | None = None
+    """A version of the checkpoint that is published again, for the new data and without training;
+    null: none."""
 
 
 class ClusterConfig(Section):

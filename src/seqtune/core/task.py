@@ -16,6 +16,7 @@ from .reports import Report as Report
 if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule, LightningModule
 
+    from .checkpoint import Checkpoint
     from .config import EnsembleConfig, RunConfig, Section
     from .ensemble import Pool
     from .parameters import TaskParameters
@@ -127,6 +128,11 @@ class TaskSpec:
     chosen_on_valid: Mapping[str, str] = field(default_factory=dict)
     """Parameters that training chooses on valid where they are `auto`, each with the metric that
     reports the choice."""
+    carry_over: Callable[[Checkpoint, Any, Any], Mapping[str, Any]] | None = None
+    """Weights for a module and its data from a checkpoint that was trained on other data; None:
+    they are taken as they are, and the task has no pipeline `refresh`."""
+    describe_changes: Callable[[Path, Any], Report] | None = None
+    """What changed in the data since the checkpoint in this folder was trained."""
     smaller: str = ""
     """The parameter that makes trainings short, as for --params; empty: there is none."""
     scales: tuple[str, ...] = ()

@@ -13,12 +13,14 @@ from .fit import FitResult, fit
 from .memory import available_memory_mib
 from .precision import describe_device
 from .step_profiler import StepProfile, profile_steps
+from .warm_start import carry_over
 
 __all__ = [
     "FitResult",
     "StepProfile",
     "TrainingCosts",
     "available_memory_mib",
+    "carry_over",
     "describe_device",
     "fit",
     "profile_steps",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from seqtune.core.checkpoint import (
     ASSETS,
@@ -21,7 +22,7 @@ from seqtune.core.task import TrainingData
 
 from .recorder import write_weights
 from .resume_checkpoints import ResumeState
-from .run_history import Row, RunHistory
+from .run_history import Row
 
 BEST = "best.safetensors"
 LAST = "last.safetensors"
@@ -47,37 +48,36 @@ def write_checkpoint(
     with atomic_write(folder / BEST) as partial:
         shutil.copyfile(source, partial)
     write_json(folder / HISTORY, ledger.history)
-    _write_assets(folder / ASSETS, data, config)
-    manifest = _manifest(folder, ledger, config=config, data=data)
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
-    return folder
-
-
-def _write_assets(folder: Path, data: TrainingData, config: RunConfig) -> None:
-    folder.mkdir()
-    data.write_assets(folder, config)
-    for path in folder.rglob("*"):
-        sync(path)
-    sync(folder)
-
-
-def _manifest(
-    folder: Path, ledger: RunHistory, *, config: RunConfig, data: TrainingData
-) -> CheckpointManifest:
-    return CheckpointManifest(
-        files=sum_files(folder, [folder / HISTORY, *(folder / ASSETS).rglob("*")]),
-        task=config.task,
+    complete(
+        folder,
+        config,
+        data,
         fingerprint=ledger.fingerprint,
-        data_hash=data.content_hash,
-        assets_hash=data.assets_hash,
-        config=config.model_dump(mode="json"),
-        versions=library_versions(config.libraries),
         best=_weights(folder, BEST, ledger.best_row, ledger.best_epoch),
         last=_weights(folder, LAST, ledger.history[-1], ledger.epoch),
         epochs_planned=ledger.epochs,
         stopped=ledger.stopped,
         seconds=ledger.seconds,
     )
+    return folder
+
+
+def complete(folder: Path, config: RunConfig, data: TrainingData, **facts: Any) -> None:
+    """Write the assets of a checkpoint and, last, its manifest with these facts."""
+    (folder / ASSETS).mkdir()
+    data.write_assets(folder / ASSETS, config)
+    for path in (*(folder / ASSETS).rglob("*"), folder / ASSETS):
+        sync(path)
+    manifest = CheckpointManifest(
+        files=sum_files(folder, [folder / HISTORY, *(folder / ASSETS).rglob("*")]),
+        task=config.task,
+        data_hash=data.content_hash,
+        assets_hash=data.assets_hash,
+        config=config.model_dump(mode="json"),
+        versions=library_versions(config.libraries),
+        **facts,
+    )
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
 
 
 def _weights(folder: Path, file: str, row: Row, epoch: int) -> Weights:

@@ -24,6 +24,7 @@ from .resume_checkpoints import ResumeState
 from .signals import StopRequest
 from .silence_lightning import silence_lightning
 from .trainer import build_trainer, start_at_epoch
+from .warm_start import load_start_weights
 
 
 class Session:
@@ -74,6 +75,8 @@ class Session:
                 place=self.place,
             )
             module = self.spec.build_module(self.config, self.data)
+            if state is None:
+                load_start_weights(module, self.spec, self.config, self.data)
             if trainer.world_size > 1:
                 _refuse_lazy_embeddings(module, trainer.world_size)
                 prepare_shards(module, training)

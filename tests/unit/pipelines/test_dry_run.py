@@ -12,9 +12,9 @@ import pytest
 from seqtune.core.config import ClusterConfig, TrainingConfig
 from seqtune.core.parameters import TaskParameters
 from seqtune.pipeline_registry import register_pipelines
+from seqtune.pipelines._forecast import announce
 from seqtune.pipelines.dry_run.nodes import DryRunNodes
 from seqtune.pipelines.dry_run.report import Memory, describe, planned_search
-from seqtune.pipelines.train.forecast import announce
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.params import RecommendConfig
 from seqtune.training import StepProfile, TrainingCosts

@@ -148,6 +148,15 @@ def reports(text: str) -> dict[str, Any]:
             ],
             "agreement": {"note": text},
         },
+        "data_changes_report": {
+            "headline": [text],
+            "sizes": [{"name": "users", "before": None, "now": 610}],
+            "drift": 0.12,
+            "risers": [{"item": text, "before": 0.0, "now": 0.25}],
+            "fallers": [],
+            "gone": {text: 12},
+        },
+        "refresh_report": {"headline": [text], "published": "kept"},
         "rerank_report": {
             "headline": [text],
             "rows": [{"trial": 5, "rank_before": 2, "rank_after": 1, "mean": 0.3162, "std": None}],

@@ -51,6 +51,7 @@ def test_public_surface() -> None:
         "StepProfile",
         "TrainingCosts",
         "available_memory_mib",
+        "carry_over",
         "describe_device",
         "fit",
         "profile_steps",

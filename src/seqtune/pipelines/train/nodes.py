@@ -7,43 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.core.execution import ALONE, RankInfo
 from seqtune.core.task import Report, TaskSpec
 
-from .._execution import ExecutionBackend
-from .forecast import announce
+from .._training import evaluate_checkpoint, train_checkpoint
 
 if TYPE_CHECKING:
-    from seqtune.core.config import ClusterConfig, RunConfig, VerifyConfig
+    from seqtune.core.config import ClusterConfig, VerifyConfig
     from seqtune.core.parameters import TaskParameters
     from seqtune.core.resolve import Resolved
 
-VALID = "valid"
-
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class DistributedFit:
-    """One training, shared by the processes that call it at the same time; picklable."""
-
-    task: TaskSpec
-    config: RunConfig
-    split: Path
-    directory: Path
-    fingerprint: str
-
-    def __call__(self, place: RankInfo) -> None:
-        from seqtune.training import fit
-
-        fit(
-            self.task,
-            self.config,
-            self.task.open_data(self.split),
-            directory=self.directory,
-            fingerprint=self.fingerprint,
-            launched=place,
-        )
 
 
 @dataclass(frozen=True)
@@ -87,26 +60,8 @@ class TrainNodes:
         self, resolved: Resolved[Any], split: Path, scratch: Path, cluster: ClusterConfig
     ) -> Path:
         """Train, in this process or shared by several; return the folder of the checkpoint."""
-        from seqtune.core.config import fingerprint
-        from seqtune.training.checkpoints import FOLDER
-
-        data = self.task.open_data(split)
-        run = fingerprint(resolved.config, data_hash=data.content_hash)
-        folder = scratch / f"train-{run}"
-        training = DistributedFit(self.task, resolved.config, split, folder, run)
-        backend = ExecutionBackend(cluster, reads=(split,), scratch=scratch)
-        if backend.shares_trainings:
-            backend.run_ranks(training)
-        else:
-            if not folder.is_dir():  # otherwise it goes on, and says so
-                announce(self.task, resolved.config, data, scratch)
-            training(ALONE)
-        return folder / FOLDER
+        return train_checkpoint(self.task, resolved, split, scratch, cluster)
 
     def evaluate(self, checkpoint: Path, split: Path) -> Report:
-        """Score the checkpoint and the baselines on what was held out.
-
-        If test may be used only once, by the final model, this scores valid alone.
-        """
-        parts = (VALID,) if self.task.test_once else None
-        return self.task.evaluate(checkpoint, self.task.open_data(split), parts=parts)
+        """Score the checkpoint and the baselines on what was held out."""
+        return evaluate_checkpoint(self.task, checkpoint, split)

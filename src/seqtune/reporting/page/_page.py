@@ -13,6 +13,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "answer": (),
     "asked": (),
     "data": ("ingest_report", "split_report"),
+    "changes": ("data_changes_report", "refresh_report"),
     "dry_run": ("dry_run_report",),
     "verify": ("verify_report",),
     "test": ("tune_test_report",),

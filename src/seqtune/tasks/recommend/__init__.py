@@ -18,6 +18,8 @@ TASK = TaskSpec(
     split=Lazy(f"{_HERE}.split:split"),
     open_data=Lazy(f"{_HERE}.data:SplitData.open"),
     chosen_on_valid={"model.item_to_item": "val_item_to_item"},
+    carry_over=Lazy(f"{_HERE}.carry_over:carry_over"),
+    describe_changes=Lazy(f"{_HERE}.changes:describe_changes"),
     smaller="recommend.preset=small",
     describe_data=Lazy(f"{_HERE}.data_facts:describe_data"),
     build_module=Lazy(f"{_HERE}.module:build_module"),

@@ -34,6 +34,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from seqtune.core.errors import ArtifactError
+from seqtune.core.files import write_json
 from seqtune.core.manifests import Manifest, read_manifest
 
 FORMAT_VERSION = 1
@@ -41,6 +42,7 @@ MANIFEST = "split.json"
 _AGAIN = "run `kedro run --pipelines split` again"
 ITEMS_TABLE = "items.parquet"
 USERS_TABLE = "users.parquet"
+PROFILE = "profile.json"
 ARRAYS: Mapping[str, str] = {
     "items": "int32",
     "offsets": "int64",
@@ -159,10 +161,23 @@ class SplitData:
         return self.content_hash
 
     def write_assets(self, directory: Path, _config: Any = None) -> None:
-        """Write the vocabulary and item counts, which a checkpoint needs to work with raw ids."""
+        """Write the vocabulary and item counts, which a checkpoint needs to work with raw ids, and
+        the sizes of the data, to compare later data with."""
         directory.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.path / ITEMS_TABLE, directory / ITEMS_TABLE)
         np.save(directory / "train_counts.npy", self.train_counts)
+        write_json(directory / PROFILE, describe_sizes(self))
+
+
+def describe_sizes(data: SplitData) -> dict[str, float]:
+    """Return the sizes of the training part, and quantiles of the lengths of its histories."""
+    quantiles = {"median_length": 0.5, "length_90": 0.9, "longest": 1.0}
+    return {
+        "users": data.num_users,
+        "items": data.num_items,
+        "interactions": int(data.train_end.sum(dtype=np.int64)),
+        **{name: float(np.quantile(data.train_end, q)) for name, q in quantiles.items()},
+    }
 
 
 def content_hash(arrays: Mapping[str, npt.NDArray[np.generic]]) -> str:
