@@ -134,7 +134,6 @@ def start_forked(project: Path, stage: str, *options: str) -> Run:
         os.close(out)
         return Run(child, log, marker)
     os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     kedro_forks.run(
         kedro,
         cwd=str(project),

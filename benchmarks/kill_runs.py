@@ -27,6 +27,7 @@ import multiprocessing
 import random
 import re
 import shutil
+import signal
 import statistics
 import sys
 import time
@@ -93,6 +94,8 @@ class Kill:
 
 def main() -> None:
     arguments = parse_arguments()
+    # a background job of a shell ignores Ctrl-C, and so would all commands that it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in kedro_forks.PRELOADED:
         importlib.import_module(name)
     folder = arguments.folder.resolve()
