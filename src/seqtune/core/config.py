@@ -244,6 +244,9 @@ class EnsembleConfig(Section):
     """Rows of valid (a fixed sample) on which weights are searched."""
     candidates: PositiveInt = 100
     """Best answers of each member that are kept for each of these rows."""
+    baselines: Literal["auto", "none"] | tuple[str, ...] = "auto"
+    """Baselines of the task that are weighed beside the trained members; auto: all of them, where
+    weights are searched."""
     reopen_test: bool = False
     """Score another ensemble on a test that a task allows to be scored once only; this is counted
     and shown with the result."""
@@ -261,6 +264,24 @@ class EnsembleConfig(Section):
                 "checkpoint, or a version of the catalog's"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_baselines(self) -> EnsembleConfig:
+        if self.weights == "uniform" and self.names_baselines:
+            raise ValueError(
+                f"weights=uniform gives baselines no weight, and baselines={list(self.baselines)} "
+                "names some; choose other weights, or baselines: none"
+            )
+        return self
+
+    @property
+    def names_baselines(self) -> bool:
+        return bool(self.baselines) and not isinstance(self.baselines, str)
+
+    @property
+    def searches_weights(self) -> bool:
+        """Whether a share of a member between 0 and 1 can be found."""
+        return self.weights in ("auto", "greedy", "simplex")
 
 
 class ClusterConfig(Section):

@@ -16,6 +16,7 @@ from seqtune.core.execution import Executor, MonitorDecision, Process, WorkerInf
 from seqtune.core.files import publish
 from seqtune.core.task import TaskSpec, TrainingData
 
+from .baselines import fit_baseline
 from .members import MemberPlan, PlannedMember, stored, trained_versions
 
 logger = logging.getLogger(__name__)
@@ -57,23 +58,27 @@ class TrainMembers:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).write_text(marker_of(Process(os.getpid(), socket.gethostname())))
         try:
-            result = fit(
-                self.task,
-                member.config,
-                data,
-                directory=folder,
-                fingerprint=member.fingerprint,
-                progress=progress,
-            )
+            if member.baseline:
+                checkpoint = fit_baseline(self.task, member, data, folder)
+            else:
+                checkpoint = fit(
+                    self.task,
+                    member.config,
+                    data,
+                    directory=folder,
+                    fingerprint=member.fingerprint,
+                    progress=progress,
+                ).checkpoint
         except Interrupted:
             raise  # the folder stays, so that training resumes from it
         except SeqtuneError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise TrainingError(f"{label} ({member.origin}) failed: {error}") from error
-        publish(result.checkpoint, self.store / member.fingerprint)
+        publish(checkpoint, self.store / member.fingerprint)
         shutil.rmtree(folder, ignore_errors=True)
-        score = describe_score(self.store / member.fingerprint)
-        logger.info("%s: %s, %s, %.0f s", label, member.origin, score, result.seconds)
+        made = open_checkpoint(self.store / member.fingerprint)
+        score, seconds = describe_score(made.path), made.manifest.seconds
+        logger.info("%s: %s, %s, %.0f s", label, member.origin, score, seconds)
 
 
 @dataclass
@@ -147,6 +152,8 @@ def train_missing(
 def describe_score(checkpoint: Path) -> str:
     """Describe the monitored metric at the best epoch for people."""
     manifest = open_checkpoint(checkpoint).manifest
+    if manifest.baseline:
+        return "fitted on train"
     score = manifest.score
     return "nothing held out" if score is None else f"{manifest.monitor} {score:.4f}"
 
