@@ -15,7 +15,7 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -219,6 +219,11 @@ class ValidateConfig(Section):
     """Standard deviation below which it counts as stable."""
 
 
+def _as_list(value: Any) -> Any:
+    """Take a single name as a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
 class EnsembleConfig(Section):
     """The members of an ensemble and their weights."""
 
@@ -244,9 +249,9 @@ class EnsembleConfig(Section):
     """Rows of valid (a fixed sample) on which weights are searched."""
     candidates: PositiveInt = 100
     """Best answers of each member that are kept for each of these rows."""
-    baselines: Literal["auto", "none"] | tuple[str, ...] = "auto"
+    baselines: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ("auto",)
     """Baselines of the task that are weighed beside the trained members; auto: all of them, where
-    weights are searched."""
+    weights are searched; none."""
     reopen_test: bool = False
     """Score another ensemble on a test that a task allows to be scored once only; this is counted
     and shown with the result."""
@@ -276,7 +281,8 @@ class EnsembleConfig(Section):
 
     @property
     def names_baselines(self) -> bool:
-        return bool(self.baselines) and not isinstance(self.baselines, str)
+        """Whether `baselines` lists names."""
+        return self.baselines not in ((), ("auto",), ("none",))
 
     @property
     def searches_weights(self) -> bool:

@@ -75,7 +75,7 @@ class _Finder:
     pool: Pool
     settings: EnsembleConfig
     seed: int
-    num_baselines: int
+    num_baselines: int = 0
 
     def weights(self, method: str, scale: str, rows: Rows | None = None) -> Floats:  # [M]
         return find_weights(

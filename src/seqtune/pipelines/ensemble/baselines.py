@@ -29,19 +29,19 @@ def baselines_to_weigh(
     task: TaskSpec, settings: EnsembleConfig, data: TrainingData
 ) -> Sequence[str]:
     """Return the names of the baselines that join; `auto`: all, where weights are searched."""
-    if settings.baselines == "auto":
-        return tuple(task.baselines) if data.has_validation and settings.searches_weights else ()
-    return () if settings.baselines == "none" else tuple(dict.fromkeys(settings.baselines))
+    if settings.names_baselines:
+        return tuple(dict.fromkeys(settings.baselines))
+    joins = settings.baselines == ("auto",) and settings.searches_weights and data.has_validation
+    return tuple(task.baselines) if joins else ()
 
 
 def unknown_baselines(task: TaskSpec, settings: EnsembleConfig) -> list[str]:
     """Describe each named baseline that the task does not offer."""
-    known = ("auto", "none", *task.baselines)
     return [
         f"ensemble.baselines: {name!r} is not a baseline of {task.name} that can be a member; "
-        f"{did_you_mean(name, known)}"
-        for name in (settings.baselines if settings.names_baselines else ())
-        if name not in task.baselines
+        f"{did_you_mean(name, task.baselines)}"
+        for name in settings.baselines
+        if settings.names_baselines and name not in task.baselines
     ]
 
 
