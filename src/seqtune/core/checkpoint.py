@@ -4,7 +4,7 @@ A fitted baseline is one too, so that it is kept, opened and weighed like a trai
 
     best.safetensors      weights of the best validated epoch
     last.safetensors      weights of the last epoch
-    history.json          one row of metrics per epoch; a baseline has none
+    history.json          one row of metrics per epoch; of a baseline empty
     assets/               files of the task's own (for recommend: the vocabulary)
     checkpoint.json       the manifest; written last, so that its presence means "complete"
 

@@ -9,7 +9,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqtune.core.checkpoint import ASSETS, MANIFEST, CheckpointManifest, Weights, file_hash
+from seqtune.core.checkpoint import (
+    ASSETS,
+    HISTORY,
+    MANIFEST,
+    CheckpointManifest,
+    Weights,
+    file_hash,
+)
 from seqtune.core.config import EnsembleConfig, RunConfig, canonical_json, library_versions
 from seqtune.core.errors import TrainingError, did_you_mean
 from seqtune.core.files import write_json
@@ -65,6 +72,7 @@ def fit_baseline(
     spec = task.baselines[member.baseline]
     arrays = spec.fit(data, member.config, assets=folder / ASSETS)
     _write_arrays(folder / WEIGHTS, arrays, name=member.baseline)
+    write_json(folder / HISTORY, [])
     manifest = _manifest(folder, member, spec, data, seconds=time.perf_counter() - start)
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
     return folder
@@ -89,7 +97,7 @@ def _manifest(
         raise TrainingError(f"{member.origin} has no configuration to read data with")
     weights = Weights(file=WEIGHTS, sha256=file_hash(folder / WEIGHTS), epoch=1, metrics={})
     return CheckpointManifest(
-        files=sum_files(folder, (folder / ASSETS).rglob("*")),
+        files=sum_files(folder, [folder / HISTORY, *(folder / ASSETS).rglob("*")]),
         task=member.config.task,
         fingerprint=member.fingerprint,
         data_hash=data.content_hash,

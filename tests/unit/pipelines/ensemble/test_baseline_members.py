@@ -67,7 +67,7 @@ def test_with_nothing_held_out_none_joins_and_named_ones_are_refused(full_split:
 def test_wrong_names_are_refused_before_anything_is_trained(data: TrainingData) -> None:
     with pytest.raises(ConfigurationError) as caught:
         refuse_unknown(TASK, EnsembleConfig(baselines=("marcov", "tfidf")), data)
-    assert caught.value.faults == [
+    assert list(caught.value.faults) == [
         "ensemble.baselines: 'marcov' is not a baseline of recommend that can be a member; did "
         "you mean 'markov'?",
         "ensemble.baselines: 'tfidf' is not a baseline of recommend that can be a member; choose "

@@ -95,7 +95,7 @@ def test_labels_that_nobody_or_everybody_has(tmp_path):
     assert tfidf.probabilities["valid"][:, 1:] == pytest.approx(
         np.array([[0.0, 1.0]] * 9), abs=1e-6
     )
-    assert tfidf.thresholds.tolist()[1:] == [0.5, 0.5]
+    assert tfidf.thresholds[1:] == pytest.approx([0.5, 0.5], abs=1e-6)
     assert tfidf.probabilities["test"].shape == (0, 3)
     assert prior.thresholds.tolist()[1:] == [0.5, 0.5]
 
