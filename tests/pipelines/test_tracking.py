@@ -148,7 +148,7 @@ def test_ensemble_has_a_run_for_each_member(runs: Runs, finished_project: Path) 
 
     assert {name: run.data.metrics["weight"] for name, run in members.items()} == weights
     for run in members.values():
-        is_trained = run.data.tags["kind"] == "network"
+        is_trained = run.data.tags["member"] == "network"
         assert bool(runs.curve(run, "epoch/train_loss")) == is_trained
     report = read_newest(finished_project, "ensemble_metrics.json")["parts"]["test"]["full_ranking"]
     found = runs.parent.data.metrics["ensemble/test/ndcg_at_10"]
