@@ -123,12 +123,12 @@ class TfidfClassifier(Classifier):
         ]
         return np.concatenate([np.zeros((0, len(self.labels))), *found])
 
-    def batches_of(self, data: ClassifyData, part: Part) -> TextBatches:
-        return TextBatches(self, data.texts(part), self.config.evaluation.batch_size)
+    def batches_of(self, data: ClassifyData, part: Part) -> TextSlices:
+        return TextSlices(self, data.texts(part), self.config.evaluation.batch_size)
 
 
 @dataclass(frozen=True)
-class TextBatches:
+class TextSlices:
     """Texts in batches, in their order."""
 
     classifier: TfidfClassifier
