@@ -250,8 +250,8 @@ class EnsembleConfig(Section):
     candidates: PositiveInt = 100
     """Best answers of each member that are kept for each of these rows."""
     baselines: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ("auto",)
-    """Baselines of the task that are weighed beside the trained members; auto: all of them, where
-    weights are searched; none."""
+    """Baselines of the task that are weighed beside the trained members; auto: where weights are
+    searched, all that the model does not hold already; none."""
     reopen_test: bool = False
     """Score another ensemble on a test that a task allows to be scored once only; this is counted
     and shown with the result."""

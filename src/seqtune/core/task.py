@@ -104,6 +104,8 @@ class BaselineSpec:
     fit: FitBaseline
     libraries: tuple[str, ...] = ()
     """What it needs beside those of the task."""
+    is_inside: Callable[[Any], bool] = lambda _config: False
+    """Whether a model of this configuration already holds it, so that `auto` leaves it out."""
 
 
 class Predict(Protocol):

@@ -33,13 +33,15 @@ WEIGHTS = "best.safetensors"
 
 
 def baselines_to_weigh(
-    task: TaskSpec, settings: EnsembleConfig, data: TrainingData
+    task: TaskSpec, settings: EnsembleConfig, data: TrainingData, config: RunConfig
 ) -> Sequence[str]:
-    """Return the names of the baselines that join; `auto`: all, where weights are searched."""
+    """Return the names of the baselines that join. `auto`: where weights are searched, all that the
+    trained model of this configuration does not hold already."""
     if settings.names_baselines:
         return tuple(dict.fromkeys(settings.baselines))
-    joins = settings.baselines == ("auto",) and settings.searches_weights and data.has_validation
-    return tuple(task.baselines) if joins else ()
+    if settings.baselines != ("auto",) or not settings.searches_weights or not data.has_validation:
+        return ()
+    return tuple(name for name, spec in task.baselines.items() if not spec.is_inside(config))
 
 
 def unknown_baselines(task: TaskSpec, settings: EnsembleConfig) -> list[str]:

@@ -46,9 +46,9 @@ class MemberSelector:
         """Choose the trained checkpoint, then the other networks, then baselines."""
         require_fit(self.trained, self.task, self.data)
         plan = self._networks()
-        if not (names := baselines_to_weigh(self.task, self.settings, self.data)):
-            return plan
         config, trained = self._trained_config(), self.trained.manifest.fingerprint
+        if not (names := baselines_to_weigh(self.task, self.settings, self.data, config)):
+            return plan
         baselines = (plan_baseline(self.task, name, config, trained=trained) for name in names)
         why = f"{plan.why}; beside them the baselines {', '.join(names)}"
         return replace(plan, members=(*plan.members, *baselines), why=why)

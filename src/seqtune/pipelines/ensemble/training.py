@@ -144,7 +144,9 @@ def train_missing(
     if missing:
         members, labels = zip(*missing, strict=True)
         work = TrainMembers(task, split, scratch, store, members, labels)
-        _run(work, executor, num_workers=min(num_workers, len(missing)), max_retries=max_retries)
+        num_networks = sum(not member.baseline for member in members)
+        num_workers = max(1, min(num_workers, num_networks))  # a baseline is not worth a process
+        _run(work, executor, num_workers=num_workers, max_retries=max_retries)
     pairs = zip(plan.members, checkpoints, strict=True)
     return tuple(replace(member, checkpoint=checkpoint) for member, checkpoint in pairs)
 

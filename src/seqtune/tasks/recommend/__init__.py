@@ -29,10 +29,13 @@ TASK = TaskSpec(
     resolve_auto=Lazy(f"{_HERE}.module:resolve_auto"),
     metrics=Lazy(f"{_HERE}.metrics:logged_metrics"),
     baselines={
-        "item_to_item": BaselineSpec(Lazy(f"{_HERE}.counted_model:fit_item_to_item")),
-        "markov": BaselineSpec(Lazy(f"{_HERE}.counted_model:fit_markov")),
+        name: BaselineSpec(
+            Lazy(f"{_HERE}.counted_model:fit_{name}"),
+            is_inside=Lazy(f"{_HERE}.params:holds_counts"),
+        )
+        for name in ("item_to_item", "markov")
     },
-    scales=("log_softmax", "probabilities", "ranks"),
+    scales=("log_softmax", "ranks"),
     sample_folder=Path(__file__).with_name("sample"),
     sample_files=("interactions.csv.gz", "genre.csv", "director.csv", "writer.csv", "title.csv"),
 )

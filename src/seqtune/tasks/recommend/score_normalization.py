@@ -1,10 +1,9 @@
 """Common scales for the scores of models with different units.
 
-log_softmax     log-probability of an item among all items
-probabilities   probability of an item among all items
-ranks           minus the rank of an item among all items, the best 0; ties share their mean rank
+log_softmax   log-probability of an item among all items
+ranks         minus the rank of an item among all items, the best 0; ties share their mean rank
 
-All keep the order of a model's items; larger is better. Computed in fp64: in fp32 the subtraction
+Both keep the order of a model's items; larger is better. Computed in fp64: in fp32 the subtraction
 would create ties, which count against the model.
 
 Shapes: B batch (users), V items. Column j is item j + 1.
@@ -18,7 +17,9 @@ from torch import Tensor
 
 from .metrics import refuse_nan
 
-LOG_SOFTMAX, PROBABILITIES, RANKS = SCALES = ("log_softmax", "probabilities", "ranks")
+LOG_SOFTMAX = "log_softmax"
+RANKS = "ranks"
+SCALES = (LOG_SOFTMAX, RANKS)
 
 GRID = 2.0**30
 """Resolution of mean ranks is 1 / GRID; a power of 2, so that scaling is exact."""
@@ -31,8 +32,6 @@ def on_scale(scores: Tensor, scale: str) -> Tensor:
     refuse_nan(scores)
     if scale == LOG_SOFTMAX:
         return torch.log_softmax(scores.to(exact_type(scores.device)), dim=1)
-    if scale == PROBABILITIES:
-        return torch.softmax(scores.to(exact_type(scores.device)), dim=1)
     if scale == RANKS:
         return -places(scores)
     raise ValueError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")

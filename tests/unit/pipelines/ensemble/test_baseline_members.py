@@ -19,6 +19,7 @@ from seqtune.pipelines.ensemble.member_selection import MemberSelector
 from seqtune.pipelines.ensemble.members import MemberPlan, PlannedMember
 from seqtune.pipelines.ensemble.weighing import make_ensemble, refuse_unknown
 from seqtune.tasks.recommend import TASK
+from seqtune.tasks.recommend.params import RecommendConfig
 
 from .test_weighing import toy_task
 
@@ -54,12 +55,22 @@ def test_baselines_join_after_the_trained_members_and_beside_the_number_asked_fo
 def test_auto_is_all_of_them_where_weights_are_searched(
     data: TrainingData, settings: dict[str, Any], expected: tuple[str, ...]
 ) -> None:
-    assert tuple(baselines_to_weigh(TASK, EnsembleConfig(**settings), data)) == expected
+    config = EnsembleConfig(**settings)
+    assert tuple(baselines_to_weigh(TASK, config, data, RecommendConfig())) == expected
+
+
+@pytest.mark.parametrize("share", [0.6, "auto"])
+def test_counts_that_the_model_holds_join_only_by_name(data: TrainingData, share: object) -> None:
+    model = {"architecture": "transformer", "item_to_item": share}
+    config = RecommendConfig.model_validate({"model": model})
+    assert baselines_to_weigh(TASK, EnsembleConfig(), data, config) == ()
+    named = EnsembleConfig(baselines=("markov",))
+    assert baselines_to_weigh(TASK, named, data, config) == ("markov",)
 
 
 def test_with_nothing_held_out_none_joins_and_named_ones_are_refused(full_split: Path) -> None:
     data = TASK.open_data(full_split)
-    assert baselines_to_weigh(TASK, EnsembleConfig(), data) == ()
+    assert baselines_to_weigh(TASK, EnsembleConfig(), data, RecommendConfig()) == ()
     with pytest.raises(ConfigurationError, match=r"baselines=\['markov'\] need held-out data"):
         refuse_unknown(TASK, EnsembleConfig(baselines=("markov",)), data)
 
