@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 from prepared import Prepared
 
+from ensemble_folders import write_ensemble
 from seqtune.core.checkpoint import open_checkpoint
 from seqtune.core.config import EnsembleConfig
 from seqtune.core.ensemble import open_ensemble
@@ -30,6 +31,7 @@ from seqtune.core.errors import ArtifactError, ConfigurationError, DataError, Se
 from seqtune.core.metrics import EXHIBITS, HEADLINE, PARTS, ReportTable, exhibit
 from seqtune.core.task import OURS, Lazy, Report
 from seqtune.pipeline_registry import TASKS
+from seqtune.pipelines.ensemble.baselines import fit_baseline, plan_baseline
 from seqtune.pipelines.ensemble.members import MemberPlan, PlannedMember
 from seqtune.pipelines.ensemble.weighing import make_ensemble
 
@@ -226,6 +228,60 @@ def test_an_ensemble_of_one_is_that_one(prepared: Prepared, tmp_path: Path) -> N
     assert one.keys() == other.keys()
 
 
+def test_a_baseline_is_a_member_like_a_network(prepared: Prepared, tmp_path: Path) -> None:
+    task, data = prepared.task, prepared.data
+    assert task.baselines
+    for name in task.baselines:
+        folder = fitted(prepared, name, tmp_path / name)
+        members = {"a": prepared.checkpoint, name: folder}
+        pool = task.open_pool(members, data, EnsembleConfig(), seed=1)
+        for scale in pool.scales:
+            alone = [pool.score(np.array(one), scale=scale) for one in ([1.0, 0.0], [0.0, 1.0])]
+            assert pool.score(np.array([0.5, 0.5]), scale=scale) >= 0.0
+            assert min(alone) >= 0.0
+        for label, shares in (("both", (0.5, 0.5)), ("alone", (0.0, 1.0))):
+            ensemble = write_ensemble(
+                tmp_path / name / label,
+                dict(zip(members.values(), shares, strict=True)),
+                task=task.name,
+                metric=pool.metric,
+                scale=pool.scales[0],
+            )
+            scored = task.evaluate(ensemble, data)
+            assert list(scored[PARTS]) == ["valid", "test"]
+            for number, new in enumerate(((), (prepared.example.new_rows(tmp_path),))):
+                out = tmp_path / name / f"{label}-{number}"
+                out.mkdir()
+                task.predict(ensemble, data, prepared.parameters().predict, new_rows=new, out=out)
+                assert pq.read_table(out / "predictions.parquet").num_rows > 0
+            with hidden(data.path):
+                answers_itself(task.name, ensemble)
+
+
+def test_a_changed_file_of_a_baseline_is_refused(prepared: Prepared, tmp_path: Path) -> None:
+    task = prepared.task
+    for name in task.baselines:
+        folder = fitted(prepared, name, tmp_path / name)
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert len(files) >= 2
+        for number, file in enumerate(files):
+            copy = tmp_path / f"{name}-{number}"
+            shutil.copytree(folder, copy)
+            content = file.read_bytes()
+            (copy / file.relative_to(folder)).write_bytes(bytes([content[0] ^ 1]) + content[1:])
+            with pytest.raises(ArtifactError, match=r"damaged|not what was written"):
+                task.evaluate(copy, prepared.data)
+
+
+def test_a_baseline_is_fitted_the_same_again(prepared: Prepared, tmp_path: Path) -> None:
+    for name in prepared.task.baselines:
+        sums = [
+            open_checkpoint(fitted(prepared, name, tmp_path / name / again)).manifest.best.sha256
+            for again in ("one", "two")
+        ]
+        assert sums[0] == sums[1]
+
+
 def test_members_of_another_split_are_refused(prepared: Prepared) -> None:
     other, _ = prepared.made("other", other=True)
     assert other.content_hash != prepared.data.content_hash
@@ -250,10 +306,8 @@ def test_predictions_come_as_a_table_and_a_submission(prepared: Prepared, tmp_pa
 def test_a_checkpoint_needs_nothing_that_it_was_trained_from(
     prepared: Prepared, tmp_path: Path
 ) -> None:
-    served = import_module(f"seqtune.tasks.{prepared.task.name}.serving").open_served
     with hidden(prepared.folder / "model"):
-        model = served(prepared.checkpoint)
-        first = model.answers(list(model.example), dict(model.settings))
+        answers_itself(prepared.task.name, prepared.checkpoint)
         prepared.task.predict(
             prepared.checkpoint,
             prepared.data,
@@ -261,10 +315,6 @@ def test_a_checkpoint_needs_nothing_that_it_was_trained_from(
             new_rows=(prepared.example.new_rows(tmp_path),),
             out=tmp_path,
         )
-    assert len(first) == len(model.example)
-    assert all(set(line) <= set(model.answer) for lines in first for line in lines)
-    json.dumps(first)
-    assert model.answers(list(model.example), dict(model.settings)) == first
 
 
 def test_trained_weights_are_measured_as_they_are_scored(prepared: Prepared) -> None:
@@ -290,6 +340,24 @@ def groups(part: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]
             for metric, by_model in group.items():
                 if isinstance(by_model, Mapping):
                     yield metric, by_model
+
+
+def answers_itself(task: str, folder: Path) -> None:
+    """What is served answers its own example, in its form, and the same again."""
+    model = import_module(f"seqtune.tasks.{task}.serving").open_served(folder)
+    first = model.answers(list(model.example), dict(model.settings))
+    assert len(first) == len(model.example)
+    assert all(set(line) <= set(model.answer) for lines in first for line in lines)
+    json.dumps(first)
+    assert model.answers(list(model.example), dict(model.settings)) == first
+
+
+def fitted(prepared: Prepared, name: str, folder: Path) -> Path:
+    """The checkpoint of a baseline."""
+    task, config = prepared.task, prepared.resolved().config
+    member = plan_baseline(task, name, config, trained="f" * 16)
+    folder.mkdir(parents=True)
+    return fit_baseline(task, member, prepared.data, folder)
 
 
 def ensemble_of(prepared: Prepared, folder: Path, *, weights: str) -> tuple[Path, Report]:

@@ -1,8 +1,10 @@
 """The checkpoint folder: what `training` writes and every task reads.
 
+A fitted baseline is one too, so that it is kept, opened and weighed like a trained network.
+
     best.safetensors      weights of the best validated epoch
     last.safetensors      weights of the last epoch
-    history.json          one row of metrics per epoch
+    history.json          one row of metrics per epoch; of a baseline empty
     assets/               files of the task's own (for recommend: the vocabulary)
     checkpoint.json       the manifest; written last, so that its presence means "complete"
 
@@ -48,6 +50,8 @@ class CheckpointManifest(Manifest):
     """Content hash of the split that it was trained on."""
     assets_hash: str
     """Hash of the meaning of its inputs (for recommend: the vocabulary)."""
+    baseline: str = ""
+    """The name of the baseline that it holds, one of `TaskSpec.baselines`; empty: a network."""
     config: dict[str, Any]
     versions: dict[str, str]
     best: Weights

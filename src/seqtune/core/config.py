@@ -15,7 +15,7 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -222,6 +222,11 @@ class ValidateConfig(Section):
     """Standard deviation below which it counts as stable."""
 
 
+def _as_list(value: Any) -> Any:
+    """Take a single name as a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
 class EnsembleConfig(Section):
     """The members of an ensemble and their weights."""
 
@@ -247,6 +252,9 @@ class EnsembleConfig(Section):
     """Rows of valid (a fixed sample) on which weights are searched."""
     candidates: PositiveInt = 100
     """Best answers of each member that are kept for each of these rows."""
+    baselines: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ("auto",)
+    """Baselines of the task that are weighed beside the trained members; auto: where weights are
+    searched, all that the model does not hold already; none."""
     reopen_test: bool = False
     """Score another ensemble on a test that a task allows to be scored once only; this is counted
     and shown with the result."""
@@ -264,6 +272,25 @@ class EnsembleConfig(Section):
                 "checkpoint, or a version of the catalog's"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_baselines(self) -> EnsembleConfig:
+        if self.weights == "uniform" and self.names_baselines:
+            raise ValueError(
+                f"weights=uniform gives baselines no weight, and baselines={list(self.baselines)} "
+                "names some; choose other weights, or baselines: none"
+            )
+        return self
+
+    @property
+    def names_baselines(self) -> bool:
+        """Whether `baselines` lists names."""
+        return self.baselines not in ((), ("auto",), ("none",))
+
+    @property
+    def searches_weights(self) -> bool:
+        """Whether a share of a member between 0 and 1 can be found."""
+        return self.weights in ("auto", "greedy", "simplex")
 
 
 class RefreshConfig(Section):

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -32,12 +32,13 @@ MEMBERS = "members"
 
 
 class Member(Section):
-    """One trained model of an ensemble."""
+    """One model of an ensemble."""
 
     name: InnerPath
     """Its folder below `members`."""
     origin: str
     """A description: trial 12 of a study, seed 7, a folder."""
+    kind: Literal["network", "baseline"] = "network"
     fingerprint: str
     weights_sha256: str
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -125,7 +126,7 @@ class Ensemble:
     def identity(self) -> Report:
         """Identify the ensemble in reports."""
         manifest = self.manifest
-        fields = {"name", "origin", "fingerprint", "weight", "score"}
+        fields = {"name", "kind", "origin", "fingerprint", "weight", "score"}
         return {
             "ensemble": str(self.path),
             "weights": "best",

@@ -14,6 +14,8 @@ from .reports import OURS as OURS
 from .reports import Report as Report
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from lightning.pytorch import LightningDataModule, LightningModule
 
     from .checkpoint import Checkpoint
@@ -82,6 +84,31 @@ class OpenPool(Protocol):
         """Score the validation part by each of these checkpoints."""
 
 
+class FitBaseline(Protocol):
+    def __call__(
+        self, data: Any, config: Any, *, assets: Path
+    ) -> Mapping[str, npt.NDArray[np.generic]]:
+        """Fit on the training part; return arrays by name, and write what else a reader needs
+        (labels, a vocabulary) below `assets`.
+
+        `config` is that of the trained checkpoint: settings of reading and evaluation.
+        """
+
+
+@dataclass(frozen=True)
+class BaselineSpec:
+    """A baseline that can be a member of an ensemble.
+
+    A fitted one is stored as a checkpoint, and the task opens it and scores with it like a network.
+    """
+
+    fit: FitBaseline
+    libraries: tuple[str, ...] = ()
+    """What it needs beside those of the task."""
+    is_inside: Callable[[Any], bool] = lambda _config: False
+    """Whether a model of this configuration already holds it, so that `auto` leaves it out."""
+
+
 class Predict(Protocol):
     def __call__(
         self,
@@ -120,6 +147,8 @@ class TaskSpec:
     evaluate: Evaluate
     open_pool: OpenPool
     predict: Predict
+    baselines: Mapping[str, BaselineSpec] = field(default_factory=dict)
+    """Those that can be members of an ensemble, by name."""
     named_sources: Mapping[str, Callable[[Any], Collection[str]]] = field(default_factory=dict)
     """Roles that hold any number of raw tables (`<task>.raw_<role>` too), each with a function from
     the configuration to the names of the tables that ingest receives."""

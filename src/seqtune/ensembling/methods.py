@@ -1,7 +1,7 @@
 """Methods to find the weights that maximise a score.
 
 single    all weight on the best member
-uniform   equal weights
+uniform   equal weights of the networks; baselines get none
 greedy    adds the most helpful member, repeatedly, with replacement; keeps the best prefix of that
           list, and a member's weight is its share of it
 simplex   Nelder-Mead over the logits of a softmax, from several starts
@@ -39,16 +39,21 @@ NEGLIGIBLE = 0.02
 
 
 def find_weights(
-    method: str, score: Score, num_members: int, *, rounds: int, seed: int
+    method: str, score: Score, num_members: int, *, rounds: int, seed: int, num_baselines: int = 0
 ) -> Floats:  # [M]
-    """Find non-negative weights that add up to 1."""
+    """Find non-negative weights that add up to 1; baselines are the last members."""
     if method == SINGLE:
         return best_of(np.eye(num_members), score)
     if method == UNIFORM:
-        return np.full(num_members, 1.0 / num_members)
+        return _uniform(num_members, num_baselines)
     if method == GREEDY:
         return _greedy(score, num_members, rounds=rounds)
-    return _simplex(score, num_members, rounds=rounds, seed=seed)
+    return _simplex(score, num_members, rounds=rounds, seed=seed, num_baselines=num_baselines)
+
+
+def _uniform(num_members: int, num_baselines: int) -> Floats:
+    num_networks = num_members - num_baselines
+    return np.repeat([1.0 / num_networks, 0.0], [num_networks, num_baselines])
 
 
 def _greedy(score: Score, num_members: int, *, rounds: int) -> Floats:
@@ -60,10 +65,13 @@ def _greedy(score: Score, num_members: int, *, rounds: int) -> Floats:
     return best_of(prefixes, score)
 
 
-def _simplex(score: Score, num_members: int, *, rounds: int, seed: int) -> Floats:
+def _simplex(
+    score: Score, num_members: int, *, rounds: int, seed: int, num_baselines: int
+) -> Floats:
     known = [
-        find_weights(method, score, num_members, rounds=rounds, seed=seed)
-        for method in (SINGLE, UNIFORM, GREEDY)
+        best_of(np.eye(num_members), score),
+        _uniform(num_members, num_baselines),
+        _greedy(score, num_members, rounds=rounds),
     ]
     random = np.random.default_rng(derive_seed(seed, "simplex"))
     starts = [np.log(np.maximum(weights, LEAST_LOGIT_SHARE)) for weights in known]

@@ -33,6 +33,8 @@ class Weighing:
     metric: str
     num_rows: int
     num_folds: int
+    alone: tuple[float, ...]
+    """The score of each member by itself."""
     rows: tuple[Comparison, ...]
     """By scale and method, the simplest first."""
     reason: str
@@ -43,13 +45,13 @@ class Weighing:
         return asdict(self)
 
 
-def weigh(pool: Pool, settings: EnsembleConfig, *, seed: int) -> Weighing:
+def weigh(pool: Pool, settings: EnsembleConfig, *, seed: int, num_baselines: int = 0) -> Weighing:
     """Choose method and scale by cross-validation; among equals the first of METHODS, then the
-    pool's first scale."""
+    pool's first scale. The last `num_baselines` members are not networks."""
     _refuse_empty(pool)
     folds = cut_folds(pool.num_rows, settings.folds, seed=seed)
     scales = _scales(pool, settings)
-    rows = _compare(_Finder(pool, settings, seed), scales, folds)
+    rows = _compare(_Finder(pool, settings, seed, num_baselines), scales, folds)
     best = _choose(rows, settings, num_folds=len(folds))
     compared = ComparisonSettings(pool.metric, settings.weights, pool.num_rows, len(folds))
     return Weighing(
@@ -60,6 +62,7 @@ def weigh(pool: Pool, settings: EnsembleConfig, *, seed: int) -> Weighing:
         metric=pool.metric,
         num_rows=pool.num_rows,
         num_folds=len(folds),
+        alone=tuple(pool.score(one, scale=scales[0]) for one in np.eye(pool.num_members)),
         rows=rows,
         reason=explain_choice(best, rows, compared),
     )
@@ -72,6 +75,7 @@ class _Finder:
     pool: Pool
     settings: EnsembleConfig
     seed: int
+    num_baselines: int = 0
 
     def weights(self, method: str, scale: str, rows: Rows | None = None) -> Floats:  # [M]
         return find_weights(
@@ -80,6 +84,7 @@ class _Finder:
             self.pool.num_members,
             rounds=self.settings.greedy_rounds,
             seed=self.seed,
+            num_baselines=self.num_baselines,
         )
 
     def held_out(self, method: str, scale: str, fold: Fold) -> float:

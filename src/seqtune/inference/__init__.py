@@ -2,8 +2,10 @@
 
 from .checkpoint import (
     HALF,
+    NETWORK,
     CheckpointInfo,
     LoadedCheckpoint,
+    loader_of,
     outline,
     read_checkpoint_config,
     read_weights,
@@ -17,11 +19,13 @@ from .predictions import PredictionFiles
 __all__ = [
     "HALF",
     "MODEL",
+    "NETWORK",
     "CheckpointInfo",
     "LoadedCheckpoint",
     "ModelEnsemble",
     "PredictionFiles",
     "load_members",
+    "loader_of",
     "outline",
     "read_checkpoint_config",
     "read_weights",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,10 @@ logger = logging.getLogger(__name__)
 Config = TypeVar("Config", bound=RunConfig)
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
+LoaderT = TypeVar("LoaderT")
+
+NETWORK = ""
+"""The loader of networks among those of baselines, which have names."""
 PREFIX = "model."
 """Prefix of the names of weights: the attribute of the trained module."""
 REGISTRATIONS_PER_TENSOR = 4
@@ -122,6 +126,18 @@ def read_checkpoint_config(
             f"checkpoint {path} holds a configuration that this version of seqtune does "
             f"not understand: {first_fault(error)}; {NEXT_STEP}"
         ) from error
+
+
+def loader_of(path: Path, loaders: Mapping[str, LoaderT]) -> LoaderT:
+    """Return the loader of a checkpoint: of a network, or of the baseline that it holds."""
+    name = open_checkpoint(path).manifest.baseline
+    if name in loaders:
+        return loaders[name]
+    known = ", ".join(each for each in loaders if each != NETWORK)
+    raise ArtifactError(
+        f"checkpoint {path} holds the baseline {name!r}; this version of seqtune knows {known}; "
+        f"{NEXT_STEP}"
+    )
 
 
 def read_weights(checkpoint: Checkpoint, which: Which) -> dict[str, torch.Tensor]:

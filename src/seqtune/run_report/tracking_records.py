@@ -193,5 +193,5 @@ def _members(stage: str, folder: Path) -> Iterator[Record]:
         yield replace(
             record,
             metrics={**record.metrics, **share},
-            tags={**record.tags, "origin": member.origin},
+            tags={**record.tags, "member": member.kind, "origin": member.origin},
         )

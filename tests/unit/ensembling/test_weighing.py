@@ -46,6 +46,16 @@ def test_members_that_complete_one_another_are_averaged():
     assert found.reason.startswith("uniform on plain did best in 4-fold cross-validation: toy wins")
 
 
+def test_uniform_leaves_baselines_out_and_the_others_weigh_them():
+    pool = ToyPool([LEFT, RIGHT, WRONG])
+    found = weigh(pool, config(), seed=0, num_baselines=1)
+    assert row(found, "uniform").weights == (0.5, 0.5, 0.0)
+    assert found.method == "uniform"
+    assert found.alone == (0.5, 0.5, 0.0)
+    found = weigh(ToyPool([LEFT, RIGHT]), config(), seed=0, num_baselines=1)
+    assert (found.method, found.weights) == ("greedy", (0.5, 0.5))
+
+
 def test_a_member_that_drowns_the_others_is_not_chosen():
     found = weigh(ToyPool([LEFT, RIGHT, WRONG]), config(), seed=0)
     assert row(found, "uniform").cv_mean == 0.0

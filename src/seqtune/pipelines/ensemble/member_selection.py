@@ -1,4 +1,5 @@
-"""The choice of members: the best trials, other seeds, presets, or named checkpoints."""
+"""The choice of members: the best trials, other seeds, presets, or named checkpoints; and beside
+them the task's baselines."""
 
 from __future__ import annotations
 
@@ -24,6 +25,7 @@ from seqtune.core.task import TaskSpec, TrainingData
 
 from .._best_config import BestConfig, require_agreement
 from .._resolution import EPOCHS, resolve_run, training_fingerprint
+from .baselines import baselines_to_weigh, plan_baseline
 from .members import TRAINED, MemberPlan, PlannedMember, distinct, require_fit
 
 
@@ -41,8 +43,17 @@ class MemberSelector:
     """The trials that tuning kept, best first; empty without tuning."""
 
     def choose(self) -> MemberPlan:
-        """Choose the trained checkpoint, then the others."""
+        """Choose the trained checkpoint, then the other networks, then baselines."""
         require_fit(self.trained, self.task, self.data)
+        plan = self._networks()
+        config, trained = self._trained_config(), self.trained.manifest.fingerprint
+        if not (names := baselines_to_weigh(self.task, self.settings, self.data, config)):
+            return plan
+        baselines = (plan_baseline(self.task, name, config, trained=trained) for name in names)
+        why = f"{plan.why}; beside them the baselines {', '.join(names)}"
+        return replace(plan, members=(*plan.members, *baselines), why=why)
+
+    def _networks(self) -> MemberPlan:
         kind, why = self._kind()
         first = PlannedMember(
             name=TRAINED,
@@ -143,13 +154,7 @@ class MemberSelector:
 
     def _own_configuration(self) -> RunConfig:
         """Return the configuration of the checkpoint; refuse other values on the command line."""
-        try:
-            config = self.parameters.config_class.model_validate(self.trained.manifest.config)
-        except ValidationError as error:
-            raise ArtifactError(
-                f"checkpoint {self.trained.path} holds a configuration that this version of "
-                f"seqtune does not understand: {first_fault(error)}; train again"
-            ) from error
+        config = self._trained_config()
         before = dict(flatten(config.model_dump(mode="json")))
         now = dict(flatten(self.parameters.resolve().config.model_dump(mode="json")))
         faults = [
@@ -162,6 +167,15 @@ class MemberSelector:
         if faults:
             raise ConfigurationError(faults)
         return config
+
+    def _trained_config(self) -> RunConfig:
+        try:
+            return self.parameters.config_class.model_validate(self.trained.manifest.config)
+        except ValidationError as error:
+            raise ArtifactError(
+                f"checkpoint {self.trained.path} holds a configuration that this version of "
+                f"seqtune does not understand: {first_fault(error)}; train again"
+            ) from error
 
     def _named(self) -> list[PlannedMember]:
         members, faults = [], []

@@ -31,6 +31,8 @@ class PlannedMember:
     fingerprint: str
     config: RunConfig | None = None
     """None if there is a checkpoint."""
+    baseline: str = ""
+    """Its name, if it is fitted and not trained."""
     checkpoint: Path | None = None
     known_score: float | None = None
     """Its score in tuning, if its own training validates nothing."""
@@ -38,7 +40,7 @@ class PlannedMember:
 
 @dataclass(frozen=True)
 class MemberPlan:
-    """The members, the trained checkpoint first, and why they were chosen."""
+    """The members, the trained checkpoint first, baselines last, and why they were chosen."""
 
     members: tuple[PlannedMember, ...]
     kind: str
@@ -65,6 +67,11 @@ def require_fit(checkpoint: Checkpoint, task: TaskSpec, data: TrainingData) -> N
     if manifest.task != task.name:
         raise ArtifactError(
             f"checkpoint {checkpoint.path} belongs to the task {manifest.task}, not to {task.name}"
+        )
+    if manifest.baseline:
+        raise ArtifactError(
+            f"checkpoint {checkpoint.path} holds the baseline {manifest.baseline}, not a trained "
+            f"network; name it in ensemble.baselines ([{manifest.baseline}])"
         )
     checkpoint.require_assets(data.assets_hash, what="the present one")
     if manifest.data_hash != data.content_hash:

@@ -16,6 +16,7 @@ from seqtune.core.execution import Executor, MonitorDecision, Process, WorkerInf
 from seqtune.core.files import publish
 from seqtune.core.task import TaskSpec, TrainingData
 
+from .baselines import fit_baseline
 from .members import MemberPlan, PlannedMember, stored, trained_versions
 
 logger = logging.getLogger(__name__)
@@ -57,23 +58,27 @@ class TrainMembers:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).write_text(marker_of(Process(os.getpid(), socket.gethostname())))
         try:
-            result = fit(
-                self.task,
-                member.config,
-                data,
-                directory=folder,
-                fingerprint=member.fingerprint,
-                progress=progress,
-            )
+            if member.baseline:
+                checkpoint = fit_baseline(self.task, member, data, folder)
+            else:
+                checkpoint = fit(
+                    self.task,
+                    member.config,
+                    data,
+                    directory=folder,
+                    fingerprint=member.fingerprint,
+                    progress=progress,
+                ).checkpoint
         except Interrupted:
             raise  # the folder stays, so that training resumes from it
         except SeqtuneError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise TrainingError(f"{label} ({member.origin}) failed: {error}") from error
-        publish(result.checkpoint, self.store / member.fingerprint)
+        publish(checkpoint, self.store / member.fingerprint)
         shutil.rmtree(folder, ignore_errors=True)
-        score = describe_score(self.store / member.fingerprint)
-        logger.info("%s: %s, %s, %.0f s", label, member.origin, score, result.seconds)
+        made = open_checkpoint(self.store / member.fingerprint)
+        score, seconds = describe_score(made.path), made.manifest.seconds
+        logger.info("%s: %s, %s, %.0f s", label, member.origin, score, seconds)
 
 
 @dataclass
@@ -139,7 +144,9 @@ def train_missing(
     if missing:
         members, labels = zip(*missing, strict=True)
         work = TrainMembers(task, split, scratch, store, members, labels)
-        _run(work, executor, num_workers=min(num_workers, len(missing)), max_retries=max_retries)
+        num_networks = sum(not member.baseline for member in members)
+        num_workers = max(1, min(num_workers, num_networks))  # a baseline is not worth a process
+        _run(work, executor, num_workers=num_workers, max_retries=max_retries)
     pairs = zip(plan.members, checkpoints, strict=True)
     return tuple(replace(member, checkpoint=checkpoint) for member, checkpoint in pairs)
 
@@ -147,6 +154,8 @@ def train_missing(
 def describe_score(checkpoint: Path) -> str:
     """Describe the monitored metric at the best epoch for people."""
     manifest = open_checkpoint(checkpoint).manifest
+    if manifest.baseline:
+        return "fitted on train"
     score = manifest.score
     return "nothing held out" if score is None else f"{manifest.monitor} {score:.4f}"
 

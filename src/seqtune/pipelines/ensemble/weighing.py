@@ -24,6 +24,7 @@ from seqtune.core.errors import ConfigurationError
 from seqtune.core.files import write_json
 from seqtune.core.task import Report, TaskSpec, TrainingData
 
+from .baselines import unknown_baselines
 from .members import MemberPlan, PlannedMember
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,9 @@ def make_ensemble(
     paths = {member.name: _path(member) for member in members}
     opened = {name: open_checkpoint(path) for name, path in paths.items()}
     first = opened[members[0].name].manifest
-    weighed = _weigh(task, paths, data, settings, seed=int(first.config["seed"]))
+    num_baselines = sum(bool(checkpoint.manifest.baseline) for checkpoint in opened.values())
+    seed = int(first.config["seed"])
+    weighed = _weigh(task, paths, data, settings, seed=seed, num_baselines=num_baselines)
     described = [
         _member(member, opened[member.name], weight=weight)
         for member, weight in zip(members, weighed.weights, strict=True)
@@ -86,7 +89,14 @@ def make_ensemble(
         metric=weighed.metric,
         decision=weighed.decision,
         findings=weighed.findings,
-        versions=library_versions(first.versions),
+        versions=library_versions(
+            dict.fromkeys(
+                library
+                for member in described
+                if member.weight > 0
+                for library in opened[member.name].manifest.versions
+            )
+        ),
     )
     _write_folder(out, manifest, paths)
     return out, _report(manifest, plan, weighed)
@@ -105,7 +115,12 @@ def refuse_unknown(task: TaskSpec, settings: EnsembleConfig, data: TrainingData)
             f"ensemble.weights={settings.weights} needs held-out data to find weights, and "
             "split.use_full_data holds out nothing; choose auto or uniform"
         )
-    if faults:
+    if not data.has_validation and settings.names_baselines:
+        faults.append(
+            f"ensemble.baselines={list(settings.baselines)} need held-out data to find their "
+            "weights, and split.use_full_data holds out nothing; choose auto or none"
+        )
+    if faults := [*faults, *unknown_baselines(task, settings)]:
         raise ConfigurationError(faults)
 
 
@@ -116,6 +131,7 @@ def _weigh(
     settings: EnsembleConfig,
     *,
     seed: int,
+    num_baselines: int,
 ) -> WeighedEnsemble:
     if not data.has_validation:
         scale = settings.scale if settings.scale != AUTO else (*task.scales, AUTO)[0]
@@ -133,7 +149,7 @@ def _weigh(
     from seqtune.ensembling import weigh
 
     pool = task.open_pool(paths, data, settings, seed=seed)
-    found = weigh(pool, settings, seed=seed)
+    found = weigh(pool, settings, seed=seed, num_baselines=num_baselines)
     return WeighedEnsemble(
         weights=found.weights,
         scale=found.scale,
@@ -161,11 +177,25 @@ def _member(member: PlannedMember, checkpoint: Checkpoint, *, weight: float) -> 
     return Member(
         name=member.name,
         origin=member.origin,
+        kind="baseline" if checkpoint.manifest.baseline else "network",
         fingerprint=member.fingerprint,
         weights_sha256=checkpoint.manifest.best.sha256,
         weight=weight,
         score=member.known_score if score is None else score,
     )
+
+
+def _describe_useless_networks(manifest: EnsembleManifest) -> list[str]:
+    """Say so if only baselines have a weight."""
+    if any(member.kind == "network" for member in manifest.used):
+        return []
+    names = " and ".join(member.name for member in manifest.used)
+    line = (
+        f"only baselines have a weight: on valid the trained networks add nothing to {names}. "
+        "Train longer, tune, or choose another model"
+    )
+    logger.warning("%s", line)
+    return [line]
 
 
 FIELDS_OF_REPORT = ("method", "scale", "weights", "reason")
@@ -179,6 +209,7 @@ def _report(manifest: EnsembleManifest, plan: MemberPlan, weighed: WeighedEnsemb
             f"{len(heaviest)} of {len(manifest.members)} members count ({manifest.method}, on the "
             f"scale {manifest.scale})",
             weighed.reason,
+            *_describe_useless_networks(manifest),
             *(f"{member.weight:.0%} {member.origin}" for member in heaviest),
         ],
         "fingerprint": manifest.fingerprint,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqtune.core.task import Lazy, TaskSpec
+from seqtune.core.task import BaselineSpec, Lazy, TaskSpec
 
 _HERE = __name__
 
@@ -22,6 +22,9 @@ TASK = TaskSpec(
     evaluate=Lazy(f"{_HERE}.evaluate:evaluate"),
     open_pool=Lazy(f"{_HERE}.pool:open_pool"),
     predict=Lazy(f"{_HERE}.predict:predict"),
+    baselines={
+        "tfidf": BaselineSpec(Lazy(f"{_HERE}.tfidf:fit"), libraries=("scikit-learn",)),
+    },
     scales=("probabilities", "logits"),
     resolve_auto=Lazy(f"{_HERE}.model:resolve_auto"),
     metrics=Lazy(f"{_HERE}.metrics:logged_metrics"),

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import logging
 import time
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -27,19 +25,13 @@ from seqtune.core.seeds import derive_seed
 from seqtune.text.split import Part
 
 from .data import ClassifyData
+from .score_normalization import probabilities_of
+from .tfidf import SETTINGS, TFIDF, Regressions, cut, fit_part, vectorizer
 from .thresholds import HALF, AnyArray, Floats, best_thresholds
 
 logger = logging.getLogger(__name__)
 
-TFIDF, TFIDF_TUNED, PRIOR = "tfidf", "tfidf_tuned", "prior"
-SETTINGS: dict[str, Any] = {
-    "pieces": {"analyzer": "char_wb", "min_df": 2, "max_features": 200_000, "sublinear_tf": True},
-    "lengths": [1, 4],  # of n-grams, in characters
-    "strength": 10.0,  # inverse regularisation: C
-    "folds": 5,
-    "max_rows": 100_000,  # of the fit part; a fixed sample
-    "max_characters": 2_000,  # of a text
-}
+TFIDF_TUNED, PRIOR = "tfidf_tuned", "prior"
 PARTS: tuple[Part, ...] = ("valid", "test")
 
 
@@ -73,32 +65,18 @@ def _prior(data: ClassifyData) -> Baseline:
 
 def _write_tfidf(data: ClassifyData, folder: Path) -> None:
     """Train on the fit part and predict the held-out parts."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
     start = time.perf_counter()
-    texts, targets = _fit_part(data)
-    count = TfidfVectorizer(ngram_range=tuple(SETTINGS["lengths"]), **SETTINGS["pieces"])
+    texts, targets = fit_part(data)
+    count = vectorizer()
     features = count.fit_transform(texts)  # sparse [N, F]
+    fitted = Regressions.fit(features, targets)
     for part in PARTS:
-        rows = _cut(data.texts(part))
+        rows = cut(data.texts(part))
         others = count.transform(rows) if rows else features[:0]
-        np.save(folder / f"{part}.npy", _fit_and_predict(features, targets, others))
+        np.save(folder / f"{part}.npy", probabilities_of(fitted.logits(others)))
     held_out = _out_of_fold(features, targets)
     np.save(folder / "thresholds.npy", best_thresholds(held_out, targets).thresholds)
     logger.info("the TF-IDF floor took %.1f s", time.perf_counter() - start)
-
-
-def _fit_part(data: ClassifyData) -> tuple[list[str], AnyArray]:
-    """Return texts and targets [N, L] of original rows, at most a fixed sample."""
-    real = np.flatnonzero(~data.is_augmented)
-    random = np.random.default_rng(derive_seed(0, "floor"))
-    rows = np.sort(random.permutation(real)[: SETTINGS["max_rows"]])
-    texts = data.texts("train")
-    return _cut([texts[row] for row in rows]), data.targets("train")[rows]
-
-
-def _cut(texts: Sequence[str]) -> list[str]:
-    return [text[: SETTINGS["max_characters"]] for text in texts]
 
 
 def _out_of_fold(features: Any, targets: AnyArray) -> Floats:
@@ -108,29 +86,6 @@ def _out_of_fold(features: Any, targets: AnyArray) -> Floats:
     found = np.zeros(targets.shape)
     for fold in np.array_split(order, min(SETTINGS["folds"], num_rows)):
         others = np.setdiff1d(order, fold)
-        found[fold] = _fit_and_predict(features[others], targets[others], features[fold])
-    return found
-
-
-def _fit_and_predict(features: Any, targets: AnyArray, others: Any) -> Floats:
-    """Train on features and predict other rows [N, L], label by label."""
-    found = np.zeros((others.shape[0], targets.shape[1]))
-    if others.shape[0]:
-        for label, of_label in enumerate(targets.T):
-            found[:, label] = _fit_label(features, of_label, others)
-    return found
-
-
-def _fit_label(features: Any, targets: AnyArray, others: Any) -> Floats:  # [N]
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    if not len(targets) or targets.min() == targets.max():  # one class only
-        return np.full(others.shape[0], float(targets.max(initial=0)))
-    options = {"solver": "liblinear", "dual": True, "tol": 1e-2, "max_iter": 300}
-    model = LogisticRegression(C=SETTINGS["strength"], random_state=0, **options)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # good enough for a baseline
-        model.fit(features, targets)
-    found: Floats = model.predict_proba(others)[:, 1]
+        fitted = Regressions.fit(features[others], targets[others])
+        found[fold] = probabilities_of(fitted.logits(features[fold]))
     return found

@@ -18,9 +18,10 @@ from seqtune.inference import ModelEnsemble, load_members
 from seqtune.text.split import Part
 
 from .data import ClassifyData
+from .loading import load_classifier
 from .params import ClassifyConfig
 from .score_normalization import PROBABILITIES, SCALES, combined, on_scale
-from .scorer import Classifier, ClassifierInfo, describe, load_classifier, require_labels
+from .scorer import Classifier, ClassifierInfo, describe, require_labels
 from .thresholds import HALF, Floats
 
 THRESHOLDS = "thresholds"

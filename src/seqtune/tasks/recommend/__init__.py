@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqtune.core.task import Lazy, TaskSpec
+from seqtune.core.task import BaselineSpec, Lazy, TaskSpec
 
 _HERE = __name__
 
@@ -30,6 +30,13 @@ TASK = TaskSpec(
     predict=Lazy(f"{_HERE}.predict:predict"),
     resolve_auto=Lazy(f"{_HERE}.module:resolve_auto"),
     metrics=Lazy(f"{_HERE}.metrics:logged_metrics"),
+    baselines={
+        name: BaselineSpec(
+            Lazy(f"{_HERE}.counted_model:fit_{name}"),
+            is_inside=Lazy(f"{_HERE}.params:holds_counts"),
+        )
+        for name in ("item_to_item", "markov")
+    },
     scales=("log_softmax", "ranks"),
     sample_folder=Path(__file__).with_name("sample"),
     sample_files=("interactions.csv.gz", "genre.csv", "director.csv", "writer.csv", "title.csv"),

@@ -18,7 +18,7 @@ from seqtune.core.checkpoint import Which
 from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.inference import CheckpointInfo, ModelEnsemble, load_members
 
-from .loading import LoadedModel, describe, load_model
+from .loading import LoadedModel, LoadedNetwork, describe, load_model
 from .params import RecommendConfig
 from .score_normalization import SCALES, add_on_scale, exact_type, settle_ties
 
@@ -65,13 +65,20 @@ class Scorer(ModelEnsemble[LoadedModel, RecommendConfig]):
             del scores  # before the next member allocates its scores
         return settle_ties(total, scale)
 
-    def heaviest(self) -> tuple[LoadedModel, str]:
-        """Return the model with the largest share, and its name."""
+    def heaviest(self) -> tuple[LoadedNetwork, str]:
+        """Return the network with the largest share, and its name."""
+        networks = {n: m for n, m in self.members.items() if isinstance(m, LoadedNetwork)}
+        if not networks:
+            raise ConfigurationError(
+                f"{self.path} has only baselines ({', '.join(self.members)}): they count, and "
+                "have neither attention nor item vectors to explain. Explain a trained checkpoint"
+            )
         if self.ensemble is None:
-            return self.first, f"the checkpoint {self.first.manifest.fingerprint}"
-        name, share = max(self.shares.items(), key=lambda item: item[1])
-        ensemble = self.ensemble.manifest.fingerprint
-        return self.members[name], f"member {name} of the ensemble {ensemble} (share {share:.2f})"
+            (network,) = networks.values()
+            return network, f"the checkpoint {network.manifest.fingerprint}"
+        name = max(networks, key=self.shares.__getitem__)
+        ensemble, share = self.ensemble.manifest.fingerprint, self.shares[name]
+        return networks[name], f"member {name} of the ensemble {ensemble} (share {share:.2f})"
 
 
 def member_scores(member: LoadedModel, inputs: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from .batches import EvalBatch, sequence_batches
 from .data import Int32, Int64
-from .loading import LoadedModel
+from .loading import LoadedNetwork
 
 ItemId = int | str
 Floats = npt.NDArray[np.float32]
@@ -50,7 +50,7 @@ class Nearest:
     count: int
     neighbours: tuple[Neighbour, ...]
     model: str
-    """The model whose item vectors were used: of an ensemble, the member with the largest share."""
+    """The model whose item vectors were used: of an ensemble the network with the largest share."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Explanation:
     """Why a list has these items: `attention` describes, `reasons` test."""
 
     model: str
-    """The explained model: of an ensemble the member with the largest share. The list is then the
+    """The explained model: of an ensemble the network with the largest share. The list is then the
     ensemble's; scores, ranks and attention are this member's."""
     history: tuple[ItemId, ...]
     """What the model saw, oldest first: known items, at most as many as max_len allows. Empty for
@@ -112,7 +112,7 @@ class LeaveOneOutScores(NamedTuple):
     ranks: Int64  # [1 + N, K]
 
 
-def nearest_items(loaded: LoadedModel, item: int, k: int) -> tuple[Int64, Floats]:
+def nearest_items(loaded: LoadedNetwork, item: int, k: int) -> tuple[Int64, Floats]:
     """Return the k items nearest to item 1..V, without itself, and their cosine similarity."""
     with torch.no_grad():
         vectors = functional.normalize(loaded.model.item_vectors().float(), dim=1)  # [V, D]
@@ -122,7 +122,7 @@ def nearest_items(loaded: LoadedModel, item: int, k: int) -> tuple[Int64, Floats
     return (best.indices + 1).cpu().numpy(), best.values.cpu().numpy()
 
 
-def mask_attention(loaded: LoadedModel, history: Int32) -> Floats | None:
+def mask_attention(loaded: LoadedNetwork, history: Int32) -> Floats | None:
     """Return the attention of the prediction after a history: [L, H, T], the last column being
     [MASK]; None for an architecture without attention."""
     (batch,) = _batches(loaded, history, np.array([0, len(history)]))
@@ -131,7 +131,7 @@ def mask_attention(loaded: LoadedModel, history: Int32) -> Floats | None:
     return None if weights is None else weights.cpu().numpy()
 
 
-def leave_one_out(loaded: LoadedModel, history: Int32, targets: Int64) -> LeaveOneOutScores:
+def leave_one_out(loaded: LoadedNetwork, history: Int32, targets: Int64) -> LeaveOneOutScores:
     """Score targets [K] after a history, and after the same without each item the model sees.
 
     If the history is longer than the model sees, an older item moves up for the removed one.
@@ -158,13 +158,13 @@ def leave_one_out(loaded: LoadedModel, history: Int32, targets: Int64) -> LeaveO
     return found
 
 
-def seen_part(loaded: LoadedModel, history: Int32) -> Int32:
+def seen_part(loaded: LoadedNetwork, history: Int32) -> Int32:
     """Return the part of a history that the model sees: its end."""
     return history[-(loaded.max_len - 1) :]
 
 
 def explain(
-    loaded: LoadedModel,
+    loaded: LoadedNetwork,
     history: Int32,
     targets: Int64,
     *,
@@ -197,7 +197,7 @@ def _reason(
     return Reason(item, scores[0], ranks[0], tuple(without))
 
 
-def _batches(loaded: LoadedModel, items: Int32, offsets: Int64) -> Iterator[EvalBatch]:
+def _batches(loaded: LoadedNetwork, items: Int32, offsets: Int64) -> Iterator[EvalBatch]:
     mask, max_len = loaded.model.mask_token, loaded.max_len
     return sequence_batches(items, offsets, mask_token=mask, max_len=max_len, batch_size=BATCH_SIZE)
 

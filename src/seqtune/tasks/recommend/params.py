@@ -224,3 +224,8 @@ def side_names(config: RecommendConfig) -> tuple[str, ...]:
 DATA_FACTS = ("users", "items", "interactions", "mean_length")
 
 parse = ParameterParser("recommend", RecommendConfig, PredictConfig, DATA_FACTS)
+
+
+def holds_counts(config: RecommendConfig) -> bool:
+    """Whether the model mixes item-to-item counts into its scores."""
+    return bool(config.model.item_to_item)

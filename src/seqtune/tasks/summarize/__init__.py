@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqtune.core.task import Lazy, TaskSpec
+from seqtune.core.task import BaselineSpec, Lazy, TaskSpec
 
 _HERE = __name__
 
@@ -23,6 +23,7 @@ TASK = TaskSpec(
     evaluate=Lazy(f"{_HERE}.evaluate:evaluate"),
     open_pool=Lazy(f"{_HERE}.pool:open_pool"),
     predict=Lazy(f"{_HERE}.predict:predict"),
+    baselines={"lead_3": BaselineSpec(Lazy(f"{_HERE}.extractor:fit"))},
     scales=("minimum_bayes_risk",),
     resolve_auto=Lazy(f"{_HERE}.auto_values:resolve_auto"),
     metrics=Lazy(f"{_HERE}.rouge:logged_metrics"),

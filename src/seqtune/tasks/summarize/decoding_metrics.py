@@ -13,7 +13,7 @@ from .data import SummarizeData
 from .decoder import CAUSAL, DecoderBatch, encode
 from .params import EvaluationConfig, SummarizeConfig
 from .rouge import named, rouge
-from .scorer import Summarizer, load_summarizer
+from .scorer import NetworkSummarizer, load_network
 
 DECODING_SECONDS = "decoding_seconds_per_row"
 MOST_ENCODED = 1 << 30
@@ -40,7 +40,7 @@ def measure(checkpoint: Path, data: SummarizeData, config: SummarizeConfig) -> d
 class _DecodingSample:
     """A checkpoint with the inputs of the sample, encoded where it has an encoder."""
 
-    summarizer: Summarizer
+    summarizer: NetworkSummarizer
     batches: list[DecoderBatch]
     references: list[list[str]]
 
@@ -62,7 +62,7 @@ def _open(
     key = (checkpoint, weights, data.path, data.content_hash, *looked_at)
     if key not in _opened:
         _opened.clear()  # free its memory before the next one is loaded
-        summarizer = load_summarizer(checkpoint)
+        summarizer = load_network(checkpoint)
         dialogues, references = data.dialogues("valid"), data.references("valid")
         rows = data.sample("valid", settings.max_rows, seed=seed)
         batches = summarizer.batches([dialogues[row] for row in rows], size=settings.batch_size)
@@ -72,7 +72,9 @@ def _open(
     return _opened[key]
 
 
-def _encode_batches(summarizer: Summarizer, batches: list[DecoderBatch]) -> list[DecoderBatch]:
+def _encode_batches(
+    summarizer: NetworkSummarizer, batches: list[DecoderBatch]
+) -> list[DecoderBatch]:
     """Add encoder outputs to batches, up to MOST_ENCODED bytes."""
     if summarizer.kind == CAUSAL:
         return batches

@@ -18,9 +18,10 @@ from seqtune.core.errors import ConfigurationError
 from seqtune.inference import CheckpointInfo, ModelEnsemble, load_members, select_device
 
 from .decoder import GeneratedTexts
+from .loading import load_summarizer
 from .mbr import agreement, choose
 from .params import SummarizeConfig
-from .scorer import Summarizer, describe, load_summarizer
+from .scorer import Summarizer, describe
 
 SCALE = "minimum_bayes_risk"
 

@@ -21,10 +21,11 @@ from seqtune.inference import CheckpointInfo, require_pool, require_weighable, s
 
 from .data import SummarizeData
 from .ensemble import SCALE, require_compatible
+from .loading import load_summarizer
 from .mbr import agreement, choose
 from .params import SummarizeConfig
 from .rouge import ROUGE_SUM, rouge
-from .scorer import describe, load_summarizer
+from .scorer import describe
 
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]

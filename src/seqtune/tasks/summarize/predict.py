@@ -27,9 +27,10 @@ from seqtune.text.split import Part
 from .data import DIALOGUE, ID, SummarizeData
 from .decoder import GeneratedTexts
 from .ensemble import SummarizerEnsemble, describe_model
+from .loading import load_summarizer
 from .params import ColumnNames, PredictConfig
 from .reading import NEW_SCHEMA, read_new_dialogues
-from .scorer import load_summarizer, log_progress
+from .scorer import log_progress
 
 PART, SUMMARY = "part", "summary"
 NEW = "new"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,22 @@ SECONDS_BETWEEN_LINES = 30.0
 @dataclass(frozen=True)
 class Summarizer(LoadedCheckpoint[SummarizeConfig]):
     """A checkpoint in memory."""
+
+    @abstractmethod
+    def summarise(self, dialogues: Sequence[str], *, batch_size: int) -> GeneratedTexts:
+        """Return a summary of each dialogue."""
+
+    def summarise_each(
+        self, lists: Sequence[Sequence[str]], *, batch_size: int
+    ) -> Iterator[GeneratedTexts]:
+        """Summarise several lists, with progress in the log."""
+        each = (self.summarise(dialogues, batch_size=batch_size) for dialogues in lists)
+        return log_progress(each, sum(map(len, lists)))
+
+
+@dataclass(frozen=True)
+class NetworkSummarizer(Summarizer):
+    """A trained network in memory."""
 
     tokenizer: Any
     kind: Kind
@@ -69,13 +86,6 @@ class Summarizer(LoadedCheckpoint[SummarizeConfig]):
         batches = self.batches(dialogues, size=batch_size)
         return self.write(batches, self.config.generation, seed=self.config.seed)
 
-    def summarise_each(
-        self, lists: Sequence[Sequence[str]], *, batch_size: int
-    ) -> Iterator[GeneratedTexts]:
-        """Summarise several lists, with progress in the log."""
-        each = (self.summarise(dialogues, batch_size=batch_size) for dialogues in lists)
-        return log_progress(each, sum(map(len, lists)))
-
 
 def log_progress(each: Iterable[GeneratedTexts], total: int) -> Iterator[GeneratedTexts]:
     """Pass summaries through, and log progress."""
@@ -97,8 +107,10 @@ def describe(path: Path, which: Which = "best") -> CheckpointInfo[SummarizeConfi
     return CheckpointInfo(checkpoint, which, config)
 
 
-def load_summarizer(path: Path, which: Which = "best", *, device: str | None = None) -> Summarizer:
-    """Load a checkpoint, on `device` or where it was trained."""
+def load_network(
+    path: Path, which: Which = "best", *, device: str | None = None
+) -> NetworkSummarizer:
+    """Load the checkpoint of a network, on `device` or where it was trained."""
     info = describe(path, which)
     where = select_device(device, info.config.training.accelerator)
     weights = read_weights(info.checkpoint, which)
@@ -111,4 +123,6 @@ def load_summarizer(path: Path, which: Which = "best", *, device: str | None = N
     if not getattr(model, "is_quantized", False):  # a quantised model cannot be moved
         model = model.to(where)
     model.eval().requires_grad_(False)
-    return Summarizer(**vars(info), device=where, tokenizer=tokenizer, kind=kind, model=model)
+    return NetworkSummarizer(
+        **vars(info), device=where, tokenizer=tokenizer, kind=kind, model=model
+    )

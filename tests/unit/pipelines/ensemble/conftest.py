@@ -73,7 +73,7 @@ def choose(
         return MemberSelector(
             task=TASK,
             parameters=parameters,
-            settings=EnsembleConfig(**settings),
+            settings=EnsembleConfig(**{"baselines": ("none",), **settings}),
             verify=verify or VerifyConfig(),
             data=data,
             trained=open_checkpoint(trained),

@@ -10,9 +10,9 @@ from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.tasks.classify import TASK, ensemble
 from seqtune.tasks.classify.ensemble import open_model
 from seqtune.tasks.classify.evaluate import evaluate
+from seqtune.tasks.classify.loading import load_classifier
 from seqtune.tasks.classify.pool import open_pool
 from seqtune.tasks.classify.score_normalization import combined, on_scale, probabilities_of
-from seqtune.tasks.classify.scorer import load_classifier
 
 from .examples import LABELS, generated, make_model, make_split, tiny_config
 from .fixed_logits import load_fixed, write_ensemble, write_logits

@@ -15,8 +15,8 @@ from seqtune.core.checkpoint import MANIFEST, file_hash
 from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.core.resolve import Resolved
 from seqtune.tasks.classify.data import ClassifyData
+from seqtune.tasks.classify.loading import load_classifier
 from seqtune.tasks.classify.model import resolve_auto
-from seqtune.tasks.classify.scorer import load_classifier
 
 from .examples import LABELS, generated, make_split
 

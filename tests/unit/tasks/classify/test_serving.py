@@ -10,8 +10,8 @@ import pytest
 
 from seqtune.core.errors import ConfigurationError, DataError
 from seqtune.core.serving import Column
+from seqtune.tasks.classify.loading import load_classifier
 from seqtune.tasks.classify.score_normalization import probabilities_of
-from seqtune.tasks.classify.scorer import load_classifier
 from seqtune.tasks.classify.serving import open_served
 
 from .examples import LABELS

@@ -17,10 +17,10 @@ from seqtune.core.task import TaskSpec
 from seqtune.tasks.classify import TASK
 from seqtune.tasks.classify.batches import TextBatch
 from seqtune.tasks.classify.data import ClassifyData
+from seqtune.tasks.classify.loading import load_classifier
 from seqtune.tasks.classify.metrics import validation_metrics
 from seqtune.tasks.classify.module import ClassifyModule, build_module, pos_weights
 from seqtune.tasks.classify.params import ClassifyConfig
-from seqtune.tasks.classify.scorer import load_classifier
 from seqtune.training import FitResult, fit, profile_steps
 
 from .examples import generated, make_model, make_split, tiny_config

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from seqtune.tasks.recommend import baselines as floors_module
-from seqtune.tasks.recommend.baselines import MARKOV, POPULARITY, Baselines, transitions
+from seqtune.tasks.recommend import markov
+from seqtune.tasks.recommend.baselines import MARKOV, POPULARITY, Baselines
+from seqtune.tasks.recommend.markov import transitions
 from seqtune.tasks.recommend.metrics import mean_metrics, rank_counts, target_ranks
 
 from .split_folders import split_of
@@ -44,7 +45,7 @@ def test_transitions_are_counted_in_the_training_parts_only():
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 5, 8])
 def test_chunks_do_not_change_the_counts(monkeypatch, chunk):
-    monkeypatch.setattr(floors_module, "CHUNK", chunk)
+    monkeypatch.setattr(markov, "CHUNK", chunk)
     assert as_dict(*transitions(TINY)) == EXPECTED
 
 

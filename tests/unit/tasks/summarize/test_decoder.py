@@ -18,7 +18,7 @@ from seqtune.tasks.summarize.decoder import (
 )
 from seqtune.tasks.summarize.model import plain_tokenizer
 from seqtune.tasks.summarize.params import GenerationConfig
-from seqtune.tasks.summarize.scorer import load_summarizer
+from seqtune.tasks.summarize.scorer import load_network
 from seqtune.text.pretrained import load_model
 
 from .checkpoint_folders import trained, write_checkpoint
@@ -184,7 +184,7 @@ def test_speakers_come_back_as_the_data_name_them(tmp_path, food, tiny_bart):
     )
     module = trained(config, food, steps=25)
     checkpoint = write_checkpoint(tmp_path / "c", module, config, food)
-    summarizer = load_summarizer(checkpoint)
+    summarizer = load_network(checkpoint)
     batches = summarizer.batches(food.dialogues("valid"), size=4)
     raw = write_all(
         summarizer.model, summarizer.tokenizer, batches, greedy(16), kind="seq2seq"

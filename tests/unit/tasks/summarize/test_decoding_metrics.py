@@ -8,7 +8,7 @@ from seqtune.tasks.summarize.datamodule import build_data
 from seqtune.tasks.summarize.decoding_metrics import DECODING_SECONDS, measure
 from seqtune.tasks.summarize.params import GenerationConfig
 from seqtune.tasks.summarize.rouge import named, rouge
-from seqtune.tasks.summarize.scorer import load_summarizer
+from seqtune.tasks.summarize.scorer import load_network
 
 from .checkpoint_folders import trained, write_checkpoint
 from .examples import config_of, make_model, rows, write_split
@@ -23,7 +23,7 @@ def test_measured_is_what_that_configuration_writes(three, food, bart_config):
     found = measure(three["m3"], food, config)
     sample = food.sample("valid", 4, seed=config.seed)
     dialogues, references = food.dialogues("valid"), food.references("valid")
-    summarizer = load_summarizer(three["m3"])
+    summarizer = load_network(three["m3"])
     batches = summarizer.batches([dialogues[row] for row in sample], size=4)
     texts = summarizer.write(batches, config.generation, seed=config.seed).texts
     scores = rouge(texts, [references[row] for row in sample], tokenizer="words", combine="max")
@@ -35,10 +35,10 @@ def test_measured_is_what_that_configuration_writes(three, food, bart_config):
 
 def test_a_search_opens_a_checkpoint_and_encodes_once(three, food, bart_config, monkeypatch):
     opened_at, encoded = [], []
-    real_open, real_encode = measuring.load_summarizer, measuring.encode
+    real_open, real_encode = measuring.load_network, measuring.encode
     monkeypatch.setattr(measuring, "_opened", {})
     monkeypatch.setattr(
-        measuring, "load_summarizer", lambda path: opened_at.append(path) or real_open(path)
+        measuring, "load_network", lambda path: opened_at.append(path) or real_open(path)
     )
     monkeypatch.setattr(
         measuring, "encode", lambda *given: encoded.append(1) or real_encode(*given)

@@ -29,7 +29,7 @@ from seqtune.tasks.summarize.model import (
 from seqtune.tasks.summarize.module import SummarizeModule, build_module
 from seqtune.tasks.summarize.params import PredictConfig
 from seqtune.tasks.summarize.rouge import rouge
-from seqtune.tasks.summarize.scorer import load_summarizer
+from seqtune.tasks.summarize.scorer import load_network
 from seqtune.text.pretrained import load_model
 
 from .checkpoint_folders import write_checkpoint, write_ensemble
@@ -185,7 +185,7 @@ def test_it_is_measured_weighed_and_predicts(
     module = build_module(config, split)
     trained(module, config, split, steps=60)  # enough for words of the references
     checkpoint = write_checkpoint(tmp_path / "c", module, config, split)
-    texts = load_summarizer(checkpoint).summarise(split.dialogues("valid"), batch_size=4).texts
+    texts = load_network(checkpoint).summarise(split.dialogues("valid"), batch_size=4).texts
     assert all(texts)
 
     measured = TASK.measure(checkpoint, split, config)  # type: ignore[misc]

@@ -14,7 +14,7 @@ from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.tasks.summarize import TASK
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.encoding import pairs
-from seqtune.tasks.summarize.scorer import load_summarizer
+from seqtune.tasks.summarize.scorer import load_network
 from seqtune.training import fit
 
 from .examples import config_of, make_model, rows, write_split
@@ -42,7 +42,7 @@ def test_it_reads_new_dialogues_as_training_read_them(
     trained: tuple[Path, Any], split: SummarizeData
 ) -> None:
     path, config = trained
-    summarizer = load_summarizer(path)
+    summarizer = load_network(path)
     inputs = pairs(config, split, "valid").inputs
     cuts = np.split(np.asarray(inputs.ids), inputs.offsets[1:-1])
     assert summarizer.inputs(split.dialogues("valid")) == [ids.tolist() for ids in cuts]
@@ -57,7 +57,7 @@ def test_it_scores_as_validation_did(trained: tuple[Path, Any], split: Summarize
 
     path, config = trained
     for which in ("best", "last"):
-        summarizer = load_summarizer(path, which)  # type: ignore[arg-type]
+        summarizer = load_network(path, which)  # type: ignore[arg-type]
         assert not summarizer.model.training
         of = SummarizeModule(
             config,
@@ -83,12 +83,12 @@ def test_opening_draws_no_random_numbers(trained: tuple[Path, Any]) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    load_summarizer(trained[0])
+    load_network(trained[0])
     assert torch.rand(3).equal(expected)
 
 
 def test_it_says_which_weights_it_is(trained: tuple[Path, Any], split: SummarizeData) -> None:
-    summarizer = load_summarizer(trained[0])
+    summarizer = load_network(trained[0])
     assert summarizer.identity()["fingerprint"] == "f"
     assert summarizer.data_hash == split.content_hash
     json.dumps([summarizer.identity(), summarizer.configuration()])
@@ -101,7 +101,7 @@ def test_a_checkpoint_of_another_task_is_refused(trained: tuple[Path, Any], tmp_
     manifest = json.loads((copy / "checkpoint.json").read_text())
     (copy / "checkpoint.json").write_text(json.dumps({**manifest, "task": "classify"}))
     with pytest.raises(ArtifactError, match="belongs to the task classify"):
-        load_summarizer(copy)
+        load_network(copy)
 
 
 def test_a_base_that_has_changed_is_refused(split: SummarizeData, tmp_path: Path) -> None:
@@ -111,9 +111,9 @@ def test_a_base_that_has_changed_is_refused(split: SummarizeData, tmp_path: Path
     result = fit(TASK, config, split, directory=tmp_path / "run", fingerprint="f", progress=False)
     make_model(tmp_path / "model", "llama", rows(8), seed=1)
     with pytest.raises(ConfigurationError, match="changed"):
-        load_summarizer(result.checkpoint)
+        load_network(result.checkpoint)
 
 
 def test_no_such_device_is_said(trained: tuple[Path, Any]) -> None:
     with pytest.raises(ConfigurationError, match="device='tpu9' cannot be used"):
-        load_summarizer(trained[0], device="tpu9")
+        load_network(trained[0], device="tpu9")
