@@ -25,7 +25,7 @@ from .precision import device_type
 from .progress import progress_callback
 from .recorder import EpochCallback, Recorder
 from .resume_checkpoints import ResumeState
-from .run_history import Row, RunHistory
+from .run_history import ASKED, Row, RunHistory
 from .session import Session, require_validation
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def fit(
     each rank draws.
 
     `keep_state`: the last state stays in `directory`, for a run of more epochs
-    (`resume_checkpoints.adopt`).
+    (`resume_checkpoints.adopt`), unless `report` asked to stop.
 
     `report` may be called twice for an epoch if the run is killed right after it. `train_loss` is
     the mean over the steps of an epoch; of the metrics that the module logs, names that start with
@@ -149,8 +149,9 @@ def _conclude(
     keep_state: bool,
 ) -> FitResult:
     """Write the checkpoint, and remove the states unless they are kept."""
-    write_checkpoint(directory, resume_checkpoints.require(directory), config=config, data=data)
-    if not keep_state:
+    last = resume_checkpoints.require(directory)
+    write_checkpoint(directory, last, config=config, data=data)
+    if not keep_state or last.ledger.stopped == ASKED:
         resume_checkpoints.clear(directory)
     return _read_result(directory, resumed_from=state.where if state else None)
 

@@ -99,6 +99,9 @@ class NarrowingConfig(Section):
     """safe: below it nothing is narrowed."""
     queue_best: Annotated[int, Field(ge=0)] = 3
     """Best configurations of the quick stage that the medium stage runs first."""
+    states_gib: Annotated[float, Field(ge=0.0)] = 5.0
+    """Disk for the last states of these trials, from which the medium stage resumes their training
+    instead of starting it again. 0: none is kept."""
 
 
 class GapPenalty(Section):

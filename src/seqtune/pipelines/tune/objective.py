@@ -17,10 +17,11 @@ from seqtune.core.task import TaskSpec, TrainingData
 from seqtune.core.trials import Params
 from seqtune.tuning.config import ForbiddenConfig
 from seqtune.tuning.objectives.constraints import forbidden_reason
-from seqtune.tuning.plan import ReportEpoch
+from seqtune.tuning.plan import TrialReport
 
 from .._resolution import resolve_trial, training_fingerprint
 from .shared_training import SharedTraining, stage_folder, train_or_reuse
+from .trial_states import TrialStates
 
 if TYPE_CHECKING:
     from seqtune.training import FitResult
@@ -41,8 +42,10 @@ class TrainTrial:
     forbidden: tuple[ForbiddenConfig, ...] = ()
     memory_limit_mib: float | None = None
     dry_run: bool = True
+    states: TrialStates | None = None
+    """Of shorter trainings, which this one resumes; None: none are kept."""
 
-    def __call__(self, params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, float]:
+    def __call__(self, params: Params, report: TrialReport, *, name: str) -> Mapping[str, float]:
         data = self.task.open_data(self.split)
         resolved = self.resolve(params, data)
         values = dict(flatten(resolved.config.model_dump()))
@@ -51,6 +54,8 @@ class TrainTrial:
         if self.task.measure is None:
             folder = self.scratch / "tune" / name
             _, metrics = self._fit(resolved.config, data, report, name=name, folder=folder)
+            if self.states is not None:
+                self.states.keep(folder, resolved.config, data, metrics, name=name)
             shutil.rmtree(folder, ignore_errors=True)
             return metrics
         with self.trained(resolved.config, data, report, name=name) as trained:
@@ -61,10 +66,15 @@ class TrainTrial:
             if trained.checkpoint is None:
                 return trained.metrics
             measured = self.task.measure(trained.checkpoint, data, resolved.config)
-            return {**trained.metrics, **measured}
+            metrics = {**trained.metrics, **measured}
+            if self.states is not None:
+                read, _ = training_fingerprint(self.task, resolved.config, data)
+                folder = trained.checkpoint.parent
+                self.states.keep(folder, read, data, metrics, name=name)
+            return metrics
 
     def trained(
-        self, config: RunConfig, data: TrainingData, report: ReportEpoch, *, name: str
+        self, config: RunConfig, data: TrainingData, report: TrialReport, *, name: str
     ) -> AbstractContextManager[SharedTraining]:
         """Train this configuration, or reuse a trial that agrees in everything training reads."""
         read, key = training_fingerprint(self.task, config, data)
@@ -77,7 +87,7 @@ class TrainTrial:
         self,
         config: RunConfig,
         data: TrainingData,
-        report: ReportEpoch,
+        report: TrialReport,
         *,
         name: str,
         folder: Path,
@@ -85,7 +95,10 @@ class TrainTrial:
         from seqtune.training import fit
 
         known = self._measure_before(config, data, name=name)
+        states = self.states
         try:
+            if states is not None:
+                states.resume(folder, config, data, report, name=name)
             result = fit(
                 self.task,
                 config,
@@ -94,6 +107,7 @@ class TrainTrial:
                 fingerprint=fingerprint(config, data_hash=data.content_hash),
                 report=report,
                 progress=False,
+                keep_state=states is not None and states.is_kept,
             )
         except Interrupted:
             raise  # the folder stays, so that training resumes from it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -13,7 +13,7 @@ from seqtune.core.errors import ConfigurationError
 from ..objectives.scoring import known_at_the_end
 from ..plan import StudyPlan
 from ..sampling.pruners import Pruner
-from ..studies.records import CURVE, curve_of, root_number
+from ..studies.records import CURVE, RESUMED, curve_of, root_number
 from ..studies.storage_errors import with_retries
 from ..studies.storage_url import StorageUrl
 
@@ -48,13 +48,25 @@ class ReportCallback:
         if value is None or self.pruned or self.is_taken_away:
             return bool(self.pruned) or self.is_taken_away
         if epoch not in self.curve:
-            self.curve[epoch] = value
-            with_retries(lambda: self._keep(epoch, value), self._ref)
+            self._record(epoch, value)
         elif epoch < self._newest_known:
             return False
         if not self.is_taken_away:
             self.pruned = with_retries(self._judge, self._ref)
         return bool(self.pruned) or self.is_taken_away
+
+    def resume(self, trial: str, history: Sequence[Mapping[str, float]]) -> None:
+        """Record that training resumes where another trial ended.
+
+        The epochs of that trial belong to the curve. They are not judged: they cost nothing more.
+        """
+        origin = {"trial": trial, "epoch": len(history)}
+        self._write(lambda: self._trial.set_user_attr(RESUMED, origin))
+        for row in history:
+            epoch, value = int(row["epoch"]), self._plan.scoring.reported(row)
+            if value is not None and epoch not in self.curve:
+                self._record(epoch, value)
+        self._newest_known = max(self.curve, default=0)
 
     def check_reported(self) -> None:
         """Raise if no epoch reported the searched metric, so that nothing could be pruned."""
@@ -67,14 +79,24 @@ class ReportCallback:
             "one of these, or let validation run at least once in the epochs of a trial"
         )
 
-    def _keep(self, epoch: int, value: float) -> None:
-        try:
-            if self._plan.scoring.is_multiple:  # Optuna refuses reports
-                self._trial.set_user_attr(CURVE, {str(one): v for one, v in self.curve.items()})
-            else:
-                self._trial.report(value, epoch)
-        except UpdateFinishedTrialError:
-            self.is_taken_away = True
+    def _record(self, epoch: int, value: float) -> None:
+        self.curve[epoch] = value
+        if self._plan.scoring.is_multiple:  # Optuna refuses reports
+            curve = {str(one): v for one, v in self.curve.items()}
+            self._write(lambda: self._trial.set_user_attr(CURVE, curve))
+        else:
+            self._write(lambda: self._trial.report(value, epoch))
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """Write to the study, unless another process has ended the trial."""
+
+        def attempt() -> None:
+            try:
+                write()
+            except UpdateFinishedTrialError:
+                self.is_taken_away = True
+
+        with_retries(attempt, self._ref)
 
     def _judge(self) -> str:
         if self._plan.scoring.is_multiple or not self._pruner.judges(max(self.curve)):
