@@ -17,7 +17,7 @@ from toy_studies import quadratic, toy_plan
 from seqtune.core.trials import Params
 from seqtune.tuning.config import GapPenalty, Goal, PrunerConfig, SamplerConfig, StrategyConfig
 from seqtune.tuning.objectives.scoring import Scoring
-from seqtune.tuning.plan import ReportEpoch
+from seqtune.tuning.plan import ReportEpoch, TrialReport
 from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.stored_study import trial_in_storage
 from seqtune.tuning.studies.study import open_study
@@ -57,6 +57,31 @@ def test_epochs_without_validation_and_repeated_ones_change_nothing(sqlite: Stor
 
     _, (trial,) = search(sqlite, toy_plan(total=1), Scripted({1: stutter}))
     assert trial.curve == {2: -1.0}
+
+
+def test_a_trial_that_resumed_another_one_says_so_and_has_its_whole_curve(
+    sqlite: StorageUrl,
+) -> None:
+    history = [{"epoch": 1.0, "val_score": -9.0}, {"epoch": 2.0, "train_loss": 1.0}]
+
+    def promoted(params: Params, report: TrialReport) -> Mapping[str, float]:
+        report.resume("toy-quick-12345678-0007", history)
+        for epoch in (3, 4):
+            if report(epoch, {"val_score": -1.0}):
+                break
+        return {"val_score": -1.0}
+
+    def killed(params: Params, report: TrialReport) -> Mapping[str, float]:
+        promoted(params, report)
+        raise Killed
+
+    pruner = PrunerConfig(kind="median", startup_trials=0, warmup_epochs=0, warmup_share=0.0)
+    plan = toy_plan(total=1, epochs=4, pruner=pruner)
+    trials = interrupted_search(sqlite, plan, {1: killed, 2: promoted}, stops=(Killed,))
+    assert states(trials) == ["lost", "complete"]
+    for trial in trials:
+        assert trial.curve == {1: -9.0, 3: -1.0, 4: -1.0}
+        assert (trial.resumed_from, trial.resumed_epoch) == ("toy-quick-12345678-0007", 2)
 
 
 def test_the_gap_penalty_is_taken_from_the_score(sqlite: StorageUrl) -> None:
