@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from toy_scripts import (
@@ -114,6 +115,33 @@ def test_several_goals_are_told_together_and_never_pruned(sqlite: StorageUrl) ->
     assert trials[0].values == (trials[0].metrics["val_score"], 2.0)
     assert trials[0].score == trials[0].values[0]
     assert sorted(study.trials[0].user_attrs["curve"]) == ["1", "2", "3"]
+
+
+def test_several_goals_stop_a_trial_by_their_pareto_fronts(sqlite: StorageUrl) -> None:
+    goals = (Goal(metric="val_score", mode="max"), Goal(metric="model_mib", mode="min"))
+    plan = toy_plan(
+        total=4,
+        epochs=9,
+        scoring=Scoring("val_score", "max", goals=goals),
+        pruner=PrunerConfig(kind="pareto", startup_trials=2, warmup_epochs=2),
+    )
+
+    def trained(score: float, mib: float) -> Any:
+        def act(params: Params, report: ReportEpoch) -> Mapping[str, float]:
+            metrics = {"val_score": score, "model_mib": mib}
+            for epoch in range(1, 10):
+                if report(epoch, {**metrics, "val_score": score - 0.1 * (epoch > 1)}):
+                    break
+            return {**metrics, "epochs": float(epoch)}
+
+        return act
+
+    acts = {1: trained(0.5, 9.0), 2: trained(0.4, 8.0), 3: trained(0.3, 9.0), 4: trained(0.1, 1.0)}
+    study, trials = search(sqlite, plan, Scripted(acts))
+    assert states(trials) == ["complete", "complete", "pruned", "complete"]
+    assert trials[2].reason == "epoch 3: on Pareto front 2, behind 2 of 2 trials on better ones"
+    assert study.trials[0].user_attrs["goals"]["9"] == [0.5, -9.0]  # of its best epoch
+    assert trials[2].score == 0.3
 
 
 def test_adaptive_ranges_move_within_one_study(sqlite: StorageUrl) -> None:

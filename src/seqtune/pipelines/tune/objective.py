@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from seqtune.core.task import TaskSpec, TrainingData
 from seqtune.core.trials import Params
 from seqtune.tuning.config import ForbiddenConfig
 from seqtune.tuning.objectives.constraints import forbidden_reason
-from seqtune.tuning.plan import TrialReport
+from seqtune.tuning.plan import ReportEpoch, TrialReport
 
 from .._resolution import resolve_trial, training_fingerprint
 from .shared_training import SharedTraining, stage_folder, train_or_reuse
@@ -61,7 +62,7 @@ class TrainTrial:
         with self.trained(resolved.config, data, report, name=name) as trained:
             if not trained.is_new:
                 for row in trained.history:  # as its own training would have reported them
-                    if report(int(row["epoch"]), row):
+                    if report(int(row["epoch"]), {**trained.metrics, **row}):
                         return trained.metrics
             if trained.checkpoint is None:
                 return trained.metrics
@@ -98,14 +99,14 @@ class TrainTrial:
         states = self.states
         try:
             if states is not None:
-                states.resume(folder, config, data, report, name=name)
+                states.resume(folder, config, data, report, known=known, name=name)
             result = fit(
                 self.task,
                 config,
                 data,
                 directory=folder,
                 fingerprint=fingerprint(config, data_hash=data.content_hash),
-                report=report,
+                report=partial(_report, report, known),
                 progress=False,
                 keep_state=states is not None and states.is_kept,
             )
@@ -162,3 +163,10 @@ class TrainTrial:
             "inference_ms_per_row": None if seconds is None else 1000.0 * seconds,
         }
         return measured | {key: float(value) for key, value in known.items() if value is not None}
+
+
+def _report(
+    report: ReportEpoch, known: Mapping[str, float], epoch: int, row: Mapping[str, float]
+) -> bool:
+    """Report an epoch with what was measured before training; as a partial it can be pickled."""
+    return report(epoch, {**known, **row})

@@ -72,11 +72,13 @@ class TrialStates:
         data: TrainingData,
         report: TrialReport,
         *,
+        known: Mapping[str, float],
         name: str,
     ) -> None:
         """Put the state of a training with the same values and fewer epochs into `directory`.
 
-        Not if a training has begun there, nor if its learning rate depends on its epochs.
+        Not if a training has begun there, nor if its learning rate depends on its epochs. `known`
+        was measured before training and belongs to every epoch.
         """
         from seqtune.training.checkpoints import FOLDER
         from seqtune.training.resume_checkpoints import adopt, newest
@@ -90,7 +92,7 @@ class TrialStates:
             if found is None:
                 return
             origin, state = found
-            report.resume(origin.trial, state.ledger.history)
+            report.resume(origin.trial, [{**known, **row} for row in state.ledger.history])
             directory.mkdir(parents=True, exist_ok=True)
             whole = fingerprint(config, data_hash=data.content_hash)
             adopt(state, directory, training, fingerprint=whole)

@@ -88,7 +88,7 @@ def settle_sampler(
 
     By measurements on surrogates of learning curves (decision 0017): random for test and seed; tpe
     if ranges move; sobol in quick if narrowing uses importance; gp within its limits, beyond which
-    a proposal takes seconds; else tpe.
+    it has not been compared; else tpe.
     """
     if wanted != "auto":
         return wanted

@@ -46,6 +46,8 @@ SCORE = "score"
 """The score; needed for pruned trials (best so far) and several objectives."""
 CURVE = "curve"
 """The curve of a trial with several objectives, which Optuna does not store."""
+GOALS = "goals"
+"""By epoch, all objectives at the best epoch so far, turned so that more is better."""
 ROOT = "root"
 """Number of the first trial that this one repeats."""
 PREVIOUS = "previous"
@@ -221,7 +223,11 @@ def mark_lost(
 def queue_again(study: optuna.Study, frozen: FrozenTrial, *, retries: int) -> None:
     """Add a waiting trial with the same parameters, curve and root."""
     attributes = {
-        **{key: frozen.user_attrs[key] for key in (CURVE, RESUMED) if key in frozen.user_attrs},
+        **{
+            key: frozen.user_attrs[key]
+            for key in (CURVE, GOALS, RESUMED)
+            if key in frozen.user_attrs
+        },
         ORIGIN: RETRIED,
         ROOT: root_number(frozen),
         PREVIOUS: frozen.number,
