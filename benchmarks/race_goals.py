@@ -1,13 +1,16 @@
 """What stopping trials by Pareto fronts is worth: hypervolume at equal cost, with two goals.
 
-    python benchmarks/race_goals.py --tasks 6 --seeds 4
+    python benchmarks/race_goals.py design          # tasks of LCBench: smooth, no noise
+    python benchmarks/race_goals.py confirmation    # other tasks of LCBench
+    python benchmarks/race_goals.py movielens       # with the noise that was measured
 
-Tasks of LCBench to build on (`_surrogates.py`): accuracy up, and the size of the network
-(max_units x num_layers, known before training) down. The engine's samplers and pruners propose and
-stop; a stopped trial costs the epochs that it ran and is never on the front.
+Surrogates are those of `race_tuning.py`: the quality of a curve up, and the size of the network
+(the product of a few values, known before training) down. The engine's samplers and pruners propose
+and stop; a stopped trial costs the epochs that it ran and is never on the front.
 
-Hypervolume is that of the complete trials in a square: accuracy from that of the median random
-configuration (0) to the best known (1), the logarithm of size from the largest to the smallest.
+Hypervolume is that of what the complete trials are really worth, in a square: quality from that of
+the median random configuration (0) to the best known (1), the logarithm of size from the largest to
+the smallest.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from _harness import Report
 from _race import scale_of
-from _surrogates import DESIGN, LCBENCH_SPACE, Surrogate, lcbench
+from _surrogates import Floats, Surrogate
+from race_tuning import surrogate_names, surrogate_of
 from seqtune.core.trials import Params
 from seqtune.tuning.config import PrunerConfig, SamplerConfig, SamplerKind
 from seqtune.tuning.sampling.pruners import Pruner
@@ -32,6 +36,11 @@ from seqtune.tuning.sampling.samplers import build_sampler
 from seqtune.tuning.studies.records import GOALS
 
 COSTS = (10.0, 20.0, 40.0)
+SIZES = (
+    *("max_units", "num_layers"),
+    *("model.hidden_units", "model.num_layers", "model.max_len"),
+)
+"""Parameters of a surrogate whose product is the size."""
 METHODS: dict[str, tuple[SamplerKind, str]] = {
     "random": ("random", "none"),
     "tpe": ("tpe", "none"),
@@ -47,6 +56,7 @@ class Search:
     sampler: SamplerKind
     pruner: Pruner
     seed: int
+    generator: np.random.Generator
     trials: list[FrozenTrial] = field(default_factory=list)
     points: list[tuple[float, float]] = field(default_factory=list)
     """Of the complete trials, in the square."""
@@ -75,9 +85,9 @@ class Search:
         return self.surrogate.space.suggest(study.ask())
 
     def try_one(self, params: Params) -> None:
-        small = smallness(params)
+        small = smallness(params, self.surrogate)
         goals, curve = {}, {}
-        values = self.surrogate.curves([params])[0]
+        values = self.surrogate.curve(params, self.generator)
         for epoch, value in enumerate(values, start=1):
             best = float(values[:epoch].max())
             goals[str(epoch)], curve[epoch] = (best, small), float(value)
@@ -100,12 +110,15 @@ class Search:
             self.points.append((min(max(share, 0.0), 1.0), small))
 
 
-def smallness(params: Params) -> float:
+def smallness(params: Params, surrogate: Surrogate) -> float:
     """0 for the largest network, 1 for the smallest."""
-    ends = [LCBENCH_SPACE[name] for name in ("max_units", "num_layers")]
-    low, high = (math.prod(one[end] for one in ends) for end in ("low", "high"))
-    size = float(str(params["max_units"])) * float(str(params["num_layers"]))
-    return 1.0 - math.log(size / low) / math.log(high / low)
+    share = 0.0, 0.0
+    for parameter in (one for one in surrogate.space.parameters if one.key in SIZES):
+        ends = parameter.choices or (parameter.low, parameter.high)
+        low, high = (math.log(float(str(end))) for end in (ends[0], ends[-1]))
+        now = math.log(float(str(params[parameter.key])))
+        share = share[0] + now - low, share[1] + high - low
+    return 1.0 - share[0] / share[1]
 
 
 def hypervolume(points: Sequence[tuple[float, float]]) -> float:
@@ -119,15 +132,18 @@ def hypervolume(points: Sequence[tuple[float, float]]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--tasks", type=int, default=6)
+    parser.add_argument("scene", choices=["design", "movielens", "confirmation"])
+    parser.add_argument("--tasks", type=int, help="only so many surrogates")
     parser.add_argument("--seeds", type=int, default=4)
     arguments = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    found = {method: race(method, DESIGN[: arguments.tasks], arguments.seeds) for method in METHODS}
-    report = Report("race_goals", title="Stopping trials by Pareto fronts")
+    names = surrogate_names(arguments.scene)[: arguments.tasks]
+    found = {method: race(method, names, arguments.seeds) for method in METHODS}
+    title = f"Stopping trials by Pareto fronts: {arguments.scene}"
+    report = Report(f"race_goals_{arguments.scene}", title=title)
     report.text(
-        f"Mean hypervolume of {arguments.tasks} tasks of LCBench, {arguments.seeds} seeds each; in "
-        "brackets the difference to TPE without a pruner with its standard error over all pairs."
+        f"Mean hypervolume of {len(names)} surrogates ({', '.join(names)}) with {arguments.seeds} "
+        "seeds each; in brackets the difference to TPE without a pruner with its standard error "
+        "over all pairs."
     )
     rows = []
     for method, volumes in found.items():
@@ -141,15 +157,17 @@ def main() -> None:
     report.write()
 
 
-def race(method: str, tasks: Sequence[str], num_seeds: int) -> np.ndarray:
+def race(method: str, names: Sequence[str], num_seeds: int) -> Floats:
+    """Return the hypervolumes [surrogates x seeds, costs]."""
     sampler, kind = METHODS[method]
     volumes = []
-    for task in tasks:
-        surrogate = lcbench(task)
+    for name in names:
+        surrogate = surrogate_of(name)
         pruner = Pruner(PrunerConfig(kind=kind), epochs=surrogate.epochs, mode="max")
         for seed in range(num_seeds):
-            volumes.append(Search(surrogate, sampler, pruner, seed).run(COSTS))
-            print(f"{method:20} {task} {seed} {volumes[-1]}", flush=True)
+            generator = np.random.default_rng(seed)
+            volumes.append(Search(surrogate, sampler, pruner, seed, generator).run(COSTS))
+            print(f"{method:20} {name} {seed} {volumes[-1]}", flush=True)
     return np.array(volumes)
 
 

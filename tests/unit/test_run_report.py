@@ -179,8 +179,12 @@ def test_what_the_search_brought_is_told_with_its_luck() -> None:
     signs = answer({"rerank_report": reranked(0.02)})["signs"]
     (sign,) = (sign for sign in signs if sign["key"] == "sign.search_ok")
     assert sign["values"] == {
-        **{"gain": 0.02, "error": 0.005, "num": 3},
-        **{"single": 0.35, "mean": 0.32, "luck": 0.03},
+        "gain": 0.02,
+        "error": 0.005,
+        "num": 3,
+        "single": 0.35,
+        "mean": 0.32,
+        "luck": 0.03,
     }
     for missing in ({"gain": None}, {"rows": []}):
         found = answer({"rerank_report": {**reranked(0.02), **missing}})["signs"]

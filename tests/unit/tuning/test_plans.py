@@ -20,7 +20,7 @@ from seqtune.tuning.budgets.plans import (
     settle_sampler,
 )
 from seqtune.tuning.budgets.sizes import BUDGETS
-from seqtune.tuning.config import PrunerKind, SamplerKind, TuningConfig
+from seqtune.tuning.config import Goal, PrunerKind, SamplerKind, TuningConfig
 from seqtune.tuning.spaces.space import Parameter, Space
 
 SPACE = Space((Parameter("a", "float", high=1.0), Parameter("b", "int", low=1, high=8)))
@@ -341,7 +341,17 @@ def test_auto_prunes_where_the_sampler_learns_from_it(
 
 
 def test_auto_prunes_nothing_by_a_goal_that_is_known_at_the_end() -> None:
-    assert settle_pruner("auto", "tpe", only_at_the_end=True) == "none"
     goal = {"metric": "decoded_rouge_sum", "mode": "max"}
+    assert settle_pruner("auto", "tpe", goals=[Goal.model_validate(goal)]) == "none"
     kinds = {one.pruner for one in planned(sampler={"kind": "tpe"}, objectives=[goal]).values()}
     assert kinds == {"none"}
+
+
+def test_auto_compares_several_goals_by_fronts_if_all_are_known_in_time() -> None:
+    score = {"metric": "val_score", "mode": "max"}
+    size, late = ({"metric": name, "mode": "min"} for name in ("model_mib", "fit_seconds"))
+    known, unknown = (planned(objectives=[score, other]) for other in (size, late))
+    assert [one.pruner for one in known.values()] == ["none", "pareto", "pareto"]
+    assert {one.pruner for one in unknown.values()} == {"none"}
+    nsga = planned(objectives=[score, size], sampler={"kind": "nsga2"})
+    assert {one.pruner for one in nsga.values()} == {"none"}

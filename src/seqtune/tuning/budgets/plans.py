@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seqtune.core.errors import ConfigurationError, did_you_mean
 from seqtune.core.format import format_duration
 
-from ..config import STAGES, PrunerKind, SamplerKind, StageConfig, TuningConfig
-from ..objectives.scoring import known_at_the_end
+from ..config import STAGES, Goal, PrunerKind, SamplerKind, StageConfig, TuningConfig
+from ..objectives.scoring import known_at_the_end, known_in_every_epoch
+from ..sampling.registry import PARETO
 from ..spaces.space import Space
 from .durations import EXAMPLES, parse_duration
 from .sizes import BUDGETS, DEFAULT_SIZES, Size, SizedStage
@@ -109,16 +110,19 @@ def settle_sampler(
 
 
 def settle_pruner(
-    wanted: PrunerKind, sampler: SamplerKind, *, only_at_the_end: bool = False
+    wanted: PrunerKind, sampler: SamplerKind, *, goals: Sequence[Goal] = ()
 ) -> PrunerKind:
     """Choose the pruner for `auto`; any other one stays.
 
     None if the goal is known only at the end, and with the Gaussian process, which learns nothing
-    from pruned trials: with them its regret at the same cost was twice as high.
+    from pruned trials: with them its regret at the same cost was twice as high. For several goals
+    it was measured beside TPE (decision 0066).
     """
     if wanted != "auto":
         return wanted
-    return "none" if sampler == "gp" or only_at_the_end else "median"
+    if len(goals) > 1:
+        return PARETO if sampler == "tpe" and known_in_every_epoch(goals) else "none"
+    return "none" if sampler == "gp" or known_at_the_end(goals) else "median"
 
 
 def _require_budget(budget: str, *, root: str) -> None:
@@ -218,9 +222,7 @@ def _settled(config: TuningConfig, stage: str, planned: SizedStage, *, space: Sp
         epochs=planned.size.epochs,
         timeout_seconds=planned.timeout_seconds,
         sampler=sampler,
-        pruner=settle_pruner(
-            _pruner(config, stage), sampler, only_at_the_end=known_at_the_end(config.objectives)
-        ),
+        pruner=settle_pruner(_pruner(config, stage), sampler, goals=config.objectives),
         reason=_reason(config, stage, planned),
     )
 
