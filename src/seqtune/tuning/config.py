@@ -38,7 +38,7 @@ class PrunerConfig(Section):
     """What stops a trial that is not worth its remaining epochs."""
 
     kind: PrunerKind = "auto"
-    """auto: median, pareto for several goals, and none where the Gaussian process proposes, which
+    """auto: median; none for several goals, and where the Gaussian process proposes, which
     overlooks pruned trials."""
     startup_trials: Annotated[int, Field(ge=0)] = 5
     """Complete trials that must be there before one is pruned."""

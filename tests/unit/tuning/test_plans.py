@@ -347,11 +347,8 @@ def test_auto_prunes_nothing_by_a_goal_that_is_known_at_the_end() -> None:
     assert kinds == {"none"}
 
 
-def test_auto_compares_several_goals_by_fronts_if_all_are_known_in_time() -> None:
-    score = {"metric": "val_score", "mode": "max"}
-    size, late = ({"metric": name, "mode": "min"} for name in ("model_mib", "fit_seconds"))
-    known, unknown = (planned(objectives=[score, other]) for other in (size, late))
-    assert [one.pruner for one in known.values()] == ["none", "pareto", "pareto"]
-    assert {one.pruner for one in unknown.values()} == {"none"}
-    nsga = planned(objectives=[score, size], sampler={"kind": "nsga2"})
-    assert {one.pruner for one in nsga.values()} == {"none"}
+def test_auto_stops_no_trial_with_several_goals() -> None:
+    goals = [{"metric": "val_score", "mode": "max"}, {"metric": "model_mib", "mode": "min"}]
+    assert {one.pruner for one in planned(objectives=goals).values()} == {"none"}
+    chosen = planned(objectives=goals, pruner={"kind": "pareto"})
+    assert [one.pruner for one in chosen.values()] == ["none", "pareto", "pareto"]

@@ -9,8 +9,7 @@ from seqtune.core.errors import ConfigurationError, did_you_mean
 from seqtune.core.format import format_duration
 
 from ..config import STAGES, Goal, PrunerKind, SamplerKind, StageConfig, TuningConfig
-from ..objectives.scoring import known_at_the_end, known_in_every_epoch
-from ..sampling.registry import PARETO
+from ..objectives.scoring import known_at_the_end
 from ..spaces.space import Space
 from .durations import EXAMPLES, parse_duration
 from .sizes import BUDGETS, DEFAULT_SIZES, Size, SizedStage
@@ -115,14 +114,13 @@ def settle_pruner(
     """Choose the pruner for `auto`; any other one stays.
 
     None if the goal is known only at the end, and with the Gaussian process, which learns nothing
-    from pruned trials: with them its regret at the same cost was twice as high. For several goals
-    it was measured beside TPE (decision 0066).
+    from pruned trials: with them its regret at the same cost was twice as high. None for several
+    goals: Pareto fronts helped on smooth curves and hurt on noisy ones (decision 0066).
     """
     if wanted != "auto":
         return wanted
-    if len(goals) > 1:
-        return PARETO if sampler == "tpe" and known_in_every_epoch(goals) else "none"
-    return "none" if sampler == "gp" or known_at_the_end(goals) else "median"
+    is_median = sampler != "gp" and len(goals) < 2 and not known_at_the_end(goals)
+    return "median" if is_median else "none"
 
 
 def _require_budget(budget: str, *, root: str) -> None:
