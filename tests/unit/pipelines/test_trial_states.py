@@ -136,10 +136,14 @@ def test_the_best_few_stay_and_those_of_an_older_search_go_first(stages: Stages)
     assert not list((stages.folder / "scratch" / "tune").glob("toy-*"))
 
 
-def test_the_disk_that_states_take_is_bounded(stages: Stages) -> None:
+def test_the_disk_that_states_take_is_bounded(
+    stages: Stages, caplog: pytest.LogCaptureFixture
+) -> None:
     stages.max_gib = 1e-9
     stages.quick()
+    stages.quick({"training.lr": 0.03}, name="toy-quick-1-0002")
     assert stages.kept() == []
+    assert caplog.text.count("more than tuning.narrowing.states_gib=1e-09: promoted") == 1
     stages.max_gib = 0.0
     assert not stages.objective("quick", QUICK).states.is_kept  # type: ignore[union-attr]
 

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,9 +169,23 @@ class TrialStates:
         found = [path.parent for path in self.folder.glob(f"*/{ORIGIN}")]
         left = self.max_gib * GIB
         for place, path in enumerate(sorted(found, key=lambda one: _rank(one, study))[::-1]):
-            left -= sum(file.stat().st_size for file in path.iterdir())
+            size = sum(file.stat().st_size for file in path.iterdir())
+            left -= size
             if place >= self.num or left < 0:
                 remove(path)
+            if place == 0 and left < 0:
+                _warn_of_size(f"{size / GIB:.1f}", self.max_gib)
+
+
+@cache
+def _warn_of_size(size: str, limit: float) -> None:
+    """Warn once in each process."""
+    logger.warning(
+        "a state takes %s GiB, more than tuning.narrowing.states_gib=%g: promoted trials are "
+        "trained from the first epoch",
+        size,
+        limit,
+    )
 
 
 def can_resume(training: TrainingConfig) -> bool:
