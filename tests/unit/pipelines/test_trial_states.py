@@ -186,6 +186,18 @@ def test_a_damaged_state_costs_time_only(
     assert "here it is trained from the first epoch" in caplog.text
 
 
+def test_a_state_that_does_not_say_whose_it_is_is_not_used_and_goes_first(stages: Stages) -> None:
+    stages.num = 1
+    stages.quick()
+    (origin,) = stages.states.glob(f"*/{ORIGIN}")
+    origin.write_text("{")
+    listener = Listener()
+    stages.medium(listener)
+    assert not listener.resumed
+    stages.quick({"training.lr": 0.03}, name="toy-quick-1-0002")
+    assert stages.kept() == ["toy-quick-1-0002"]
+
+
 def test_what_a_kill_left_half_adopted_does_no_harm(stages: Stages, tmp_path: Path) -> None:
     whole = Stages(tmp_path / "whole").medium()
     stages.quick()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -125,7 +126,7 @@ class TrialStates:
                     self._add(made, self.folder / _key(config, data), study=origin.study)
                 remove(made)
             clear(directory)
-        except OSError as error:  # such as a full disk: the state would only have saved time
+        except (OSError, ArtifactError) as error:  # such as a full disk: it would only save time
             logger.warning("the state of %s is not kept: %s", name, error)
 
     def remove(self) -> None:
@@ -157,8 +158,9 @@ class TrialStates:
             except ArtifactError as error:
                 logger.warning("%s: here it is trained from the first epoch", error)
                 state = None
-            fits = state is not None and state.ledger.epoch <= epochs
-            yield (_origin_of(path), state) if state is not None and fits else None
+            origin = _origin_of(path)
+            fits = origin.trial and state is not None and state.ledger.epoch <= epochs
+            yield (origin, state) if state is not None and fits else None
 
     def _add(self, made: Path, target: Path, *, study: str) -> None:
         """Publish one more state, and remove what is beyond the limits."""
@@ -203,7 +205,11 @@ def _key(config: RunConfig, data: TrainingData) -> str:
 
 
 def _origin_of(path: Path) -> Origin:
-    return Origin(**json.loads((path / ORIGIN).read_text(encoding="utf-8")))
+    """Read whose state it is; one that is missing or damaged is nobody's, and the first to go."""
+    try:
+        return Origin(**json.loads((path / ORIGIN).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return Origin("", -math.inf)
 
 
 def _rank(path: Path, study: str) -> tuple[bool, float]:
