@@ -75,11 +75,18 @@ class Stage:
     trials: list[Trial] = field(default_factory=list)
     frozen: list[FrozenTrial] = field(default_factory=list)
 
-    def run(self, epochs_to_spend: int, *, queue: Sequence[Params] = ()) -> list[Trial]:
-        """Trials until the next one would cost more; one that is queued runs first."""
+    def run(
+        self, epochs_to_spend: int, *, queue: Sequence[Params] = (), resumed: int = 0
+    ) -> list[Trial]:
+        """Trials until the next one would cost more; one that is queued runs first.
+
+        `resumed` epochs of a queued trial are those of an earlier one, and cost nothing.
+        """
         waiting = list(queue)
         until = self.purse.spent + epochs_to_spend
-        while self.purse.spent + self.epochs <= until:
+        while self.purse.spent + self.epochs - (resumed if waiting else 0) <= until:
+            if waiting:
+                self.purse.spent -= resumed
             params = waiting.pop(0) if waiting else self.propose(self)
             self.trials.append(self.train(params))
             if best := ranked(self.trials, mode="max"):
@@ -201,6 +208,8 @@ class Recipe:
     sampler: SamplerKind = "tpe"
     startup: int = 10
     pruning: PrunerConfig = NO_PRUNING
+    resume: bool = False
+    """Queued trials train only the epochs that the quick ones did not."""
     transfer: bool = False
     """The medium sampler also learns from the quick trials, their values raised by what the longer
     training has gained so far."""
@@ -220,7 +229,8 @@ def staged(surrogate: Surrogate, budget: float, seed: int, *, recipe: Recipe) ->
     best = ranked(quick.trials, mode="max")[0].params
     fixed = {key: value for key, value in best.items() if key not in found.space.keys}
     medium = Stage(purse, found.space, surrogate.epochs, propose, recipe.pruning, fixed)
-    medium.run(purse.epochs_left - purse.spent, queue=found.queue)
+    left, resumed = purse.epochs_left - purse.spent, epochs if recipe.resume else 0
+    medium.run(left, queue=found.queue, resumed=resumed)
     return purse.found
 
 
@@ -262,10 +272,16 @@ def with_quick(stage: Stage, *, quick: Stage) -> list[FrozenTrial]:
 
 
 def halving(
-    surrogate: Surrogate, budget: float, seed: int, *, share: float = 0.5, epochs: float = 0.1
+    surrogate: Surrogate,
+    budget: float,
+    seed: int,
+    *,
+    share: float = 0.5,
+    epochs: float = 0.1,
+    resume: bool = False,
 ) -> dict[float, float]:
     """Space-filling and short; then the best of them at full length, best first."""
-    recipe = Recipe(share, epochs, policy="none", queue=1000)
+    recipe = Recipe(share, epochs, policy="none", queue=1000, resume=resume)
     return staged(surrogate, budget, seed, recipe=recipe)
 
 

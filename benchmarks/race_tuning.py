@@ -60,9 +60,13 @@ METHODS: Mapping[str, Method] = {
         plain, sampler="gp", pruning=MEDIAN, shown=pruned_as_complete
     ),
     "best of short ones": halving,
+    "best of short ones, resumed": partial(halving, resume=True),
+    "best of longer ones": partial(halving, epochs=0.4),
+    "best of longer ones, resumed": partial(halving, epochs=0.4, resume=True),
     "guide": recipe(quick_sampler="tpe", policy="guide"),
     "guide, sobol first": recipe(policy="guide"),
     "safe, tpe after": recipe(),
+    "safe, tpe after, resumed": recipe(resume=True),
     "safe, gp after": recipe(sampler="gp"),
     "safe, gp in both": recipe(quick_sampler="gp", sampler="gp", startup=3),
     "safe, gp in both, median pruner": recipe(

@@ -59,7 +59,14 @@ class Prepared:
         resolved = resolve_run(self.task, self.parameters(**training), self.data)
         return resolved if seed is None else resolved.replace("seed", seed, origin="test")
 
-    def fit(self, name: str, *, config: RunConfig | None = None, report: Any = None) -> Path:
+    def fit(
+        self,
+        name: str,
+        *,
+        config: RunConfig | None = None,
+        report: Any = None,
+        keep_state: bool = False,
+    ) -> Path:
         from seqtune.training import fit
         from seqtune.training.fit import no_report
 
@@ -72,6 +79,7 @@ class Prepared:
             fingerprint=fingerprint(config, data_hash=self.data.content_hash),
             report=report or no_report,
             progress=False,
+            keep_state=keep_state,
         ).checkpoint
 
     @cached_property

@@ -25,7 +25,7 @@ from prepared import Prepared
 
 from ensemble_folders import write_ensemble
 from seqtune.core.checkpoint import open_checkpoint
-from seqtune.core.config import EnsembleConfig
+from seqtune.core.config import EnsembleConfig, fingerprint
 from seqtune.core.ensemble import open_ensemble
 from seqtune.core.errors import ArtifactError, ConfigurationError, DataError, SeqtuneError
 from seqtune.core.metrics import EXHIBITS, HEADLINE, PARTS, ReportTable, exhibit
@@ -34,6 +34,7 @@ from seqtune.pipeline_registry import TASKS
 from seqtune.pipelines.ensemble.baselines import fit_baseline, plan_baseline
 from seqtune.pipelines.ensemble.members import MemberPlan, PlannedMember
 from seqtune.pipelines.ensemble.weighing import make_ensemble
+from seqtune.training.resume_checkpoints import adopt, newest
 
 HEAVY = ("torch", "lightning", "transformers", "sklearn", "pyarrow", "duckdb", "pandas", "numpy")
 ALL = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -157,6 +158,28 @@ def test_a_training_that_died_goes_on_to_the_same_end(prepared: Prepared) -> Non
     ours, whole = (open_checkpoint(path).manifest for path in (resumed, prepared.checkpoint))
     assert (ours.best.sha256, ours.last.sha256) == (whole.best.sha256, whole.last.sha256)
     assert ours.best.metrics == whole.best.metrics
+
+
+def test_one_epoch_resumed_with_another_is_one_training_of_two(prepared: Prepared) -> None:
+    config = prepared.resolved(scheduler="none", warmup_ratio=0.0).config
+    one = prepared.resolved(scheduler="none", warmup_ratio=0.0, epochs=1).config
+    short = prepared.fit("short", config=one, keep_state=True).parent
+    state = newest(short)
+    assert state is not None
+    adopted = prepared.folder / "adopted"
+    adopted.mkdir()
+    whole = fingerprint(config, data_hash=prepared.data.content_hash)
+    adopt(state, adopted, config.training, fingerprint=whole)
+    epochs: list[int] = []
+    parts = prepared.fit(
+        "adopted", config=config, report=lambda epoch, _: bool(epochs.append(epoch))
+    )
+    assert epochs == [2]
+    ours, long = (
+        open_checkpoint(path).manifest for path in (parts, prepared.fit("whole", config=config))
+    )
+    assert (ours.best.sha256, ours.last.sha256) == (long.best.sha256, long.last.sha256)
+    assert ours.best.metrics == long.best.metrics
 
 
 def test_metrics_have_their_form_and_floors_beside_them(prepared: Prepared) -> None:

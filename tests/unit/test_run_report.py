@@ -165,6 +165,32 @@ def test_a_report_that_is_not_there_gives_no_verdict() -> None:
     assert answer({})["parts"] == {}
 
 
+def reranked(gain: float) -> dict[str, Any]:
+    """The best of the search fell from 0.35 to 0.32 over fresh seeds, and another one won."""
+    rows = [
+        {"trial": 5, "rank_before": 2, "single": 0.34, "mean": 0.33, "num": 3},
+        {"trial": 7, "rank_before": 1, "single": 0.35, "mean": 0.32, "num": 3},
+        {"trial": -1, "rank_before": 0, "single": 0.3, "mean": 0.31, "num": 3},
+    ]
+    return {"rows": rows, "inflation": 0.03, "gain": {"mean": gain, "error": 0.005, "share": 0.1}}
+
+
+def test_what_the_search_brought_is_told_with_its_luck() -> None:
+    signs = answer({"rerank_report": reranked(0.02)})["signs"]
+    (sign,) = (sign for sign in signs if sign["key"] == "sign.search_ok")
+    assert sign["values"] == {
+        "gain": 0.02,
+        "error": 0.005,
+        "num": 3,
+        "single": 0.35,
+        "mean": 0.32,
+        "luck": 0.03,
+    }
+    for missing in ({"gain": None}, {"rows": []}):
+        found = answer({"rerank_report": {**reranked(0.02), **missing}})["signs"]
+        assert not [sign for sign in found if sign["key"].startswith("sign.search")]
+
+
 @pytest.mark.parametrize(
     ("documents", "sign", "level"),
     [
@@ -185,6 +211,8 @@ def test_a_report_that_is_not_there_gives_no_verdict() -> None:
         ({"quick_analysis": {"overfitting": [{"level": "bad"}]}}, "sign.overfit_bad", "bad"),
         ({"medium_analysis": {"overfitting": [{"level": "ok"}]}}, "sign.overfit_ok", "ok"),
         ({"rerank_report": {"is_beyond_noise": False}}, "sign.noise_warn", "warn"),
+        ({"rerank_report": reranked(0.02)}, "sign.search_ok", "ok"),
+        ({"rerank_report": reranked(0.004)}, "sign.search_warn", "warn"),
         ({"validate_report": {"stable": False, "max_std": 0.002}}, "sign.stable_bad", "bad"),
         (
             {"ensemble_metrics": {"beside_single": {"parts": {"test": {"gain": -0.01}}}}},

@@ -46,6 +46,10 @@ class Trial:
     worker: str = ""
     study: str = ""
     """Numbers are unique within one study only."""
+    resumed_from: str = ""
+    """The trial (<study>-<number>) whose training it resumed; empty: none."""
+    resumed_epoch: int = 0
+    """Epochs that the other trial had trained."""
 
     @property
     def is_finished(self) -> bool:

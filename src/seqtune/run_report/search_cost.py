@@ -36,15 +36,20 @@ def _totals(path: AnyPath) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     with path.open("rb") as file:
-        columns = pq.read_table(file, columns=["curve", "seconds", "state"]).to_pydict()
-    epochs = [max(map(int, json.loads(curve)), default=0) for curve in columns["curve"]]
-    states = columns["state"]
+        rows = pq.read_table(file).to_pylist()
+    states = [row["state"] for row in rows]
     return {
-        "trials": len(states),
-        "epochs": sum(epochs),
-        "seconds": sum(seconds or 0.0 for seconds in columns["seconds"]),
+        "trials": len(rows),
+        "epochs": sum(map(_num_trained, rows)),
+        "seconds": sum(row["seconds"] or 0.0 for row in rows),
         "counts": {state: states.count(state) for state in dict.fromkeys(states)},
     }
+
+
+def _num_trained(row: Mapping[str, Any]) -> int:
+    """Return the epochs that a trial trained itself; older tables know no other ones."""
+    reported = max(map(int, json.loads(row["curve"])), default=0)
+    return reported - int(row.get("resumed_epoch") or 0)
 
 
 def examples(facts: RunFacts, task: str, *, num: int = 3) -> list[dict[str, Any]]:

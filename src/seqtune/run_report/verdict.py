@@ -66,6 +66,7 @@ def _signs(
     yield from _above_floors(parts, metric, mode)
     yield from _same_data(documents)
     yield from _overfitting(documents)
+    yield from _search(documents.get("rerank_report"))
     yield from _beyond_noise(documents.get("rerank_report"))
     yield from _stable(documents.get("validate_report"))
     yield from _better_together(documents.get("ensemble_metrics"), mode)
@@ -113,6 +114,18 @@ def _overfitting(documents: Mapping[str, Any]) -> Iterator[Signal]:
             num = sum(each in ("warn", "bad") for each in levels)
             yield Signal(level, f"sign.overfit_{level}", {"num": num}, "overfitting")
             return
+
+
+def _search(report: Any) -> Iterator[Signal]:
+    """Say what the search brought over the default on valid, and what of its score was luck."""
+    gain, rows = (report or {}).get("gain"), (report or {}).get("rows") or ()
+    best = next((row for row in rows if row.get("rank_before") == 1), None)
+    if not gain or best is None or best["mean"] is None:
+        return
+    level: Level = "ok" if gain["mean"] > gain["error"] else "warn"
+    shown = {"gain": gain["mean"], "error": gain["error"], "num": best["num"]}
+    shown |= {"single": best["single"], "mean": best["mean"], "luck": report["inflation"]}
+    yield Signal(level, f"sign.search_{level}", shown, "rerank")
 
 
 def _beyond_noise(report: Any) -> Iterator[Signal]:

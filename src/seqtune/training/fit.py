@@ -25,7 +25,7 @@ from .precision import device_type
 from .progress import progress_callback
 from .recorder import EpochCallback, Recorder
 from .resume_checkpoints import ResumeState
-from .run_history import Row, RunHistory
+from .run_history import ASKED, Row, RunHistory
 from .session import Session, require_validation
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ def fit(
     report: EpochCallback = no_report,
     progress: bool = True,
     launched: RankInfo = ALONE,
+    keep_state: bool = False,
 ) -> FitResult:
     """Train into `directory`, resuming an unfinished run of the same fingerprint there.
 
@@ -71,6 +72,9 @@ def fit(
     share `directory`, and each has one device, regardless of `training.devices`. A run may resume
     with another number of them, which changes the order of sums, and the masks and dropout that
     each rank draws.
+
+    `keep_state`: the last state stays in `directory`, for a run of more epochs
+    (`resume_checkpoints.adopt`), unless `report` asked to stop.
 
     `report` may be called twice for an epoch if the run is killed right after it. `train_loss` is
     the mean over the steps of an epoch; of the metrics that the module logs, names that start with
@@ -80,7 +84,7 @@ def fit(
         broadcast_from_rank0(launched, partial(_lock_directory, directory, held, launched))
         config = with_precision(config)
         require_validation(config, data)
-        find = partial(_find_result, directory, config, fingerprint)
+        find = partial(_find_result, directory, config, fingerprint, keep_state=keep_state)
         finished = broadcast_from_rank0(launched, find)
         if finished is not None:
             return finished
@@ -93,7 +97,8 @@ def fit(
             recorder = Recorder(ledger, session.losses, report, session.request, config, directory)
             bar = [progress_callback(recorder)] if progress else []
             session.run([recorder, *bar], state)
-        return broadcast_from_rank0(launched, partial(_conclude, directory, config, data, state))
+        conclude = partial(_conclude, directory, config, data, state, keep_state=keep_state)
+        return broadcast_from_rank0(launched, conclude)
 
 
 def _lock_directory(directory: Path, held: ExitStack, place: RankInfo) -> None:
@@ -106,7 +111,9 @@ def _lock_directory(directory: Path, held: ExitStack, place: RankInfo) -> None:
         )
 
 
-def _find_result(directory: Path, config: RunConfig, fingerprint: str) -> FitResult | None:
+def _find_result(
+    directory: Path, config: RunConfig, fingerprint: str, *, keep_state: bool
+) -> FitResult | None:
     """Return the result of a finished run whose checkpoint is still here."""
     folder = directory / FOLDER
     if not config.training.resume or not (folder / MANIFEST).is_file():
@@ -114,7 +121,8 @@ def _find_result(directory: Path, config: RunConfig, fingerprint: str) -> FitRes
     if open_checkpoint(folder).manifest.fingerprint != fingerprint:
         return None
     logger.info("%s was already trained to the end", folder)
-    resume_checkpoints.clear(directory)
+    if not keep_state:
+        resume_checkpoints.clear(directory)
     return _read_result(directory, resumed_from="its end")
 
 
@@ -133,11 +141,18 @@ def _find_state(directory: Path, config: RunConfig, fingerprint: str) -> ResumeS
 
 
 def _conclude(
-    directory: Path, config: RunConfig, data: TrainingData, state: ResumeState | None
+    directory: Path,
+    config: RunConfig,
+    data: TrainingData,
+    state: ResumeState | None,
+    *,
+    keep_state: bool,
 ) -> FitResult:
-    """Write the checkpoint and remove the states."""
-    write_checkpoint(directory, resume_checkpoints.require(directory), config=config, data=data)
-    resume_checkpoints.clear(directory)
+    """Write the checkpoint, and remove the states unless they are kept."""
+    last = resume_checkpoints.require(directory)
+    write_checkpoint(directory, last, config=config, data=data)
+    if not keep_state or last.ledger.stopped == ASKED:
+        resume_checkpoints.clear(directory)
     return _read_result(directory, resumed_from=state.where if state else None)
 
 

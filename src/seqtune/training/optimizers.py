@@ -54,6 +54,11 @@ class Schedule:
         return math.ceil(self.total * self.warmup_ratio)
 
     @property
+    def depends_on_epochs(self) -> bool:
+        """Whether another number of epochs changes the rate of a step that both runs take."""
+        return self.kind not in ("none", "step") or self.warmup_ratio > 0
+
+    @property
     def is_constant(self) -> bool:
         return self.kind == "none" and not self.warmup_steps and self.warmup_ratio == 0
 

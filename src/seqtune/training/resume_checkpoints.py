@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import logging
 import pickle
+import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from seqtune.core.checkpoint import file_hash
+from seqtune.core.config import TrainingConfig
 from seqtune.core.errors import ArtifactError
-from seqtune.core.files import PARTIAL, publish_file
+from seqtune.core.files import PARTIAL, atomic_write, publish_file
 
 from .run_history import RunHistory
 
@@ -43,6 +45,11 @@ class ResumeState:
     @property
     def where(self) -> str:
         return f"epoch {self.ledger.epoch + 1}, batch {self.batch + 1}"
+
+    @property
+    def num_batches(self) -> int:
+        """Batches trained in all epochs."""
+        return int(self.path.stem.split("-")[1])
 
     def weights(self) -> dict[str, torch.Tensor]:
         return dict(_load(self.path)["state_dict"])
@@ -91,6 +98,38 @@ def require(directory: Path) -> ResumeState:
     if state is None:
         raise ArtifactError(f"the states in {directory} have vanished; train again")
     return state
+
+
+def move_newest(directory: Path, target: Path) -> bool:
+    """Move the newest state and its best weights to another folder; False if there is none."""
+    state = newest(directory)
+    if state is None:
+        return False
+    best = directory / state.ledger.best_file
+    for path in (best, state.path) if best.is_file() else (state.path,):
+        path.replace(target / path.name)
+    return True
+
+
+def adopt(state: ResumeState, directory: Path, config: TrainingConfig, *, fingerprint: str) -> None:
+    """Write the state of a finished run as that of an unfinished one with the epochs of `config`.
+
+    Everything else of the configuration must be the same. What ended that run ends this one too,
+    unless it was the number of its epochs.
+    """
+    ledger = replace(state.ledger, fingerprint=fingerprint, epochs=config.epochs)
+    ledger.close(asked=False)
+    values = _load(state.path)
+    values["callbacks"][LEDGER]["ledger"] = asdict(ledger)
+    for scheduler in values["lr_schedulers"]:  # which hold our Schedule, epochs included
+        for schedule in scheduler["lr_lambdas"]:
+            schedule["epochs"] = config.epochs
+    best = state.path.parent / ledger.best_file
+    if best.is_file():
+        with atomic_write(directory / best.name) as partial:
+            shutil.copyfile(best, partial)
+    torch.save(values, partial_path(directory))
+    accept(directory, num_batches=state.num_batches, keep=(ledger.best_file,))
 
 
 def clear(directory: Path) -> None:

@@ -38,7 +38,8 @@ class PrunerConfig(Section):
     """What stops a trial that is not worth its remaining epochs."""
 
     kind: PrunerKind = "auto"
-    """auto: median, and none where the Gaussian process proposes, which overlooks pruned trials."""
+    """auto: median; none for several goals, and where the Gaussian process proposes, which
+    overlooks pruned trials."""
     startup_trials: Annotated[int, Field(ge=0)] = 5
     """Complete trials that must be there before one is pruned."""
     warmup_epochs: Annotated[int, Field(ge=0)] = 3
@@ -99,6 +100,9 @@ class NarrowingConfig(Section):
     """safe: below it nothing is narrowed."""
     queue_best: Annotated[int, Field(ge=0)] = 3
     """Best configurations of the quick stage that the medium stage runs first."""
+    states_gib: Annotated[float, Field(ge=0.0)] = 5.0
+    """Disk for the last states of these trials, from which the medium stage resumes their training
+    instead of starting it again. 0: none is kept."""
 
 
 class GapPenalty(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,10 +16,20 @@ ReportEpoch = Callable[[int, Mapping[str, float]], bool]
 """Called for every epoch (from 1) with its metrics; True asks to stop."""
 
 
+class TrialReport(Protocol):
+    """What the search passes to an objective: a `ReportEpoch` that can be told of a resume."""
+
+    def __call__(self, epoch: int, metrics: Mapping[str, float], /) -> bool:
+        """Record an epoch and return whether the trial should stop."""
+
+    def resume(self, trial: str, history: Sequence[Mapping[str, float]]) -> None:
+        """Record that training resumes where another trial ended, after the rows of `history`."""
+
+
 class Objective(Protocol):
     """Trains one configuration. Picklable; called in a worker process."""
 
-    def __call__(self, params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, float]:
+    def __call__(self, params: Params, report: TrialReport, *, name: str) -> Mapping[str, float]:
         """Return the metrics at the best epoch.
 
         `name` is unique to the trial and stays the same when it runs again: a folder of that name

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tuning"))
@@ -19,9 +20,10 @@ from seqtune.core.trials import Params
 from seqtune.tuning.config import SamplerConfig
 from seqtune.tuning.plan import ReportEpoch
 from seqtune.tuning.sampling.samplers import build_sampler
+from seqtune.tuning.sampling.samplers.gp import MAX_LEARNED, sampled
 from seqtune.tuning.search.loop import SearchWork
 from seqtune.tuning.spaces.space import parse_space
-from seqtune.tuning.studies.records import WORKER, read_trials
+from seqtune.tuning.studies.records import ORIGIN, QUEUED, WORKER, read_trials
 from seqtune.tuning.studies.storage_url import StorageUrl
 from seqtune.tuning.studies.stored_study import trial_in_storage
 from seqtune.tuning.studies.study import open_study, recover
@@ -67,6 +69,64 @@ def test_kills_leave_no_trace_in_what_a_gp_proposes(tmp_path: Path) -> None:
     again = finished(StorageUrl(f"sqlite:///{tmp_path}/again.db"), killed_at=(2, 6))
     assert len(whole) == 7
     assert again == whole
+
+
+def completed(number: int, *, num_goals: int = 1) -> list[FrozenTrial]:
+    """Trials whose values are their number modulo 100, turned around for each further goal."""
+    trials = []
+    for index in range(number):
+        value = float(index % 100)
+        values = [value if goal % 2 == 0 else -value for goal in range(num_goals)]
+        trial = create_trial(values=values)
+        trial.number = index
+        trials.append(trial)
+    return trials
+
+
+def test_a_gp_is_fitted_to_the_best_the_newest_and_others_at_random() -> None:
+    past = completed(3 * MAX_LEARNED)
+    assert sampled(past[:MAX_LEARNED], [StudyDirection.MAXIMIZE], seed=1) == past[:MAX_LEARNED]
+    running = create_trial(state=TrialState.RUNNING, params={}, distributions={})
+    chosen = sampled([*past, running], [StudyDirection.MAXIMIZE], seed=1)
+    assert len(chosen) == MAX_LEARNED + 1
+    numbers = {trial.number for trial in chosen[:-1]}
+    assert numbers >= set(range(3 * MAX_LEARNED - MAX_LEARNED // 3, 3 * MAX_LEARNED))
+    best = sorted(past, key=lambda trial: -trial.values[0])[: MAX_LEARNED // 3]
+    assert numbers >= {trial.number for trial in best}
+    assert chosen == sampled([*past, running], [StudyDirection.MAXIMIZE], seed=1)
+    assert chosen != sampled([*past, running], [StudyDirection.MAXIMIZE], seed=2)
+
+
+def test_of_several_goals_the_best_of_each_are_learned_from() -> None:
+    past = completed(3 * MAX_LEARNED, num_goals=2)
+    chosen = sampled(past, [StudyDirection.MAXIMIZE, StudyDirection.MAXIMIZE], seed=1)
+    assert len(chosen) == MAX_LEARNED
+    values = [trial.values[0] for trial in chosen]
+    assert min(values) == 0.0
+    assert max(values) == 99.0
+
+
+def proposal_after(kind: str, scores: tuple[float, ...]) -> Params:
+    """The first proposal after queued configurations with these scores."""
+    space = parse_space({"x": SPACE["x"]}, root="toy")
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
+    for place, score in enumerate(scores):
+        x = -0.9 + 1.8 * place / (len(scores) - 1)
+        study.enqueue_trial({"x": x}, user_attrs={ORIGIN: QUEUED})
+        trial = study.ask()
+        assert space.suggest(trial) == {"x": x}
+        study.tell(trial, score)
+    config = SamplerConfig(kind=kind, startup_trials=1)
+    num = len(scores)
+    study.sampler = build_sampler(config, seed=1, rank=num, num_drawn=0, space=space)
+    return space.suggest(study.ask())
+
+
+@pytest.mark.parametrize("kind", ["gp", "tpe"])
+def test_a_model_learns_from_the_portfolio(kind: str) -> None:
+    rising, falling = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
+    assert float(str(proposal_after(kind, rising)["x"])) > 0.3
+    assert float(str(proposal_after(kind, falling)["x"])) < -0.3
 
 
 def num_refused(*, failed: bool) -> int:

@@ -83,11 +83,13 @@ def figure(text: str) -> str:
 def signs(text: str) -> list[dict[str, Any]]:
     floor = {"metric": text, "part": "test", "value": 0.3, "floor": text, "at": 0.1}
     beside = {"part": "test", "ensemble": 0.3, "single": 0.2}
+    brought = {"gain": 0.0123, "error": 0.002, "num": 3, "single": 0.36, "mean": 0.33, "luck": 0.03}
     keys: dict[str, dict[str, Any]] = {
         "sign.floor_true": floor,
         "sign.floor_false": floor,
         "sign.verify_warn": {"ok": 13, "warn": 1, "fail": text},
         "sign.ensemble_ok": beside,
+        "sign.search_ok": brought,
         "sign.stable_bad": {"num": 5, "max_std": text},
         "sign.other_data": {},
     }

@@ -21,6 +21,7 @@ from seqtune.tuning.objectives.scoring import Score, Scoring, known_at_the_end
 GAP = GapPenalty(enabled=True)
 QUALITY = Goal(metric="val_ndcg", mode="max")
 LATENCY = Goal(metric="ms", mode="min")
+SIZE = Goal(metric="model_mib", mode="min")
 
 
 def trial(number: int, *values: float, state: Any = "complete") -> Trial:
@@ -257,6 +258,25 @@ def test_a_goal_in_which_all_are_equal_decides_nothing() -> None:
                 "tuning.pruner.kind=median has no effect: 'ms' is known when a trial is over",
                 "tuning.stages.medium.pruner=hyperband has no effect",
             ],
+        ),
+        (
+            {
+                "objectives": [SIZE, QUALITY],
+                "pruner": {"kind": "pareto"},
+                "stages": {"quick": {"pruner": "median"}},
+            },
+            [
+                "tuning.stages.quick.pruner=median has no effect: it compares one objective, and "
+                "there are 2; set it to pareto or none",
+            ],
+        ),
+        (
+            {"objectives": [QUALITY, LATENCY], "pruner": {"kind": "pareto"}},
+            ["tuning.pruner.kind=pareto has no effect: 'ms' is known when a trial is over"],
+        ),
+        (
+            {"pruner": {"kind": "pareto"}},
+            ["tuning.pruner.kind=pareto has no effect: it compares several objectives, and there"],
         ),
     ],
 )

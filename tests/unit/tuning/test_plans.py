@@ -20,7 +20,7 @@ from seqtune.tuning.budgets.plans import (
     settle_sampler,
 )
 from seqtune.tuning.budgets.sizes import BUDGETS
-from seqtune.tuning.config import PrunerKind, SamplerKind, TuningConfig
+from seqtune.tuning.config import Goal, PrunerKind, SamplerKind, TuningConfig
 from seqtune.tuning.spaces.space import Parameter, Space
 
 SPACE = Space((Parameter("a", "float", high=1.0), Parameter("b", "int", low=1, high=8)))
@@ -341,7 +341,14 @@ def test_auto_prunes_where_the_sampler_learns_from_it(
 
 
 def test_auto_prunes_nothing_by_a_goal_that_is_known_at_the_end() -> None:
-    assert settle_pruner("auto", "tpe", only_at_the_end=True) == "none"
     goal = {"metric": "decoded_rouge_sum", "mode": "max"}
+    assert settle_pruner("auto", "tpe", goals=[Goal.model_validate(goal)]) == "none"
     kinds = {one.pruner for one in planned(sampler={"kind": "tpe"}, objectives=[goal]).values()}
     assert kinds == {"none"}
+
+
+def test_auto_stops_no_trial_with_several_goals() -> None:
+    goals = [{"metric": "val_score", "mode": "max"}, {"metric": "model_mib", "mode": "min"}]
+    assert {one.pruner for one in planned(objectives=goals).values()} == {"none"}
+    chosen = planned(objectives=goals, pruner={"kind": "pareto"})
+    assert [one.pruner for one in chosen.values()] == ["none", "pareto", "pareto"]

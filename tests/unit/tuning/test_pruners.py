@@ -13,8 +13,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from seqtune.tuning.config import PrunerConfig
 from seqtune.tuning.sampling.pruners import Pruner
-from seqtune.tuning.sampling.registry import PRUNERS
-from seqtune.tuning.studies.records import ROOT
+from seqtune.tuning.sampling.pruners.pareto import front_numbers
+from seqtune.tuning.sampling.registry import PARETO, PRUNERS
+from seqtune.tuning.studies.records import GOALS, ROOT
 
 KINDS = PRUNERS.allowed()
 
@@ -72,7 +73,7 @@ def test_no_trial_is_pruned_in_the_warm_up(kind: str) -> None:
         assert stopped == 0 or stopped > max(warmup, math.ceil(share * epochs))
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"none"}))
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"none", PARETO}))
 def test_a_hopeless_trial_is_stopped_and_one_ahead_of_all_is_not(kind: str) -> None:
     for mode, sign in (("max", 1.0), ("min", -1.0)):
         one = pruner(kind, mode=mode)
@@ -100,7 +101,7 @@ def test_nothing_is_compared_before_the_startup_trials_are_complete(kind: str) -
     assert first_pruned(one, flat(-9.0), others(flat(1.0), flat(2.0), flat(3.0))) > 0
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"none", "wilcoxon"}))
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"none", "wilcoxon", PARETO}))
 def test_a_curve_without_a_number_is_stopped(kind: str) -> None:
     reason = pruner(kind).reason({1: math.nan}, others(flat(1.0)), root=50)
     assert reason in ("", "epoch 1: no epoch gave a number")
@@ -229,3 +230,45 @@ def test_patience_counts_epochs_since_the_best() -> None:
     assert one.reason({1: 0.1, 2: 0.5, 5: 0.4}, [], root=9) == (
         "epoch 5: no improvement for 3 epochs (best 0.5 at epoch 2)"
     )
+
+
+# ---- several goals ------------------------------------------------------------------------------
+
+
+def test_fronts_by_hand() -> None:
+    points = [(1, 5), (2, 4), (1, 4), (2, 4), (0, 0), (5, 1), (1, 1)]
+    assert front_numbers(points) == [1, 1, 2, 1, 4, 1, 3]
+
+
+def with_goals(*points: tuple[float, float], epoch: int = 3) -> list[FrozenTrial]:
+    return [
+        create_trial(values=list(point), user_attrs={GOALS: {str(epoch): point}})
+        for point in points
+    ]
+
+
+def reason(goals: tuple[float, ...], rivals: Sequence[FrozenTrial], **changes: Any) -> str:
+    curve = dict.fromkeys((1, 2, 3), 0.5)
+    return pruner(PARETO, **changes).reason(curve, rivals, root=9, goals=goals)
+
+
+FRONTS = with_goals((3.0, -1.0), (2.0, -0.5), (2.0, -1.5), (0.5, -3.0))
+"""Two on the first front, one on the second, one behind."""
+
+
+def test_several_goals_stop_what_most_trials_are_ahead_of() -> None:
+    text = "epoch 3: on Pareto front 4, behind 4 of 4 trials on better ones"
+    assert reason((0.1, -4.0), FRONTS) == text
+    assert reason((1.0, -2.0), FRONTS) == (
+        "epoch 3: on Pareto front 3, behind 3 of 4 trials on better ones"
+    )
+    assert reason((2.0, -1.4), FRONTS) == ""  # behind half of them
+    assert reason((0.0, 0.0), FRONTS) == ""  # the smallest of all
+
+
+def test_fronts_are_compared_at_the_same_epoch_and_after_the_start_up_only() -> None:
+    worst = (0.0, -9.0)
+    assert reason(worst, with_goals((3.0, -1.0), epoch=2)) == ""
+    assert reason(worst, FRONTS, startup_trials=5) == ""
+    assert reason(worst, FRONTS, startup_trials=4)
+    assert reason((), FRONTS) == ""  # a goal was not measured in this epoch

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from seqtune.core.trials import Params, Trial
 from seqtune.tuning.budgets.plans import StageBudget
 from seqtune.tuning.config import PrunerConfig, SamplerConfig
-from seqtune.tuning.plan import ReportEpoch
+from seqtune.tuning.plan import TrialReport
 from seqtune.tuning.search.stage import StudyResult
 from seqtune.tuning.spaces.space import parse_space
 
@@ -28,7 +28,7 @@ class FixedConfigTrial:
     trial: TrainTrial
     runs: tuple[Params, ...]
 
-    def __call__(self, params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, float]:
+    def __call__(self, params: Params, report: TrialReport, *, name: str) -> Mapping[str, float]:
         return self.trial(self.runs[int(str(params[RUN]))], report, name=name)
 
 

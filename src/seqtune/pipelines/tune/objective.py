@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ from seqtune.core.task import TaskSpec, TrainingData
 from seqtune.core.trials import Params
 from seqtune.tuning.config import ForbiddenConfig
 from seqtune.tuning.objectives.constraints import forbidden_reason
-from seqtune.tuning.plan import ReportEpoch
+from seqtune.tuning.plan import ReportEpoch, TrialReport
 
 from .._resolution import resolve_trial, training_fingerprint
 from .shared_training import SharedTraining, stage_folder, train_or_reuse
+from .trial_states import TrialStates
 
 if TYPE_CHECKING:
     from seqtune.training import FitResult
@@ -41,8 +43,10 @@ class TrainTrial:
     forbidden: tuple[ForbiddenConfig, ...] = ()
     memory_limit_mib: float | None = None
     dry_run: bool = True
+    states: TrialStates | None = None
+    """Of shorter trainings, which this one resumes; None: none are kept."""
 
-    def __call__(self, params: Params, report: ReportEpoch, *, name: str) -> Mapping[str, float]:
+    def __call__(self, params: Params, report: TrialReport, *, name: str) -> Mapping[str, float]:
         data = self.task.open_data(self.split)
         resolved = self.resolve(params, data)
         values = dict(flatten(resolved.config.model_dump()))
@@ -51,20 +55,27 @@ class TrainTrial:
         if self.task.measure is None:
             folder = self.scratch / "tune" / name
             _, metrics = self._fit(resolved.config, data, report, name=name, folder=folder)
+            if self.states is not None:
+                self.states.keep(folder, resolved.config, data, metrics, name=name)
             shutil.rmtree(folder, ignore_errors=True)
             return metrics
         with self.trained(resolved.config, data, report, name=name) as trained:
             if not trained.is_new:
                 for row in trained.history:  # as its own training would have reported them
-                    if report(int(row["epoch"]), row):
+                    if report(int(row["epoch"]), {**trained.metrics, **row}):
                         return trained.metrics
             if trained.checkpoint is None:
                 return trained.metrics
             measured = self.task.measure(trained.checkpoint, data, resolved.config)
-            return {**trained.metrics, **measured}
+            metrics = {**trained.metrics, **measured}
+            if self.states is not None:
+                read, _ = training_fingerprint(self.task, resolved.config, data)
+                folder = trained.checkpoint.parent
+                self.states.keep(folder, read, data, metrics, name=name)
+            return metrics
 
     def trained(
-        self, config: RunConfig, data: TrainingData, report: ReportEpoch, *, name: str
+        self, config: RunConfig, data: TrainingData, report: TrialReport, *, name: str
     ) -> AbstractContextManager[SharedTraining]:
         """Train this configuration, or reuse a trial that agrees in everything training reads."""
         read, key = training_fingerprint(self.task, config, data)
@@ -77,7 +88,7 @@ class TrainTrial:
         self,
         config: RunConfig,
         data: TrainingData,
-        report: ReportEpoch,
+        report: TrialReport,
         *,
         name: str,
         folder: Path,
@@ -85,15 +96,19 @@ class TrainTrial:
         from seqtune.training import fit
 
         known = self._measure_before(config, data, name=name)
+        states = self.states
         try:
+            if states is not None:
+                states.resume(folder, config, data, report, known=known, name=name)
             result = fit(
                 self.task,
                 config,
                 data,
                 directory=folder,
                 fingerprint=fingerprint(config, data_hash=data.content_hash),
-                report=report,
+                report=partial(_report, report, known),
                 progress=False,
+                keep_state=states is not None and states.is_kept,
             )
         except Interrupted:
             raise  # the folder stays, so that training resumes from it
@@ -148,3 +163,10 @@ class TrainTrial:
             "inference_ms_per_row": None if seconds is None else 1000.0 * seconds,
         }
         return measured | {key: float(value) for key, value in known.items() if value is not None}
+
+
+def _report(
+    report: ReportEpoch, known: Mapping[str, float], epoch: int, row: Mapping[str, float]
+) -> bool:
+    """Report an epoch with what was measured before training; as a partial it can be pickled."""
+    return report(epoch, {**known, **row})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtune.core.errors import ConfigurationError, TuningError
+from seqtune.core.errors import ConfigurationError, InfeasibleError, TuningError
 from seqtune.core.format import format_duration, format_value
 from seqtune.core.resolve import flatten
 from seqtune.core.task import Report
@@ -36,10 +38,13 @@ from .grouped_search import run_groups
 from .search import Search, without_fixed_params
 from .shared_training import remove_shared_trainings
 from .tables import plain, read_trials_table, trials_table
+from .trial_states import can_resume
 from .unused_params import refuse_params_without_effect, refuse_unmeasured_params
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 SEEDS_OF_STAGE = 1000
 
@@ -94,6 +99,7 @@ def run_medium(
     budget = budgets["medium"]
     space, queue = narrowed_space(search.parameters, narrowed)
     space = without_fixed_params(space, search.parameters)
+    _say_what_starts_again(search, queue, budget)
     if search.tuning.config.strategy.kind == "grouped":
         results = run_groups(search, budget, space, queue=queue)
     else:
@@ -156,6 +162,8 @@ def choose_best(
     robust = describe_robust(search, analyses[stage]["robust_config"], objective)
     metric, score = best["metric"], best["score"]
     why = "" if reranked.get("enabled") else f"; {chosen}"
+    if (states := search.trial_states(stage)) is not None:
+        states.remove()  # no stage after this one has other epochs
     lines = [
         f"best_config: {metric} {score:.4f}, trial {trial.number} of {best['study']}{why}",
         "best_config: "
@@ -179,6 +187,27 @@ def run_seed(
     lines = [f"seed: {judged.verdict}", _describe_result("seed", result)]
     report = {"enabled": True, "headline": lines, **judged.as_dict()}
     return trials_table(trials), plain(report)
+
+
+def _say_what_starts_again(search: Search, queue: Sequence[Params], budget: StageBudget) -> None:
+    """Say why promoted trials do not resume the training of their quick trials."""
+    states = search.trial_states("quick")
+    if states is None or not states.is_kept:
+        return
+    data, objective = search.task.open_data(search.split), search.objective(budget)
+    num_again = 0
+    for params in queue:
+        with suppress(InfeasibleError):  # which its trial will say
+            num_again += not can_resume(objective.resolve(params, data).config.training)
+    if num_again:
+        logger.info(
+            "%s: %d of %d queued configurations are trained from the first epoch, because their "
+            "learning rate depends on the number of epochs (training.scheduler, .warmup_ratio), "
+            "or training.resume=false",
+            budget.stage,
+            num_again,
+            len(queue),
+        )
 
 
 def _last_stage(
@@ -222,6 +251,9 @@ def _describe(search: Search, budget: StageBudget, *results: StudyResult) -> Rep
     best = [f"; best {metric} {one.score:.4f}" for one in ranked(trials, mode=mode)[:1]]
     lines = [f"{budget.stage}: {total}{''.join(best)}"]
     lines += [_describe_result(budget.stage, result) for result in results]
+    if resumed := [trial.resumed_epoch for trial in trials if trial.resumed_from]:
+        epochs = f"{sum(resumed)} epochs were not trained again"
+        lines.append(f"{budget.stage}: {len(resumed)} trials resumed where others ended; {epochs}")
     return plain(
         {
             "enabled": True,

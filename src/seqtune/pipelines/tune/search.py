@@ -26,6 +26,7 @@ from seqtune.tuning.studies.storage_url import StorageUrl
 from .._execution import ExecutionBackend
 from .._resolution import EPOCHS, resolve_run, resolve_trial
 from .objective import TrainTrial
+from .trial_states import TrialStates
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,20 @@ class Search:
             forbidden=config.forbidden,
             memory_limit_mib=self.memory_limit_mib(),
             dry_run=config.guards.dry_run,
+            states=self.trial_states(budget.stage),
+        )
+
+    def trial_states(self, stage: str) -> TrialStates | None:
+        """Return where a stage keeps or finds states; None if nodes do not share a folder."""
+        if not self._engine.is_local and self.cluster.data != "shared":
+            return None
+        narrowing = self.tuning.config.narrowing
+        is_kept = stage == "quick" and self.is_enabled("medium")
+        return TrialStates(
+            self.scratch / "tune" / f"states-{self.task.name}",
+            self.scoring,
+            num=narrowing.queue_best if is_kept else 0,
+            max_gib=narrowing.states_gib,
         )
 
     def memory_limit_mib(self) -> float | None:

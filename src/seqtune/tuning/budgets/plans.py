@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seqtune.core.errors import ConfigurationError, did_you_mean
 from seqtune.core.format import format_duration
 
-from ..config import STAGES, PrunerKind, SamplerKind, StageConfig, TuningConfig
+from ..config import STAGES, Goal, PrunerKind, SamplerKind, StageConfig, TuningConfig
 from ..objectives.scoring import known_at_the_end
 from ..spaces.space import Space
 from .durations import EXAMPLES, parse_duration
@@ -88,7 +88,7 @@ def settle_sampler(
 
     By measurements on surrogates of learning curves (decision 0017): random for test and seed; tpe
     if ranges move; sobol in quick if narrowing uses importance; gp within its limits, beyond which
-    a proposal takes seconds; else tpe.
+    it has not been compared; else tpe.
     """
     if wanted != "auto":
         return wanted
@@ -109,16 +109,18 @@ def settle_sampler(
 
 
 def settle_pruner(
-    wanted: PrunerKind, sampler: SamplerKind, *, only_at_the_end: bool = False
+    wanted: PrunerKind, sampler: SamplerKind, *, goals: Sequence[Goal] = ()
 ) -> PrunerKind:
     """Choose the pruner for `auto`; any other one stays.
 
     None if the goal is known only at the end, and with the Gaussian process, which learns nothing
-    from pruned trials: with them its regret at the same cost was twice as high.
+    from pruned trials: with them its regret at the same cost was twice as high. None for several
+    goals: Pareto fronts helped on smooth curves and hurt on noisy ones (decision 0066).
     """
     if wanted != "auto":
         return wanted
-    return "none" if sampler == "gp" or only_at_the_end else "median"
+    is_median = sampler != "gp" and len(goals) < 2 and not known_at_the_end(goals)
+    return "median" if is_median else "none"
 
 
 def _require_budget(budget: str, *, root: str) -> None:
@@ -218,9 +220,7 @@ def _settled(config: TuningConfig, stage: str, planned: SizedStage, *, space: Sp
         epochs=planned.size.epochs,
         timeout_seconds=planned.timeout_seconds,
         sampler=sampler,
-        pruner=settle_pruner(
-            _pruner(config, stage), sampler, only_at_the_end=known_at_the_end(config.objectives)
-        ),
+        pruner=settle_pruner(_pruner(config, stage), sampler, goals=config.objectives),
         reason=_reason(config, stage, planned),
     )
 

@@ -10,7 +10,8 @@ from seqtune.core.errors import ConfigurationError, TuningError
 from seqtune.core.trials import Trial, ranked
 
 from ..config import Goal, PickConfig, TuningConfig
-from .scoring import Mode, Scoring, known_at_the_end
+from ..sampling.registry import PARETO
+from .scoring import Mode, Scoring, known_at_the_end, known_in_every_epoch
 
 
 class Pick(NamedTuple):
@@ -49,19 +50,31 @@ def _pick_faults(pick: PickConfig, goals: Sequence[Goal]) -> list[str]:
 
 
 def _pruner_faults(config: TuningConfig) -> list[str]:
-    """Refuse a pruner that would never get a value."""
-    if not known_at_the_end(config.objectives) or len(config.objectives) > 1:
-        return []
+    """Refuse a pruner that would never get a value, or compares another number of goals."""
     stages = {name: stage.pruner for name, stage in config.stages}
     given = {"pruner.kind": config.pruner.kind} | {
         f"stages.{name}.pruner": kind for name, kind in stages.items()
     }
     return [
-        f"{key}={kind} has no effect: {config.objectives[0].metric!r} is known when a trial is "
-        "over, so none is stopped early; set it to none or auto"
+        f"{key}={kind} has no effect: {why}"
         for key, kind in given.items()
-        if kind not in (None, "none", "auto")
+        if kind not in (None, "none", "auto") and (why := _why_unused(kind, config.objectives))
     ]
+
+
+def _why_unused(kind: str, goals: Sequence[Goal]) -> str:
+    """Explain why a pruner would stop no trial; empty if it may."""
+    late = [goal.metric for goal in goals if not known_in_every_epoch([goal])]
+    if len(goals) == 1 and known_at_the_end(goals):
+        late = [goals[0].metric]
+    if late and (len(goals) == 1 or kind == PARETO):
+        when = f"{late[0]!r} is known when a trial is over"
+        return f"{when}, so none is stopped early; set it to none or auto"
+    if len(goals) > 1 and kind != PARETO:
+        return f"it compares one objective, and there are {len(goals)}; set it to {PARETO} or none"
+    if len(goals) <= 1 and kind == PARETO:
+        return "it compares several objectives, and there is one; set it to median, none or auto"
+    return ""
 
 
 def pareto_front(trials: Iterable[Trial], goals: Sequence[Goal]) -> list[Trial]:

@@ -14,7 +14,15 @@ from ..config import GapPenalty, Goal
 Mode = Literal["max", "min"]
 Metrics = Mapping[str, float]
 BY_EPOCH = ("val_", "train_")
-"""Prefixes of metrics logged by validation; all others are known when a trial is over."""
+"""Prefixes of metrics logged by validation; most others are known when a trial is over."""
+BEFORE = (
+    "estimated_memory_mib",
+    "model_mib",
+    "num_parameters",
+    "peak_memory_mib",
+    "inference_ms_per_row",
+)
+"""Measured before training."""
 
 
 class Score(NamedTuple):
@@ -31,6 +39,11 @@ class Score(NamedTuple):
 def known_at_the_end(goals: Sequence[Goal]) -> bool:
     """Whether the metric to stop trials by is unknown while they run."""
     return bool(goals) and not goals[0].metric.startswith(BY_EPOCH)
+
+
+def known_in_every_epoch(goals: Sequence[Goal]) -> bool:
+    """Whether trials can be compared in all goals while they run."""
+    return all(goal.metric.startswith(BY_EPOCH) or goal.metric in BEFORE for goal in goals)
 
 
 @dataclass(frozen=True)
@@ -132,6 +145,20 @@ class Scoring:
         """
         value = metrics.get(self.metric if known_at_the_end(self.goals) else self.first.metric)
         return None if value is None else float(value)
+
+    def goals_so_far(
+        self, metrics: Metrics, before: Sequence[float] = ()
+    ) -> tuple[float, ...] | None:
+        """Return all goals at the best epoch so far, turned so that more is better.
+
+        `before` are those of the epochs before; the first goal decides. None if one is missing.
+        """
+        if any(goal.metric not in metrics for goal in self.all_goals):
+            return None
+        signs = (1.0 if goal.mode == "max" else -1.0 for goal in self.all_goals)
+        pairs = zip(signs, self.all_goals, strict=True)
+        now = tuple(sign * float(metrics[goal.metric]) for sign, goal in pairs)
+        return now if not before or now[0] > before[0] else tuple(before)
 
     def identity(self) -> dict[str, Any]:
         """Return what makes scores comparable. Weights and bounds only affect the pick."""

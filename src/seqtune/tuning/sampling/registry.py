@@ -46,4 +46,6 @@ class Registry(Generic[EntryT]):
 
 # Any: the configuration checks names here, and the entries are built from the configuration.
 SAMPLERS: Registry[Any] = Registry("sampler", "samplers", words=("auto",))
+PARETO = "pareto"
+"""The pruner for several objectives; all others compare one."""
 PRUNERS: Registry[Any] = Registry("pruner", "pruners", words=("auto", "none"))

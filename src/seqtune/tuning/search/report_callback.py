@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -13,7 +13,8 @@ from seqtune.core.errors import ConfigurationError
 from ..objectives.scoring import known_at_the_end
 from ..plan import StudyPlan
 from ..sampling.pruners import Pruner
-from ..studies.records import CURVE, curve_of, root_number
+from ..sampling.registry import PARETO
+from ..studies.records import CURVE, GOALS, RESUMED, curve_of, root_number
 from ..studies.storage_errors import with_retries
 from ..studies.storage_url import StorageUrl
 
@@ -33,6 +34,7 @@ class ReportCallback:
         self._root = root_number(frozen)
         self._plan = plan
         self.curve = curve_of(frozen)
+        self._goals: dict[str, Sequence[float]] = dict(frozen.user_attrs.get(GOALS, {}))
         self._newest_known = max(self.curve, default=0)
         self._pruner = Pruner(plan.pruner, epochs=plan.epochs, mode=plan.scoring.first.mode)
         self.measured: set[str] = set()
@@ -48,13 +50,25 @@ class ReportCallback:
         if value is None or self.pruned or self.is_taken_away:
             return bool(self.pruned) or self.is_taken_away
         if epoch not in self.curve:
-            self.curve[epoch] = value
-            with_retries(lambda: self._keep(epoch, value), self._ref)
+            self._record(epoch, value, metrics)
         elif epoch < self._newest_known:
             return False
         if not self.is_taken_away:
             self.pruned = with_retries(self._judge, self._ref)
         return bool(self.pruned) or self.is_taken_away
+
+    def resume(self, trial: str, history: Sequence[Mapping[str, float]]) -> None:
+        """Record that training resumes where another trial ended.
+
+        The epochs of that trial belong to the curve. They are not judged: they cost nothing more.
+        """
+        origin = {"trial": trial, "epoch": len(history)}
+        self._write(lambda: self._trial.set_user_attr(RESUMED, origin))
+        for row in history:
+            epoch, value = int(row["epoch"]), self._plan.scoring.reported(row)
+            if value is not None and epoch not in self.curve:
+                self._record(epoch, value, row)
+        self._newest_known = max(self.curve, default=0)
 
     def check_reported(self) -> None:
         """Raise if no epoch reported the searched metric, so that nothing could be pruned."""
@@ -67,18 +81,39 @@ class ReportCallback:
             "one of these, or let validation run at least once in the epochs of a trial"
         )
 
-    def _keep(self, epoch: int, value: float) -> None:
-        try:
-            if self._plan.scoring.is_multiple:  # Optuna refuses reports
-                self._trial.set_user_attr(CURVE, {str(one): v for one, v in self.curve.items()})
-            else:
-                self._trial.report(value, epoch)
-        except UpdateFinishedTrialError:
-            self.is_taken_away = True
+    def _record(self, epoch: int, value: float, metrics: Mapping[str, float]) -> None:
+        self.curve[epoch] = value
+        if self._plan.scoring.is_multiple:  # Optuna refuses reports
+            curve = {str(one): v for one, v in self.curve.items()}
+            self._write(lambda: self._trial.set_user_attr(CURVE, curve))
+            self._record_goals(epoch, metrics)
+        else:
+            self._write(lambda: self._trial.report(value, epoch))
+
+    def _record_goals(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        before = self._goals[max(self._goals, key=int)] if self._goals else ()
+        goals = self._plan.scoring.goals_so_far(metrics, before)
+        if goals is not None:
+            self._goals[str(epoch)] = goals
+            self._write(lambda: self._trial.set_user_attr(GOALS, self._goals))
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """Write to the study, unless another process has ended the trial."""
+
+        def attempt() -> None:
+            try:
+                write()
+            except UpdateFinishedTrialError:
+                self.is_taken_away = True
+
+        with_retries(attempt, self._ref)
 
     def _judge(self) -> str:
-        if self._plan.scoring.is_multiple or not self._pruner.judges(max(self.curve)):
+        epoch = max(self.curve)
+        has_rule = self._plan.scoring.is_multiple == (self._plan.pruner.kind == PARETO)
+        if not has_rule or not self._pruner.judges(epoch):
             return ""
         trials = self._trial.study.get_trials(deepcopy=False)
         others = [one for one in trials if one.number != self._trial.number]
-        return self._pruner.reason(self.curve, others, root=self._root)
+        goals = self._goals.get(str(epoch), ())
+        return self._pruner.reason(self.curve, others, root=self._root, goals=goals)

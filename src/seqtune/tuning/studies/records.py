@@ -46,6 +46,8 @@ SCORE = "score"
 """The score; needed for pruned trials (best so far) and several objectives."""
 CURVE = "curve"
 """The curve of a trial with several objectives, which Optuna does not store."""
+GOALS = "goals"
+"""By epoch, all objectives at the best epoch so far, turned so that more is better."""
 ROOT = "root"
 """Number of the first trial that this one repeats."""
 PREVIOUS = "previous"
@@ -54,6 +56,8 @@ RETRIES = "retries"
 """How often its process has died; an orderly stop does not count."""
 AGAIN = "again"
 """Of a lost trial that runs again: RETRIES of its replacement."""
+RESUMED = "resumed"
+"""Of a trial that resumed training where another one ended: {trial, epoch}."""
 SOURCE = "source"
 """Imported trials: the study they come from."""
 
@@ -112,6 +116,7 @@ def process_of(frozen: FrozenTrial) -> Process | None:
 def to_trial(frozen: FrozenTrial) -> Trial:
     """Convert Optuna's trial to a plain value."""
     attributes, start = frozen.user_attrs, frozen.datetime_start
+    resumed = attributes.get(RESUMED, {})
     values = tuple(frozen.values or ())
     return Trial(
         number=frozen.number,
@@ -126,6 +131,8 @@ def to_trial(frozen: FrozenTrial) -> Trial:
         started=start.astimezone(UTC).isoformat(timespec="seconds") if start else None,
         seconds=frozen.duration.total_seconds() if frozen.duration is not None else None,
         worker=worker_name(attributes.get(WORKER, {})),
+        resumed_from=resumed.get("trial", ""),
+        resumed_epoch=resumed.get("epoch", 0),
     )
 
 
@@ -216,7 +223,11 @@ def mark_lost(
 def queue_again(study: optuna.Study, frozen: FrozenTrial, *, retries: int) -> None:
     """Add a waiting trial with the same parameters, curve and root."""
     attributes = {
-        **({CURVE: frozen.user_attrs[CURVE]} if CURVE in frozen.user_attrs else {}),
+        **{
+            key: frozen.user_attrs[key]
+            for key in (CURVE, GOALS, RESUMED)
+            if key in frozen.user_attrs
+        },
         ORIGIN: RETRIED,
         ROOT: root_number(frozen),
         PREVIOUS: frozen.number,

@@ -36,16 +36,24 @@ class Pruner:
         """Whether a trial may be stopped there: after the warm-up and before its last epoch."""
         return self.config.kind != "none" and self.warmup < epoch < self.epochs
 
-    def reason(self, curve: Curve, others: Sequence[FrozenTrial], *, root: int) -> str:
+    def reason(
+        self,
+        curve: Curve,
+        others: Sequence[FrozenTrial],
+        *,
+        root: int,
+        goals: Sequence[float] = (),
+    ) -> str:
         """Return why the trial with this curve should stop now; empty if it continues.
 
-        `others` are the other trials of the study, `root` the first number of the trial.
+        `others` are the other trials of the study, `root` the first number of the trial, `goals`
+        its objectives so far where there are several.
         """
         epoch = max(curve, default=0)
         if not self.judges(epoch):
             return ""
         kind = "median" if self.config.kind == "auto" else self.config.kind
-        why = PRUNERS[kind].reason(Case(self, curve, others, root))
+        why = PRUNERS[kind].reason(Case(self, curve, others, root, goals))
         return why and f"epoch {epoch}: {why}"
 
 
@@ -57,6 +65,8 @@ class Case:
     curve: Curve
     others: Sequence[FrozenTrial]
     root: int
+    goals: Sequence[float] = ()
+    """Several objectives so far; more is better."""
 
     @property
     def config(self) -> PrunerConfig:
