@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline
 
 from seqtune.core.task import TaskSpec
 from seqtune.pipelines import (
+    compare,
     dry_run,
     ensemble,
     ingest,
@@ -47,6 +48,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         validated = stages["verify_env"] + resolved + validate.create_pipeline(task)
         rehearsed = stages["ingest"] + stages["split"] + dry_run.create_pipeline(task)
         named = {**stages, **alone, "validate": validated, DRY_RUN: rehearsed}
+        if task.score_rows:
+            named["compare"] = compare.create_pipeline(task)
         if task.sample_files:
             named["sample"] = sample.create_pipeline(task)
         pipelines |= {f"{task.name}.{name}": stage for name, stage in named.items()}

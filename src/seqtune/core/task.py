@@ -16,10 +16,11 @@ from .reports import Report as Report
 if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule, LightningModule
 
-    from .config import EnsembleConfig, RunConfig, Section
+    from .config import CompareConfig, EnsembleConfig, RunConfig, Section
     from .ensemble import Pool
     from .parameters import TaskParameters
     from .resolve import Resolved
+    from .row_metrics import RowMetrics
 
 Sources = Mapping[str, tuple[Path, ...]]
 """Raw files by role ("interactions", "genre", ...); empty for an optional file that is absent."""
@@ -98,6 +99,20 @@ class Predict(Protocol):
         """
 
 
+class ScoreRows(Protocol):
+    def __call__(
+        self,
+        models: Mapping[str, Path],
+        answers: tuple[Path, ...],
+        data: Any,
+        settings: CompareConfig,
+        *,
+        scratch: Path,
+    ) -> tuple[RowMetrics, Report]:
+        """Score models, the baselines and files with the answers of other systems on the rows of
+        one held-out part; return their metrics and facts for a report."""
+
+
 @dataclass(frozen=True)
 class TaskSpec:
     """One task: all that `training` and the pipelines know about it."""
@@ -143,6 +158,9 @@ class TaskSpec:
     measure: Callable[[Path, Any, Any], Mapping[str, float]] | None = None
     """Validation metrics of a checkpoint on data under the `after_training` sections of a
     configuration, whatever those were in training."""
+    score_rows: ScoreRows | None = None
+    """What the stage `compare` needs, with the raw files `<task>.raw_answers`; None: there is no
+    such stage for the task."""
     after_training: tuple[str, ...] = ()
     """Sections of the configuration that `measure` reads and training does not: they are searched
     without training again."""

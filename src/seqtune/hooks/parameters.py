@@ -15,6 +15,7 @@ from kedro.pipeline import Pipeline
 
 from seqtune.core.config import (
     ClusterConfig,
+    CompareConfig,
     EnsembleConfig,
     Section,
     ValidateConfig,
@@ -32,6 +33,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "verify_env": VerifyConfig,
     "validate": ValidateConfig,
     "ensemble": EnsembleConfig,
+    "compare": CompareConfig,
     "sample": SampleParameters,
 }
 """Groups of parameters that all tasks share, and the classes that check them."""

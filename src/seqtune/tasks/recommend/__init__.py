@@ -28,7 +28,10 @@ TASK = TaskSpec(
     predict=Lazy(f"{_HERE}.predict:predict"),
     resolve_auto=Lazy(f"{_HERE}.module:resolve_auto"),
     metrics=Lazy(f"{_HERE}.metrics:logged_metrics"),
+    score_rows=Lazy(f"{_HERE}.compare:score_rows"),
     scales=("log_softmax", "ranks"),
+    figures=("segment_metrics",),
+    tables=("comparisons", "segments"),
     sample_folder=Path(__file__).with_name("sample"),
     sample_files=("interactions.csv.gz", "genre.csv", "director.csv", "writer.csv", "title.csv"),
 )
