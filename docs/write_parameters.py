@@ -21,6 +21,7 @@ import yaml
 
 from seqtune.core.config import (
     ClusterConfig,
+    CompareConfig,
     EnsembleConfig,
     Section,
     ValidateConfig,
@@ -66,6 +67,7 @@ GROUPS = (
     Group("verify_env", VerifyConfig),
     Group("validate", ValidateConfig),
     Group("ensemble", EnsembleConfig),
+    Group("compare", CompareConfig),
     Group("report", ReportConfig),
     Group("tracking", TrackingConfig),
     Group("cluster", ClusterConfig),

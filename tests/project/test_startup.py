@@ -49,6 +49,7 @@ NAMES = {
     *STAGES,
     *TASKS,
     *(f"{task}.{stage}" for task in TASKS for stage in STAGES),
+    *("compare", "recommend.compare"),
 }
 
 LIST_AND_REPORT = """

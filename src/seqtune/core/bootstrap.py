@@ -28,7 +28,7 @@ GRID = 2.0**30
 """Values are rounded to 1 / GRID, so that sums are exact, in whatever order they are computed."""
 
 
-class Interval(NamedTuple):
+class MeanInterval(NamedTuple):
     """A mean over rows, and the interval of its bootstrap means (none for very few rows)."""
 
     mean: float
@@ -82,7 +82,7 @@ def segment_intervals(
     *,
     seed: int,
     draws: int = DRAWS,
-) -> list[dict[str, Interval]]:
+) -> list[dict[str, MeanInterval]]:
     """Return the mean of each system over the rows of each segment."""
     rows = np.stack(segments, axis=1).astype(np.float64)  # [U, segments]
     systems = np.stack([_on_grid(one) for one in values.values()], axis=1)  # [U, systems]
@@ -91,14 +91,14 @@ def segment_intervals(
         [columns.sum(axis=0)[None], resampled_sums(columns, draws=draws, seed=seed)]
     )
     counts, *totals = np.split(sums, len(values) + 1, axis=1)  # [1 + D, segments] each
-    found: list[dict[str, Interval]] = [{} for _ in segments]
+    found: list[dict[str, MeanInterval]] = [{} for _ in segments]
     for name, total in zip(values, totals, strict=True):
         means = total / np.maximum(counts, 1)
         lows, highs = _bounds(means[1:])
         for place, num_rows in enumerate(counts[0]):
             bounds = (float(lows[place]), float(highs[place]))
             enough = num_rows >= FEWEST_ROWS
-            found[place][name] = Interval(
+            found[place][name] = MeanInterval(
                 float(means[0, place]), *(bounds if enough else (None, None))
             )
     return found

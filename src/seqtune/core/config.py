@@ -272,8 +272,9 @@ class CompareConfig(Section):
     """A metric of the task, such as ndcg@10; auto: the one that training monitors."""
     models: tuple[str, ...] = ()
     """Folders of checkpoints or ensembles, or versions of the catalog's, beside the newest ones."""
-    draws: Annotated[int, Field(ge=100, le=100_000)] = 1000
-    """Bootstrap draws behind intervals and p-values."""
+    draws: Annotated[int, Field(ge=100, le=100_000)] = 10_000
+    """Bootstrap draws behind intervals and p-values. No p-value is below 1 / draws, before it is
+    multiplied by the number of tests."""
 
 
 class ClusterConfig(Section):

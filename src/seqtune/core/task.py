@@ -92,10 +92,12 @@ class Predict(Protocol):
         new_rows: tuple[Path, ...],
         out: Path,
         spread: ParallelMap = map_serially,
+        sources: Sources | None = None,
     ) -> Report:
         """Write predictions for all rows below `out`; `checkpoint` may be an ensemble folder.
 
-        The predictions do not depend on `spread`.
+        The predictions do not depend on `spread`. `sources` are given to a task with
+        `predict_sources`.
         """
 
 
@@ -137,6 +139,8 @@ class TaskSpec:
     named_sources: Mapping[str, Callable[[Any], Collection[str]]] = field(default_factory=dict)
     """Roles that hold any number of raw tables (`<task>.raw_<role>` too), each with a function from
     the configuration to the names of the tables that ingest receives."""
+    predict_sources: tuple[str, ...] = ()
+    """Roles of optional raw files that `predict` reads beside the new rows."""
     describe_data: Callable[[Any], Mapping[str, float]] | None = None
     """The facts that the rules of the preset `auto` go by; None: the task has no such preset."""
     chosen_on_valid: Mapping[str, str] = field(default_factory=dict)

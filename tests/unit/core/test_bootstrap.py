@@ -7,7 +7,7 @@ import pytest
 
 from seqtune.core.bootstrap import (
     FEWEST_ROWS,
-    Interval,
+    MeanInterval,
     holm,
     paired_tests,
     resampled_sums,
@@ -71,8 +71,8 @@ def test_segments_by_hand() -> None:
     values = {"a": np.array([0.0, 0.5, 1.0, 1.0]), "b": np.array([1.0, 0.0, 0.0, 0.5])}
     halves = [np.array([True, True, False, False]), np.array([False, False, True, True])]
     first, second = segment_intervals(values, halves, seed=1, draws=100)
-    assert first == {"a": Interval(0.25, None, None), "b": Interval(0.5, None, None)}
-    assert second == {"a": Interval(1.0, None, None), "b": Interval(0.25, None, None)}
+    assert first == {"a": MeanInterval(0.25, None, None), "b": MeanInterval(0.5, None, None)}
+    assert second == {"a": MeanInterval(1.0, None, None), "b": MeanInterval(0.25, None, None)}
 
 
 def test_a_segment_needs_some_rows_for_an_interval() -> None:

@@ -13,6 +13,7 @@ TASK = TaskSpec(
     sources=("interactions",),
     named_sources={"sides": Lazy(f"{_HERE}.params:side_names")},
     ingested="interactions",
+    predict_sources=("allow", "deny"),
     parse_parameters=Lazy(f"{_HERE}.params:parse"),
     ingest=Lazy(f"{_HERE}.ingest:ingest"),
     split=Lazy(f"{_HERE}.split:split"),

@@ -28,7 +28,7 @@ from .evaluate import describe_protocol
 from .external_lists import ExternalLists
 from .metrics import monitored_metric, rank_gains, target_ranks
 from .params import RecommendConfig
-from .user_metrics import HeldOut, user_metrics
+from .user_metrics import HeldOutItems, user_metrics
 
 ScoreBatch = Callable[[Tensor], Tensor]
 """(inputs [B, T]) -> scores [B, V]."""
@@ -53,7 +53,7 @@ def score_rows(
     config, part = next(iter(opened.values())).config, settings.part
     metric = monitored_metric(config) if settings.metric == "auto" else settings.metric
     depth = len(rank_gains(metric)) - 1
-    if not len(HeldOut.of(data, part).users):
+    if not len(HeldOutItems.of(data, part).users):
         raise ConfigurationError(
             f"compare.part={part}, but this split holds out no {part} items; choose the other part"
         )

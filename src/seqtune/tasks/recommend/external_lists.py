@@ -24,7 +24,7 @@ from .data import Int64, SplitData
 from .ingest.engine import fill
 from .known_ids import MatchedFile, matched_file
 from .params import IngestConfig
-from .user_metrics import HeldOut
+from .user_metrics import HeldOutItems
 
 CHUNK_USERS = 1 << 16
 UNLISTED = np.iinfo(np.int64).max
@@ -63,13 +63,13 @@ class ExternalLists:
             _refuse_faults(found, by)
             order = by if by == RANK else f"-{by}"
             query = "SELECT user, item, $order AS place FROM matched ORDER BY user, place, item"
-            rows = found.columns(fill(query, order=order))
-            users, items = rows["user"].astype(np.int64), rows["item"].astype(np.int64)
-            return cls(found.path, users, items, rows["place"].astype(np.float64))
+            rows = found.table(fill(query, order=order))
+            users, items = (np.asarray(rows[name], np.int64) for name in ("user", "item"))
+            return cls(found.path, users, items, np.asarray(rows["place"], np.float64))
 
     def ranks(self, data: SplitData, part: Part, *, exclude_seen: bool) -> tuple[Int64, Report]:
         """Return the rank of each held-out item [U], and facts for the report."""
-        held_out = HeldOut.of(data, part)
+        held_out = HeldOutItems.of(data, part)
         rows = np.searchsorted(held_out.users, self.users)  # [N]
         known = rows < len(held_out.users)
         known[known] = held_out.users[rows[known]] == self.users[known]

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 
 from .data import ITEMS_TABLE, USERS_TABLE, SplitData
 from .ingest.engine import connect, disk_errors, fill, path_literal
@@ -64,9 +63,8 @@ class MatchedFile:
         shown = ", ".join(repr(text) for text, _ in found[:NUM_EXAMPLES])
         return f"{len(found)} unknown {role}s in {rows} of {self.loaded.num_rows} rows ({shown})"
 
-    def columns(self, query: str) -> Mapping[str, npt.NDArray[Any]]:
-        found = self._connection.execute(query).fetchnumpy()
-        return {name: np.asarray(column) for name, column in found.items()}
+    def table(self, query: str) -> pa.Table:
+        return self._connection.sql(query).to_arrow_table()
 
     def _query(self, query: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(query).fetchall()

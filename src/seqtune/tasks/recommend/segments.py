@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from seqtune.core.bootstrap import Bools
 from seqtune.core.row_metrics import Segment
 
 from .data import Int64
@@ -30,7 +31,7 @@ def segments_of(lengths: Int64, target_counts: Int64) -> tuple[Segment, ...]:
 
 
 def _thirds(
-    values: Int64, among: np.ndarray, sizes: tuple[str, ...], name: str, bounds: str
+    values: Int64, among: Bools, sizes: tuple[str, ...], name: str, bounds: str
 ) -> Iterator[Segment]:
     """Cut the users `among` which values count into thirds; equal values stay together."""
     if not among.any():

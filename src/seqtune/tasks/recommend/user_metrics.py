@@ -18,7 +18,7 @@ from .metrics import rank_gains
 from .segments import segments_of
 
 
-class HeldOut(NamedTuple):
+class HeldOutItems(NamedTuple):
     """The held-out items of a part."""
 
     users: Int64  # [U], rising
@@ -38,7 +38,7 @@ def user_metrics(
     data: SplitData, part: Part, ranks: Mapping[str, Int64], *, metric: str
 ) -> RowMetrics:
     """Return a metric from the ranks [U] of the held-out items, by system."""
-    held_out, gains = HeldOut.of(data, part), rank_gains(metric)
+    held_out, gains = HeldOutItems.of(data, part), rank_gains(metric)
     counts = np.asarray(data.train_counts[held_out.targets], np.int64)
     return RowMetrics(
         part=part,
