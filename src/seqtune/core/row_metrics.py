@@ -63,10 +63,14 @@ def comparison_table(tests: Mapping[str, Sequence[PairedTest]], metric: str) -> 
         title=f"{metric}: differences between systems on the same rows, with {_INTERVAL}; p-values "
         "are two-sided, corrected by Holm's method for the tests of a part",
         columns=(
-            *("part", "system", "against", "difference", "low", "high"),
-            *("p_value", "corrected_p_value", "verdict"),
+            *("part", "system", "against", "verdict"),
+            *("difference", "low", "high", "p_value", "corrected_p_value"),
         ),
-        rows=tuple((part, *test, verdict(test)) for part, each in tests.items() for test in each),
+        rows=tuple(
+            (part, test.first, test.second, verdict(test), *test[2:])
+            for part, each in tests.items()
+            for test in each
+        ),
     )
 
 

@@ -33,7 +33,7 @@ def test_a_test_is_told_in_one_line_and_one_row() -> None:
         "valid ndcg@10: b - a = -0.5000 (95% interval -0.5000 to -0.5000, corrected p 0.001): worse"
     )
     table = comparison_table({"valid": [test]}, "ndcg@10")
-    assert table.rows == (("valid", "b", "a", -0.5, -0.5, -0.5, 0.001, 0.001, "worse"),)
+    assert table.rows == (("valid", "b", "a", "worse", -0.5, -0.5, -0.5, 0.001, 0.001),)
     assert len(table.columns) == len(table.rows[0])
 
 

@@ -32,8 +32,9 @@ class MatchedFile:
     """A file whose rows are in the table `matched`: for each of its keys the id as text
     (`user_text`) and its number (`user`, null if it is unknown), and its other columns."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, loaded: Loaded, split: Path) -> None:
         self._connection = connection
+        self._split = split
         self.loaded = loaded
 
     @property
@@ -61,7 +62,17 @@ class MatchedFile:
             return ""
         rows = sum(num for _, num in found)
         shown = ", ".join(repr(text) for text, _ in found[:NUM_EXAMPLES])
-        return f"{len(found)} unknown {role}s in {rows} of {self.loaded.num_rows} rows ({shown})"
+        return (
+            f"{len(found)} unknown {role}s in {rows} of {self.loaded.num_rows} rows ({shown}; "
+            f"known is {self._known(role)!r}, for example)"
+        )
+
+    def _known(self, role: str) -> str:
+        """Return the first id of a role in the split, as text."""
+        table, number = _TABLES[f"{role}_key"]
+        query = "SELECT CAST($number_id AS VARCHAR) FROM read_parquet($path) LIMIT 1"
+        path = path_literal(self._split / table)
+        return str(self._query(fill(query, number_id=f"{number}_id", path=path))[0][0])
 
     def table(self, query: str) -> pa.Table:
         return self._connection.sql(query).to_arrow_table()
@@ -135,4 +146,4 @@ def _match(
         )
     query = "CREATE TABLE matched AS SELECT $fields FROM raw $joins"
     connection.execute(fill(query, fields=", ".join(fields), joins=" ".join(joins)))
-    return MatchedFile(connection, loaded)
+    return MatchedFile(connection, loaded, data.path)

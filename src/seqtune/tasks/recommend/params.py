@@ -203,7 +203,7 @@ class Quotas(Section):
     """Names of side tables, each with how many items of a list may have the same value."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, PositiveInt]
+    __pydantic_extra__: dict[str, Annotated[int, Field(ge=1, strict=True)]]
 
     @property
     def limits(self) -> dict[str, int]:

@@ -137,7 +137,10 @@ def _seen_without_targets(batch: Any) -> Any:
         ("user,item\nu,a\n", ["no column rank and none score"]),
         (
             "user,item,rank\nu,a,1\nx,b,1\nu,zz,2\ny,zz,2\nx,a,3\n",
-            ["2 unknown users in 3 of 5 rows ('x', 'y')", "1 unknown items in 2 of 5 rows ('zz')"],
+            [
+                "2 unknown users in 3 of 5 rows ('x', 'y'; known is 'u', for example)",
+                "1 unknown items in 2 of 5 rows ('zz'; known is 'a', for example)",
+            ],
         ),
         (
             "user,item,rank\nu,a,1\nu,b,\nv,a,nan\n",
@@ -151,7 +154,7 @@ def _seen_without_targets(batch: Any) -> Any:
                 "1 of 4 rows have a user and an item that were listed before (line 5)",
             ],
         ),
-        ("user,item,score\n1,2,0.5\n", ["1 unknown users", "1 unknown items in 1 of 1 rows ('2')"]),
+        ("user,item,score\n1,2,0.5\n", ["1 unknown users", "1 unknown items in 1 of 1 rows ('2';"]),
     ],
 )
 def test_bad_lists_get_one_error_with_counts(

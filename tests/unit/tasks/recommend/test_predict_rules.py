@@ -115,7 +115,7 @@ def test_unknown_items_are_counted_and_said(
     found, report = predicted(checkpoint, data, tmp_path, deny="user,item\n,zz\nv,zz\n,a\n")
     assert report["rules"]["deny"]["unknown_items"] == 2
     assert found["u"] == ["f"]
-    assert "1 unknown items in 2 of 3 rows ('zz') can be" in caplog.text
+    assert "1 unknown items in 2 of 3 rows ('zz'; known is 'a', for example) can be" in caplog.text
 
 
 def test_rules_that_leave_nothing_and_rows_without_an_item_are_refused(
