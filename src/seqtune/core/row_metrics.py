@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from .bootstrap import (
     DRAWS,
     LEVEL,
@@ -19,8 +22,10 @@ from .bootstrap import (
     segment_intervals,
 )
 from .metrics import BarChart, ReportTable
+from .reports import OURS
 from .seeds import derive_seed
 
+Ints = npt.NDArray[np.int64]
 COMPARISONS, SEGMENTS, SEGMENT_CHART = "comparisons", "segments", "segment_metrics"
 _INTERVAL = f"{LEVEL:.0%} bootstrap intervals"
 
@@ -55,6 +60,48 @@ class RowMetrics:
         """Test the differences of pairs of systems by a paired bootstrap."""
         seed = derive_seed(seed, "comparisons", self.part)
         return paired_tests(self.values, pairs, seed=seed, draws=draws)
+
+
+def thirds(
+    values: Ints, sizes: tuple[str, str, str], *, bounds: str, among: Bools | None = None
+) -> Iterator[Segment]:
+    """Cut the rows (`among` these) into thirds by a number; equal numbers stay together.
+
+    `sizes` names the thirds, `bounds` completes "3 to 12". Empty ones are left out.
+    """
+    among = np.ones(len(values), bool) if among is None else among
+    if not among.any():
+        return
+    edges = np.quantile(values[among], [1 / 3, 2 / 3], method="inverted_cdf")
+    numbers = np.searchsorted(edges, values, side="left")
+    for number, size in enumerate(sizes):
+        rows = among & (numbers == number)
+        if rows.any():
+            least, most = int(values[rows].min()), int(values[rows].max())
+            span = f"{least}" if least == most else f"{least} to {most}"
+            yield Segment(size, bounds.format(span), rows)
+
+
+def compare_with_others(
+    found: Sequence[RowMetrics], *, seed: int
+) -> tuple[list[str], dict[str, ReportTable | BarChart]]:
+    """Test the model against every other system; return a line on the strongest one of each part,
+    and the tables and the chart of all parts."""
+    if not found:
+        return [], {}
+    tests = {
+        rows.part: rows.test_pairs(
+            [(OURS, name) for name in rows.values if name != OURS], seed=seed
+        )
+        for rows in found
+    }
+    metric = found[0].metric
+    lines = [
+        describe_test(min(each, key=lambda test: test.difference), part=part, metric=metric)
+        for part, each in tests.items()
+    ]
+    table = comparison_table(tests, metric)
+    return lines, {COMPARISONS: table, **segment_items(found, seed=seed)}
 
 
 def comparison_table(tests: Mapping[str, Sequence[PairedTest]], metric: str) -> ReportTable:

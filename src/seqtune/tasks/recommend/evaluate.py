@@ -5,7 +5,7 @@ Shapes: B batch (users), V items. Column j of scores is item j + 1.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -18,13 +18,7 @@ from seqtune.core.metrics import (
     dump_report_items,
     wanted_parts,
 )
-from seqtune.core.row_metrics import (
-    COMPARISONS,
-    RowMetrics,
-    comparison_table,
-    describe_test,
-    segment_items,
-)
+from seqtune.core.row_metrics import RowMetrics, compare_with_others
 from seqtune.core.seeds import derive_seed
 from seqtune.core.task import OURS, Report
 
@@ -70,7 +64,8 @@ def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None
     wanted = wanted_parts([part for part in exist if exist[part]], parts)
     scored = {part: _part(loaded, data, baselines, part) for part in exist if part in wanted}
     found = {part: report for part, (report, _) in scored.items()}
-    lines, items = _compared([rows for _, rows in scored.values()], seed=loaded.config.seed)
+    rows = [by_user for _, by_user in scored.values()]
+    lines, items = compare_with_others(rows, seed=loaded.config.seed)
     config, names = loaded.config, measured_metrics(loaded.config.training.monitor)
     labels = {f"{name}@K": METRICS[name].label for name in names if METRICS[name].label}
     return {
@@ -85,26 +80,8 @@ def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None
         "num_users": data.num_users,
         "num_items": data.num_items,
         "parts": found,
-        EXHIBITS: items,
+        EXHIBITS: dump_report_items(items),
     }
-
-
-def _compared(found: Sequence[RowMetrics], *, seed: int) -> tuple[list[str], Report]:
-    """Test the model against each baseline; return a line for the strongest one of each part, and
-    the tables and charts of all."""
-    if not found:
-        return [], {}
-    tests = {
-        rows.part: rows.test_pairs([(OURS, name) for name in BASELINES], seed=seed)
-        for rows in found
-    }
-    metric = found[0].metric
-    lines = [
-        describe_test(min(each, key=lambda test: test.difference), part=part, metric=metric)
-        for part, each in tests.items()
-    ]
-    items = {COMPARISONS: comparison_table(tests, metric), **segment_items(found, seed=seed)}
-    return lines, dump_report_items(items)
 
 
 def _part(
