@@ -21,6 +21,7 @@ import yaml
 
 from seqtune.core.config import (
     ClusterConfig,
+    CompareConfig,
     EnsembleConfig,
     RefreshConfig,
     Section,
@@ -68,6 +69,7 @@ GROUPS = (
     Group("validate", ValidateConfig),
     Group("ensemble", EnsembleConfig),
     Group("refresh", RefreshConfig),
+    Group("compare", CompareConfig),
     Group("report", ReportConfig),
     Group("tracking", TrackingConfig),
     Group("cluster", ClusterConfig),

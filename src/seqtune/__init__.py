@@ -4,7 +4,7 @@ import os
 from importlib import import_module
 from typing import Any
 
-__all__ = ["Recommender"]
+__all__ = ["Recommender", "Rules"]
 __version__ = "0.1.0"
 
 # Kedro's plug-ins report usage over the network at start, which takes 10 s without a network.
@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Recommender`, and torch with it, only on use."""
+    """Import `Recommender` and `Rules`, and torch with them, only on use."""
     if name not in __all__:
         raise AttributeError(f"module 'seqtune' has no attribute {name!r}")
     return getattr(import_module("seqtune.tasks.recommend.recommender"), name)

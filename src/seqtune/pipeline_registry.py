@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline
 
 from seqtune.core.task import TaskSpec
 from seqtune.pipelines import (
+    compare,
     dry_run,
     ensemble,
     ingest,
@@ -50,6 +51,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         named = {**stages, **alone, "validate": validated, DRY_RUN: rehearsed}
         if task.carry_over:
             named["refresh"] = stages["ingest"] + stages["split"] + refresh.create_pipeline(task)
+        if task.score_rows:
+            named["compare"] = compare.create_pipeline(task)
         if task.sample_files:
             named["sample"] = sample.create_pipeline(task)
         pipelines |= {f"{task.name}.{name}": stage for name, stage in named.items()}

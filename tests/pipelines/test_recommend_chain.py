@@ -42,8 +42,7 @@ def run(kedro: Kedro, pipeline: str, *, params: str = TINY, versions: str = "") 
     return result.stdout + result.stderr
 
 
-@pytest.mark.usefixtures("raw")
-def test_each_stage_goes_on_from_the_one_before(kedro: Kedro, project: Path) -> None:
+def test_each_stage_goes_on_from_the_one_before(kedro: Kedro, project: Path, raw: Path) -> None:
     for stage, leads_to in (("ingest", "split"), ("split", "train"), ("train", "predict")):
         assert f"kedro run --pipelines {leads_to}" in run(kedro, stage)
     run(kedro, "predict", params=f"{TINY},recommend.predict.top_k=2")
@@ -55,7 +54,29 @@ def test_each_stage_goes_on_from_the_one_before(kedro: Kedro, project: Path) -> 
     assert frame["user"].nunique() == USERS
     seen = {(user, (user + step) % 10 + 100) for user in range(1, 13) for step in range(7)}
     assert not seen & set(zip(frame["user"], frame["item"], strict=True))
+    _compare_and_deny(kedro, project, raw)
     assert not list((project / "data" / "00_scratch").glob("[!.]*"))
+
+
+def _compare_and_deny(kedro: Kedro, project: Path, raw: Path) -> None:
+    """Set the model beside perfect lists of another system; then deny items."""
+    (raw / "answers").mkdir()
+    # everybody's item before the last, which is held out for validation
+    rows = [f"{user},{(user + ITEMS_EACH - 2) % 10 + 100},1" for user in range(1, USERS + 1)]
+    (raw / "answers" / "oracle.csv").write_text("\n".join(["user,item,rank", *rows, ""]))
+    assert "oracle" in run(kedro, "compare", params=f"{TINY},compare.draws=200")
+    report = read_newest(project, "08_reporting/recommend/compare_report.json")
+    assert report["parts"]["valid"]["compared"]["ndcg@10"]["oracle"] == 1.0
+    assert len(pd.read_csv(newest(project, "compare_comparisons_table.csv"))) == 10
+    page = newest(project, "run_report.html").read_text(encoding="utf-8")
+    assert '<section id="compare"' in page
+
+    (raw / "deny.csv").write_text("user,item\n,100\n1,101\n1,109\n")
+    run(kedro, "predict", params=f"{TINY},recommend.predict.diversity=0.5")
+    frame = pd.read_parquet(newest(project, "07_model_output/recommend/predictions.parquet"))
+    assert not (frame["item"] == 100).any()
+    assert set(frame[frame["user"] == 1]["item"]) == {108}  # of 100, 101, 108 and 109
+    assert "cost" in read_newest(project, "08_reporting/recommend/predict_report.json")["rules"]
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ PAIRS = [
 """A document and its translation; the page of parameters is generated, in English alone."""
 BOTH = [path for pair in PAIRS for path in pair]
 KEY = re.compile(
-    r"(?<![\w./-])(?:recommend|tuning|verify_env|validate|ensemble|sample|report|tracking)"
+    r"(?<![\w./-])(?:recommend|tuning|verify_env|validate|ensemble|compare|sample|report|tracking)"
     r"(?:\.[a-z_0-9]+|\.<stage>)+(?![\w(]|\.\w|/)"
 )
 """What looks like a parameter; datasets and pipelines look alike and are told apart below."""

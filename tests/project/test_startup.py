@@ -51,6 +51,7 @@ NAMES = {
     *(f"{task}.{stage}" for task in TASKS for stage in STAGES),
     "refresh",
     "recommend.refresh",
+    *("compare", "recommend.compare"),
 }
 
 LIST_AND_REPORT = """

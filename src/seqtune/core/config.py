@@ -305,6 +305,20 @@ class RefreshConfig(Section):
     null: none."""
 
 
+class CompareConfig(Section):
+    """What is compared, and on which rows."""
+
+    part: Literal["valid", "test"] = "valid"
+    """The held-out part. Choose on valid; test is for what has been chosen."""
+    metric: str = "auto"
+    """A metric of the task, such as ndcg@10; auto: the one that training monitors."""
+    models: tuple[str, ...] = ()
+    """Folders of checkpoints or ensembles, or versions of the catalog's, beside the newest ones."""
+    draws: Annotated[int, Field(ge=100, le=100_000)] = 10_000
+    """Bootstrap draws behind intervals and p-values. No p-value is below 1 / draws, before it is
+    multiplied by the number of tests."""
+
+
 class ClusterConfig(Section):
     """Where work runs. This never changes a result, so it is not part of the fingerprint."""
 

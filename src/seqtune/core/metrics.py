@@ -69,6 +69,10 @@ class BarChart(Section):
     names: tuple[str, ...]
     bars: dict[str, tuple[float | None, ...]]
     """One number for each name, by group."""
+    intervals: dict[str, tuple[tuple[float | None, float | None], ...]] = Field(
+        default_factory=dict
+    )
+    """The ends of an interval around each of them."""
 
 
 class ReportTable(Section):

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule, LightningModule
 
     from .checkpoint import Checkpoint
-    from .config import EnsembleConfig, RunConfig, Section
+    from .config import CompareConfig, EnsembleConfig, RunConfig, Section
     from .ensemble import Pool
     from .parameters import TaskParameters
     from .resolve import Resolved
+    from .row_metrics import RowMetrics
 
 Sources = Mapping[str, tuple[Path, ...]]
 """Raw files by role ("interactions", "genre", ...); empty for an optional file that is absent."""
@@ -119,11 +120,27 @@ class Predict(Protocol):
         new_rows: tuple[Path, ...],
         out: Path,
         spread: ParallelMap = map_serially,
+        sources: Sources | None = None,
     ) -> Report:
         """Write predictions for all rows below `out`; `checkpoint` may be an ensemble folder.
 
-        The predictions do not depend on `spread`.
+        The predictions do not depend on `spread`. `sources` are given to a task with
+        `predict_sources`.
         """
+
+
+class ScoreRows(Protocol):
+    def __call__(
+        self,
+        models: Mapping[str, Path],
+        answers: tuple[Path, ...],
+        data: Any,
+        settings: CompareConfig,
+        *,
+        scratch: Path,
+    ) -> tuple[RowMetrics, Report]:
+        """Score models, the baselines and files with the answers of other systems on the rows of
+        one held-out part; return their metrics and facts for a report."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +169,8 @@ class TaskSpec:
     named_sources: Mapping[str, Callable[[Any], Collection[str]]] = field(default_factory=dict)
     """Roles that hold any number of raw tables (`<task>.raw_<role>` too), each with a function from
     the configuration to the names of the tables that ingest receives."""
+    predict_sources: tuple[str, ...] = ()
+    """Roles of optional raw files that `predict` reads beside the new rows."""
     describe_data: Callable[[Any], Mapping[str, float]] | None = None
     """The facts that the rules of the preset `auto` go by; None: the task has no such preset."""
     chosen_on_valid: Mapping[str, str] = field(default_factory=dict)
@@ -178,6 +197,9 @@ class TaskSpec:
     measure: Callable[[Path, Any, Any], Mapping[str, float]] | None = None
     """Validation metrics of a checkpoint on data under the `after_training` sections of a
     configuration, whatever those were in training."""
+    score_rows: ScoreRows | None = None
+    """What the stage `compare` needs, with the raw files `<task>.raw_answers`; None: there is no
+    such stage for the task."""
     after_training: tuple[str, ...] = ()
     """Sections of the configuration that `measure` reads and training does not: they are searched
     without training again."""

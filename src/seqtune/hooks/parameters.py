@@ -15,6 +15,7 @@ from kedro.pipeline import Pipeline
 
 from seqtune.core.config import (
     ClusterConfig,
+    CompareConfig,
     EnsembleConfig,
     RefreshConfig,
     Section,
@@ -34,6 +35,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "validate": ValidateConfig,
     "ensemble": EnsembleConfig,
     "refresh": RefreshConfig,
+    "compare": CompareConfig,
     "sample": SampleParameters,
 }
 """Groups of parameters that all tasks share, and the classes that check them."""

@@ -12,6 +12,7 @@ VERIFY = "params:verify_env"
 VALIDATE = "params:validate"
 ENSEMBLE = "params:ensemble"
 REFRESH = "params:refresh"
+COMPARE = "params:compare"
 
 
 def of_task(task: str, nodes: Iterable[Node | Pipeline], *, stage: str) -> Pipeline:
@@ -23,7 +24,7 @@ def of_task(task: str, nodes: Iterable[Node | Pipeline], *, stage: str) -> Pipel
     template = Pipeline(
         list(nodes), namespace=stage, prefix_datasets_with_namespace=False, tags=[stage]
     )
-    common = (CLUSTER, VERIFY, VALIDATE, ENSEMBLE, REFRESH)
+    common = (CLUSTER, VERIFY, VALIDATE, ENSEMBLE, REFRESH, COMPARE)
     parameters = {"params:task": f"params:{task}"} | {name: name for name in common}
     return Pipeline(
         template,

@@ -227,6 +227,12 @@ def reports(text: str) -> dict[str, Any]:
             },
             "test_read_from_store": True,
         },
+        "compare_report": {
+            **metrics(text),
+            "part": "valid",
+            "metric": text,
+            "draws": 1000,
+        },
         "predict_report": {
             "headline": [text],
             "rows": 29290,

@@ -152,6 +152,20 @@ def test_bars_stand_in_groups() -> None:
     assert floor.hovertext[0].endswith("not there")
 
 
+@pytest.mark.parametrize(("num", "axis"), [(2, "error_y"), (20, "error_x")])
+def test_bars_have_their_intervals(num: int, axis: str) -> None:
+    ends = ((-0.5, 0.25), (None, None), *[(0.0, 40.0)] * (num - 2))
+    model, floor = drawn(bars(*names(num)).model_copy(update={"intervals": {"model": ends}})).data
+
+    whiskers = getattr(model, axis)
+    assert (whiskers.symmetric, whiskers.arrayminus[:2], whiskers.array[:2]) == (
+        False,
+        (0.5, 0.0),
+        (0.25, 0.0),
+    )
+    assert getattr(floor, axis).array is None
+
+
 def test_many_names_lie_so_that_each_is_read() -> None:
     figure = drawn(bars(*names(50)))
 

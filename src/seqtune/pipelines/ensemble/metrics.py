@@ -12,12 +12,11 @@ from seqtune.core.ensemble import Ensemble
 from seqtune.core.metrics import values_of
 from seqtune.core.task import OURS, Report
 
-from .test_ledger import ScoredEnsemble
+from .._test_ledger import ScoredEnsemble, describe_openings
 
 logger = logging.getLogger(__name__)
 
 VALIDATION = "val_"
-REOPEN = "--params ensemble.reopen_test=true"
 
 
 def describe(scored: ScoredEnsemble, ensemble: Ensemble, single: Report | None) -> Report:
@@ -25,7 +24,7 @@ def describe(scored: ScoredEnsemble, ensemble: Ensemble, single: Report | None) 
     first = next(iter(ensemble.member_paths().values()))
     metric = open_checkpoint(first).manifest.monitor.removeprefix(VALIDATION)
     compared = compare(scored.report, single, reference=ensemble.manifest.reference, metric=metric)
-    lines = [*_describe_comparison(compared, metric), *_describe_openings(scored)]
+    lines = [*_describe_comparison(compared, metric), *describe_openings(scored)]
     for line in lines:
         logger.info("%s", line)
     return {
@@ -74,21 +73,3 @@ def _describe_comparison(compared: Mapping[str, Any], metric: str) -> list[str]:
         f"{row['single']:.4f} ({row['gain']:+.4f})"
         for part, row in compared["parts"].items()
     ]
-
-
-def _describe_openings(scored: ScoredEnsemble) -> list[str]:
-    lines = []
-    if (first := scored.refused) is not None:
-        lines.append(
-            f"test stays closed: it was opened for another ensemble ({first.ensemble}, "
-            f"{first.when}), and a test set that guides a choice is no test any more. These are "
-            f"the metrics on valid; {REOPEN} opens it once more, and counts that"
-        )
-    if scored.from_store:
-        lines.append(f"test was scored before ({scored.when}): that result is reused")
-    if scored.openings > 1:
-        lines.append(
-            f"{scored.openings} different ensembles were scored on this test set: the best of "
-            "several on one test set looks better than it is"
-        )
-    return lines

@@ -110,8 +110,8 @@ class EnsembleNodes:
         """Score it on what was held out; on test only once, however often this runs."""
         from seqtune.core.ensemble import open_ensemble
 
+        from .._test_ledger import TestLedger
         from .metrics import describe
-        from .test_ledger import TestLedger
 
         data = self.task.open_data(split)
         opened = open_ensemble(ensemble)

@@ -34,6 +34,7 @@ class PredictNodes:
         metrics: Report | None,
         ensemble_metrics: Report | None,
         cluster: ClusterConfig,
+        *raw: tuple[Path, ...],
     ) -> tuple[Path, Path, Report]:
         """Predict with the chosen model for all rows, or for the file of new rows."""
         from .model import ModelChoice
@@ -50,8 +51,15 @@ class PredictNodes:
             lines.append(warning)
         with scratch_folder(scratch, "predict") as out:
             backend = ExecutionBackend(cluster, reads=(chosen.path, split, out), scratch=scratch)
+            sources = dict(zip(self.task.predict_sources, raw, strict=True))
             report = self.task.predict(
-                chosen.path, data, settings, new_rows=new_rows, out=out, spread=backend.spread()
+                chosen.path,
+                data,
+                settings,
+                new_rows=new_rows,
+                out=out,
+                spread=backend.spread(),
+                **({"sources": sources} if sources else {}),
             )
         report = {
             **report,

@@ -25,7 +25,7 @@ INPUTS = [
 def create_pipeline(task: TaskSpec) -> Pipeline:
     node = Node(
         PredictNodes(task).predict,
-        inputs=INPUTS,
+        inputs=[*INPUTS, *(f"raw_{role}" for role in task.predict_sources)],
         outputs=["predictions", "submission", "predict_report"],
         name="predict",
     )

@@ -177,6 +177,7 @@ def _number(value: float | None) -> str:
 def _bars(shown: BarChart) -> go.Figure:
     names = shown.names[:MOST_ROWS]
     groups = {name: list(values[:MOST_ROWS]) for name, values in shown.bars.items()}
+    ends = {name: list(pairs[:MOST_ROWS]) for name, pairs in shown.intervals.items()}
     is_flat = len(names) > UPRIGHT and not all(_is_bin(name) for name in names)
     cut = f"the first {MOST_ROWS} of {len(shown.names)}" if len(names) < len(shown.names) else ""
     x, y = _escape(shown.x), _escape(shown.y)
@@ -184,7 +185,8 @@ def _bars(shown: BarChart) -> go.Figure:
     x, y = (y, x) if is_flat else (x, y)
     drawn = figure(_escape(shown.title), subtitle=cut, x=x, y=y, height=height)
     for (group, values), colour in zip(groups.items(), cycle(COLOURS), strict=False):
-        _add_bars(drawn, names, group, values, colour=colour, is_flat=is_flat)
+        within = _whiskers(values, ends.get(group, []))
+        _add_bars(drawn, names, group, values, colour=colour, is_flat=is_flat, within=within)
     drawn.update_layout(barmode="group", bargap=0.3, showlegend=len(groups) > 1)
     if is_flat:
         name_rows(drawn, names)
@@ -204,6 +206,7 @@ def _add_bars(
     *,
     colour: str,
     is_flat: bool,
+    within: Mapping[str, Any],
 ) -> None:
     places = list(range(len(names)))
     drawn.add_bar(
@@ -218,7 +221,29 @@ def _add_bars(
             for name, value in zip(names, values, strict=True)
         ],
         hoverinfo="text",
+        **({"error_x" if is_flat else "error_y": within} if within else {}),
     )
+
+
+def _whiskers(
+    values: Sequence[float | None], ends: Sequence[tuple[float | None, float | None]]
+) -> dict[str, Any]:
+    """Return the error bars of a group; none for a value without an interval."""
+    if not ends:
+        return {}
+    pairs = list(zip(values, ends, strict=True))
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [_distance(value, high) for value, (_, high) in pairs],
+        "arrayminus": [_distance(value, low) for value, (low, _) in pairs],
+        "color": GREY,
+        "thickness": 1,
+    }
+
+
+def _distance(value: float | None, end: float | None) -> float:
+    return 0.0 if value is None or end is None else abs(end - value)
 
 
 def _is_bin(name: str) -> bool:

@@ -22,7 +22,8 @@ TITLE_ROOM = 14
 WIDE = {"parcoords": 760}
 """The width that a kind of figure needs to be readable; narrower screens scroll it."""
 MANY_AXES = 660
-OF_ENSEMBLE = "ensemble_"
+PREFIXES = ("ensemble_", "compare_")
+"""Of figures and tables that several reports have."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _figure(name: str, facts: Mapping[str, Any]) -> Figure | None:
     except (KeyError, TypeError, AttributeError, ValueError):
         return None
     own, said = _title_texts(title)
-    whole = name.removeprefix(OF_ENSEMBLE)
+    whole = exhibit_name(name)
     is_exhibit = f"figure.{whole}" in texts()
     return Figure(
         name=name,
@@ -102,6 +103,13 @@ def _figure(name: str, facts: Mapping[str, Any]) -> Figure | None:
         version=facts.get("version"),
         here=bool(facts.get("here")),
     )
+
+
+def exhibit_name(name: str) -> str:
+    """Return the name of a figure or table in the report that it comes from."""
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
 
 
 def _title_texts(title: Any) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ._curve import curves
 from ._environment import asset, environment, policy
-from ._figures import OF_ENSEMBLE, Figure, figures, packed_plotly, plotly_script
+from ._figures import Figure, exhibit_name, figures, packed_plotly, plotly_script
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "answer": (),
@@ -27,6 +27,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "training": ("checkpoint", "config"),
     "metrics": ("metrics", "validate_report"),
     "ensemble": ("ensemble_report", "ensemble", "ensemble_metrics"),
+    "compare": ("compare_report",),
     "predictions": ("predict_report",),
     "figures": (),
     "time": (),
@@ -34,9 +35,11 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 }
 """Sections in order; each needs one of its documents."""
 DOCUMENTS = tuple(dict.fromkeys(name for names in SECTIONS.values() for name in names))
-FIGURED = ("quick", "medium", "narrowing", "rerank", "seed", "ensemble")
+FIGURED = ("quick", "medium", "narrowing", "rerank", "seed", "ensemble", "compare")
 """Sections that show the figures and tables whose names begin with theirs."""
 METRICS, EXHIBITS = "metrics", "exhibits"
+PREFIXED = {"ensemble": "ensemble_metrics", "compare": "compare_report"}
+"""Sections whose tables begin with their names, and the reports that give these titles."""
 
 
 def render(facts: Mapping[str, Any]) -> str:
@@ -108,12 +111,12 @@ def _tables_by_section(
     tables: Mapping[str, Any], documents: Mapping[str, Any]
 ) -> dict[str, list[Any]]:
     """Group tables by the section that shows them, with the titles that the metrics give."""
-    found: dict[str, list[Any]] = {METRICS: [], "ensemble": []}
+    found: dict[str, list[Any]] = {METRICS: [], **{section: [] for section in PREFIXED}}
     for name, table in tables.items():
-        section = "ensemble" if _belongs(name, "ensemble") else METRICS
-        source = "ensemble_metrics" if section == "ensemble" else METRICS
-        exhibit = _exhibits(documents, source).get(name.removeprefix(OF_ENSEMBLE)) or {}
-        found[section].append({**table, "name": name, "title": exhibit.get("title") or name})
+        section = next((one for one in PREFIXED if _belongs(name, one)), METRICS)
+        source, kind = PREFIXED.get(section, METRICS), exhibit_name(name)
+        title = (_exhibits(documents, source).get(kind) or {}).get("title") or name
+        found[section].append({**table, "name": name, "kind": kind, "title": title})
     return found
 
 

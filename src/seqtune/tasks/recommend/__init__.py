@@ -13,6 +13,7 @@ TASK = TaskSpec(
     sources=("interactions",),
     named_sources={"sides": Lazy(f"{_HERE}.params:side_names")},
     ingested="interactions",
+    predict_sources=("allow", "deny"),
     parse_parameters=Lazy(f"{_HERE}.params:parse"),
     ingest=Lazy(f"{_HERE}.ingest:ingest"),
     split=Lazy(f"{_HERE}.split:split"),
@@ -37,7 +38,10 @@ TASK = TaskSpec(
         )
         for name in ("item_to_item", "markov")
     },
+    score_rows=Lazy(f"{_HERE}.compare:score_rows"),
     scales=("log_softmax", "ranks"),
+    figures=("segment_metrics",),
+    tables=("comparisons", "segments"),
     sample_folder=Path(__file__).with_name("sample"),
     sample_files=("interactions.csv.gz", "genre.csv", "director.csv", "writer.csv", "title.csv"),
 )

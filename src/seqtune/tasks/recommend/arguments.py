@@ -36,6 +36,12 @@ def positive(name: str, value: Any) -> int:
     return int(value)
 
 
+def share(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ConfigurationError(f"{name}={value!r} must be a number, at least 0 and below 1")
+    return float(value)
+
+
 def flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise ConfigurationError(f"{name}={value!r} must be True or False")
@@ -57,6 +63,24 @@ def history_lists(histories: Any) -> list[list[ItemId]]:
             f"{histories!r}"
         )
     return [item_history(history) for history in histories]
+
+
+def lists_of_each(name: str, lists: Any, histories: Any) -> list[list[ItemId]]:
+    """Return a list for each history; the lists have the form of the histories."""
+    if isinstance(histories, Mapping):
+        if not isinstance(lists, Mapping) or not lists.keys() <= histories.keys():
+            raise ConfigurationError(
+                f"{name} must map some of the users of the histories to lists of item ids"
+            )
+        return [item_list(name, lists.get(user, ())) for user in histories]
+    if isinstance(lists, str | bytes | Mapping) or not isinstance(lists, Iterable):
+        raise ConfigurationError(f"{name}={lists!r} must be a list of lists of item ids")
+    found = [item_list(name, one) for one in lists]
+    if len(found) != len(histories):
+        raise ConfigurationError(
+            f"{name} has {len(found)} lists for {len(histories)} histories; give one for each"
+        )
+    return found
 
 
 def item_history(history: Any) -> list[ItemId]:

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from seqtune.core.ensemble import is_ensemble
-from seqtune.core.metrics import compare_with_baselines, wanted_parts
+from seqtune.core.metrics import (
+    EXHIBITS,
+    compare_with_baselines,
+    dump_report_items,
+    wanted_parts,
+)
+from seqtune.core.row_metrics import RowMetrics, compare_with_others
 from seqtune.core.seeds import derive_seed
 from seqtune.core.task import OURS, Report
 
@@ -23,7 +29,6 @@ from .data import SplitData
 from .ensemble import Scorer, open_model
 from .metric_accumulator import (
     DEFINITIONS,
-    FULL,
     LIST_LENGTH,
     MetricAccumulator,
     popularity_percentiles,
@@ -34,11 +39,13 @@ from .metrics import (
     count_true,
     draw_negatives,
     measured_metrics,
+    monitored_metric,
     outranking,
     sampled_ranks,
 )
 from .params import RecommendConfig
 from .topk import top_k
+from .user_metrics import user_metrics
 
 UNIFORM = "sampled_uniform"
 BY_POPULARITY = "sampled_popularity"
@@ -55,23 +62,31 @@ def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None
     baselines = Baselines.of(data, device=loaded.device)
     exist: dict[Part, bool] = {"valid": data.has_validation, "test": data.has_test}
     wanted = wanted_parts([part for part in exist if exist[part]], parts)
-    found = {part: _part(loaded, data, baselines, part) for part in exist if part in wanted}
+    scored = {part: _part(loaded, data, baselines, part) for part in exist if part in wanted}
+    found = {part: report for part, (report, _) in scored.items()}
+    rows = [by_user for _, by_user in scored.values()]
+    lines, items = compare_with_others(rows, seed=loaded.config.seed)
     config, names = loaded.config, measured_metrics(loaded.config.training.monitor)
     labels = {f"{name}@K": METRICS[name].label for name in names if METRICS[name].label}
     return {
-        "headline": [part["verdict"] for part in found.values()],
+        "headline": [*(part["verdict"] for part in found.values()), *lines],
         **loaded.identity(),
         "data_hash": data.content_hash,
-        "protocol": _protocol(config),
+        "protocol": describe_protocol(
+            config, num_negatives=config.evaluation.num_sampled_negatives
+        ),
         "definitions": DEFINITIONS | labels,
         **loaded.configuration(),
         "num_users": data.num_users,
         "num_items": data.num_items,
         "parts": found,
+        EXHIBITS: dump_report_items(items),
     }
 
 
-def _part(loaded: Scorer, data: SplitData, baselines: Baselines, part: Part) -> Report:
+def _part(
+    loaded: Scorer, data: SplitData, baselines: Baselines, part: Part
+) -> tuple[Report, RowMetrics]:
     """Compute all metrics of the model and the baselines over the users of one part."""
     config = loaded.config
     percentiles = popularity_percentiles(data.train_counts)
@@ -81,8 +96,10 @@ def _part(loaded: Scorer, data: SplitData, baselines: Baselines, part: Part) -> 
     }
     size = config.evaluation.batch_size
     batches = eval_batches(data, part, max_len=loaded.max_len, batch_size=size)
+    users = []
     for number, on_cpu in enumerate(batches):
         batch = EvalBatch(*(tensor.to(loaded.device) for tensor in on_cpu))
+        users.append(on_cpu.users)
         contexts = last_items(batch.inputs)
         draws = _draws(config, baselines, batch, part=part, number=number)
         for name, accumulator in accumulators.items():
@@ -92,7 +109,10 @@ def _part(loaded: Scorer, data: SplitData, baselines: Baselines, part: Part) -> 
                 scores = baselines.scores(name, contexts)
             _add(accumulator, scores, batch, draws, exclude_seen=config.evaluation.exclude_seen)
     who = "ensemble" if is_ensemble(loaded.path) else "model"
-    return _report(accumulators, part, who=who)
+    order = torch.cat(users).argsort().numpy()
+    ranks = {name: accumulator.user_ranks[order] for name, accumulator in accumulators.items()}
+    by_user = user_metrics(data, part, ranks, metric=monitored_metric(config))
+    return _report(accumulators, part, who=who), by_user
 
 
 def _draws(
@@ -128,7 +148,7 @@ def _add(
 ) -> None:
     seen = (batch.seen_rows, batch.seen_items) if exclude_seen else None
     before = outranking(scores, batch.targets, seen=seen)  # bool [B, V]
-    accumulator.add_ranks(FULL, count_true(before))
+    accumulator.add_user_ranks(count_true(before))
     for label, negatives in draws.items():
         accumulator.add_ranks(label, sampled_ranks(before, negatives))
     accumulator.add_targets(batch.targets)
@@ -156,7 +176,7 @@ def _report(accumulators: dict[str, MetricAccumulator], part: Part, *, who: str)
     }
 
 
-def _protocol(config: RecommendConfig) -> str:
+def describe_protocol(config: RecommendConfig, *, num_negatives: int) -> str:
     """Describe how the numbers were computed."""
     seen = "excluded" if config.evaluation.exclude_seen else "NOT excluded"
     text = (
@@ -165,10 +185,10 @@ def _protocol(config: RecommendConfig) -> str:
         "first-order Markov and item to item count in the training part and are ranked by the same "
         "code over the same candidates."
     )
-    if negatives := config.evaluation.num_sampled_negatives:
+    if num_negatives:
         text += (
-            f" Values named sampled_* rank the target among {negatives} unseen items drawn without "
-            "replacement, uniformly or by popularity: only for comparison with papers that do so, "
-            "never with full-ranking values."
+            f" Values named sampled_* rank the target among {num_negatives} unseen items drawn "
+            "without replacement, uniformly or by popularity: only for comparison with papers that "
+            "do so, never with full-ranking values."
         )
     return text

@@ -112,6 +112,13 @@ class LeaveOneOutScores(NamedTuple):
     ranks: Int64  # [1 + N, K]
 
 
+def unit_vectors(loaded: LoadedNetwork) -> Floats:
+    """Return the item vectors, each of length 1, and zeros for item 0 [V + 1, D]."""
+    with torch.no_grad():
+        vectors = functional.normalize(loaded.model.item_vectors().float(), dim=1)
+    return functional.pad(vectors, (0, 0, 1, 0)).cpu().numpy()
+
+
 def nearest_items(loaded: LoadedNetwork, item: int, k: int) -> tuple[Int64, Floats]:
     """Return the k items nearest to item 1..V, without itself, and their cosine similarity."""
     with torch.no_grad():

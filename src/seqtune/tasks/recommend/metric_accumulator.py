@@ -1,8 +1,8 @@
-"""Accumulate counts of ranks and of recommended items over all users, for one scorer.
+"""Accumulate ranks and counts of recommended items over all users, for one scorer.
 
 Only integers are summed, so that the order of users and batches changes no result.
 
-Shapes: B batch (users), V items, K length of a list.
+Shapes: B batch (users), U all users, V items, K length of a list.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class MetricAccumulator:
         self._names = measured_metrics(config.training.monitor)
         self._percentiles = percentiles  # fp64 [V]
         self._ranks: dict[str, Tensor] = {}  # int64 [max K + 1] by label
+        self._by_user: list[Tensor] = []  # int64 [B] of each batch
         self._listed = torch.zeros(len(percentiles) + 1, dtype=torch.int64, device=device)
         self._chosen = torch.zeros_like(self._listed)
 
@@ -54,6 +55,16 @@ class MetricAccumulator:
     def add_ranks(self, label: str, ranks: Tensor) -> None:
         counts = rank_counts(ranks, self._ks)
         self._ranks[label] = self._ranks.get(label, torch.zeros_like(counts)) + counts
+
+    def add_user_ranks(self, ranks: Tensor) -> None:
+        """Add ranks of the full ranking, and keep those of each user."""
+        self.add_ranks(FULL, ranks)
+        self._by_user.append(ranks.cpu())
+
+    @property
+    def user_ranks(self) -> Int64:
+        """The ranks of all users [U], in the order in which they were added."""
+        return np.asarray(torch.cat(self._by_user))
 
     def add_lists(self, items: Tensor) -> None:  # [B, K], 0 where a list is shorter
         self._listed += torch.bincount(items.flatten(), minlength=len(self._listed))

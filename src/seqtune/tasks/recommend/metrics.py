@@ -14,10 +14,15 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seqtune.core.errors import TrainingError
+from seqtune.core.errors import ConfigurationError, TrainingError
+
+Floats = npt.NDArray[np.float64]
+DEFAULT_METRIC = "ndcg@10"
+"""The metric of comparisons if training does not monitor a ranking metric to maximise."""
 
 
 class Metric(NamedTuple):
@@ -66,6 +71,26 @@ def parse_metric(text: str) -> tuple[str, int] | None:
     """Return ("ndcg", 10) for "ndcg@10", None for anything else."""
     found = re.fullmatch(rf"({'|'.join(map(re.escape, METRICS))})@([1-9]\d*)", text)
     return (found[1], int(found[2])) if found else None
+
+
+def monitored_metric(config: Any) -> str:
+    """Return the ranking metric that training monitors, such as "ndcg@10"."""
+    name = config.training.monitor.removeprefix("val_")
+    parsed = parse_metric(name)
+    return name if parsed and METRICS[parsed[0]].direction == "max" else DEFAULT_METRIC
+
+
+def rank_gains(metric: str) -> Floats:
+    """Return what each rank below K contributes to a metric, and (last) the 0 of all others."""
+    parsed = parse_metric(metric)
+    if parsed is None:
+        raise ConfigurationError(
+            f"{metric!r} is not a metric; choose one of {', '.join(METRICS)} with @K, such as "
+            f"{DEFAULT_METRIC}"
+        )
+    name, k = parsed
+    gains = [ranking_metrics(rank[None], [k], names=[name])[metric] for rank in torch.arange(k + 1)]
+    return np.array([float(gain) for gain in gains])
 
 
 def target_ranks(

@@ -22,7 +22,7 @@ from seqtune.core.task import Report
 from .data import ITEMS_TABLE
 from .ingest.checks import count_rows, example_rows
 from .ingest.engine import connect, disk_errors, fill, path_literal
-from .ingest.ids import number_ids
+from .ingest.ids import id_text, number_ids
 from .ingest.loading import TIME_RAW, Loaded, load
 from .ingest.sources import examine, same_columns
 from .ingest.times import detect_clock
@@ -41,12 +41,6 @@ USERS = """
 """Users in the order of their first rows, with their known items, oldest first."""
 
 _SETTINGS = "recommend.ingest.columns"
-_ITEM_TEXT = {  # as in the vocabulary; integers with nulls are read as DOUBLE
-    "VARCHAR": "item_key",
-    "BIGINT": "CAST(item_key AS VARCHAR)",
-    "DOUBLE": "CASE WHEN item_key = trunc(item_key) AND abs(item_key) < 9007199254740992 "
-    "THEN CAST(CAST(item_key AS BIGINT) AS VARCHAR) ELSE CAST(item_key AS VARCHAR) END",
-}
 
 
 @contextmanager
@@ -135,7 +129,7 @@ def _check_and_join(
                 SELECT item, CAST(item_id AS VARCHAR) AS item_text FROM read_parquet($items)
             ) USING (item_text)
             """,
-            item_text=_ITEM_TEXT[loaded.types["item_key"]],
+            item_text=id_text("item_key", loaded.types["item_key"]),
             time=time,
             first_of_equals="" if config.on_duplicates == "keep" else _FIRST_OF_EQUALS,
             items=path_literal(items),

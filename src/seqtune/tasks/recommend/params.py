@@ -199,6 +199,17 @@ class RecommendConfig(RunConfig):
         return self
 
 
+class Quotas(Section):
+    """Names of side tables, each with how many items of a list may have the same value."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[int, Field(ge=1, strict=True)]]
+
+    @property
+    def limits(self) -> dict[str, int]:
+        return dict(self.model_extra or {})
+
+
 class PredictConfig(Section):
     """What to recommend, with which weights."""
 
@@ -212,6 +223,14 @@ class PredictConfig(Section):
     """Weights of the best epoch by the monitored metric, or of the last."""
     batch_size: PositiveInt = 512
     """Users per batch."""
+    quotas: Quotas = Quotas()
+    """At most so many items of a list with the same value of a side table, for example
+    {genre: 3}; {}: no quotas."""
+    diversity: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Weight of how different an item is from those before it in the list, beside its score; the
+    NDCG that quotas and diversity cost on valid is reported. 0: by score alone."""
+    candidates: PositiveInt = 100
+    """Best items of each user among which quotas and diversity choose."""
     escape_formulas: bool = False
     """An apostrophe before =, +, - and @ in submission.csv, which are formulas in spreadsheets."""
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from seqtune.core.config import EnsembleConfig
 from seqtune.core.ensemble import require_weights
@@ -28,13 +27,10 @@ from .batches import evaluation
 from .contested_items import ContestedItems, ContestSettings, Floats, find_contested_items
 from .data import Int64, SplitData
 from .ensemble import open_members
-from .metrics import METRICS, parse_metric, ranking_metrics
-from .params import RecommendConfig
+from .metrics import monitored_metric, rank_gains
 from .score_normalization import GRID, RANKS, SCALES
 
 Bools = npt.NDArray[np.bool_]
-DEFAULT_METRIC = ("ndcg", 10)
-"""The metric if training does not monitor a ranking metric to maximise."""
 REMEMBERED = 256
 """Size of the cache of ranks by weights, which folds request again."""
 
@@ -149,7 +145,8 @@ def open_pool(
         require_weighable(name, model, data.content_hash)
     models = list(opened.values())
     config = models[0].config
-    metric, gains = _metric(config)
+    metric = monitored_metric(config)
+    gains = rank_gains(metric)
     valid = evaluation(data, "valid", max_len=max(model.max_len for model in models))
     rows = sample_rows(len(valid.histories), settings.max_rows, seed=seed)
     contest = ContestSettings(
@@ -162,16 +159,6 @@ def open_pool(
     }
     pieces = list(find_contested_items(models, valid, rows, contest))
     return _joined(pieces, gains, metric=f"valid {metric}", made_of=made_of)
-
-
-def _metric(config: RecommendConfig) -> tuple[str, Floats]:
-    """Return the name of the monitored ranking metric and the contribution of each rank."""
-    name, k = parse_metric(config.training.monitor.removeprefix("val_")) or DEFAULT_METRIC
-    if METRICS[name].direction == "min":
-        name, k = DEFAULT_METRIC
-    ranks = torch.arange(k + 1)
-    gains = [ranking_metrics(rank[None], [k], names=[name])[f"{name}@{k}"] for rank in ranks]
-    return f"{name}@{k}", np.array([float(gain) for gain in gains])
 
 
 def _joined(

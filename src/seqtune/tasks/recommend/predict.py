@@ -20,13 +20,16 @@ import pyarrow as pa
 
 from seqtune.core.columns import ITEM, RANK, SCORE, SOURCE, SOURCE_MODEL, SOURCE_POPULAR, USER
 from seqtune.core.execution import ParallelMap, map_serially
-from seqtune.core.task import Report
+from seqtune.core.task import Report, Sources
 from seqtune.inference import PredictionFiles
 
 from .data import SplitData
 from .ensemble import describe_model, open_model
 from .new_users import open_new_users
-from .params import PredictConfig
+from .params import IngestConfig, PredictConfig
+from .rule_files import FileRules, read_rules
+from .rules import Selection
+from .selection import cost_on_valid, describe_cost, wanted_selection
 from .sequences import ListRequest, Recommendations, recommend
 from .users import KnownUsers, Users
 from .vocabulary import item_ids
@@ -47,10 +50,11 @@ def predict(
     new_rows: tuple[Path, ...],
     out: Path,
     spread: ParallelMap = map_serially,
+    sources: Sources | None = None,
 ) -> Report:
     """Recommend to all users of the split, or to the users of `new_rows` instead.
 
-    `checkpoint` may be the folder of an ensemble.
+    `checkpoint` may be the folder of an ensemble; `sources` are files to allow and deny items.
     """
     info = describe_model(checkpoint, settings.weights)
     info.require_assets(data.assets_hash, what=str(data.path))
@@ -62,19 +66,57 @@ def predict(
             ingest = info.config.ingest
             opened = open_new_users(new_rows, ingest, data.path, scratch=out, size=size)
             users, found = stack.enter_context(opened)
+        rules, rule_facts = _read_rules(sources or {}, info.config.ingest, data, users, out)
+        cost, cost_lines = _measure_cost(checkpoint, data, settings, rules)
         ids = item_ids(data.path, num_items=data.num_items)
         writer = stack.enter_context(ListWriter(out, ids, settings))
-        lists = spread(RecommendChunk(checkpoint, data, settings, users), users.num_chunks)
+        lists = spread(RecommendChunk(checkpoint, data, settings, users, rules), users.num_chunks)
         _write_all(users, lists, writer)
     return {
-        "headline": _headline(settings, writer.counts),
+        "headline": [*_headline(settings, writer.counts), *cost_lines],
         **info.identity(),
         "top_k": settings.top_k,
         "exclude_seen": settings.exclude_seen,
         "users_from": [str(path) for path in new_rows or (data.path,)],
+        "rules": {**rule_facts, **cost},
         **writer.counts,
         **found,
     }
+
+
+def _measure_cost(
+    checkpoint: Path, data: SplitData, settings: PredictConfig, rules: FileRules
+) -> tuple[Report, list[str]]:
+    """Measure on valid what quotas and diversity cost, if there are any; return a line on it."""
+    limits, diversity = settings.quotas.limits, settings.diversity
+    if not limits and not diversity:
+        return {}, []
+    loaded = open_model(checkpoint, settings.weights)
+    wanted = _request(settings, wanted_selection(settings, data, loaded), rules)
+    cost = cost_on_valid(loaded, data, wanted)
+    line = describe_cost(cost)
+    logger.info("%s", line)
+    return {"quotas": limits, "diversity": diversity, "cost": cost}, [line]
+
+
+def _read_rules(
+    sources: Sources, config: IngestConfig, data: SplitData, users: Users, out: Path
+) -> tuple[FileRules, Report]:
+    if not any(sources.values()):
+        return FileRules(), {}
+    ids = pa.chunked_array(list(users.ids()))
+    return read_rules(sources, config, data, ids, scratch=out)
+
+
+def _request(settings: PredictConfig, selection: Selection | None, rules: FileRules) -> ListRequest:
+    """Return what is the same for all users."""
+    return ListRequest(
+        settings.top_k,
+        settings.exclude_seen,
+        settings.batch_size,
+        allowed=rules.allowed,
+        selection=selection,
+    )
 
 
 @dataclass(frozen=True)
@@ -85,15 +127,17 @@ class RecommendChunk:
     data: SplitData
     settings: PredictConfig
     users: Users
+    rules: FileRules
 
     def __call__(self) -> Callable[[int], Recommendations]:
         settings = self.settings
         loaded = open_model(self.checkpoint, settings.weights)
-        wanted = ListRequest(settings.top_k, settings.exclude_seen, settings.batch_size)
+        wanted = _request(settings, wanted_selection(settings, self.data, loaded), self.rules)
 
         def make(number: int) -> Recommendations:
-            histories = self.users.histories(number)
-            return recommend(loaded, self.data.train_counts, histories, wanted)
+            histories, start = self.users.histories(number), self.users.start(number)
+            own = self.rules.for_users(wanted, start, start + len(histories.offsets) - 1)
+            return recommend(loaded, self.data.train_counts, histories, own)
 
         return make
 
@@ -143,5 +187,8 @@ def _headline(settings: PredictConfig, counts: Mapping[str, int]) -> list[str]:
     if cold := counts["cold_users"]:
         lines.append(f"{cold} users without history got the most popular items")
     if short := counts["short_lists"]:
-        lines.append(f"{short} lists are shorter than {settings.top_k}: no unseen items were left")
+        lines.append(
+            f"{short} lists are shorter than {settings.top_k}: no unseen items were left that the "
+            "rules allow"
+        )
     return lines

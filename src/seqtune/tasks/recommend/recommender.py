@@ -17,7 +17,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar, overload
+from typing import Any, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
 
@@ -31,12 +31,14 @@ from . import arguments
 from .data import Int64
 from .ensemble import Scorer, open_model
 from .explain import Explanation, ItemId, Nearest, Neighbour, explain, nearest_items
+from .list_rules import Rules as Rules
 from .sequences import Bools, ListRequest, Sequences, recommend
 from .vocabulary import item_ids
 
 logger = logging.getLogger(__name__)
 
 History = Sequence[ItemId]
+NO_RULES = Rules()
 UserT = TypeVar("UserT", bound=Hashable)
 
 TRAIN_COUNTS = "train_counts.npy"
@@ -81,8 +83,10 @@ class Recommender:
         k: int = ...,
         *,
         exclude: Iterable[ItemId] = ...,
+        exclude_each: Mapping[UserT, Iterable[ItemId]] | None = ...,
         include_only: Iterable[ItemId] | None = ...,
         exclude_seen: bool = ...,
+        rules: Rules = ...,
         batch_size: int = ...,
     ) -> dict[UserT, list[Recommended]]: ...
 
@@ -93,8 +97,10 @@ class Recommender:
         k: int = ...,
         *,
         exclude: Iterable[ItemId] = ...,
+        exclude_each: Sequence[Iterable[ItemId]] | None = ...,
         include_only: Iterable[ItemId] | None = ...,
         exclude_seen: bool = ...,
+        rules: Rules = ...,
         batch_size: int = ...,
     ) -> list[list[Recommended]]: ...
 
@@ -104,28 +110,37 @@ class Recommender:
         k: int = 10,
         *,
         exclude: Iterable[ItemId] = (),
+        exclude_each: Any = None,
         include_only: Iterable[ItemId] | None = None,
         exclude_seen: bool = True,
+        rules: Rules = NO_RULES,
         batch_size: int = 512,
     ) -> list[list[Recommended]] | dict[UserT, list[Recommended]]:
         """Return the best `k` items after each history (oldest item first), best first.
 
-        `exclude` are never recommended; `include_only` restricts the candidates. Unknown items are
-        skipped and logged. A history without known items gets popular items, marked by `source`.
+        `exclude` are never recommended, and those of `exclude_each` not after the history in the
+        same place (or under the same name); `include_only` restricts the candidates, and `rules`
+        choose among them. Unknown items are skipped and logged. A history without known items gets
+        popular items, marked by `source`.
         """
+        if not isinstance(histories, Mapping):
+            histories = arguments.history_lists(histories)
         wanted = ListRequest(
             top_k=arguments.positive("k", k),
             exclude_seen=arguments.flag("exclude_seen", exclude_seen),
             batch_size=arguments.positive("batch_size", batch_size),
             allowed=self._allowed(exclude, include_only),
+            denied=None if exclude_each is None else self._denied(exclude_each, histories),
+            selection=rules.selection(self.loaded, self.numbers),
         )
         if not isinstance(histories, Mapping):
-            return self._lists(arguments.history_lists(histories), wanted)
+            return self._lists(histories, wanted)
         lists = self._lists(arguments.history_lists(histories.values()), wanted)
         return dict(zip(histories, lists, strict=True))
 
     def _lists(self, histories: list[list[ItemId]], wanted: ListRequest) -> list[list[Recommended]]:
-        found = recommend(self.loaded, self.train_counts, self._sequences(histories), wanted)
+        sequences = self._sequences(histories, "histories")
+        found = recommend(self.loaded, self.train_counts, sequences, wanted)
         lists = []
         for row, popular in enumerate(found.is_popular):
             source = SOURCE_POPULAR if popular else SOURCE_MODEL
@@ -133,10 +148,14 @@ class Recommender:
             lists.append([Recommended(self.ids[n - 1], score, source) for n, score in pairs if n])
         return lists
 
-    def _sequences(self, histories: list[list[ItemId]]) -> Sequences:
-        """Return the known items of all histories, by number."""
-        lengths = np.array([len(history) for history in histories], np.int64)
-        numbers = self._numbers(list(chain.from_iterable(histories)), "histories")
+    def _denied(self, exclude_each: Any, histories: Any) -> Sequences:
+        lists = arguments.lists_of_each("exclude_each", exclude_each, histories)
+        return self._sequences(lists, "exclude_each")
+
+    def _sequences(self, lists: list[list[ItemId]], what: str) -> Sequences:
+        """Return the known items of all lists, by number."""
+        lengths = np.array([len(one) for one in lists], np.int64)
+        numbers = self._numbers(list(chain.from_iterable(lists)), what)
         ends = np.concatenate([[0], np.cumsum(lengths)])
         known = np.concatenate([[0], np.cumsum(numbers > 0)])
         return Sequences(numbers[numbers > 0].astype(np.int32), known[ends])

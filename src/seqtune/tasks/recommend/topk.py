@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -65,10 +64,7 @@ def _best(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return best.values, columns.gather(1, best.indices)
 
 
-def most_popular(counts: Int64, k: int, *, allowed: npt.NDArray[np.bool_] | None = None) -> Int64:
-    """Return the K items most frequent in the training part, ties in order of item number.
-
-    `counts` [V + 1] by item; `allowed` bool [V].
-    """
-    order = np.argsort(-counts[1:], kind="stable") + 1
-    return (order if allowed is None else order[allowed[order - 1]])[:k]
+def by_popularity(counts: Int64) -> Int64:
+    """Return all items by their counts [V + 1] in the training part, the most frequent first and
+    ties in order of item number."""
+    return np.argsort(-counts[1:], kind="stable") + 1

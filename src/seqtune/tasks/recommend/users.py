@@ -47,8 +47,12 @@ class KnownUsers:
             require_order(batch[USER], start=number * self.size, path=path)
             yield batch[USER_ID]
 
+    def start(self, number: int) -> int:
+        """Return the position of the first user of a chunk."""
+        return number * self.size
+
     def histories(self, number: int) -> Sequences:
-        start = number * self.size
+        start = self.start(number)
         offsets = np.asarray(self.data.offsets[start : start + self.size + 1])
         items = np.asarray(self.data.items[offsets[0] : offsets[-1]])
         return Sequences(items, offsets - offsets[0])
@@ -66,6 +70,9 @@ class NewUsers:
 
     def ids(self) -> Iterator[pa.Array]:
         return (chunk[USER_ID] for chunk in self.chunks)
+
+    def start(self, number: int) -> int:
+        return sum(len(self.chunks[earlier]) for earlier in range(number))
 
     def histories(self, number: int) -> Sequences:
         lists = self.chunks[number][ITEMS]

@@ -31,8 +31,8 @@ TASK = TaskSpec(
     measure=Lazy(f"{_HERE}.decoding_metrics:measure"),
     after_training=("generation",),
     test_once=True,
-    figures=("rouge", "lengths"),
-    tables=("examples",),
+    figures=("rouge", "lengths", "segment_metrics"),
+    tables=("examples", "comparisons", "segments"),
     sample_folder=Path(__file__).with_name("sample"),
     sample_files=("dialogues.jsonl", "models/kobart", "models/llama"),
 )

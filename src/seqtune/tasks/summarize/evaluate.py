@@ -15,6 +15,7 @@ from seqtune.core.metrics import (
     dump_report_items,
     wanted_parts,
 )
+from seqtune.core.row_metrics import compare_with_others
 from seqtune.core.task import OURS, Report
 from seqtune.text.split import Part
 
@@ -23,7 +24,7 @@ from .data import SummarizeData
 from .decoder import GeneratedTexts
 from .ensemble import SummarizerEnsemble, open_model
 from .params import EvaluationConfig, SummarizeConfig
-from .report_items import PartScores, exhibits
+from .report_items import PartScores, exhibits, row_metrics
 from .rouge import METRICS, ROUGE_SUM, named, rouge
 
 logger = logging.getLogger(__name__)
@@ -66,15 +67,22 @@ def evaluate(
     who = loaded.kind
     found = {part: _findings(one, who=who) for part, one in scored.items()}
     shown = list(scored.values())[-1:]
+    rows = [row_metrics(one) for one in scored.values()]
+    lines, items = compare_with_others(rows, seed=loaded.config.seed)
     return {
-        HEADLINE: [line for one in found.values() for line in (one["verdict"], *one["notes"])],
+        HEADLINE: [
+            *(line for one in found.values() for line in (one["verdict"], *one["notes"])),
+            *lines,
+        ],
         **loaded.identity(),
         "data_hash": data.content_hash,
         "protocol": _protocol(loaded.config),
         "definitions": DEFINITIONS,
         **loaded.configuration(),
         "parts": found,
-        EXHIBITS: dump_report_items(exhibits(shown[0], loaded.config, who=who)) if shown else {},
+        EXHIBITS: dump_report_items(
+            {**exhibits(shown[0], loaded.config, who=who), **items} if shown else {}
+        ),
     }
 
 

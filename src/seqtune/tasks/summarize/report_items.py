@@ -11,6 +11,7 @@ import numpy.typing as npt
 from seqtune.core.config import Section
 from seqtune.core.format import shorten
 from seqtune.core.metrics import BarChart, Curve, LineChart, ReportTable
+from seqtune.core.row_metrics import RowMetrics, thirds
 from seqtune.core.seeds import derive_seed
 from seqtune.core.task import OURS
 from seqtune.text.split import Part
@@ -22,6 +23,7 @@ from .rouge import NAMES, ROUGE_SUM, named
 SHOWN = 400
 """Characters of a dialogue in the table of examples."""
 BINS = 20
+DIALOGUES = ("short dialogues", "medium dialogues", "long dialogues")
 COLUMNS = ("kind", "id", "dialogue", "reference", "summary", ROUGE_SUM)
 
 
@@ -47,6 +49,18 @@ def exhibits(scored: PartScores, config: SummarizeConfig, *, who: str) -> dict[s
         "lengths": _lengths(scored, who=who),
         "examples": _examples(scored, config),
     }
+
+
+def row_metrics(scored: PartScores) -> RowMetrics:
+    """Return the sum of ROUGE for every dialogue, in thirds by the length of the dialogue."""
+    words = np.array([len(dialogue.split()) for dialogue in scored.dialogues], np.int64)
+    return RowMetrics(
+        part=scored.part,
+        metric=ROUGE_SUM,
+        unit="dialogues",
+        values={name: own.sum(axis=1) for name, own in scored.scores.items()},
+        segments=tuple(thirds(words, DIALOGUES, bounds="{} words")),
+    )
 
 
 def _rouge(scored: PartScores, config: SummarizeConfig, *, who: str) -> BarChart:

@@ -15,9 +15,9 @@ from seqtune.core.config import EnsembleConfig
 from seqtune.core.ensemble import Ensemble, ensemble_fingerprint, open_ensemble
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.task import Report, TrainingData
+from seqtune.pipelines._test_ledger import ScoredEnsemble
 from seqtune.pipelines.ensemble.members import MemberPlan, PlannedMember
 from seqtune.pipelines.ensemble.metrics import describe
-from seqtune.pipelines.ensemble.test_ledger import ScoredEnsemble
 from seqtune.pipelines.ensemble.weighing import make_ensemble, refuse_unknown
 from seqtune.tasks.recommend import TASK
 

@@ -74,7 +74,7 @@ def test_everybody_gets_the_best_unseen_items(checkpoint, data, out):
     assert report["headline"] == [
         "7 recommendations for 4 users",
         "1 users without history got the most popular items",
-        "1 lists are shorter than 2: no unseen items were left",
+        "1 lists are shorter than 2: no unseen items were left that the rules allow",
     ]
     assert (report["weights"], report["epoch"], report["fingerprint"]) == ("best", 3, "f" * 16)
     assert json.loads(json.dumps(report)) == report

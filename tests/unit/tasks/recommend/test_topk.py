@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from seqtune.core.errors import TrainingError
-from seqtune.tasks.recommend.topk import most_popular, top_k
+from seqtune.tasks.recommend.topk import by_popularity, top_k
 
 SCORES = [0.1, 0.9, 0.5, 0.7, 0.3]  # items in order of score: 2, 4, 3, 5, 1
 
@@ -45,9 +45,7 @@ def test_a_score_that_is_no_number_raises():
 
 def test_popular_items_are_ordered_by_count_then_number():
     counts = np.array([0, 3, 7, 3, 0, 7])
-    assert most_popular(counts, 4).tolist() == [2, 5, 1, 3]
-    allowed = np.array([True, False, True, True, False])
-    assert most_popular(counts, 4, allowed=allowed).tolist() == [1, 3, 4]
+    assert by_popularity(counts).tolist() == [2, 5, 1, 3, 4]
 
 
 @pytest.mark.parametrize("num_items", [5, 64, 2560, 2561, 4000])

@@ -45,7 +45,7 @@ def test_it_says_what_was_scored_and_how(report, food, three):
     assert set(report["parts"]) == {"valid", "test"}
     assert json.loads(json.dumps(report)) == report
     assert [part["verdict"] for part in report["parts"].values()] == [
-        line for line in report["headline"] if "rouge_sum" in line
+        line for line in report["headline"] if "both floors" in line
     ]
 
 
@@ -62,8 +62,9 @@ def test_parts_are_scored_as_asked(three, food, report):
 
 def test_what_is_shown(report, food):
     shown = {name: exhibit(one) for name, one in report["exhibits"].items()}
-    assert [one.kind for one in shown.values()] == ["bars", "lines", "table"]
-    assert all("test" in one.title for one in shown.values())  # of the last part scored
+    of_last_part = [shown[name] for name in ("rouge", "lengths", "examples")]
+    assert [one.kind for one in of_last_part] == ["bars", "lines", "table"]
+    assert all("test" in one.title for one in of_last_part)
     bars = shown["rouge"].bars
     assert list(bars) == ["model", "lead_3", "longest_sentence"]
     assert bars["model"][0] == report["parts"]["test"]["rouge"]["rouge1"]["model"]
@@ -145,3 +146,18 @@ def test_korean_is_scored_on_morphemes(tmp_path):
         assert own["rouge1"] > words["rouge1"]  # the particle no longer hides the noun
     assert 0 < found["rouge_sum"]["model"] <= 3
     assert exhibit(report["exhibits"]["rouge"]).y == "F1 on morphemes"
+
+
+def test_differences_to_the_floors_and_segments_by_length(report):
+    shown = {name: exhibit(one) for name, one in report["exhibits"].items()}
+    rows = [row[:3] for row in shown["comparisons"].rows]
+    floors = ("lead_3", "longest_sentence")
+    assert rows == [(part, "model", name) for part in ("valid", "test") for name in floors]
+    means = {row[0]: row[4] for row in shown["comparisons"].rows if row[2] == "lead_3"}
+    for part, difference in means.items():
+        row = report["parts"][part]["rouge"]["rouge_sum"]
+        assert difference == pytest.approx(row["model"] - row["lead_3"], abs=1e-8)
+    table = shown["segments"]
+    sizes = {row[1]: row[3] for row in table.rows if row[0] == "test" and row[4] == "model"}
+    assert sum(sizes.values()) == report["parts"]["test"]["rows"]
+    assert set(sizes) <= {"short dialogues", "medium dialogues", "long dialogues"}

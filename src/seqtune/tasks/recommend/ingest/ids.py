@@ -32,6 +32,20 @@ LONGEST_ID = 4096
 """Characters."""
 
 
+def id_text(column: str, stored: str) -> str:
+    """Return SQL for ids of a column as the text that they have in the vocabulary.
+
+    Whole numbers with nulls are read as DOUBLE.
+    """
+    if stored == TEXT:
+        return column
+    if stored == INTEGER:
+        return f"CAST({column} AS VARCHAR)"
+    is_whole = f"{column} = trunc({column}) AND abs({column}) < 9007199254740992"
+    whole = f"CAST(CAST({column} AS BIGINT) AS VARCHAR)"
+    return f"CASE WHEN {is_whole} THEN {whole} ELSE CAST({column} AS VARCHAR) END"
+
+
 @dataclass(frozen=True)
 class Ids:
     """The ids of one role, in the table `users` or `items` (key, id, number, num_rows).

@@ -22,6 +22,7 @@ from seqtune.core.files import lock, sync
 from seqtune.core.task import Report
 
 TEST, VALID = "test", "valid"
+REOPEN = "--params ensemble.reopen_test=true"
 LOCK = ".lock"
 
 
@@ -108,6 +109,25 @@ class TestLedger:
     def _entries(self, test: str) -> list[dict[str, Any]]:
         entries = [_read(path) for path in self.store.glob("*.json")]
         return [entry for entry in entries if entry.get("test_hash") == test]
+
+
+def describe_openings(scored: ScoredEnsemble) -> list[str]:
+    """Say why test stays closed, where its result comes from, and how often it was opened."""
+    lines = []
+    if (first := scored.refused) is not None:
+        lines.append(
+            f"test stays closed: it was opened for another ensemble ({first.ensemble}, "
+            f"{first.when}), and a test set that guides a choice is no test any more. These are "
+            f"the metrics on valid; {REOPEN} opens it once more, and counts that"
+        )
+    if scored.from_store:
+        lines.append(f"test was scored before ({scored.when}): that result is reused")
+    if scored.openings > 1:
+        lines.append(
+            f"{scored.openings} different ensembles were scored on this test set: the best of "
+            "several on one test set looks better than it is"
+        )
+    return lines
 
 
 def result_key(ensemble: str, test: str) -> str:

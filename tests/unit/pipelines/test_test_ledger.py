@@ -13,9 +13,14 @@ import pytest
 
 from seqtune.core.errors import ArtifactError
 from seqtune.core.task import Report
-from seqtune.pipelines.ensemble import test_ledger
-from seqtune.pipelines.ensemble.metrics import _describe_openings
-from seqtune.pipelines.ensemble.test_ledger import LOCK, Opening, ScoredEnsemble, TestLedger
+from seqtune.pipelines import _test_ledger
+from seqtune.pipelines._test_ledger import (
+    LOCK,
+    Opening,
+    ScoredEnsemble,
+    TestLedger,
+    describe_openings,
+)
 from seqtune.pipelines.train.nodes import TrainNodes
 from seqtune.tasks.recommend import TASK
 
@@ -66,7 +71,7 @@ def test_another_version_of_seqtune_scores_anew_but_is_no_other_ensemble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score(tmp_path, Evaluate())
-    monkeypatch.setattr(test_ledger, "__version__", "99")
+    monkeypatch.setattr(_test_ledger, "__version__", "99")
     again = score(tmp_path, Evaluate())
     assert (again.from_store, again.openings) == (False, 1)
     assert len(files(tmp_path)) == 2
@@ -179,6 +184,6 @@ def test_a_closed_test_is_told_with_who_opened_it_and_what_opens_it_again() -> N
     closed = ScoredEnsemble(
         {}, from_store=False, openings=1, refused=Opening("abc", "2026-01-31T09:00")
     )
-    (line,) = _describe_openings(closed)
+    (line,) = describe_openings(closed)
     for part in ("abc", "2026-01-31T09:00", "--params ensemble.reopen_test=true"):
         assert part in line
