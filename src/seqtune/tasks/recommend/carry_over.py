@@ -21,7 +21,7 @@ from seqtune.core.checkpoint import Checkpoint
 from seqtune.inference.checkpoint import PREFIX
 
 from .data import SplitData
-from .loading import load_model
+from .loading import load_network
 from .models.base import SequenceModel
 from .module import RecommendModule
 from .vocabulary import item_ids
@@ -58,7 +58,7 @@ def carry_over(
     checkpoint: Checkpoint, module: RecommendModule, data: SplitData
 ) -> dict[str, Tensor]:
     """Return the weights for a newly built module."""
-    before: SequenceModel[Any] = load_model(checkpoint.path, device="cpu").model
+    before = load_network(checkpoint.path, device="cpu").model
     items = MatchedItems.of(checkpoint.assets, data)
     weights: dict[str, Tensor] = module.model.state_dict()
     weights |= {
