@@ -22,6 +22,7 @@ import yaml
 from seqtune.core.config import (
     ClusterConfig,
     EnsembleConfig,
+    ExportConfig,
     Section,
     ValidateConfig,
     VerifyConfig,
@@ -65,6 +66,7 @@ GROUPS = (
     Group("tuning", TuningConfig),
     Group("verify_env", VerifyConfig),
     Group("validate", ValidateConfig),
+    Group("export", ExportConfig),
     Group("ensemble", EnsembleConfig),
     Group("report", ReportConfig),
     Group("tracking", TrackingConfig),

@@ -8,6 +8,7 @@ from seqtune.core.task import TaskSpec
 from seqtune.pipelines import (
     dry_run,
     ensemble,
+    export,
     ingest,
     predict,
     sample,
@@ -47,6 +48,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         validated = stages["verify_env"] + resolved + validate.create_pipeline(task)
         rehearsed = stages["ingest"] + stages["split"] + dry_run.create_pipeline(task)
         named = {**stages, **alone, "validate": validated, DRY_RUN: rehearsed}
+        if task.export:
+            named["export"] = export.create_pipeline(task)
         if task.sample_files:
             named["sample"] = sample.create_pipeline(task)
         pipelines |= {f"{task.name}.{name}": stage for name, stage in named.items()}

@@ -16,6 +16,7 @@ from kedro.pipeline import Pipeline
 from seqtune.core.config import (
     ClusterConfig,
     EnsembleConfig,
+    ExportConfig,
     Section,
     ValidateConfig,
     VerifyConfig,
@@ -32,6 +33,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "verify_env": VerifyConfig,
     "validate": ValidateConfig,
     "ensemble": EnsembleConfig,
+    "export": ExportConfig,
     "sample": SampleParameters,
 }
 """Groups of parameters that all tasks share, and the classes that check them."""

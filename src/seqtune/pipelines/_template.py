@@ -11,6 +11,7 @@ CLUSTER = "params:cluster"
 VERIFY = "params:verify_env"
 VALIDATE = "params:validate"
 ENSEMBLE = "params:ensemble"
+EXPORT = "params:export"
 
 
 def of_task(task: str, nodes: Iterable[Node | Pipeline], *, stage: str) -> Pipeline:
@@ -22,7 +23,7 @@ def of_task(task: str, nodes: Iterable[Node | Pipeline], *, stage: str) -> Pipel
     template = Pipeline(
         list(nodes), namespace=stage, prefix_datasets_with_namespace=False, tags=[stage]
     )
-    common = (CLUSTER, VERIFY, VALIDATE, ENSEMBLE)
+    common = (CLUSTER, VERIFY, VALIDATE, ENSEMBLE, EXPORT)
     parameters = {"params:task": f"params:{task}"} | {name: name for name in common}
     return Pipeline(
         template,
