@@ -29,7 +29,7 @@ class Graph:
             path, options, providers=["CPUExecutionProvider"]
         )
 
-    def __call__(self, output: str, **inputs: npt.NDArray[np.int64]) -> Floats:
+    def __call__(self, output: str, **inputs: npt.NDArray[Any]) -> Floats:
         """Return one output of the graph."""
         (found,) = self._session.run([output], inputs)
         values: Floats = found

@@ -79,7 +79,7 @@ class RecommendModel:
         return np.argsort(-self.train_counts[1:], kind="stable") + 1
 
     def example(self) -> ListRequest:
-        return ListRequest(self.ids[:2], k=1)
+        return ListRequest(self.ids[:2])
 
     def scores(self, histories: Sequence[Sequence[int]]) -> Floats:
         """Return the scores [B, V] of all items after histories of at least one item number."""

@@ -13,6 +13,7 @@ from kedro.config import OmegaConfigLoader
 from seqtune.core.config import (
     ClusterConfig,
     EnsembleConfig,
+    ExportConfig,
     Section,
     ValidateConfig,
     VerifyConfig,
@@ -361,6 +362,7 @@ def ranges(space: Space, *, places: int = 1) -> dict[str, Any]:
         ("verify_env", VerifyConfig),
         ("validate", ValidateConfig),
         ("ensemble", EnsembleConfig),
+        ("export", ExportConfig),
         ("tracking", TrackingConfig),
         ("cluster", ClusterConfig),
     ],
@@ -368,7 +370,7 @@ def ranges(space: Space, *, places: int = 1) -> dict[str, Any]:
 def test_file_and_classes_of_the_engine_have_the_same_defaults(
     repository: Path, group: str, section: type[Section]
 ) -> None:
-    file = group if group in ("ensemble", "tracking", "cluster") else "tuning"
+    file = group if group in ("ensemble", "export", "tracking", "cluster") else "tuning"
     written = dict(flatten(read(repository / f"conf/base/parameters_{file}.yml")[group]))
 
     assert written == leaves(section())

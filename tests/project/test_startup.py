@@ -49,6 +49,8 @@ NAMES = {
     *STAGES,
     *TASKS,
     *(f"{task}.{stage}" for task in TASKS for stage in STAGES),
+    "export",
+    *(f"{task.name}.export" for task in find_tasks() if task.export),
 }
 
 LIST_AND_REPORT = """

@@ -32,7 +32,7 @@ class Agreement:
     def compare(self, trained: Numbers, exported: Numbers) -> None:
         """Compare scores of the same rows, value by value."""
         differences = np.abs(trained - exported) / np.maximum(1.0, np.abs(trained))
-        self.difference = max(self.difference, float(differences.max(initial=0.0)))
+        self.difference = float(np.maximum(self.difference, differences.max(initial=0.0)))
 
     @property
     def share(self) -> float:

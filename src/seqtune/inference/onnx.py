@@ -6,6 +6,7 @@ GRU layers become one operator of ONNX: torch.export unrolls them over the lengt
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -119,17 +120,18 @@ def _explained() -> Iterator[None]:
             f"an export needs {error.name}, which is not installed: pip install 'seqtune[export]'"
         ) from error
     except torch.onnx.OnnxExporterError as error:
-        raise ArtifactError(
-            f"the network cannot be written as an ONNX graph: {str(error).splitlines()[0]}"
-        ) from error
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise ArtifactError(f"the network cannot be written as an ONNX graph: {reason}") from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the remarks of the exporters on packages and operators."""
+    """Silence the remarks of the exporters on packages, operators and their own code."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(before)

@@ -102,8 +102,9 @@ def _write_member(
             "with a model that has a tokenizer.json"
         )
     backend.save(str(folder / TOKENIZER))
-    tokens = torch.ones(EXAMPLE, dtype=torch.int64)
-    inputs = {"ids": tokens, "real": tokens}
+    real = torch.ones(EXAMPLE, dtype=torch.int64)
+    real[0, -1] = 0  # some models leave out a mask without padding
+    inputs = {"ids": torch.ones_like(real), "real": real}
     write_graph(LabelGraph(member), inputs, ("logits",), out / graph_file(name, "fp32"))
     if "int8" in precisions:
         quantize(out / graph_file(name, "fp32"), out / graph_file(name, "int8"))

@@ -46,7 +46,7 @@ from .vocabulary import item_ids
 
 TOP = 10
 NDCG = f"ndcg@{TOP}"
-EXAMPLE = (3, 6)  # B and T of the traced input: not 1, which would not stay variable
+EXAMPLE = (7, 6)  # B and T of the traced input: not 1, which would not stay variable
 
 
 class NextItemGraph(nn.Module):
@@ -107,7 +107,7 @@ def _write_member(
     folder = (out / graph_file(name, "fp32")).parent
     folder.mkdir(parents=True)
     graph, model = NextItemGraph(member.model), member.model
-    example = torch.ones(EXAMPLE, dtype=torch.int64)
+    example = torch.ones(EXAMPLE[0], min(EXAMPLE[1], model.max_len), dtype=torch.int64)
     write_graph(graph, {"items": example}, ("scores", "hidden"), out / graph_file(name, "fp32"))
     if "int8" in precisions:
         quantize(out / graph_file(name, "fp32"), out / graph_file(name, "int8"))
