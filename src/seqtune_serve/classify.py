@@ -50,7 +50,7 @@ class Encoder:
             raise ExportError(
                 "classifying texts needs tokenizers: pip install 'seqtune-serve[text]'"
             ) from error
-        tokenizer = Tokenizer.from_file(str(export.path / "members" / name / TOKENIZER))
+        tokenizer = Tokenizer.from_file(str(export.folder(name) / TOKENIZER))
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True

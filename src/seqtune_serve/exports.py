@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 MANIFEST = "export.json"
+MEMBERS = "members"
 FORMAT_VERSION = 1
 VERSION = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
 """The name that Kedro gives to the folder of a version."""
@@ -50,6 +51,10 @@ class Export:
         """The settings of each member by name; a checkpoint is the only member of its export."""
         members: Mapping[str, Mapping[str, Any]] = self.manifest["members"]
         return members
+
+    def folder(self, member: str) -> Path:
+        """Return the folder of a member."""
+        return self.path / MEMBERS / member
 
 
 def newest_export(folder: Path) -> Path:

@@ -36,11 +36,6 @@ class Graph:
         return values
 
 
-def graph_file(member: str, precision: str) -> str:
-    """Return where an export keeps a graph."""
-    return f"members/{member}/{precision}.onnx"
-
-
 def open_graphs(export: Export, precision: str, *, num_threads: int) -> dict[str, Graph]:
     """Open the graph of each member, by name."""
     made = export.manifest["precisions"]
@@ -50,6 +45,6 @@ def open_graphs(export: Export, precision: str, *, num_threads: int) -> dict[str
             "these, or export again with export.int8=true"
         )
     return {
-        name: Graph(export.path / graph_file(name, precision), num_threads=num_threads)
+        name: Graph(export.folder(name) / f"{precision}.onnx", num_threads=num_threads)
         for name in export.members
     }

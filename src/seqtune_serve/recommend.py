@@ -54,9 +54,8 @@ class RecommendModel:
 
     @classmethod
     def open(cls, export: Export, *, precision: str, num_threads: int) -> RecommendModel:
-        folders = {name: export.path / "members" / name for name in export.members}
         counts = {
-            name: Counts.open(folders[name], **member["counts"])
+            name: Counts.open(export.folder(name), **member["counts"])
             for name, member in export.members.items()
             if member["counts"]
         }

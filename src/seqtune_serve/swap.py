@@ -17,6 +17,7 @@ from .settings import ServeSettings
 from .statistics import Statistics
 
 logger = logging.getLogger(__name__)
+SHORTEST_POLL = 0.01
 
 
 def load(folder: Path, settings: ServeSettings) -> Model:
@@ -33,7 +34,7 @@ async def follow_versions(
     """Serve the newest version of the folder, until cancelled."""
     refused: Path | None = None
     while True:
-        await asyncio.sleep(settings.poll_s)
+        await asyncio.sleep(max(settings.poll_s, SHORTEST_POLL))
         try:
             newest = newest_export(settings.folder)
         except (ExportError, OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,3 +66,12 @@ class Agreement:
             f"{settings.min_agreement:g}). Nothing was published; choose another checkpoint with "
             "--load-versions, or accept the difference with these two parameters"
         )
+
+
+def report_agreement(found: Mapping[str, Agreement], *, num_rows: int) -> Report:
+    """Return the report of an export, by precision."""
+    return {
+        "headline": [agreement.describe(precision) for precision, agreement in found.items()],
+        "checked_rows": num_rows,
+        "checks": {precision: agreement.report() for precision, agreement in found.items()},
+    }

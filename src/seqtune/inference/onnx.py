@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -17,18 +18,48 @@ from torch import Tensor, nn
 
 from seqtune.core.errors import ArtifactError, ConfigurationError
 
+EXACT, SMALL = "fp32", "int8"
 LARGE_BYTES = 1 << 30
 """Weights beyond it are a file of their own: protobuf ends at 2 GiB."""
 QUANTIZED = ("MatMul", "Gather")
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+def require_packages() -> None:
+    """Refuse to begin without what writes and runs graphs."""
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"an export needs {', '.join(missing)}, not installed here: pip install "
+            "'seqtune[export]'"
+        )
+
+
+def write_graphs(
+    network: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    folder: Path,
+    *,
+    precisions: Collection[str],
+) -> None:
+    """Write the graphs of a member of an export, one for each precision, as `<precision>.onnx`.
+
+    `inputs` [B, T] are an example, with padding where the network can have it; all their sizes stay
+    variable if they are not 1.
+    """
+    folder.mkdir(parents=True)
+    exact = folder / f"{EXACT}.onnx"
+    write_graph(network, inputs, outputs, exact)
+    for precision in set(precisions) - {EXACT}:
+        quantize(exact, folder / f"{precision}.onnx")
 
 
 def write_graph(
     network: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str], path: Path
 ) -> None:
-    """Trace a network in evaluation mode; all sizes of its inputs [B, T] stay variable."""
+    """Trace a network in evaluation mode."""
     with _explained():
-        import onnxscript  # noqa: F401  # torch imports it late, with a message of its own
-
         sizes = dict.fromkeys(range(2), torch.export.Dim.DYNAMIC)
         network = _with_onnx_gru(network).eval()
         with torch.no_grad(), _quiet():
@@ -112,13 +143,9 @@ def _num_bytes(network: nn.Module) -> int:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Say what to install, or that a network has no graph."""
+    """Say that a network has no graph."""
     try:
         yield
-    except ImportError as error:
-        raise ConfigurationError(
-            f"an export needs {error.name}, which is not installed: pip install 'seqtune[export]'"
-        ) from error
     except torch.onnx.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise ArtifactError(f"the network cannot be written as an ONNX graph: {reason}") from error

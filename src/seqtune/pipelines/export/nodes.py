@@ -35,11 +35,14 @@ class ExportNodes:
         ensemble_metrics: Report | None,
     ) -> tuple[Path, Report]:
         """Export the model that `predict` would choose; the manifest is written last."""
+        from seqtune.inference.onnx import require_packages
+
         from .._model_choice import ENSEMBLE, ModelChoice
         from .folder import finish
 
         if self.task.export is None:
             raise ConfigurationError(f"models of {self.task.name} cannot be exported")
+        require_packages()
         data, predict = self.task.open_data(split), parameters.predict
         choice = ModelChoice(
             self.task.name, predict, data, checkpoint, ensemble, metrics, ensemble_metrics

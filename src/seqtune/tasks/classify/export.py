@@ -19,13 +19,12 @@ from seqtune.core.config import ExportConfig
 from seqtune.core.errors import ArtifactError
 from seqtune.core.task import Report
 from seqtune.inference import sample_rows
-from seqtune.inference.export_check import Agreement
-from seqtune.inference.onnx import quantize, write_graph
+from seqtune.inference.export_check import Agreement, report_agreement
+from seqtune.inference.onnx import EXACT, SMALL, write_graphs
 from seqtune.text.split import Part
 from seqtune.text.tokens import control_tokens, num_closing
 from seqtune_serve.classify import TOKENIZER, ClassifyModel
-from seqtune_serve.exports import Export
-from seqtune_serve.graphs import graph_file
+from seqtune_serve.exports import MEMBERS, Export
 
 from .data import ClassifyData
 from .decisions import Decisions
@@ -68,11 +67,12 @@ def export(
         return loaded.probabilities_of(data, part)
 
     thresholds, found_by = choose_thresholds(Decisions(loaded, data, score), predict)
-    precisions = ("fp32", "int8") if settings.int8 else ("fp32",)
-    members = {
-        name: {"share": share, **_write_member(loaded.members[name], out, name, precisions)}
-        for name, share in loaded.shares.items()
-    }
+    precisions = (EXACT, SMALL) if settings.int8 else (EXACT,)
+    members = {}
+    for name, share in loaded.shares.items():
+        folder = out / MEMBERS / name
+        written = _write_member(loaded.members[name], folder, precisions)
+        members[name] = {"share": share, **written}
     manifest = {
         "precisions": precisions,
         "scale": loaded.ensemble.manifest.scale if loaded.ensemble else PROBABILITIES,
@@ -89,25 +89,19 @@ def export(
     return manifest, _check(exact, data, Export(out, {"task": "classify", **manifest}), settings)
 
 
-def _write_member(
-    member: Classifier, out: Path, name: str, precisions: tuple[str, ...]
-) -> dict[str, Any]:
+def _write_member(member: Classifier, folder: Path, precisions: tuple[str, ...]) -> dict[str, Any]:
     """Write the graphs and the tokeniser of one model; return its settings."""
-    folder = (out / graph_file(name, "fp32")).parent
-    folder.mkdir(parents=True)
     backend = getattr(member.tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise ArtifactError(
             f"{member.path}: its tokeniser is written in Python and cannot be exported; train "
             "with a model that has a tokenizer.json"
         )
-    backend.save(str(folder / TOKENIZER))
     real = torch.ones(EXAMPLE, dtype=torch.int64)
     real[0, -1] = 0  # some models leave out a mask without padding
     inputs = {"ids": torch.ones_like(real), "real": real}
-    write_graph(LabelGraph(member), inputs, ("logits",), out / graph_file(name, "fp32"))
-    if "int8" in precisions:
-        quantize(out / graph_file(name, "fp32"), out / graph_file(name, "int8"))
+    write_graphs(LabelGraph(member), inputs, ("logits",), folder, precisions=precisions)
+    backend.save(str(folder / TOKENIZER))
     encoder = {
         "limit": member.config.model.max_length,
         "num_closing": num_closing(member.tokenizer),
@@ -140,10 +134,6 @@ def _check(
                 who: decided_metrics(scores, targets, thresholds)[MACRO_F1]
                 for who, scores in (("trained", trained), ("exported", exported))
             }
-        if precision == "fp32":
+        if precision == EXACT:
             agreement.require(settings)
-    return {
-        "headline": [agreement.describe(precision) for precision, agreement in found.items()],
-        "checked_rows": len(rows),
-        "checks": {precision: agreement.report() for precision, agreement in found.items()},
-    }
+    return report_agreement(found, num_rows=len(rows))

@@ -25,11 +25,10 @@ from seqtune.core.columns import ITEM
 from seqtune.core.config import ExportConfig
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.task import Report
-from seqtune.inference.export_check import Agreement
-from seqtune.inference.onnx import quantize, write_graph
+from seqtune.inference.export_check import Agreement, report_agreement
+from seqtune.inference.onnx import EXACT, SMALL, write_graphs
 from seqtune_serve import counts as counts_files
-from seqtune_serve.exports import Export
-from seqtune_serve.graphs import graph_file
+from seqtune_serve.exports import MEMBERS, Export
 from seqtune_serve.recommend import ITEMS, TRAIN_COUNTS, ListRequest, RecommendModel
 
 from .batches import EvalBatches, evaluation, training_sample, users_at_once
@@ -73,11 +72,12 @@ def export(
     ids = item_ids(data.path, num_items=data.num_items)
     (out / ITEMS).write_text(json.dumps(ids.to_pylist(), ensure_ascii=False), encoding="utf-8")
     np.save(out / TRAIN_COUNTS, np.asarray(data.train_counts))
-    precisions = ("fp32", "int8") if settings.int8 else ("fp32",)
-    members = {
-        name: {"share": share, **_write_member(loaded.members[name], ids, out, name, precisions)}
-        for name, share in loaded.shares.items()
-    }
+    precisions = (EXACT, SMALL) if settings.int8 else (EXACT,)
+    members = {}
+    for name, share in loaded.shares.items():
+        folder = out / MEMBERS / name
+        written = _write_member(loaded.members[name], ids, folder, precisions)
+        members[name] = {"share": share, **written}
     manifest = {
         "precisions": precisions,
         "scale": LOG_SOFTMAX,
@@ -101,16 +101,12 @@ def _require_scale(loaded: Scorer) -> None:
 
 
 def _write_member(
-    member: LoadedModel, ids: pa.Array, out: Path, name: str, precisions: tuple[str, ...]
+    member: LoadedModel, ids: pa.Array, folder: Path, precisions: tuple[str, ...]
 ) -> dict[str, Any]:
     """Write the graphs and tables of one model; return its settings."""
-    folder = (out / graph_file(name, "fp32")).parent
-    folder.mkdir(parents=True)
     graph, model = NextItemGraph(member.model), member.model
     example = torch.ones(EXAMPLE[0], min(EXAMPLE[1], model.max_len), dtype=torch.int64)
-    write_graph(graph, {"items": example}, ("scores", "hidden"), out / graph_file(name, "fp32"))
-    if "int8" in precisions:
-        quantize(out / graph_file(name, "fp32"), out / graph_file(name, "int8"))
+    write_graphs(graph, {"items": example}, ("scores", "hidden"), folder, precisions=precisions)
     vectors = graph.output.weight.detach().numpy()  # [V, D]
     lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
     biases = pa.array(graph.output.bias.detach().numpy())
@@ -144,7 +140,7 @@ def _check(loaded: Scorer, data: SplitData, export: Export, settings: ExportConf
         served = RecommendModel.open(export, precision=precision, num_threads=1)
         found[precision] = agreement = Agreement(f"top_{TOP}_items", NDCG)
         _compare(exact, served, batches, rows, agreement)
-        if precision == "fp32":
+        if precision == EXACT:
             agreement.require(settings)
             if computed_in != {"fp32"}:
                 name = f"fp32 beside {' and '.join(sorted(computed_in))}, in which predict computes"
@@ -153,11 +149,7 @@ def _check(loaded: Scorer, data: SplitData, export: Export, settings: ExportConf
     if not data.has_validation:
         for agreement in found.values():
             agreement.values = {}  # of what it was trained on
-    return {
-        "headline": [agreement.describe(precision) for precision, agreement in found.items()],
-        "checked_rows": len(rows),
-        "checks": {precision: agreement.report() for precision, agreement in found.items()},
-    }
+    return report_agreement(found, num_rows=len(rows))
 
 
 def _sample(data: SplitData, most: int, *, max_len: int) -> tuple[Int64, EvalBatches]:
