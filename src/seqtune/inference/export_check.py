@@ -49,7 +49,7 @@ class Agreement:
     def describe(self, precision: str) -> str:
         """Return a line for the report of a run."""
         unit = self.unit.replace("_", " ")
-        line = f"{precision}: {self.share:.2%} of {unit} as the trained model's"
+        line = f"{precision}: {self.share:.2%} of {unit} equal"
         if not self.values:
             return line
         trained, exported = self.values["trained"], self.values["exported"]

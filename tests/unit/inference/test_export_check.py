@@ -43,5 +43,5 @@ def test_small_differences_are_accepted_and_reported() -> None:
         "ndcg@10_lost": 0.25,
     }
     assert found.describe("int8") == (
-        "int8: 99.50% of top 10 items as the trained model's, ndcg@10 0.2500 instead of 0.5000"
+        "int8: 99.50% of top 10 items equal, ndcg@10 0.2500 instead of 0.5000"
     )

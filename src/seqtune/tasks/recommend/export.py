@@ -143,7 +143,7 @@ def _check(loaded: Scorer, data: SplitData, export: Export, settings: ExportConf
         if precision == EXACT:
             agreement.require(settings)
             if computed_in != {"fp32"}:
-                name = f"fp32 beside {' and '.join(sorted(computed_in))}, in which predict computes"
+                name = f"{EXACT} beside predict in {' and '.join(sorted(computed_in))}"
                 found[name] = Agreement(f"top_{TOP}_items", NDCG)
                 _compare(loaded, served, batches, rows, found[name])
     if not data.has_validation:
