@@ -16,7 +16,7 @@ AT = $(if $(ENV),--env $(ENV))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-services test-all lint format bench bench-peers viz viz-static dashboard mlflow notebook docs pictures lock clean
+.PHONY: help setup run test test-services test-all lint format bench bench-peers viz viz-static dashboard mlflow serve notebook docs pictures lock clean
 
 help: ## List these commands
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,10 @@ dashboard: $(READY) ## Show the studies of tuning in a browser, on this machine 
 
 mlflow: $(READY) ## Show runs, their curves and models in a browser, on this machine only
 	$(KEDRO) mlflow ui $(AT) $(if $(PORT),--port $(PORT))
+
+serve: $(READY) ## Serve the newest export on this machine only (TASK=classify, PORT=8321)
+	$(BIN)/seqtune-serve data/$(if $(filter sample,$(ENV)),sample/)06_models/$(or $(TASK),recommend)/export \
+		$(if $(PORT),--port $(PORT))
 
 notebook: $(READY) ## Open the notebooks in JupyterLab, on this machine only
 	@# The kernel goes into .venv, not into your home; no server is asked for updates.

@@ -9,6 +9,7 @@ from seqtune.pipelines import (
     compare,
     dry_run,
     ensemble,
+    export,
     ingest,
     predict,
     refresh,
@@ -53,6 +54,8 @@ def register_pipelines() -> dict[str, Pipeline]:
             named["refresh"] = stages["ingest"] + stages["split"] + refresh.create_pipeline(task)
         if task.score_rows:
             named["compare"] = compare.create_pipeline(task)
+        if task.export:
+            named["export"] = export.create_pipeline(task)
         if task.sample_files:
             named["sample"] = sample.create_pipeline(task)
         pipelines |= {f"{task.name}.{name}": stage for name, stage in named.items()}

@@ -8,7 +8,14 @@ from pathlib import Path
 CLONE = Path(r"{{ cookiecutter._repo_dir }}").resolve().parent
 TASK = "{{ cookiecutter.task }}"
 FILES = ("Makefile", "LICENSE", "pyproject.toml", "requirements.lock", ".gitignore")
-FOLDERS = ("src/seqtune", "conf/base", "conf/sample", "conf/cluster", "docs/guide")
+FOLDERS = (
+    "src/seqtune",
+    "src/seqtune_serve",
+    "conf/base",
+    "conf/sample",
+    "conf/cluster",
+    "docs/guide",
+)
 IGNORED = shutil.ignore_patterns("__pycache__", "*credentials*")
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from prepared import Prepared
 
 from ensemble_folders import write_ensemble
 from seqtune.core.checkpoint import open_checkpoint
-from seqtune.core.config import EnsembleConfig, fingerprint
+from seqtune.core.config import EnsembleConfig, ExportConfig, fingerprint
 from seqtune.core.ensemble import open_ensemble
 from seqtune.core.errors import ArtifactError, ConfigurationError, DataError, SeqtuneError
 from seqtune.core.metrics import EXHIBITS, HEADLINE, PARTS, ReportTable, exhibit
@@ -34,9 +34,13 @@ from seqtune.pipeline_registry import TASKS
 from seqtune.pipelines.ensemble.baselines import fit_baseline, plan_baseline
 from seqtune.pipelines.ensemble.members import MemberPlan, PlannedMember
 from seqtune.pipelines.ensemble.weighing import make_ensemble
+from seqtune.pipelines.export.folder import finish
 from seqtune.training.resume_checkpoints import adopt, newest
+from seqtune_serve import open_model, read_export
 
 HEAVY = ("torch", "lightning", "transformers", "sklearn", "pyarrow", "duckdb", "pandas", "numpy")
+REQUESTS = {"recommend": "history", "classify": "text"}
+"""What a request to an exported model holds."""
 ALL = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 
 
@@ -338,6 +342,33 @@ def test_a_checkpoint_needs_nothing_that_it_was_trained_from(
             new_rows=(prepared.example.new_rows(tmp_path),),
             out=tmp_path,
         )
+
+
+def test_an_export_answers_as_the_trained_model_does(prepared: Prepared, tmp_path: Path) -> None:
+    task, predict = prepared.task, prepared.parameters().predict
+    if task.export is None:
+        return
+    manifest, report = task.export(
+        prepared.checkpoint, prepared.data, predict, ExportConfig(), out=tmp_path
+    )
+    finish(tmp_path, task.name, manifest, report, prepared.metrics)
+    trained = import_module(f"seqtune.tasks.{task.name}.serving").open_served(prepared.checkpoint)
+    model = open_model(read_export(tmp_path))
+    (values,) = trained.example[0].values()
+    request = replace(model.example(), **{REQUESTS[task.name]: values})
+    key, value = list(trained.answer)[:2]
+    (wanted,) = trained.answers(trained.example[:1], dict(trained.settings))
+    (found,) = (next(iter(answer.values())) for answer in model.answer([request]))
+
+    assert [line[key] for line in found] == [line[key] for line in wanted]
+    assert [line[value] for line in found] == pytest.approx(
+        [line[value] for line in wanted], abs=1e-3
+    )
+    assert report["checks"]["fp32"]["largest_difference"] < 1e-3
+    assert report["checks"].keys() == {"fp32", "int8"}
+    card = (tmp_path / "model_card.md").read_text(encoding="utf-8")
+    assert prepared.data.content_hash in card
+    assert str(prepared.folder) not in (tmp_path / "export.json").read_text(encoding="utf-8")
 
 
 def test_trained_weights_are_measured_as_they_are_scored(prepared: Prepared) -> None:

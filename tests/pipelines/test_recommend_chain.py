@@ -13,6 +13,8 @@ import pytest
 from safetensors.torch import load_file
 
 from kedro_results import newest, read_newest
+from seqtune_serve import open_model, read_export
+from seqtune_serve.recommend import ListRequest
 
 Kedro = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -56,6 +58,13 @@ def test_each_stage_goes_on_from_the_one_before(kedro: Kedro, project: Path, raw
     assert not seen & set(zip(frame["user"], frame["item"], strict=True))
     _compare_and_deny(kedro, project, raw)
     assert not list((project / "data" / "00_scratch").glob("[!.]*"))
+
+    run(kedro, "export", params=f"{TINY},export.int8=false")
+    model = open_model(read_export(project / "data" / "06_models" / "recommend" / "export"))
+    histories = [[(user + step) % 10 + 100 for step in range(7)] for user in range(1, 13)]
+    served = model.answer([ListRequest(history, k=2) for history in histories])
+    predicted = frame.sort_values(["user", "rank"]).groupby("user")["item"].apply(list).tolist()
+    assert [[line["item"] for line in answer["items"]] for answer in served] == predicted
 
 
 def _compare_and_deny(kedro: Kedro, project: Path, raw: Path) -> None:

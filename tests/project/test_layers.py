@@ -80,8 +80,8 @@ def append(file: Path, line: str) -> None:
 def copy(repository: Path, tmp_path: Path) -> Path:
     """The package and its contracts, to break them."""
     shutil.copytree(
-        repository / "src" / "seqtune",
-        tmp_path / "src" / "seqtune",
+        repository / "src",
+        tmp_path / "src",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
     shutil.copy(repository / "pyproject.toml", tmp_path)

@@ -14,6 +14,8 @@ from seqtune.core.config import (
     ClusterConfig,
     CompareConfig,
     EnsembleConfig,
+    ExportConfig,
+    RefreshConfig,
     Section,
     ValidateConfig,
     VerifyConfig,
@@ -362,7 +364,9 @@ def ranges(space: Space, *, places: int = 1) -> dict[str, Any]:
         ("verify_env", VerifyConfig),
         ("validate", ValidateConfig),
         ("ensemble", EnsembleConfig),
+        ("refresh", RefreshConfig),
         ("compare", CompareConfig),
+        ("export", ExportConfig),
         ("tracking", TrackingConfig),
         ("cluster", ClusterConfig),
     ],
@@ -370,7 +374,7 @@ def ranges(space: Space, *, places: int = 1) -> dict[str, Any]:
 def test_file_and_classes_of_the_engine_have_the_same_defaults(
     repository: Path, group: str, section: type[Section]
 ) -> None:
-    file = group if group in ("ensemble", "compare", "tracking", "cluster") else "tuning"
+    file = group if group not in ("verify_env", "validate") else "tuning"
     written = dict(flatten(read(repository / f"conf/base/parameters_{file}.yml")[group]))
 
     assert written == leaves(section())

@@ -108,7 +108,10 @@ def test_credentials_are_ignored_in_every_environment(repository: Path, environm
 def test_the_package_is_a_command(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-    assert project["scripts"] == {"seqtune": "seqtune.__main__:main"}
+    assert project["scripts"] == {
+        "seqtune": "seqtune.__main__:main",
+        "seqtune-serve": "seqtune_serve.__main__:main",
+    }
 
 
 def test_lock_pins_the_torch_that_was_tested(locked: dict[str, str]) -> None:

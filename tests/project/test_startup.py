@@ -52,6 +52,8 @@ NAMES = {
     "refresh",
     "recommend.refresh",
     *("compare", "recommend.compare"),
+    "export",
+    *(f"{task.name}.export" for task in find_tasks() if task.export),
 }
 
 LIST_AND_REPORT = """

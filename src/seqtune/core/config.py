@@ -319,6 +319,21 @@ class CompareConfig(Section):
     multiplied by the number of tests."""
 
 
+class ExportConfig(Section):
+    """What an export holds, and how closely it must agree with the trained model."""
+
+    int8: bool = True
+    """Also write graphs with weights in 8 bits, a quarter as large, and report what that costs."""
+    check_rows: PositiveInt = 1000
+    """Rows of valid (a fixed sample) on which the exported model is compared with the trained."""
+    tolerance: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = 0.001
+    """Largest difference of a score in fp32, relative where the score is beyond 1; more is
+    refused."""
+    min_agreement: Annotated[float, Field(ge=0.0, le=1.0)] = 0.99
+    """Smallest share of equal top-10 items, or of equal decisions on labels, in fp32; less is
+    refused."""
+
+
 class ClusterConfig(Section):
     """Where work runs. This never changes a result, so it is not part of the fingerprint."""
 

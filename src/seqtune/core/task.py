@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule, LightningModule
 
     from .checkpoint import Checkpoint
-    from .config import CompareConfig, EnsembleConfig, RunConfig, Section
+    from .config import CompareConfig, EnsembleConfig, ExportConfig, RunConfig, Section
     from .ensemble import Pool
     from .parameters import TaskParameters
     from .resolve import Resolved
@@ -143,6 +143,17 @@ class ScoreRows(Protocol):
         one held-out part; return their metrics and facts for a report."""
 
 
+class ExportModel(Protocol):
+    def __call__(
+        self, model: Path, data: Any, predict: Any, settings: ExportConfig, *, out: Path
+    ) -> tuple[dict[str, Any], Report]:
+        """Write the files of an export below `out`: of a checkpoint or an ensemble, to answer as
+        under the parameters `predict`. Refuse one that disagrees with the trained model.
+
+        Return the manifest, without its files, and a report.
+        """
+
+
 @dataclass(frozen=True)
 class TaskSpec:
     """One task: all that `training` and the pipelines know about it."""
@@ -166,6 +177,8 @@ class TaskSpec:
     predict: Predict
     baselines: Mapping[str, BaselineSpec] = field(default_factory=dict)
     """Those that can be members of an ensemble, by name."""
+    export: ExportModel | None = None
+    """None: its models are not served."""
     named_sources: Mapping[str, Callable[[Any], Collection[str]]] = field(default_factory=dict)
     """Roles that hold any number of raw tables (`<task>.raw_<role>` too), each with a function from
     the configuration to the names of the tables that ingest receives."""

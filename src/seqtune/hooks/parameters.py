@@ -17,6 +17,7 @@ from seqtune.core.config import (
     ClusterConfig,
     CompareConfig,
     EnsembleConfig,
+    ExportConfig,
     RefreshConfig,
     Section,
     ValidateConfig,
@@ -36,6 +37,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "ensemble": EnsembleConfig,
     "refresh": RefreshConfig,
     "compare": CompareConfig,
+    "export": ExportConfig,
     "sample": SampleParameters,
 }
 """Groups of parameters that all tasks share, and the classes that check them."""

@@ -6,9 +6,9 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -101,6 +101,11 @@ class LoadedCheckpoint(CheckpointInfo[Config]):
     """A checkpoint in memory; a task adds its model."""
 
     device: torch.device
+
+    def in_fp32(self) -> Self:
+        """Return the same model, to compute in fp32 whatever it was trained in."""
+        training = self.config.training.model_copy(update={"precision": "fp32"})
+        return replace(self, config=self.config.model_copy(update={"training": training}))
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return a context with the precision of validation in training; on a CPU without fp16."""

@@ -13,6 +13,7 @@ VALIDATE = "params:validate"
 ENSEMBLE = "params:ensemble"
 REFRESH = "params:refresh"
 COMPARE = "params:compare"
+EXPORT = "params:export"
 
 
 def of_task(task: str, nodes: Iterable[Node | Pipeline], *, stage: str) -> Pipeline:
@@ -24,7 +25,7 @@ def of_task(task: str, nodes: Iterable[Node | Pipeline], *, stage: str) -> Pipel
     template = Pipeline(
         list(nodes), namespace=stage, prefix_datasets_with_namespace=False, tags=[stage]
     )
-    common = (CLUSTER, VERIFY, VALIDATE, ENSEMBLE, REFRESH, COMPARE)
+    common = (CLUSTER, VERIFY, VALIDATE, ENSEMBLE, REFRESH, COMPARE, EXPORT)
     parameters = {"params:task": f"params:{task}"} | {name: name for name in common}
     return Pipeline(
         template,

@@ -37,6 +37,7 @@ NEXT_STEPS = {
     "validate_report": "{stage}predict",
     "checkpoint": "{stage}ensemble, or without one: {stage}predict",
     "ensemble": "{stage}predict",
+    "export": "seqtune-serve {exports}",
     "predictions": (
         "put your own data in data/01_raw/{task} and run `{run}`; "
         "parameters: conf/base/parameters_{task}.yml"
@@ -127,7 +128,9 @@ def _next_step(places: Mapping[str, AnyPath], env: str | None) -> str | None:
     is_sample = any(name.startswith("sample_") for name in made)
     steps = (text for name, text in reversed(NEXT_STEPS.items()) if name in made)
     step = next(steps, "{run}" if is_sample else None)
-    return step and step.format(run=run, stage=stage, task=task)
+    exports = [place.parents[1] for name, place in places.items() if _last(name) == "export"]
+    served = _relative(exports[0]) if exports else ""
+    return step and step.format(run=run, stage=stage, task=task, exports=served)
 
 
 def _task(places: Mapping[str, AnyPath]) -> str:

@@ -90,9 +90,7 @@ def encoder_of(tokenizer: Any, *, add_special_tokens: bool = True) -> Encode:
     A literal "[SEP]" or "</s>" in a text is encoded as characters, or left out where a tokeniser
     (SentencePiece Unigram) has no other encoding of it.
     """
-    control = {
-        number for number, token in tokenizer.added_tokens_decoder.items() if token.special
-    } - {tokenizer.unk_token_id}
+    control = control_tokens(tokenizer)
 
     def encode(texts: Sequence[str]) -> Sequence[Sequence[int]]:
         made = tokenizer(
@@ -110,6 +108,12 @@ def encoder_of(tokenizer: Any, *, add_special_tokens: bool = True) -> Encode:
         ]
 
     return encode
+
+
+def control_tokens(tokenizer: Any) -> set[int]:
+    """Return the tokens that a text cannot contain."""
+    added = tokenizer.added_tokens_decoder
+    return {number for number, token in added.items() if token.special} - {tokenizer.unk_token_id}
 
 
 def num_closing(tokenizer: Any) -> int:

@@ -37,7 +37,7 @@ class PredictNodes:
         *raw: tuple[Path, ...],
     ) -> tuple[Path, Path, Report]:
         """Predict with the chosen model for all rows, or for the file of new rows."""
-        from .model import ModelChoice
+        from .._model_choice import ModelChoice
 
         data, settings = self.task.open_data(split), parameters.predict
         choice = ModelChoice(

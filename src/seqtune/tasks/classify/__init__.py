@@ -25,6 +25,7 @@ TASK = TaskSpec(
     baselines={
         "tfidf": BaselineSpec(Lazy(f"{_HERE}.tfidf:fit"), libraries=("scikit-learn",)),
     },
+    export=Lazy(f"{_HERE}.export:export"),
     scales=("probabilities", "logits"),
     resolve_auto=Lazy(f"{_HERE}.model:resolve_auto"),
     metrics=Lazy(f"{_HERE}.metrics:logged_metrics"),

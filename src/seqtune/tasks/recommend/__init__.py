@@ -29,6 +29,7 @@ TASK = TaskSpec(
     evaluate=Lazy(f"{_HERE}.evaluate:evaluate"),
     open_pool=Lazy(f"{_HERE}.pool:open_pool"),
     predict=Lazy(f"{_HERE}.predict:predict"),
+    export=Lazy(f"{_HERE}.export:export"),
     resolve_auto=Lazy(f"{_HERE}.module:resolve_auto"),
     metrics=Lazy(f"{_HERE}.metrics:logged_metrics"),
     baselines={

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.resolve import Layer, resolve
@@ -79,3 +80,29 @@ def test_a_name_that_torch_uses_itself_is_no_trouble() -> None:
     assert "sides.type_.embedding.weight" in weights
     again = load_model(config.model, weights)
     assert set(again.state_dict()) == set(weights)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_tables_of_an_export_hold_the_side_values(shared: bool) -> None:
+    config = resolved(
+        {
+            "model": {
+                "use_genre_emb": True,
+                "share_embeddings": shared,
+                "hidden_units": 8,
+                "num_heads": 2,
+                "init_std": 0.5,
+            }
+        }
+    )
+    side = Side(np.array([1, 2, 1], np.int32), np.array([0, 0, 1, 2, 3]), num_values=2)
+    model = build_model(config.model, num_items=3, sides={"genre": side}).eval()
+    alone, output = model.without_sides(), model.output_layer()
+    items = torch.tensor([[0, 1, 3, 4], [2, 2, 1, 4]])
+
+    with torch.no_grad():
+        hidden = model.last_hidden(items)
+        assert torch.equal(alone.last_hidden(items), hidden)
+        assert torch.allclose(output(hidden), model.next_item_scores(items))
+    assert len(alone.sides) == 0
+    assert len(model.sides) == 1

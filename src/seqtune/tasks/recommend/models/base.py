@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Generic, NamedTuple, TypeVar
+from copy import deepcopy
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -194,6 +195,23 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
         with torch.autocast(hidden.device.type, enabled=False):
             weight = self._output_weight().float()
             return functional.linear(hidden, weight, self.item_bias.float())
+
+    @torch.no_grad()
+    def without_sides(self) -> Self:
+        """Return a copy of the network whose item embeddings hold the side values too."""
+        made = deepcopy(self)
+        made.items.weight = nn.Parameter(self._table())
+        made.sides, made.counts = nn.ModuleDict(), None
+        return made
+
+    @torch.no_grad()
+    def output_layer(self) -> nn.Linear:
+        """Return a copy of the output as a layer from hidden states to the scores of all items."""
+        weight = self._output_weight()
+        made = nn.Linear(weight.shape[1], weight.shape[0])
+        made.weight.copy_(weight)
+        made.bias.copy_(self.item_bias)
+        return made
 
     def item_vectors(self) -> Tensor:
         """Return the input vectors of all items, side values included [V, D]."""

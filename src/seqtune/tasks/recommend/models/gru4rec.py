@@ -41,12 +41,18 @@ class GRU4Rec(SequenceModel[GRU4RecConfig]):
         # a row of padding only counts as a sequence of length 1, whatever its width
         padding = (items == PADDING).sum(1, keepdim=True).clamp_(max=time - 1)  # [B, 1]
         places = torch.arange(time, device=items.device)
-        x = self.dropout(self.embed(items.gather(1, (places + padding) % time)))
+        x = self.dropout(self.embed(items.gather(1, _wrapped(places + padding, time))))
         hidden, _ = self.gru(x)
-        back = ((places - padding) % time)[:, :, None].expand_as(hidden)
+        back = _wrapped(places - padding, time)[:, :, None].expand_as(hidden)
         encoded: Tensor = self.dropout(hidden.gather(1, back))
         return encoded
 
     def activation_bytes(self, step: Step) -> float:
         of_hidden = 60.0 + 33.0 * self.gru.num_layers  # measured on the CPU
         return of_hidden * step.batch * step.time * self.config.hidden_units
+
+
+def _wrapped(places: Tensor, time: int) -> Tensor:
+    """Return places from -T to 2T - 1 modulo T, by operations that ONNX has for any T."""
+    places = torch.where(places < 0, places + time, places)
+    return torch.where(places < time, places, places - time)

@@ -107,8 +107,8 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
 
     def last_hidden(self, items: Tensor) -> Tensor:
         batch, time = items.shape
-        ends = torch.arange(1, batch + 1, device=items.device) * time - 1
-        return self._encode(items, QueryPositions.of(ends, batch=batch, time=time))
+        rows = torch.arange(batch, device=items.device)
+        return self._encode(items, QueryPositions((rows + 1) * time - 1, rows, num_queries=1))
 
     def _encode(self, items: Tensor, wanted: QueryPositions | None) -> Tensor:
         """Return [B * T, D], or [M, D] for `wanted` positions; of a causal model these must be the
@@ -146,7 +146,8 @@ def _visible_keys(items: Tensor) -> Tensor | None:
     """
     visible = items != PADDING
     visible[:, -1] = True
-    # on a GPU, reading the values would force a synchronisation
-    if items.device.type == "cpu" and bool(visible.all()):
+    # on a GPU, reading the values would force a synchronisation; a graph fits all values
+    reads_values = items.device.type == "cpu" and not torch.compiler.is_exporting()
+    if reads_values and bool(visible.all()):
         return None
     return visible[:, None, None, :]

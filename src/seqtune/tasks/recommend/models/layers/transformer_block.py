@@ -93,7 +93,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, visible: Tensor | None, wanted: QueryPositions | None) -> Tensor:
         """x [B, T, D], visible bool [B, 1, Q, T] (B and Q may be 1) or None for all
         -> [B * T, D] or [M, D]."""
-        batch, hidden = len(x), x.shape[-1]
+        batch, _, hidden = x.shape
         if wanted is None:
             query, packed = None, self._split(self.inputs(x), 3)
         else:

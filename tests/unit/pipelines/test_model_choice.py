@@ -12,7 +12,7 @@ from seqtune.core.checkpoint import CheckpointManifest, Weights
 from seqtune.core.ensemble import EnsembleManifest
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.reports import Report
-from seqtune.pipelines.predict.model import ChosenModel, ModelChoice
+from seqtune.pipelines._model_choice import ChosenModel, ModelChoice
 from seqtune.tasks.recommend.params import PredictConfig
 
 
