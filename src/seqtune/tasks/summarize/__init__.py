@@ -31,7 +31,7 @@ TASK = TaskSpec(
     after_training=("generation",),
     test_once=True,
     figures=("rouge", "lengths"),
-    tables=("examples",),
+    tables=("failures", "examples"),
     sample_folder=Path(__file__).with_name("sample"),
     sample_files=("dialogues.jsonl", "models/kobart", "models/llama"),
 )

@@ -124,6 +124,24 @@ def test_trained_tokens_count_wherever_their_weights_do(
     assert not read[..., ~is_new].equal(other[..., ~is_new])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_loaded_checkpoint_has_its_tokens_in_the_table(
+    models: dict[str, Path], split: SummarizeData, tmp_path: Path, name: str
+) -> None:
+    """Tied or not: the same outputs bit for bit, without a copy of the table at each step."""
+    config = config_of(models[name], model={"lora": LORA})
+    module = build_module(config, split)
+    trained(module, config, split)
+    summarizer = load_summarizer(write_checkpoint(tmp_path / "c", module, config, split))
+    tokens = [*open_tokenizer(config, split).tokens, 5]
+    kind = summarizer.kind
+    assert logits(summarizer.model, tokens, kind).equal(logits(module.model, tokens, kind))
+    wrapped = [part for part in summarizer.model.modules() if hasattr(part, "merged_adapters")]
+    of_tokens = [part for part in wrapped if hasattr(part, "trainable_tokens_delta")]
+    assert of_tokens
+    assert all(part.merged for part in of_tokens)
+
+
 def test_adapters_begin_without_effect(models: dict[str, Path], split: SummarizeData) -> None:
     plain = logits(load_model("AutoModelForCausalLM", models["llama"]), [5, 6, 7], "causal")
     config = config_of(models["llama"], model={"lora": LORA})
