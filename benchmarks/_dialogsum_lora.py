@@ -171,6 +171,7 @@ def _write(
     """The curve, where the time went, and the decoding settings that were tried; no texts, which
     may not be passed on."""
     page = replace(report, parts=[])
+    points = sorted(points, key=lambda point: point["dialogues"])
     said = {key: value for key, value in values.items() if key != "model.name"}
     page.text(f"```json\n{json.dumps(said, indent=2)}\n```")
     page.text(points[-1]["protocol"])

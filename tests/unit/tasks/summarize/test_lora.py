@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqtune.core.config import EnsembleConfig
 from seqtune.core.errors import ConfigurationError
@@ -140,6 +141,32 @@ def test_a_loaded_checkpoint_has_its_tokens_in_the_table(
     of_tokens = [part for part in wrapped if hasattr(part, "trainable_tokens_delta")]
     assert of_tokens
     assert all(part.merged for part in of_tokens)
+
+
+class Products(TorchDispatchMode):
+    """The shapes of what is multiplied batch by batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.bmm.default:
+            self.shapes += [tuple(one.shape) for one in args]
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen3"])
+def test_output_weights_are_not_copied_for_each_row(
+    models: dict[str, Path], split: SummarizeData, name: str
+) -> None:
+    """Of a slice of positions, torch would copy them, as they are frozen: a table for each row."""
+    config = config_of(models[name], model={"lora": LORA}, preprocess={"special_tokens": False})
+    model = build_model(config, split)
+    rows_of_table = model.get_output_embeddings().weight.shape[0]
+    with Products() as products:
+        model(torch.ones((3, 8), dtype=torch.long), logits_to_keep=2)
+    assert rows_of_table not in {size for shape in products.shapes for size in shape}
 
 
 def test_adapters_begin_without_effect(models: dict[str, Path], split: SummarizeData) -> None:
