@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import torch
 from safetensors.torch import save_file
 
 from seqtune.core.checkpoint import Which
-from seqtune.core.errors import ConfigurationError, StorageError
+from seqtune.core.errors import ConfigurationError, SeqtuneError, StorageError
 from seqtune.core.files import make_folder, publish
 from seqtune.inference import CheckpointInfo, read_weights
 from seqtune.text.pretrained import COMMIT, load_config
@@ -148,15 +149,18 @@ def _published(out: Path, write: Callable[[Path], None]) -> Path:
     return out
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("checkpoint", type=Path, help="the folder of a version")
     parser.add_argument("folder", type=Path, help="a folder that does not exist yet")
     parser.add_argument("--merged", action="store_true", help="one model instead of an adapter")
     parser.add_argument("--weights", choices=("best", "last"), default="best")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     export = export_merged if given.merged else export_adapter
-    print(f"{export(given.checkpoint, given.folder, which=given.weights)} is written")
+    try:
+        print(f"{export(given.checkpoint, given.folder, which=given.weights)} is written")
+    except SeqtuneError as error:
+        sys.exit(f"Error: {error}")
 
 
 if __name__ == "__main__":

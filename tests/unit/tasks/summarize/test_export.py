@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seqtune.core.errors import ConfigurationError, StorageError
 from seqtune.tasks.summarize.data import SummarizeData
-from seqtune.tasks.summarize.export import export_adapter, export_merged
+from seqtune.tasks.summarize.export import export_adapter, export_merged, main
 from seqtune.tasks.summarize.lora import quiet_quantisation
 from seqtune.tasks.summarize.scorer import load_summarizer
 from seqtune.text.pretrained import identity
@@ -148,14 +148,22 @@ def test_a_quantised_base_is_merged_whole(
     assert types == {torch.float32}
 
 
-def test_what_is_there_stays(models: dict[str, Path], split: SummarizeData, tmp_path: Path) -> None:
+def test_what_is_there_stays(
+    models: dict[str, Path],
+    split: SummarizeData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the command too, whose faults are one line."""
     checkpoint = checkpoint_of(tmp_path, models["llama"], split)
-    out = tmp_path / "out"
-    out.mkdir()
-    with pytest.raises(StorageError, match="exists already; remove it, or choose another folder"):
-        export_adapter(checkpoint, out)
-    assert not [*out.iterdir()]
+    merged = tmp_path / "merged"
     before = identity(models["llama"])
-    export_merged(checkpoint, tmp_path / "merged")
-    assert identity(models["llama"]) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "merged", "out"]
+    main([str(checkpoint), str(merged), "--merged"])
+    assert capsys.readouterr().out == f"{merged} is written\n"
+    written = identity(merged)
+    with pytest.raises(StorageError, match="exists already; remove it, or choose another folder"):
+        export_adapter(checkpoint, merged)
+    with pytest.raises(SystemExit, match=r"^Error: .*exists already; remove it"):
+        main([str(checkpoint), str(merged)])
+    assert (identity(merged), identity(models["llama"])) == (written, before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "merged"]
