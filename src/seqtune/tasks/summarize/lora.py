@@ -119,7 +119,8 @@ def peft_config(
     config: LoraConfig, *, targets: list[str], rows: dict[str, list[int]] | None, **more: Any
 ) -> Any:
     """Return the configuration of the adapters as peft has it."""
-    import peft
+    with quiet_quantisation():
+        import peft
 
     adapters: Any = peft.LoraConfig
     return adapters(
