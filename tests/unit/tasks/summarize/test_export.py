@@ -21,7 +21,7 @@ from seqtune.tasks.summarize.scorer import load_summarizer
 from seqtune.text.pretrained import identity
 
 from .checkpoint_folders import trained, write_checkpoint
-from .examples import config_of, make_model, rows, write_split
+from .examples import BASES, config_of
 
 LORA = {"enabled": True, "r": 4, "alpha": 16.0, "dropout": 0.0}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -29,19 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "rslora": {"use_rslora": True},
     "dora": {"use_dora": True},
 }
-NAMES = ("kobart", "llama", "qwen3")
 AUTO = {"seq2seq": "AutoModelForSeq2SeqLM", "causal": "AutoModelForCausalLM"}
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("models")
-    return {name: make_model(folder / name, name, rows(10)) for name in NAMES}
-
-
-@pytest.fixture(scope="module")
-def split(tmp_path_factory: pytest.TempPathFactory) -> SummarizeData:
-    return write_split(tmp_path_factory.mktemp("data") / "split", rows(6), rows(4, start=6))
 
 
 def checkpoint_of(
@@ -68,7 +56,7 @@ def expected(checkpoint: Path) -> Tensor:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BASES)
 def test_an_adapter_loads_in_peft_and_a_merged_model_in_transformers(
     models: dict[str, Path], split: SummarizeData, tmp_path: Path, name: str, variant: str
 ) -> None:

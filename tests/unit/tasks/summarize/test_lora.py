@@ -34,21 +34,9 @@ from seqtune.tasks.summarize.scorer import load_summarizer
 from seqtune.text.pretrained import load_model
 
 from .checkpoint_folders import write_checkpoint, write_ensemble
-from .examples import config_of, make_model, rows, write_split
+from .examples import BASES, config_of
 
 LORA = {"enabled": True, "r": 4, "alpha": 16}
-NAMES = ("kobart", "llama", "qwen3")
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("models")
-    return {name: make_model(folder / name, name, rows(10)) for name in NAMES}
-
-
-@pytest.fixture(scope="module")
-def split(tmp_path_factory: pytest.TempPathFactory) -> SummarizeData:
-    return write_split(tmp_path_factory.mktemp("data") / "split", rows(6), rows(4, start=6))
 
 
 def trained(module: SummarizeModule, config: Any, split: SummarizeData, *, steps: int = 2) -> None:
@@ -71,7 +59,7 @@ def logits(model: Any, tokens: list[int], kind: str) -> Tensor:
 
 
 @pytest.mark.parametrize("quantisation", ["none", "8bit", "4bit"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BASES)
 def test_a_step_a_text_and_the_way_back(
     models: dict[str, Path], split: SummarizeData, tmp_path: Path, name: str, quantisation: str
 ) -> None:
@@ -125,7 +113,7 @@ def test_trained_tokens_count_wherever_their_weights_do(
     assert not read[..., ~is_new].equal(other[..., ~is_new])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BASES)
 def test_a_loaded_checkpoint_has_its_tokens_in_the_table(
     models: dict[str, Path], split: SummarizeData, tmp_path: Path, name: str
 ) -> None:
