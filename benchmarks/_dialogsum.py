@@ -3,8 +3,11 @@ with a tokeniser of its own, trained on the fit part alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from _harness import shared_data
 from seqtune.core.seeds import derive_seed
@@ -20,8 +23,10 @@ FILES = {
 SPECIALS = ["<s>", "</s>", "<usr>", "<pad>", "<unk>"]
 
 
-def dialogsum_split(folder: Path, config: SummarizeConfig) -> SummarizeData:
-    """The official parts as a split folder below `folder`."""
+def dialogsum_split(
+    folder: Path, config: SummarizeConfig, *, most: Mapping[str, int] | None = None
+) -> SummarizeData:
+    """The official parts as a split folder below `folder`; of some roles only `most` rows."""
     found = {role: shared_data() / "summarize" / name for role, name in FILES.items()}
     missing = [str(path) for path in found.values() if not path.is_file()]
     if missing:
@@ -29,6 +34,8 @@ def dialogsum_split(folder: Path, config: SummarizeConfig) -> SummarizeData:
     ingested, split = folder / "ingested", folder / "split"
     for made in (ingested, split):
         made.mkdir()
+    for role, rows in (most or {}).items():
+        found[role] = _sample(found[role], folder, rows)
     TASK.ingest({role: (path,) for role, path in found.items()}, config, out=ingested)
     TASK.split(ingested, config, out=split)
     return SummarizeData.open(split)
@@ -63,6 +70,15 @@ def make_bart(
         BartForConditionalGeneration(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def _sample(file: Path, folder: Path, rows: int) -> Path:
+    """The first rows of a fixed order of a file: a smaller sample is part of a larger one."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    order = np.random.default_rng(derive_seed(0, file.name)).permutation(len(lines))[:rows]
+    sample = folder / file.name
+    sample.write_text("".join(lines[row] for row in order), encoding="utf-8")
+    return sample
 
 
 def _tokenizer(data: SummarizeData, vocabulary: int) -> Any:

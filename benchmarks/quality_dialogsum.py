@@ -1,9 +1,11 @@
-"""Quality of `summarize` on DialogSum: a small BART trained from scratch, beside two floors.
+"""Quality of `summarize` on DialogSum, beside two floors: a small BART trained from scratch, or a
+pretrained language model with LoRA by the number of dialogues that it is trained on.
 
 Protocol: the official parts; test has three references, of which the best counts; it is looked at
-once, with the weights of the best epoch. The tokeniser is trained on the fit part alone.
+once, with the weights of the best epoch. The BART's tokeniser is trained on the fit part alone.
 
     python benchmarks/quality_dialogsum.py --minutes 50 --set training.lr=3e-4
+    python benchmarks/quality_dialogsum.py --model models/gemma --dialogues 0 500 3000 --keep runs
 
 Also runs on a GPU machine (--device cuda). Writes the curve and the metrics to benchmarks/reports/.
 """
@@ -18,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import _dialogsum_lora
 from _dialogsum import dialogsum_split, make_bart
 from _harness import Report
 from seqtune.core.config import fingerprint
@@ -50,9 +53,19 @@ RECIPE: dict[str, Any] = {
 def main() -> None:
     arguments = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    values = RECIPE | dict(pair.split("=", 1) for pair in arguments.set)
-    values["training.max_minutes"] = arguments.minutes
+    own = _dialogsum_lora.RECIPE if arguments.model else RECIPE
+    values = own | dict(pair.split("=", 1) for pair in arguments.set)
     values["training.accelerator"] = "cuda" if arguments.device == "cuda" else "cpu"
+    if arguments.model:
+        _dialogsum_lora.run_curve(
+            values | {"model.name": str(arguments.model)},
+            arguments.dialogues,
+            test_rows=arguments.test_rows,
+            keep=arguments.keep,
+            name=arguments.name,
+        )
+        return
+    values["training.max_minutes"] = arguments.minutes
     sizes = {name: getattr(arguments, name) for name in ("hidden", "layers", "vocabulary")}
     with tempfile.TemporaryDirectory() as folder:
         keep = arguments.keep or Path(folder)
@@ -77,8 +90,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--set", nargs="*", default=[], help="key=value over the recipe")
     parser.add_argument("--parts", nargs="*", default=["valid", "test"], help="what is scored")
     parser.add_argument("--keep", type=Path, help="keep the run here, to resume a killed one")
+    parser.add_argument("--model", type=Path, help="a pretrained causal model, with --keep")
+    parser.add_argument("--dialogues", nargs="*", type=int, default=[0, 500, 3000])
+    parser.add_argument("--test-rows", type=int, default=500, help="rows of test for --model")
     parser.add_argument("--name", default="quality_dialogsum", help="theme of the report")
-    return parser.parse_args()
+    found = parser.parse_args()
+    if found.model and not found.keep:
+        parser.error("--model needs --keep, a folder for its runs")
+    return found
 
 
 def resolved_by(values: dict[str, Any]) -> Resolved[SummarizeConfig]:

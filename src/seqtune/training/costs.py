@@ -38,8 +38,16 @@ class TrainingCosts:
     @property
     def epoch_seconds(self) -> float:
         """An epoch with its share of the validations."""
-        validation = (self.validation_seconds or 0.0) * self.validations / self.epochs
-        return self.batches_per_epoch * self.step_seconds + validation
+        return self.batches_per_epoch * self.step_seconds + self._validation_seconds_of_epoch
+
+    @property
+    def validation_share(self) -> float:
+        """The share of validations (of texts, mostly decoding) in the time of an epoch."""
+        return self._validation_seconds_of_epoch / self.epoch_seconds
+
+    @property
+    def _validation_seconds_of_epoch(self) -> float:
+        return (self.validation_seconds or 0.0) * self.validations / self.epochs
 
     @property
     def seconds(self) -> float:
@@ -50,7 +58,8 @@ class TrainingCosts:
         steps = self.steps_per_epoch * self.epochs
         return [
             f"time: {self.step_seconds:.3g} s for each of {self.batches_per_epoch} batches of an "
-            f"epoch, {format_duration(self.epoch_seconds)} for the epoch with its validation",
+            f"epoch, {format_duration(self.epoch_seconds)} for the epoch, of which its validation "
+            f"takes {self.validation_share:.0%}",
             f"training: {steps} steps in at most {self.epochs} epochs, at most about "
             f"{format_duration(self.seconds)}",
         ]

@@ -32,7 +32,7 @@ TASK = TaskSpec(
     after_training=("generation",),
     test_once=True,
     figures=("rouge", "lengths", "segment_metrics"),
-    tables=("examples", "comparisons", "segments"),
+    tables=("failures", "examples", "comparisons", "segments"),
     sample_folder=Path(__file__).with_name("sample"),
     sample_files=("dialogues.jsonl", "models/kobart", "models/llama"),
 )

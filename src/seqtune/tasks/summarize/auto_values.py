@@ -63,7 +63,7 @@ def _lengths(config: SummarizeConfig, kind: Kind, architecture: Any, tokenizer: 
     positions = getattr(architecture, "max_position_embeddings", None)
     faults = []
     if kind == "causal":
-        own = prompt_of(tokenizer, config.model.instruction).length
+        own = prompt_of(tokenizer, config.model).length
         if own >= wanted:
             faults.append(
                 f"summarize.preprocess.max_input_length={wanted} leaves no room for a dialogue: "

@@ -23,6 +23,7 @@ from seqtune.batching import is_sharded
 from seqtune.core.seeds import derive_seed
 
 from .params import GenerationConfig
+from .stop_strings import StopStrings, before_stop, has_stop
 
 Int64 = npt.NDArray[np.int64]
 CAUSAL = "causal"
@@ -82,17 +83,25 @@ class Decoder:
             )
         return tokens[:, self._prompt_length(batch) :]
 
-    def texts(self, tokens: Tensor) -> list[str]:
-        """Return the texts before the end token, in one line each."""
+    def texts(self, tokens: Tensor, settings: GenerationConfig) -> list[str]:
+        """Return the texts before their end, in one line each."""
+        stops = settings.stop_strings
+        return [" ".join(before_stop(text, stops).split()) for text in self._decoded(tokens)]
+
+    def is_cut(self, tokens: Tensor, settings: GenerationConfig) -> npt.NDArray[np.bool_]:
+        """Return a mask of the rows without an end."""
+        ended = (tokens == self.end).any(dim=1).numpy(force=True)
+        if not settings.stop_strings:
+            return np.asarray(~ended)
+        stopped = [has_stop(text, settings.stop_strings) for text in self._decoded(tokens)]
+        return np.asarray(~(ended | np.array(stopped, np.bool_)))
+
+    def _decoded(self, tokens: Tensor) -> list[str]:
         written = [list(takewhile(self.end.__ne__, row)) for row in tokens.tolist()]
         found: list[str] = self.tokenizer.batch_decode(
             written, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        return [" ".join(text.split()) for text in found]
-
-    def is_cut(self, tokens: Tensor) -> npt.NDArray[np.bool_]:
-        """Return a mask of the rows without an end token."""
-        return np.asarray(~(tokens == self.end).any(dim=1))
+        return found
 
     def _prompt_length(self, batch: DecoderBatch) -> int:
         return batch.ids.shape[1] if self.kind == CAUSAL else 1
@@ -105,6 +114,10 @@ class Decoder:
             inputs["input_ids"] = batch.ids
         else:  # wrapped anew: generate() repeats its content for the beams
             inputs["encoder_outputs"] = BaseModelOutput(last_hidden_state=batch.encoded)
+        if settings.stop_strings:
+            inputs["stopping_criteria"] = [
+                StopStrings(self.tokenizer, settings.stop_strings, self._prompt_length(batch))
+            ]
         if self.kind == CAUSAL:
             inputs["logits_processor"] = _repetition_processors(
                 settings, self._prompt_length(batch)
@@ -166,7 +179,7 @@ def write(
     """Return a summary of each input [B]."""
     batch = DecoderBatch(np.arange(len(ids)), ids, mask)
     decoder = Decoder.of(model, tokenizer, kind)
-    return decoder.texts(decoder.tokens(batch, settings, seed=seed))
+    return decoder.texts(decoder.tokens(batch, settings, seed=seed), settings)
 
 
 def write_all(
@@ -186,8 +199,8 @@ def write_all(
         start = time.perf_counter()
         tokens = decoder.tokens(batch, settings, seed=derive_seed(seed, "write", number)).cpu()
         seconds.append((time.perf_counter() - start) / len(batch.rows))
-        is_cut[batch.rows] = decoder.is_cut(tokens)
-        for row, text in zip(batch.rows, decoder.texts(tokens), strict=True):
+        is_cut[batch.rows] = decoder.is_cut(tokens, settings)
+        for row, text in zip(batch.rows, decoder.texts(tokens, settings), strict=True):
             texts[row] = text
     return GeneratedTexts(texts, is_cut, float(np.median(seconds)) if seconds else 0.0)
 

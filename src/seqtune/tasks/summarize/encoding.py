@@ -22,7 +22,7 @@ from seqtune.text.tokens import Tokens, audit, cut_ids, encoder_of, num_closing,
 
 from .data import SummarizeData
 from .model import Kind, kind_of, open_tokenizer, source
-from .params import PreprocessConfig, SummarizeConfig
+from .params import ModelConfig, PreprocessConfig, SummarizeConfig
 from .preprocess import clean, clean_summary
 from .prompts import prompt_of
 
@@ -38,13 +38,13 @@ class Encoder:
     tokenizer: Any
     kind: Kind
     preprocess: PreprocessConfig
-    instruction: str
+    model: ModelConfig
 
     def inputs(self, dialogues: Sequence[str]) -> tuple[list[list[int]], int]:
         """Return tokens of dialogues before cutting, and how many of the last are never cut."""
         texts = [clean(dialogue, self.preprocess) for dialogue in dialogues]
         if self.kind == "causal":
-            prompt = prompt_of(self.tokenizer, self.instruction)
+            prompt = prompt_of(self.tokenizer, self.model)
             plain = encoder_of(self.tokenizer, add_special_tokens=False)(texts) if texts else []
             return [prompt.around(ids) for ids in plain], len(prompt.after)
         found = encoder_of(self.tokenizer)(texts) if texts else []
@@ -68,7 +68,7 @@ class Encoder:
 
 
 def encoder(config: SummarizeConfig, tokenizer: Any, kind: Kind) -> Encoder:
-    return Encoder(tokenizer, kind, config.preprocess, config.model.instruction)
+    return Encoder(tokenizer, kind, config.preprocess, config.model)
 
 
 class Pairs(NamedTuple):
@@ -150,6 +150,7 @@ def _key(config: SummarizeConfig, data: SummarizeData, part: Part) -> Mapping[st
         "part": part,
         "kind": kind,
         "instruction": config.model.instruction if kind == "causal" else None,
+        "prompt_template": config.model.prompt_template if kind == "causal" else None,
         "max_input_length": preprocess.max_input_length,
         "max_target_length": preprocess.max_target_length,
         "noise_removal": preprocess.noise_removal,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from .baselines import baseline_summaries
 from .data import SummarizeData
 from .decoder import GeneratedTexts
 from .ensemble import SummarizerEnsemble, open_model
+from .failures import COPIED, CUT, EMPTY, LONG, failures
 from .params import EvaluationConfig, SummarizeConfig
 from .report_items import PartScores, exhibits, row_metrics
 from .rouge import METRICS, ROUGE_SUM, named, rouge
@@ -30,8 +31,8 @@ from .rouge import METRICS, ROUGE_SUM, named, rouge
 logger = logging.getLogger(__name__)
 
 EVALUATED: tuple[Part, ...] = ("valid", "test")
-MANY_CUT = 0.1
-"""Share of summaries without an end above which the report has a note."""
+MANY = 0.1
+"""Share of summaries that run on, or are copied, above which the report has a note."""
 UNITS = {
     "words": "words (between spaces and marks, in any script)",
     "characters": "characters (without spaces)",
@@ -49,6 +50,9 @@ DEFINITIONS = {
     "mean_words": "words between spaces in a summary",
     "empty_share": "share of summaries without a word",
     "cut_share": "share of summaries that had not ended at max_new_tokens",
+    "long_share": "share of summaries over twice as long as their longest reference",
+    "copied_share": "share of summaries of which 80 % of all runs of four words stand in the "
+    "dialogue",
     "seconds_per_row": "encoding and decoding, median over batches; of an ensemble, the sum of its "
     "members. Not the decoding_seconds_per_row of tuning, which leave the encoder out",
 }
@@ -110,7 +114,10 @@ def _scored(
         name: rouge(texts, references, tokenizer=settings.tokenizer, combine=settings.references)
         for name, texts in summaries.items()
     }
-    return PartScores(part, data.ids(part), dialogues, references, written, summaries, scores)
+    failed = failures(written, dialogues, references)
+    return PartScores(
+        part, data.ids(part), dialogues, references, written, summaries, scores, failed
+    )
 
 
 def _findings(scored: PartScores, *, who: str) -> Report:
@@ -118,9 +125,8 @@ def _findings(scored: PartScores, *, who: str) -> Report:
     means = {name: named(scores) for name, scores in scored.scores.items()}
     group = {metric: {name: own[metric] for name, own in means.items()} for metric in METRICS}
     verdict = compare_with_baselines(group[ROUGE_SUM], f"{scored.part} {ROUGE_SUM}", who=who)
-    empty = float(np.mean([not text for text in scored.written.texts]))
-    cut = float(scored.written.is_cut.mean())
-    notes = _notes(scored.part, empty, cut)
+    shares = {kind: float(failed.mean()) for kind, failed in scored.failures.items()}
+    notes = _notes(scored.part, shares)
     for note in notes:
         logger.warning("%s", note)
     lengths = {name: _mean_words(texts) for name, texts in scored.summaries.items()}
@@ -132,23 +138,32 @@ def _findings(scored: PartScores, *, who: str) -> Report:
         "lengths": {"mean_words": lengths},
         "mean_words_of_references": _mean_words([t for own in scored.references for t in own]),
         "references_per_row": float(np.mean([len(own) for own in scored.references])),
-        "empty_share": empty,
-        "cut_share": cut,
+        **{f"{kind}_share": share for kind, share in shares.items()},
         "seconds_per_row": scored.written.seconds_per_row,
     }
 
 
-def _notes(part: str, empty: float, cut: float) -> list[str]:
+def _notes(part: str, shares: Mapping[str, float]) -> list[str]:
     found = []
-    if empty:
+    if shares[EMPTY]:
         found.append(
-            f"{part}: {empty:.1%} of the summaries are empty; generation.min_new_tokens above 0 "
-            "keeps a model from ending at once"
+            f"{part}: {shares[EMPTY]:.1%} of the summaries are empty; generation.min_new_tokens "
+            "above 0 keeps a model from ending at once"
         )
-    if cut > MANY_CUT:
+    if shares[CUT] > MANY:
         found.append(
-            f"{part}: {cut:.1%} of the summaries had not ended at generation.max_new_tokens; "
-            "raise it, or train longer"
+            f"{part}: {shares[CUT]:.1%} of the summaries had not ended at "
+            "generation.max_new_tokens; raise it, train longer, or give generation.stop_strings"
+        )
+    if shares[LONG] > MANY:
+        found.append(
+            f"{part}: {shares[LONG]:.1%} of the summaries are over twice as long as their longest "
+            "reference; train longer, or lower generation.max_new_tokens or length_penalty"
+        )
+    if shares[COPIED] > MANY:
+        found.append(
+            f"{part}: {shares[COPIED]:.1%} of the summaries are copied from the dialogue, as the "
+            "floors are; train longer, or with a higher rate"
         )
     return found
 

@@ -105,20 +105,47 @@ def targets_in(model: Any, config: LoraConfig) -> list[str]:
 
 
 def attach(model: Any, config: LoraConfig, *, tokens: Sequence[int]) -> Any:
-    """Add adapters to the model; only they and the rows of `tokens` are trained."""
+    """Return a peft model around `model`; only adapters and the rows of `tokens` are trained."""
     with quiet_quantisation():
         import peft
 
-        adapters: Any = peft.LoraConfig
-        settings = adapters(
-            r=config.r,
-            lora_alpha=config.alpha,
-            lora_dropout=config.dropout,
-            target_modules=targets_in(model, config),
-            trainable_token_indices=_token_rows(model, tokens),
-            bias="none",
+        settings = peft_config(
+            config, targets=targets_in(model, config), rows=_token_rows(model, tokens)
         )
-        return peft.get_peft_model(model, settings).get_base_model()
+        return peft.get_peft_model(model, settings)
+
+
+def peft_config(
+    config: LoraConfig, *, targets: list[str], rows: dict[str, list[int]] | None, **more: Any
+) -> Any:
+    """Return the configuration of the adapters as peft has it."""
+    with quiet_quantisation():
+        import peft
+
+    adapters: Any = peft.LoraConfig
+    return adapters(
+        r=config.r,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        use_rslora=config.use_rslora,
+        use_dora=config.use_dora,
+        target_modules=targets,
+        trainable_token_indices=rows,
+        bias="none",
+        **more,
+    )
+
+
+def merge_tokens(model: nn.Module) -> None:
+    """Write the rows of added tokens into the embeddings, in place, with the same outputs.
+
+    Until then, every step copies the whole table: of 262 144 rows, for each token that is written.
+    """
+    from peft.tuners.trainable_tokens import TrainableTokensLayer
+
+    for module in model.modules():
+        if isinstance(module, TrainableTokensLayer):
+            module.merge()
 
 
 def is_attached(model: nn.Module) -> bool:

@@ -108,10 +108,24 @@ def build_model(config: SummarizeConfig, data: HasMarks) -> Any:
         model = pretrained(config, kind, folder)
         give_rows(model, speech)
     if config.model.lora.enabled:
-        model = adapted(model, config, tokens=speech.tokens)
+        model = adapted(model, config, tokens=speech.tokens).get_base_model()
     if config.model.gradient_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
+    return with_contiguous_output(model)
+
+
+def with_contiguous_output(model: Any) -> Any:
+    """Make the input of the output layer contiguous, in place.
+
+    Of a slice of positions (`logits_to_keep`), torch multiplies each row of a batch alone, and
+    copies the frozen output weights for each of them: on a CPU, 640 MiB a row for Gemma.
+    """
+    model.get_output_embeddings().register_forward_pre_hook(_contiguous)
     return model
+
+
+def _contiguous(_layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(value.contiguous() for value in inputs)
 
 
 def give_rows(model: Any, speech: TokenizerBundle) -> None:
@@ -210,24 +224,30 @@ def restored_model(
     tokenizer = plain_tokenizer(assets, kind)
     with torch.random.fork_rng(devices=[]):  # the values drawn here are overwritten
         if config.model.lora.enabled:
-            model = _with_adapters(assets, config, kind, device=device)
+            model = base_with_adapters(assets, config, kind, device=device).get_base_model()
         else:
             build = partial(empty_model, AUTO[kind], architecture, dtype=torch.float32)
             require_fit(outline(build, weights), weights)
             model = build()
     fill(model, weights)
-    return model, tokenizer, kind
+    return with_contiguous_output(model), tokenizer, kind
 
 
-def _with_adapters(assets: Path, config: SummarizeConfig, kind: Kind, *, device: str) -> Any:
-    """Load the base that a checkpoint names, with adapters whose weights are loaded later."""
-    base = json.loads((assets / BASE).read_text(encoding="utf-8"))
+def base_with_adapters(assets: Path, config: SummarizeConfig, kind: Kind, *, device: str) -> Any:
+    """Return a peft model around the base that a checkpoint names; weights are loaded later."""
+    base = read_base(assets)
     named = config.model.model_copy(update={"name": base["name"], "revision": base["revision"]})
     config = config.model_copy(update={"model": named})
     model = pretrained(config, kind, source(config), device=device)
     if len(model.get_input_embeddings().weight) < base["num_rows"]:
         model.resize_token_embeddings(base["num_rows"], mean_resizing=False)
     return adapted(model, config, tokens=base["tokens"])
+
+
+def read_base(assets: Path) -> dict[str, Any]:
+    """Return name and revision of the base of adapters, its added tokens and its rows."""
+    found: dict[str, Any] = json.loads((assets / BASE).read_text(encoding="utf-8"))
+    return found
 
 
 def _random_model(config: SummarizeConfig, kind: Kind, architecture: Any, *, num_rows: int) -> Any:
@@ -238,7 +258,7 @@ def _random_model(config: SummarizeConfig, kind: Kind, architecture: Any, *, num
 
 
 def adapted(model: Any, config: SummarizeConfig, *, tokens: list[int]) -> Any:
-    """Attach adapters, initialised from the seed alone."""
+    """Return a peft model around a base, with adapters initialised from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(config.seed, "adapters"))
         return lora.attach(model, config.model.lora, tokens=tokens)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from string import Formatter
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from seqtune.core.config import (
     UNUSED_IN_TRAINING,
@@ -119,6 +120,11 @@ class PreprocessConfig(Section):
     """More dialogues than this share that do not fit stop the run before training."""
 
 
+PLAIN_TEMPLATE = "{instruction}\n\n{dialogue}\n\nSummary:\n"
+"""The prompt of a model without a chat template."""
+TEMPLATE_RULE = (
+    "give {dialogue} once, {instruction} if it is wanted, and write other braces twice: {{ and }}"
+)
 ADAPTED = OnlyIf("enabled", (True,))
 SAMPLED = OnlyIf("do_sample", (True,))
 
@@ -134,6 +140,10 @@ class LoraConfig(Section):
     """Scale: updates count alpha / r."""
     dropout: Annotated[Probability, ADAPTED] = 0.05
     """In front of the adapters."""
+    use_rslora: Annotated[bool, ADAPTED] = False
+    """Rank-stabilised: updates count alpha / sqrt(r), so that high ranks learn no less."""
+    use_dora: Annotated[bool, ADAPTED] = False
+    """Train the length of each row of weights beside its direction (DoRA)."""
     targets: tuple[str, ...] = (
         "q_proj",
         "k_proj",
@@ -160,6 +170,9 @@ class ModelConfig(PretrainedConfig):
     """Compute the inside of layers again on the way back: less memory, a third more time."""
     instruction: str = "Summarise the following dialogue in a few sentences."
     """causal: what the model is asked, in front of the dialogue."""
+    prompt_template: str | None = None
+    """causal: the prompt, with {dialogue} and maybe {instruction}; null: the model's chat template,
+    or PLAIN_TEMPLATE for a base model, which has none."""
     lora: LoraConfig = LoraConfig()
 
     @model_validator(mode="after")
@@ -170,6 +183,20 @@ class ModelConfig(PretrainedConfig):
                 "lora.enabled=true, or quantisation=none"
             )
         return self
+
+    @field_validator("prompt_template")
+    @classmethod
+    def _require_dialogue_in_template(cls, template: str | None) -> str | None:
+        if template is None:
+            return None
+        try:
+            names = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+        except ValueError as error:
+            raise ValueError(f"{template!r} is no template ({error}); {TEMPLATE_RULE}") from error
+        if names.count("dialogue") != 1 or not {*names} <= {"dialogue", "instruction"}:
+            found = ", ".join(f"{{{name}}}" for name in names) or "nothing"
+            raise ValueError(f"{template!r} has {found} to be filled in; {TEMPLATE_RULE}")
+        return template
 
 
 class GenerationConfig(Section):
@@ -195,6 +222,9 @@ class GenerationConfig(Section):
     """Shortest one."""
     no_repeat_ngram_size: Annotated[int, Field(ge=0, le=20)] = 3
     """No sequence of so many tokens twice; 0: off."""
+    stop_strings: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """A summary ends in front of the first of these too, beside the model's own end token; "\\n"
+    keeps an untrained base model from writing on."""
 
     @model_validator(mode="after")
     def _require_min_below_max(self) -> GenerationConfig:

@@ -1,8 +1,8 @@
 """Tokens of a causal model's prompt, before and after the dialogue.
 
 With a chat template: one turn of the user (the instruction, an empty line, the dialogue) and the
-beginning of the answer. Without one: the same, followed by a line "Summary:". Only the dialogue is
-ever cut.
+beginning of the answer. Base models have none: their prompt is `model.prompt_template`, or the
+instruction and the dialogue, followed by a line "Summary:". Only the dialogue is ever cut.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-FALLBACK = "{instruction}\n\n{dialogue}\n\nSummary:\n"
+from .params import PLAIN_TEMPLATE, ModelConfig
+
 _DIALOGUE = "<<<dialogue>>>"
 _ANSWER = "<<<answer>>>"
 _SETTLED = {
@@ -36,16 +37,17 @@ class Prompt:
         return len(self.before) + len(self.after)
 
 
-def prompt_of(tokenizer: Any, instruction: str) -> Prompt:
+def prompt_of(tokenizer: Any, model: ModelConfig) -> Prompt:
     """Return the tokens around each dialogue."""
-    if tokenizer.chat_template:
-        turn = {"role": "user", "content": f"{instruction}\n\n{_DIALOGUE}"}
+    if model.prompt_template is None and tokenizer.chat_template:
+        turn = {"role": "user", "content": f"{model.instruction}\n\n{_DIALOGUE}"}
         text = tokenizer.apply_chat_template(
             [turn], tokenize=False, add_generation_prompt=True, **_SETTLED
         )
         start: tuple[int, ...] = ()
     else:
-        text = FALLBACK.format(instruction=instruction, dialogue=_DIALOGUE)
+        template = model.prompt_template or PLAIN_TEMPLATE
+        text = template.format(instruction=model.instruction, dialogue=_DIALOGUE)
         first = tokenizer.encode("a", verbose=False)[0]
         start = (first,) if first == tokenizer.bos_token_id else ()
     before, _, after = text.partition(_DIALOGUE)

@@ -1,4 +1,4 @@
-"""Figures and tables of a report: ROUGE beside the baselines, lengths, and examples."""
+"""Figures and tables of a report: ROUGE beside the baselines, lengths, failures, and examples."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from seqtune.core.task import OURS
 from seqtune.text.split import Part
 
 from .decoder import GeneratedTexts
+from .failures import COPIED, CUT, EMPTY, LONG
 from .params import SummarizeConfig
 from .rouge import NAMES, ROUGE_SUM, named
 
@@ -24,6 +25,13 @@ SHOWN = 400
 """Characters of a dialogue in the table of examples."""
 BINS = 20
 DIALOGUES = ("short dialogues", "medium dialogues", "long dialogues")
+SHOWN_IDS = 5
+FAILURES = {
+    EMPTY: "empty",
+    CUT: "no end at generation.max_new_tokens",
+    LONG: "over twice as long as the longest reference",
+    COPIED: "copied from the dialogue",
+}
 COLUMNS = ("kind", "id", "dialogue", "reference", "summary", ROUGE_SUM)
 
 
@@ -40,6 +48,8 @@ class PartScores:
     """Of the model and the baselines, by name."""
     scores: dict[str, npt.NDArray[np.float64]]
     """ROUGE of each [N, 3]."""
+    failures: dict[str, npt.NDArray[np.bool_]]
+    """Masks [N] of the model's summaries, by kind of failure."""
 
 
 def exhibits(scored: PartScores, config: SummarizeConfig, *, who: str) -> dict[str, Section]:
@@ -47,6 +57,7 @@ def exhibits(scored: PartScores, config: SummarizeConfig, *, who: str) -> dict[s
     return {
         "rouge": _rouge(scored, config, who=who),
         "lengths": _lengths(scored, who=who),
+        "failures": _failures(scored),
         "examples": _examples(scored, config),
     }
 
@@ -95,6 +106,20 @@ def _lengths(scored: PartScores, *, who: str) -> LineChart:
             )
             for name, own in words.items()
         ),
+    )
+
+
+def _failures(scored: PartScores) -> ReportTable:
+    """Return how many summaries fail in each way, with the first of them."""
+    rows = []
+    for kind, found in scored.failures.items():
+        ids = [scored.ids[row] for row in np.flatnonzero(found)]
+        share = len(ids) / max(len(found), 1)
+        rows.append((FAILURES[kind], len(ids), round(share, 4), ", ".join(ids[:SHOWN_IDS])))
+    return ReportTable(
+        title=f"Summaries of {scored.part} that fail",
+        columns=("kind", "summaries", "share", "the first of them"),
+        rows=tuple(rows),
     )
 
 

@@ -22,7 +22,7 @@ from seqtune.inference import (
 
 from .decoder import DecoderBatch, GeneratedTexts, make_batches, pad_of, write_all
 from .encoding import encoder
-from .lora import quiet_quantisation
+from .lora import is_attached, merge_tokens, quiet_quantisation
 from .model import Kind, restored_model
 from .params import GenerationConfig, SummarizeConfig
 from .preprocess import restore
@@ -123,6 +123,8 @@ def load_network(
     if not getattr(model, "is_quantized", False):  # a quantised model cannot be moved
         model = model.to(where)
     model.eval().requires_grad_(False)
+    if is_attached(model):
+        merge_tokens(model)
     return NetworkSummarizer(
         **vars(info), device=where, tokenizer=tokenizer, kind=kind, model=model
     )

@@ -10,7 +10,7 @@ from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.params import SummarizeConfig
 
 from .checkpoint_folders import trained, write_checkpoint
-from .examples import config_of, make_model, rows, write_split
+from .examples import BASES, config_of, make_model, rows, write_split
 
 GENERATION = {"beams": 1, "do_sample": True, "temperature": 0.8, "max_new_tokens": 16}
 """Drawn, so that barely trained members differ from row to row."""
@@ -27,6 +27,19 @@ def food(tmp_path_factory: pytest.TempPathFactory) -> SummarizeData:
 @pytest.fixture(scope="session")
 def tiny_bart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("models") / "kobart", "kobart", rows(44))
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The bases of adapters, by name."""
+    folder = tmp_path_factory.mktemp("bases")
+    return {name: make_model(folder / name, name, rows(10)) for name in BASES}
+
+
+@pytest.fixture(scope="session")
+def split(tmp_path_factory: pytest.TempPathFactory) -> SummarizeData:
+    """Six dialogues to train on, and four."""
+    return write_split(tmp_path_factory.mktemp("six") / "split", rows(6), rows(4, start=6))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ from tiny_models import MAKERS
 Row = tuple[str, Sequence[str]]
 """A dialogue and its summaries."""
 WORDS = ("tea", "milk", "bread", "rice", "soup", "cake", "fish", "corn", "plum", "salt")
+BASES = ("kobart", "llama", "qwen3")
+"""Models that adapters are trained on: tied to the output or not, with an encoder or without."""
 SCHEMA = pa.schema(
     [
         ("row", pa.int64()),

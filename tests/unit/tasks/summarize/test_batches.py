@@ -81,7 +81,7 @@ def test_the_loss_of_a_causal_model_is_on_the_answer_alone(
 def test_a_cut_prompt_keeps_its_template(models: dict[str, Path], split: SummarizeData) -> None:
     config = config_of(models["llama"])
     tokenizer = open_tokenizer(config, split).tokenizer
-    prompt = prompt_of(tokenizer, config.model.instruction)
+    prompt = prompt_of(tokenizer, config.model)
     short = config_of(models["llama"], preprocess={"max_input_length": prompt.length + 4})
     inputs = pairs(short, split, "train").inputs
     assert set(inputs.lengths.tolist()) == {prompt.length + 4}

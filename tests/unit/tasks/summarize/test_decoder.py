@@ -19,6 +19,7 @@ from seqtune.tasks.summarize.decoder import (
 from seqtune.tasks.summarize.model import plain_tokenizer
 from seqtune.tasks.summarize.params import GenerationConfig
 from seqtune.tasks.summarize.scorer import load_network
+from seqtune.tasks.summarize.stop_strings import before_stop, has_stop
 from seqtune.text.pretrained import load_model
 
 from .checkpoint_folders import trained, write_checkpoint
@@ -166,6 +167,30 @@ def test_what_the_prompt_says_may_be_said_again(llama):
     assert len(set(tokens(20, no_repeat_ngram_size=1))) == 20
     free = len(set(tokens(20, no_repeat_ngram_size=0)))
     assert free < len(set(tokens(20, no_repeat_ngram_size=0, repetition_penalty=5.0)))
+
+
+@pytest.mark.parametrize("kind", ["seq2seq", "causal"])
+def test_a_stop_string_ends_a_summary(bart, llama, kind):
+    """In front of it, in each row by itself, and the batch is done when all rows are."""
+    pair = bart if kind == "seq2seq" else llama
+    free = GenerationConfig(beams=1, max_new_tokens=12, min_new_tokens=12)
+    batches = inputs(pair, kind, size=5)
+    whole = write_all(*pair, batches, free, kind=kind).texts
+    stop = next(letter for letter in whole[0][1:] if not letter.isspace())
+    settings = free.model_copy(update={"stop_strings": (stop, "never")})
+    found = write_all(*pair, batches, settings, kind=kind)
+    assert found.texts == [text.split(stop)[0].strip() for text in whole]
+    assert found.is_cut.tolist() == [stop not in text for text in whole]
+    beams = settings.model_copy(update={"beams": 3})
+    assert not any(stop in text for text in write_all(*pair, batches, beams, kind=kind).texts)
+
+
+def test_a_text_may_begin_with_its_stop_string():
+    assert before_stop("\n Milk.\nTea.", ["\n"]) == "Milk."
+    assert before_stop("Milk; tea. Fine", [". ", "; "]) == "Milk"
+    assert before_stop("Milk", []) == "Milk"
+    assert has_stop("\nMilk\n", ["\n"])
+    assert not has_stop("\nMilk", ["\n"])
 
 
 def test_no_rows_at_all(bart):

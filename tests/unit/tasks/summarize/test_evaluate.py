@@ -8,7 +8,9 @@ import pytest
 from seqtune.core.errors import ArtifactError
 from seqtune.core.metrics import exhibit, values_of
 from seqtune.tasks.summarize.baselines import baseline_summaries, lead_3
+from seqtune.tasks.summarize.decoder import GeneratedTexts
 from seqtune.tasks.summarize.evaluate import evaluate
+from seqtune.tasks.summarize.failures import failures
 from seqtune.tasks.summarize.rouge import named, rouge
 
 from .checkpoint_folders import trained, write_checkpoint
@@ -62,8 +64,8 @@ def test_parts_are_scored_as_asked(three, food, report):
 
 def test_what_is_shown(report, food):
     shown = {name: exhibit(one) for name, one in report["exhibits"].items()}
-    of_last_part = [shown[name] for name in ("rouge", "lengths", "examples")]
-    assert [one.kind for one in of_last_part] == ["bars", "lines", "table"]
+    of_last_part = [shown[name] for name in ("rouge", "lengths", "failures", "examples")]
+    assert [one.kind for one in of_last_part] == ["bars", "lines", "table", "table"]
     assert all("test" in one.title for one in of_last_part)
     bars = shown["rouge"].bars
     assert list(bars) == ["model", "lead_3", "longest_sentence"]
@@ -109,6 +111,41 @@ def test_summaries_without_an_end_are_counted(tmp_path, tiny_bart):
     found = evaluate(checkpoint, data)["parts"]["valid"]
     assert found["cut_share"] == 1.0
     assert "had not ended at generation.max_new_tokens" in found["notes"][-1]
+
+
+def test_failures_are_counted_by_hand():
+    """A summary may fail in two ways; the second reference is the longest."""
+    dialogue = "#Person1#: Hello, I want milk please.\n#Person2#: Take tea as well."
+    texts = {
+        "": {"empty"},
+        "Person1 asks for milk and tea.": set(),
+        "Hello, I want milk please. #Person2#": {"copied"},
+        "want milk": {"copied"},  # shorter than a run
+        "They talk " + "of milk and tea " * 3: {"long"},
+        lead_3(dialogue): {"copied", "long"},
+    }
+    references = [["Milk.", "They talk of milk."]] * len(texts)
+    is_cut = np.arange(len(texts)) == 4
+    written = GeneratedTexts(list(texts), is_cut, 0.0)
+    found = failures(written, [dialogue] * len(texts), references)
+    assert list(found) == ["empty", "cut", "long", "copied"]
+    for row, expected in enumerate(texts.values()):
+        assert {kind for kind, mask in found.items() if mask[row] and kind != "cut"} == expected
+    assert found["cut"].tolist() == is_cut.tolist()
+
+
+def test_summaries_that_fail_are_in_the_report(report, food):
+    part = report["parts"]["test"]
+    table = exhibit(report["exhibits"]["failures"])
+    assert [row[0] for row in table.rows] == [
+        "empty",
+        "no end at generation.max_new_tokens",
+        "over twice as long as the longest reference",
+        "copied from the dialogue",
+    ]
+    for name, row in zip(("empty", "cut", "long", "copied"), table.rows, strict=True):
+        assert row[2] == round(part[f"{name}_share"], 4) == round(row[1] / part["rows"], 4)
+        assert {*filter(None, row[3].split(", "))} <= {*food.ids("test")}
 
 
 def test_another_split_is_said_and_other_data_refused(tmp_path, three, caplog):

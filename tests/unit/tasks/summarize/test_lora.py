@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqtune.core.config import EnsembleConfig
 from seqtune.core.errors import ConfigurationError
@@ -33,21 +34,9 @@ from seqtune.tasks.summarize.scorer import load_network
 from seqtune.text.pretrained import load_model
 
 from .checkpoint_folders import write_checkpoint, write_ensemble
-from .examples import config_of, make_model, rows, write_split
+from .examples import BASES, config_of
 
 LORA = {"enabled": True, "r": 4, "alpha": 16}
-NAMES = ("kobart", "llama", "qwen3")
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("models")
-    return {name: make_model(folder / name, name, rows(10)) for name in NAMES}
-
-
-@pytest.fixture(scope="module")
-def split(tmp_path_factory: pytest.TempPathFactory) -> SummarizeData:
-    return write_split(tmp_path_factory.mktemp("data") / "split", rows(6), rows(4, start=6))
 
 
 def trained(module: SummarizeModule, config: Any, split: SummarizeData, *, steps: int = 2) -> None:
@@ -70,7 +59,7 @@ def logits(model: Any, tokens: list[int], kind: str) -> Tensor:
 
 
 @pytest.mark.parametrize("quantisation", ["none", "8bit", "4bit"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BASES)
 def test_a_step_a_text_and_the_way_back(
     models: dict[str, Path], split: SummarizeData, tmp_path: Path, name: str, quantisation: str
 ) -> None:
@@ -122,6 +111,50 @@ def test_trained_tokens_count_wherever_their_weights_do(
     assert moved[..., ~is_new].equal(plain[..., ~is_new])
     read = logits(model, [5, speech.tokens[0]], kind)
     assert not read[..., ~is_new].equal(other[..., ~is_new])
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_a_loaded_checkpoint_has_its_tokens_in_the_table(
+    models: dict[str, Path], split: SummarizeData, tmp_path: Path, name: str
+) -> None:
+    """Tied or not: the same outputs bit for bit, without a copy of the table at each step."""
+    config = config_of(models[name], model={"lora": LORA})
+    module = build_module(config, split)
+    trained(module, config, split)
+    summarizer = load_summarizer(write_checkpoint(tmp_path / "c", module, config, split))
+    tokens = [*open_tokenizer(config, split).tokens, 5]
+    kind = summarizer.kind
+    assert logits(summarizer.model, tokens, kind).equal(logits(module.model, tokens, kind))
+    wrapped = [part for part in summarizer.model.modules() if hasattr(part, "merged_adapters")]
+    of_tokens = [part for part in wrapped if hasattr(part, "trainable_tokens_delta")]
+    assert of_tokens
+    assert all(part.merged for part in of_tokens)
+
+
+class Products(TorchDispatchMode):
+    """The shapes of what is multiplied batch by batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.bmm.default:
+            self.shapes += [tuple(one.shape) for one in args]
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen3"])
+def test_output_weights_are_not_copied_for_each_row(
+    models: dict[str, Path], split: SummarizeData, name: str
+) -> None:
+    """Of a slice of positions, torch would copy them, as they are frozen: a table for each row."""
+    config = config_of(models[name], model={"lora": LORA}, preprocess={"special_tokens": False})
+    model = build_model(config, split)
+    rows_of_table = model.get_output_embeddings().weight.shape[0]
+    with Products() as products:
+        model(torch.ones((3, 8), dtype=torch.long), logits_to_keep=2)
+    assert rows_of_table not in {size for shape in products.shapes for size in shape}
 
 
 def test_adapters_begin_without_effect(models: dict[str, Path], split: SummarizeData) -> None:

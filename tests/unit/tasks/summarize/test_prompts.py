@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from seqtune.tasks.summarize.prompts import FALLBACK, end_of_turn, prompt_of
+from seqtune.tasks.summarize.params import PLAIN_TEMPLATE, ModelConfig
+from seqtune.tasks.summarize.prompts import end_of_turn, prompt_of
 from seqtune.text.pretrained import load_tokenizer
 
 from .examples import make_model, rows
 
 ASKED = "Summarise this."
+MODEL = ModelConfig(instruction=ASKED)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,7 @@ def plain(tokenizer: Any, folder: Path) -> Any:
 
 
 def test_the_prompt_is_the_chat_template_around_the_dialogue(tokenizer: Any) -> None:
-    ids = prompt_of(tokenizer, ASKED).around(tokenizer.encode("milk or tea?"))
+    ids = prompt_of(tokenizer, MODEL).around(tokenizer.encode("milk or tea?"))
     assert tokenizer.decode(ids) == (f"<|user|>\n{ASKED}\n\nmilk or tea?<|end|>\n<|assistant|>\n")
 
 
@@ -39,15 +42,42 @@ def test_the_day_is_not_in_the_prompt(tokenizer: Any) -> None:
         "{{ date_string if date_string is defined else 'today' }} {{ enable_thinking }} "
         + tokenizer.chat_template
     )
-    text = tokenizer.decode(prompt_of(tokenizer, ASKED).before)
+    text = tokenizer.decode(prompt_of(tokenizer, MODEL).before)
     assert text.startswith("26 Jul 2024 False")
 
 
 def test_a_model_without_template_gets_the_plain_one(tokenizer: Any, tmp_path: Path) -> None:
     base = plain(tokenizer, tmp_path)
-    ids = prompt_of(base, ASKED).around(base.encode("milk"))
-    assert base.decode(ids) == FALLBACK.format(instruction=ASKED, dialogue="milk")
+    ids = prompt_of(base, MODEL).around(base.encode("milk"))
+    assert base.decode(ids) == PLAIN_TEMPLATE.format(instruction=ASKED, dialogue="milk")
     assert end_of_turn(base) == base.eos_token_id
+
+
+@pytest.mark.parametrize("is_base", [True, False])
+def test_a_template_of_the_user_comes_before_that_of_the_model(
+    tokenizer: Any, tmp_path: Path, *, is_base: bool
+) -> None:
+    """Also with braces of its own, and without the instruction."""
+    own = plain(tokenizer, tmp_path) if is_base else tokenizer
+    model = ModelConfig(prompt_template="{{Dialogue}}\n{dialogue}\nTL;DR: ", instruction=ASKED)
+    ids = prompt_of(own, model).around(own.encode("milk"))
+    assert own.decode(ids) == "{Dialogue}\nmilk\nTL;DR: "
+
+
+@pytest.mark.parametrize(
+    ("template", "fault"),
+    [
+        ("Summary:", "has nothing to be filled in"),
+        ("{dialog}", "has {dialog} to be filled in"),
+        ("{dialogue}{dialogue}", "has {dialogue}, {dialogue} to be filled in"),
+        ("{dialogue} {topic}", "has {dialogue}, {topic} to be filled in"),
+        ("{dialogue", "is no template"),
+    ],
+)
+def test_a_template_without_the_dialogue_is_refused(template: str, fault: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(fault)) as caught:
+        ModelConfig(prompt_template=template)
+    assert "give {dialogue} once, {instruction} if it is wanted" in str(caught.value)
 
 
 def test_an_answer_ends_as_the_template_ends_a_turn(tokenizer: Any) -> None:
