@@ -99,11 +99,16 @@ class LoadedCheckpoint(CheckpointInfo[Config]):
     device: torch.device
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Return a context with the precision of validation in training; on a CPU without fp16."""
-        dtype = HALF.get(self.config.training.precision)
-        if dtype is None or (dtype is torch.float16 and self.device.type == "cpu"):
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=dtype)
+        """Return a context with the precision of validation in training."""
+        return autocast(self.config.training.precision, self.device)
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Return a context that computes in a precision; on a CPU without fp16."""
+    dtype = HALF.get(precision)
+    if dtype is None or (dtype is torch.float16 and device.type == "cpu"):
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)
 
 
 def read_checkpoint_config(

@@ -56,7 +56,7 @@ class Classifier(ClassifierInfo, LoadedCheckpoint[ClassifyConfig]):
     def logits(self, texts: Sequence[str], *, batch_size: int) -> Logits:
         """Return one logit for each text and label [N, L]."""
         with TemporaryDirectory(prefix="seqtune-") as folder:
-            limit = self.config.model.max_length
+            limit = self.config.model.token_limit
             write_texts(Path(folder), texts, self.tokenizer, limit=limit)
             return ScoringBatches.of(self, Tokens.open(Path(folder)), size=batch_size).logits()
 
@@ -69,7 +69,7 @@ class Classifier(ClassifierInfo, LoadedCheckpoint[ClassifyConfig]):
         require_labels(self, data, who="checkpoint")
         model = self.config.model
         tokens = data.tokens_by(
-            lambda: self.tokenizer, part, str(model.revision), limit=model.max_length
+            lambda: self.tokenizer, part, str(model.revision), limit=model.token_limit
         )
         return ScoringBatches.of(self, tokens, size=self.config.evaluation.batch_size)
 

@@ -12,13 +12,13 @@ from safetensors.torch import load_file, save_file
 
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.resolve import Resolved
+from seqtune.tasks.classify.auto_values import resolve_auto
 from seqtune.tasks.classify.model import (
     TextClassifier,
     build_classifier,
     empty_encoder,
     num_positions,
     outline,
-    resolve_auto,
 )
 from seqtune.tasks.classify.params import ClassifyConfig, ModelConfig
 from seqtune.text.pretrained import identity, load_model, load_tokenizer

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from seqtune.core.checkpoint import MANIFEST, file_hash
 from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.core.resolve import Resolved
+from seqtune.tasks.classify.auto_values import resolve_auto
 from seqtune.tasks.classify.data import ClassifyData
-from seqtune.tasks.classify.model import resolve_auto
 from seqtune.tasks.classify.scorer import load_classifier
 
 from .examples import LABELS, generated, make_split
