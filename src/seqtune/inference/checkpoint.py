@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
@@ -132,9 +132,23 @@ def read_checkpoint_config(
 def read_weights(checkpoint: Checkpoint, which: Which) -> dict[str, torch.Tensor]:
     """Return the tensors by their names in the model."""
     path = checkpoint.weights_path(which)
-    try:
+    with _readable(path):
         return {name.removeprefix(PREFIX): tensor for name, tensor in load_file(path).items()}
-    except SafetensorError as error:
+
+
+def read_tensor(checkpoint: Checkpoint, which: Which, name: str) -> torch.Tensor | None:
+    """Return one tensor by its name in the model, without reading the others; None: not there."""
+    path = checkpoint.path / checkpoint.manifest.weights(which).file
+    with _readable(path), safe_open(path, "pt") as file:
+        return file.get_tensor(PREFIX + name) if PREFIX + name in set(file.keys()) else None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Convert the errors of a file that holds no weights to ArtifactError."""
+    try:
+        yield
+    except (SafetensorError, FileNotFoundError) as error:
         raise ArtifactError(f"{path} cannot be read as weights ({error}); {NEXT_STEP}") from error
 
 

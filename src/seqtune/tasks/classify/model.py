@@ -32,8 +32,10 @@ class TextClassifier(nn.Module):
     def __init__(self, encoder: Any, config: ModelConfig, *, num_labels: int) -> None:
         super().__init__()
         self.encoder = encoder
+        hidden = encoder.config.hidden_size
+        self.standardize = Standardize(hidden) if config.freeze_encoder else nn.Identity()
         self.dropout = nn.Dropout(config.dropout_rate)
-        self.head = nn.Linear(encoder.config.hidden_size, num_labels)
+        self.head = nn.Linear(hidden, num_labels)
         nn.init.normal_(self.head.weight, std=HEAD_STD)
         nn.init.zeros_(self.head.bias)
         self.pad = int(encoder.config.pad_token_id or 0)
@@ -46,7 +48,17 @@ class TextClassifier(nn.Module):
             self.encoder.requires_grad_(requires_grad=False)
         elif config.gradient_checkpointing:
             encoder.activation_checkpointing_enable({"use_reentrant": False})
+        self.thresholds = torch.empty(0, dtype=torch.float64)
+        """Of each label [L], tuned on valid with these weights; empty without a valid part."""
         self.train()  # from_pretrained returns models in eval mode, without dropout
+
+    def get_extra_state(self) -> Tensor:
+        """Save the thresholds with the weights; as a buffer, they would lose digits on a device
+        without float64."""
+        return self.thresholds
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.thresholds = state
 
     def train(self, mode: bool = True) -> TextClassifier:
         """Keep a frozen encoder in eval mode, so that the head trains on what inference sees."""
@@ -79,8 +91,29 @@ class TextClassifier(nn.Module):
     def classify(self, vectors: Tensor) -> Tensor:
         """Return logits fp32 [B, L] of vectors [B, D]."""
         with torch.autocast(vectors.device.type, enabled=False):
-            logits: Tensor = self.head(self.dropout(vectors))
+            logits: Tensor = self.head(self.dropout(self.standardize(vectors)))
         return logits
+
+
+class Standardize(nn.Module):
+    """Brings each dimension to mean 0 and variance 1 over the training texts: vectors of an encoder
+    share a large part, behind which a head learns slowly."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(hidden))
+        self.register_buffer("std", torch.ones(hidden))
+
+    def fit(self, vectors: Tensor) -> None:
+        """Take mean and deviation from vectors [N, D]."""
+        self.mean = vectors.mean(0)
+        self.std = vectors.std(0, correction=0).clamp(min=1e-6)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return (vectors - self.mean) / self.std
 
 
 def first_token(hidden: Tensor, _real: Tensor) -> Tensor:

@@ -18,8 +18,9 @@ from seqtune.batching import mean_over_ranks
 
 from .batches import AnyBatch, VectorBatch
 from .data import ClassifyData
-from .model import TextClassifier, build_classifier
+from .model import Standardize, TextClassifier, build_classifier
 from .params import ClassifyConfig
+from .vectors import text_vectors
 
 PREFIXES = ("val", "train")
 """Prefixes of metric names, by validation loader."""
@@ -75,14 +76,16 @@ class ClassifyModule(LightningModule):
             scored.append((batch.rows, torch.cat([self._logits(batch), batch.targets], dim=1)))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics of all rows, independent of batches and devices."""
-        from .metrics import validation_metrics
+        """Log the metrics of all rows, independent of batches and devices; tune the thresholds."""
+        from .metrics import tuned_thresholds, validation_metrics
 
         for loader, scored in sorted(self._scored.items()):
             logits, targets = self._gather(scored).cpu().chunk(2, dim=1)
             found = validation_metrics(logits.numpy(), targets.numpy())
             if loader == 0:  # training logs train_loss
                 found = {"loss": float(self.loss(logits, targets)), **found}
+                thresholds = tuned_thresholds(logits.numpy(), targets.numpy())
+                self.model.thresholds = torch.from_numpy(thresholds)
             prefix = PREFIXES[loader]
             self.log_dict({f"{prefix}_{name}": v for name, v in found.items()}, sync_dist=True)
 
@@ -104,6 +107,8 @@ class ClassifyModule(LightningModule):
 def build_module(config: ClassifyConfig, data: ClassifyData) -> ClassifyModule:
     """Build an untrained module for this split."""
     model = build_classifier(config.model, num_labels=len(data.labels))
+    if isinstance(model.standardize, Standardize):
+        model.standardize.fit(torch.tensor(text_vectors(data, "train", config)))
     weights = pos_weights(
         data.positives, num_rows=data.num_fit_rows, maximum=config.model.pos_weight_max
     )

@@ -17,13 +17,14 @@ import numpy.typing as npt
 import torch
 
 from seqtune.batching import EvalOrder, Rows
-from seqtune.core.checkpoint import Which
+from seqtune.core.checkpoint import Checkpoint, Which
 from seqtune.core.errors import ArtifactError
 from seqtune.inference import (
     CheckpointInfo,
     LoadedCheckpoint,
     outline,
     read_checkpoint_config,
+    read_tensor,
     read_weights,
     select_device,
     weights_must_fit,
@@ -36,6 +37,8 @@ from .data import LABELS_FILE, ClassifyData, write_texts
 from .model import TextClassifier, empty_encoder
 from .params import ClassifyConfig
 
+THRESHOLDS = "_extra_state"
+"""Name of the thresholds among the weights (`TextClassifier.get_extra_state`)."""
 Logits = npt.NDArray[np.float64]
 
 
@@ -44,6 +47,8 @@ class ClassifierInfo(CheckpointInfo[ClassifyConfig]):
     """A checkpoint on disk, with its labels."""
 
     labels: tuple[str, ...]
+    thresholds: Logits | None
+    """Of each label [L], tuned on valid in training; None if there was no valid part."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +116,20 @@ def describe(path: Path, which: Which = "best") -> ClassifierInfo:
     """Read the manifest and labels of a checkpoint; its model stays on disk."""
     checkpoint, config = read_checkpoint_config(path, ClassifyConfig, task="classify")
     labels = json.loads((checkpoint.assets / LABELS_FILE).read_text(encoding="utf-8"))
-    return ClassifierInfo(checkpoint, which, config, labels=tuple(map(str, labels)))
+    thresholds = _thresholds(checkpoint, which)
+    return ClassifierInfo(checkpoint, which, config, tuple(map(str, labels)), thresholds)
+
+
+def _thresholds(checkpoint: Checkpoint, which: Which) -> Logits | None:
+    found = read_tensor(checkpoint, which, THRESHOLDS)
+    return None if found is None or not len(found) else found.numpy()
 
 
 def load_classifier(path: Path, which: Which = "best", *, device: str | None = None) -> Classifier:
     """Open a checkpoint, on `device` or where it was trained."""
     info = describe(path, which)
     weights = read_weights(info.checkpoint, which)
+    weights.setdefault(THRESHOLDS, torch.empty(0))  # an old checkpoint has none
 
     def build() -> TextClassifier:
         encoder = empty_encoder(info.assets)
