@@ -54,7 +54,8 @@ def estimate_memory(config: ClassifyConfig, data: ClassifyData) -> float:
 
 def _state_bytes(config: ClassifyConfig, shape: _Shape, num_labels: int) -> float:
     """Return the bytes of parameters, gradients and optimiser state."""
-    head = (shape.hidden + 1) * num_labels
+    units = config.model.head_units
+    head = (shape.hidden + 1) * units + ((units or shape.hidden) + 1) * num_labels
     trained = head + _num_trained(config, shape)
     kept = FP32 * (head + shape.parameters)
     half = 2.0 * shape.parameters if _is_half(config) else 0.0  # autocast caches cast weights

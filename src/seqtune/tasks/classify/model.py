@@ -27,15 +27,17 @@ LAYER = re.compile(r"\.layers?\.(\d+)\.")
 
 
 class TextClassifier(nn.Module):
-    """A pretrained encoder, dropout and a linear head."""
+    """A pretrained encoder, dropout and a head of one or two layers."""
 
     def __init__(self, encoder: Any, config: ModelConfig, *, num_labels: int) -> None:
         super().__init__()
         self.encoder = encoder
         hidden = encoder.config.hidden_size
+        units = config.head_units
         self.standardize = Standardize(hidden) if config.freeze_encoder else nn.Identity()
         self.dropout = nn.Dropout(config.dropout_rate)
-        self.head = nn.Linear(hidden, num_labels)
+        self.dense = _dense(hidden, units, config.dropout_rate) if units else nn.Identity()
+        self.head = nn.Linear(units or hidden, num_labels)
         nn.init.normal_(self.head.weight, std=HEAD_STD)
         nn.init.zeros_(self.head.bias)
         self.pad = int(encoder.config.pad_token_id or 0)
@@ -70,7 +72,7 @@ class TextClassifier(nn.Module):
     def depth_below_head(self, name: str) -> int:
         """Return how many layers lie between a parameter and the classes: the head 0, the highest
         layer of the encoder 1, its embeddings one more than its lowest."""
-        if name.startswith("head."):
+        if not name.startswith("encoder."):
             return 0
         layer = LAYER.search(name)
         if layer is None and "embed" not in name:  # a norm after the last layer
@@ -91,8 +93,13 @@ class TextClassifier(nn.Module):
     def classify(self, vectors: Tensor) -> Tensor:
         """Return logits fp32 [B, L] of vectors [B, D]."""
         with torch.autocast(vectors.device.type, enabled=False):
-            logits: Tensor = self.head(self.dropout(self.standardize(vectors)))
+            hidden = self.dense(self.dropout(self.standardize(vectors)))
+            logits: Tensor = self.head(hidden)
         return logits
+
+
+def _dense(hidden: int, units: int, dropout_rate: float) -> nn.Module:
+    return nn.Sequential(nn.Linear(hidden, units), nn.GELU(), nn.Dropout(dropout_rate))
 
 
 class Standardize(nn.Module):

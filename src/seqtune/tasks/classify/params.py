@@ -81,12 +81,14 @@ class ModelConfig(PretrainedConfig):
     """Most tokens of a text; longer texts are cut. auto: as many as 99 % of the training texts
     have."""
     dropout_rate: Probability = 0.3
-    """Dropout before the linear head; the encoder uses its own configuration."""
+    """Dropout before each layer of the head; the encoder uses its own configuration."""
     pooling: Literal["auto", "first", "mean"] = "auto"
     """What represents a text: its first token, or the mean of all tokens. auto: as the model's own
     files say, else the first."""
+    head_units: Annotated[int, Field(ge=0, le=8192)] = 0
+    """Units of a hidden layer between vector and linear head; 0: none."""
     freeze_encoder: bool = False
-    """Train only the head."""
+    """Train only the head, on vectors that are computed once and kept with the split."""
     freeze_embeddings: Annotated[bool, OnlyIf("freeze_encoder", (False,))] = False
     """Leave the table of token embeddings as it is: most of the weights of a multilingual model."""
     gradient_checkpointing: bool = True

@@ -45,7 +45,7 @@ def _write(data: ClassifyData, part: Part, config: ClassifyConfig, out: Path) ->
     device = select_device(None, config.training.accelerator)
     with torch.random.fork_rng(devices=[]):  # a head is drawn, and not used
         model = build_classifier(config.model, num_labels=1).to(device).eval()
-    shape = (len(tokens), model.head.in_features)
+    shape = (len(tokens), model.encoder.config.hidden_size)
     found = np.lib.format.open_memmap(out / FILE, mode="w+", dtype=np.float32, shape=shape)
     order = EvalOrder(tokens.lengths, batch_size=config.evaluation.batch_size)
     with torch.inference_mode(), autocast(config.training.precision, device):
