@@ -34,7 +34,7 @@ from seqtune.training import fit, resolve_auto
 
 OUT = REPORTS / "data" / "classify_runs.jsonl"
 SCRATCH = "scratch"
-ENCODER = {"hidden": 192, "layers": 2, "vocabulary": 6000, "dropout": 0.3}
+ENCODER: dict[str, Any] = {"hidden": 192, "layers": 2, "vocabulary": 6000, "dropout": 0.3}
 FROM_SCRATCH: dict[str, Any] = {
     "model.max_length": 96,
     "model.dropout_rate": 0.4,

@@ -195,7 +195,9 @@ def test_a_frozen_encoder_stays_as_it_was_to_the_last_bit(
 def test_the_vectors_of_a_frozen_encoder_are_made_once(
     tmp_path: Path, folder: Path, data: ClassifyData
 ) -> None:
-    config = tiny_config(folder, model={"freeze_encoder": True, "pooling": "mean"})
+    config = tiny_config(
+        folder, model={"freeze_encoder": True, "pooling": "mean", "head_units": 16}
+    )
     result = train(config, data, tmp_path / "run")
     made = sorted((data.path / "made").glob("vectors-*"))
     train(config, data, tmp_path / "again")
