@@ -28,11 +28,12 @@ from torch.nn import functional
 
 from _dialogsum import dialogsum_split
 from _harness import CLOCKS, Report, Timing, interleaved
-from quality_unsmile import RECIPE, make_tokenizer, resolved_by, unsmile_split
+from _unsmile import READ, make_tokenizer, unsmile_split
 from seqtune.batching import Rows, TrainOrder
+from seqtune.core.resolve import Layer, resolve, unflatten
 from seqtune.core.seeds import derive_seed
 from seqtune.tasks.classify.model import TextClassifier
-from seqtune.tasks.classify.params import ModelConfig
+from seqtune.tasks.classify.params import ClassifyConfig, ModelConfig
 from seqtune.tasks.summarize.params import SummarizeConfig
 from seqtune.text.tokens import Tokens, encoder_of, num_closing, write_tokens
 
@@ -87,7 +88,8 @@ def main() -> None:
 
 
 def unsmile(folder: Path) -> Sequence[str]:
-    return unsmile_split(folder, resolved_by(RECIPE).config).texts("train")
+    config = resolve(ClassifyConfig, Layer("read", unflatten(READ)), root="classify").config
+    return unsmile_split(folder, config).texts("train")
 
 
 def dialogsum(folder: Path) -> Sequence[str]:
@@ -149,7 +151,7 @@ class Training:
         self.tokens = tokens
         self.device = torch.device(arguments.device)
         torch.manual_seed(0)
-        config = ModelConfig(gradient_checkpointing=False)
+        config = ModelConfig(gradient_checkpointing=False, pooling="first")
         encoder = make_encoder(tokenizer, arguments)
         self.model = TextClassifier(encoder, config, num_labels=NUM_LABELS).to(self.device)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4)

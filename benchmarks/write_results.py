@@ -1,4 +1,4 @@
-"""Write docs/results.md from stored runs (reports/data/recommend_runs.jsonl) and published.yml.
+"""Write docs/results.md from stored runs (reports/data/*_runs.jsonl) and published.yml.
 
     python benchmarks/write_results.py
 
@@ -16,8 +16,10 @@ from typing import Any
 import yaml
 
 from _datasets import FILES, READ
-from _harness import ROOT
+from _harness import ROOT, read_lines
+from _unsmile import FILES as UNSMILE_FILES
 from quality_recommend import read_runs
+from quality_unsmile import OUT as CLASSIFY_RUNS
 
 PAGE = ROOT / "docs" / "results.md"
 NAMES = {
@@ -30,9 +32,20 @@ FLOORS = {
     "markov": "baseline: first-order Markov",
     "popularity": "baseline: popularity",
 }
+CLASSIFIERS = {
+    "e5": "multilingual-e5-small, fine-tuned: preset `e5`",
+    "fast": "multilingual-e5-small as it is, a trained head: preset `fast`",
+    "scratch": "a small BERT from scratch",
+}
+CLASSIFY_FLOORS = {
+    "tfidf_tuned": "baseline: TF-IDF with logistic regression",
+    "prior": "baseline: the share of each label",
+}
 INTRODUCTION = """# Results
 
-Test metrics of `recommend`: full ranking over all items, items of the history excluded, last item
+## recommend
+
+Test metrics: full ranking over all items, items of the history excluded, last item
 test, the one before valid. Everything was chosen on valid; test was opened once for each final
 configuration. Several seeds: the median, and the range. Minutes are those of training on one thread
 beside other work; ml-1m's ran at a load of ten, the same training took 12 at a load of two. Only
@@ -58,12 +71,13 @@ def main() -> None:
     for data in FILES:
         own = [run for run in runs if run["data"] == data]
         parts += section(data, own, published[data])
+    parts += classify_section(read_lines(CLASSIFY_RUNS), published["unsmile"])
     PAGE.write_text("\n".join(parts), encoding="utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}")
 
 
 def section(data: str, runs: Runs, published: Mapping[str, Any]) -> Iterator[str]:
-    yield f"## {data}\n\n`{FILES[data]}`, {published['protocol']}.\n"
+    yield f"### {data}\n\n`{FILES[data]}`, {published['protocol']}.\n"
     rows = [*(row(name, runs) for name in NAMES), *floors(runs)]
     found = [one for one in rows if one]
     for one in published["results"]:
@@ -74,6 +88,46 @@ def section(data: str, runs: Runs, published: Mapping[str, Any]) -> Iterator[str
     yield "\n".join("| " + " | ".join(cells) + " |" for cells in found) + "\n"
     keys = ", ".join(f"`recommend.{key}: {json.dumps(value)}`" for key, value in READ[data].items())
     yield f"To read the file, in `conf/local/parameters_recommend.yml`: {keys}.\n"
+
+
+CLASSIFY = """## classify
+
+Macro F1 on test. A label is given from its own threshold on, which was found on valid (for TF-IDF
+on rows held out of the training part), or from a probability of 0.5 on. Everything was chosen on
+valid; test was opened once for each final configuration. Minutes are those of training on one
+thread beside other work.
+
+```
+python benchmarks/pretrained.py e5 --to FOLDER/e5
+python benchmarks/quality_unsmile.py fast --model FOLDER/e5 --keep FOLDER --test
+python benchmarks/write_results.py
+```
+"""
+
+
+def classify_section(runs: Runs, published: Mapping[str, Any]) -> Iterator[str]:
+    yield CLASSIFY
+    yield f"### unsmile\n\n`{UNSMILE_FILES['test_texts']}`, {published['protocol']}.\n"
+    opened = [run["test"] | run for run in runs if run["test"] is not None]
+    found = [classify_row(name, opened) for name in CLASSIFIERS]
+    for name, label in CLASSIFY_FLOORS.items():
+        floor = next((run["tuned"][name] for run in opened if name in run["tuned"]), None)
+        found.append([label, f"{floor:.4f}", "", "", ""] if floor else [])
+    for one in published["results"]:
+        half = f"{one['at_half']:.4f}" if "at_half" in one else ""
+        found.append([f"{one['what']} ({one['source']})", f"{one['tuned']:.4f}", half, "", ""])
+    rows = sorted((one for one in found if one), key=lambda cells: cells[1], reverse=True)
+    yield "| | thresholds | at 0.5 | seeds | minutes |\n| --- | --- | --- | --- | --- |"
+    yield "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
+
+
+def classify_row(name: str, runs: Runs) -> list[str]:
+    own = [run for run in runs if run["name"] == name]
+    if not own:
+        return []
+    cells = [spread([run[group]["model"] for run in own]) for group in ("tuned", "at_half")]
+    minutes = f"{median(run['minutes'] for run in own):.0f}"
+    return [CLASSIFIERS[name], *cells, str(len(own)), minutes]
 
 
 METRICS = ("ndcg@10", "hit@10")

@@ -314,6 +314,7 @@ def searched(task: str, values: Mapping[str, Any]) -> TuningParameters:
         runtime={},
         own_runtime={},
         known=dict(flatten(known)),
+        preset=str(values[task].get("preset") or "none"),
     )
 
 
@@ -433,6 +434,7 @@ def test_the_portfolio_of_recommend_lies_in_its_space(repository: Path) -> None:
 def test_the_spaces_of_classify_hold_what_the_specification_trains_with(repository: Path) -> None:
     spaces = read(repository / "conf/base/parameters_classify_tuning.yml")["classify"]["tuning"]
     values = resolved("classify", parameters(repository, "classify"), "none")
+    values["model.pooling"] = "first"  # what auto settles for these models
 
     for stage in ("quick", "medium"):
         space = parse_space(spaces["spaces"][stage], root=stage)
@@ -450,6 +452,37 @@ def test_the_spaces_of_classify_hold_what_the_specification_trains_with(reposito
             "training.accumulate_grad_batches",
         }
         assert [p.key for p in space.parameters if not p.contains(values[p.key])] == []
+
+
+@pytest.mark.parametrize("task", ["classify", "summarize"])
+def test_a_preset_with_a_model_of_its_own_needs_no_other_space(repository: Path, task: str) -> None:
+    """Its search leaves the model as it is, and holds the rate that it trains with."""
+    values = merged(repository, "local")
+    named = [
+        name for name, one in values[task]["presets"].items() if "lora" in one.get("model", {})
+    ]
+    for preset in named or values[task]["presets"]:
+        values[task]["preset"] = preset
+        space = searched(task, values).spaces["medium"]
+        trained = resolved(task, values[task], preset)
+
+        assert "model.name" not in space.keys
+        assert space["training.lr"].contains(trained["training.lr"])
+
+
+def test_sizes_of_classify_are_those_of_the_specification(repository: Path) -> None:
+    """SPEC 4.1: quick 10 trials, standard 100, thorough 300, extensive 500."""
+    values = merged(repository, "local")
+    totals = {}
+    for budget in ("quick", "standard", "thorough", "extensive"):
+        values["tuning"]["budget"] = budget
+        tuning = searched("classify", values)
+        plans = plan_stages(
+            tuning.config, spaces=tuning.spaces, seconds_per_epoch=None, num_workers=1
+        )
+        totals[budget] = plans["quick"].trials + plans["medium"].trials
+
+    assert totals == {"quick": 10, "standard": 100, "thorough": 300, "extensive": 500}
 
 
 def test_the_space_of_summarize_is_that_of_the_specification(repository: Path) -> None:

@@ -15,6 +15,8 @@ from kedro.utils import load_obj
 from seqtune.core.errors import ConfigurationError, did_you_mean
 from seqtune.core.yaml_files import read_yaml
 
+from .params import parse_params
+
 DEFAULT = "__default__"
 RUNNERS = ("SequentialRunner", "ThreadRunner", "ParallelRunner")
 Known = Callable[[Pipeline], Collection[str]]
@@ -108,29 +110,21 @@ def _check_runner(name: str, arguments: Mapping[str, Any]) -> None:
 
 
 def with_checks(option: click.Parameter) -> click.Parameter:
-    """Return an option of Kedro's whose text is checked before Kedro parses it."""
-    check = {"params": _check_values, "config": _check_file}.get(option.name or "")
+    """Return an option of Kedro's whose text is checked, or parsed, before Kedro parses it."""
+    prepare = {"params": parse_params, "config": _check_file}.get(option.name or "")
     parse = option.callback
-    if check and parse:
+    if prepare and parse:
 
         def callback(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
             if value and isinstance(value, str):
-                check(value)
+                value = prepare(value)
             return parse(context, parameter, value)
 
         option.callback = callback
     return option
 
 
-def _check_values(text: str) -> None:
-    for key, equals, value in (item.strip().partition("=") for item in text.split(",")):
-        if equals and not value.strip():
-            raise ConfigurationError(
-                f"--params {key}= has no value; write {key}=null for one that is not set, or "
-                f"{key}='' for an empty text"
-            )
-
-
-def _check_file(path: str) -> None:
+def _check_file(path: str) -> str:
     if not isinstance(read_yaml(Path(path), path).values.get("run"), Mapping):
         raise ConfigurationError(f"{path}: the options stand below `run:` in this file (--config)")
+    return path

@@ -118,7 +118,7 @@ class GivenParameters:
         name = f"{task.name}.tuning"
         parsed, own = self.task(task), self._layer(name)
         known = dict(flatten(parsed.resolve().config.model_dump()))
-        path = space_path(own.values, root=name)
+        path = space_path(own.values, preset=parsed.preset, root=name)
         kept = dict(flatten(own.values))
         for stage, space in spaces_at(path, own.values).items():
             if isinstance(space, Mapping):
@@ -136,6 +136,7 @@ class GivenParameters:
             runtime=_below(self.runtime, "tuning"),
             own_runtime=_below(self.runtime, name),
             known=known,
+            preset=parsed.preset,
         )
 
     def unknown_groups(self, used: Collection[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
@@ -108,11 +108,16 @@ class LoadedCheckpoint(CheckpointInfo[Config]):
         return replace(self, config=self.config.model_copy(update={"training": training}))
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Return a context with the precision of validation in training; on a CPU without fp16."""
-        dtype = HALF.get(self.config.training.precision)
-        if dtype is None or (dtype is torch.float16 and self.device.type == "cpu"):
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=dtype)
+        """Return a context with the precision of validation in training."""
+        return autocast(self.config.training.precision, self.device)
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Return a context that computes in a precision; on a CPU without fp16."""
+    dtype = HALF.get(precision)
+    if dtype is None or (dtype is torch.float16 and device.type == "cpu"):
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)
 
 
 def read_checkpoint_config(
@@ -148,9 +153,23 @@ def loader_of(path: Path, loaders: Mapping[str, LoaderT]) -> LoaderT:
 def read_weights(checkpoint: Checkpoint, which: Which) -> dict[str, torch.Tensor]:
     """Return the tensors by their names in the model."""
     path = checkpoint.weights_path(which)
-    try:
+    with _readable(path):
         return {name.removeprefix(PREFIX): tensor for name, tensor in load_file(path).items()}
-    except SafetensorError as error:
+
+
+def read_tensor(checkpoint: Checkpoint, which: Which, name: str) -> torch.Tensor | None:
+    """Return one tensor by its name in the model, without reading the others; None: not there."""
+    path = checkpoint.path / checkpoint.manifest.weights(which).file
+    with _readable(path), safe_open(path, "pt") as file:
+        return file.get_tensor(PREFIX + name) if PREFIX + name in set(file.keys()) else None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Convert the errors of a file that holds no weights to ArtifactError."""
+    try:
+        yield
+    except (SafetensorError, FileNotFoundError) as error:
         raise ArtifactError(f"{path} cannot be read as weights ({error}); {NEXT_STEP}") from error
 
 

@@ -24,7 +24,11 @@ CONFIG = "config.json"
 SAFE = "*.safetensors"
 PICKLED = ("*.bin", "*.pt", "*.pth")
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+POOLING = "1_Pooling/config.json"
+"""Written by sentence-transformers: how the tokens of a text become its vector."""
 WANTED = ("*.json", "*.txt", "*.model", "*.jinja")
+OTHER_FOLDERS = ("[!1]*/*", "1[!_]*/*", "1_[!P]*/*")
+"""All folders of a model on the hub but that of POOLING: other formats of the same weights."""
 COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -210,7 +214,7 @@ def _from_hub(name: str, *, revision: str | None, of_weights: tuple[str, ...], k
 
     options: dict[str, Any] = {
         "allow_patterns": [*WANTED, *of_weights],
-        "ignore_patterns": ["*/*"],
+        "ignore_patterns": [*OTHER_FOLDERS],
     }
     try:
         if revision and COMMIT.fullmatch(

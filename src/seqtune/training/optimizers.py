@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -102,21 +104,34 @@ class StepCount(Callback):
 
 
 def parameter_groups(
-    named: Iterable[tuple[str, nn.Parameter]], *, weight_decay: float
+    named: Iterable[tuple[str, nn.Parameter]],
+    *,
+    lr: float,
+    weight_decay: float,
+    lr_factor: Callable[[str], float] = lambda _: 1.0,
 ) -> list[dict[str, Any]]:
-    """Return two groups: matrices, with weight decay, and biases and norms, without."""
-    trained = [parameter for _, parameter in named if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    """Return two groups for each factor of the learning rate, highest first: matrices, with weight
+    decay, and biases and norms, without."""
+    groups = defaultdict[tuple[float, bool], list[nn.Parameter]](list)
+    for name, parameter in named:
+        if parameter.requires_grad:
+            groups[lr_factor(name), parameter.ndim >= 2].append(parameter)
+    return [
+        {"params": params, "lr": lr * factor, "weight_decay": weight_decay * is_matrix}
+        for (factor, is_matrix), params in sorted(groups.items(), reverse=True, key=itemgetter(0))
     ]
-    return [group for group in groups if group["params"]]
 
 
 def build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     """Build the optimiser, fused except under fp16: a fused optimiser unscales gradients inside its
-    step, too late for clipping them. A module with sparse embeddings gets LazyAdam."""
-    groups = parameter_groups(module.named_parameters(), weight_decay=config.weight_decay)
+    step, too late for clipping them. A module with sparse embeddings gets LazyAdam; the method
+    `lr_factor` of a module gives the factor of the learning rate of a parameter, by its name."""
+    groups = parameter_groups(
+        module.named_parameters(),
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        lr_factor=getattr(module, "lr_factor", lambda _: 1.0),
+    )
     is_lazy = has_sparse_gradients(module)
     if is_lazy and config.optimizer not in ("adamw", "adam"):
         raise ConfigurationError(

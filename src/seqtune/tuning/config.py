@@ -247,6 +247,9 @@ class TuningConfig(Section):
     """auto: one for each GPU; on a CPU one for each core, up to 8, each with one thread."""
     budget: str = "standard"
     """standard, one_day, three_days, one_week, quick, thorough, extensive, or a duration (6h)."""
+    standard_trials: PositiveInt | None = None
+    """Trials of the budget standard, divided like those of quick, thorough and extensive; null: 100
+    in quick and 50 in medium."""
     stages: StagesConfig = StagesConfig()
     sampler: SamplerConfig = SamplerConfig()
     pruner: PrunerConfig = PrunerConfig()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from seqtune.core.errors import ConfigurationError, did_you_mean
-from seqtune.core.parameters import RUNTIME
+from seqtune.core.parameters import NONE, RUNTIME
 from seqtune.core.resolve import Layer, flatten, resolve, unflatten
 from seqtune.core.trials import Params
 
@@ -54,10 +54,11 @@ def parse_tuning(
     runtime: Mapping[str, Any],
     own_runtime: Mapping[str, Any],
     known: Mapping[str, Any],
+    preset: str = NONE,
 ) -> TuningParameters:
     """Check `tuning` (`engine`, for all tasks) under `<task>.tuning` (`own`), and the spaces.
 
-    `known` is the task's configuration without tuning, by dotted key.
+    `known` is the task's configuration without tuning, under `preset`, by dotted key.
     """
     faults: list[str] = []
     config = TuningConfig()
@@ -70,7 +71,7 @@ def parse_tuning(
     portfolio: tuple[Params, ...] = ()
     root = ""
     try:
-        path = space_path(own.values, root=f"{task}.tuning")
+        path = space_path(own.values, preset=preset, root=f"{task}.tuning")
         root = ".".join((task, "tuning", *path))
         selected = dict(spaces_at(path, own.values))
         portfolio = _portfolio(selected.pop(PORTFOLIO, None), root=root, known=known)
@@ -85,9 +86,11 @@ def parse_tuning(
     return TuningParameters(task, config, spaces, portfolio, root)
 
 
-def space_path(values: Mapping[str, Any], *, root: str) -> tuple[str, ...]:
-    """Return the keys that lead to the spaces that `<task>.tuning` selects by name."""
-    name, others = values.get(SPACE) or DEFAULT, values.get(OTHER_SPACES) or {}
+def space_path(values: Mapping[str, Any], *, preset: str, root: str) -> tuple[str, ...]:
+    """Return the keys that lead to the spaces that `<task>.tuning` selects by name; without a name,
+    those named like the preset, if there are any."""
+    others = values.get(OTHER_SPACES) or {}
+    name = values.get(SPACE) or (preset if preset in others else DEFAULT)
     if name == DEFAULT:
         return (SPACES,)
     if not isinstance(name, str) or name not in others:

@@ -29,6 +29,7 @@ def parse(
     *,
     runtime: dict[str, Any] | None = None,
     own_runtime: dict[str, Any] | None = None,
+    preset: str = "none",
 ) -> TuningParameters:
     return parse_tuning(
         "toy",
@@ -37,6 +38,7 @@ def parse(
         runtime=runtime or {},
         own_runtime=own_runtime or {},
         known=KNOWN,
+        preset=preset,
     )
 
 
@@ -113,6 +115,13 @@ def test_a_space_is_selected_by_name() -> None:
         parse(own=own | {"space": {"x": None}})
     with pytest.raises(ConfigurationError, match="space='min' is not a space; did you mean 'mine'"):
         parse(own=own | {"space": "min"})
+
+
+def test_a_preset_has_the_space_of_its_name_unless_one_is_named() -> None:
+    own = {"spaces": {"quick": {}}, "other_spaces": {"mine": {"quick": LR}}}
+    assert parse(own=own, preset="mine").space_root == "toy.tuning.other_spaces.mine"
+    assert parse(own=own, preset="other").space_root == "toy.tuning.spaces"
+    assert parse(own=own | {"space": "default"}, preset="mine").space_root == "toy.tuning.spaces"
 
 
 def test_a_portfolio_is_read_with_its_space() -> None:

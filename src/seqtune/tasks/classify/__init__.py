@@ -27,7 +27,7 @@ TASK = TaskSpec(
     },
     export=Lazy(f"{_HERE}.export:export"),
     scales=("probabilities", "logits"),
-    resolve_auto=Lazy(f"{_HERE}.model:resolve_auto"),
+    resolve_auto=Lazy(f"{_HERE}.auto_values:resolve_auto"),
     metrics=Lazy(f"{_HERE}.metrics:logged_metrics"),
     audit=Lazy(f"{_HERE}.data:truncation"),
     test_once=True,

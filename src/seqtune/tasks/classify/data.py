@@ -68,7 +68,7 @@ class ClassifyData(TextSplit):
         """Return the tokens of a part for a model; computed once for each split."""
         folder = model_folder(model)
         return self.tokens_by(
-            lambda: load_tokenizer(folder), part, identity(folder), limit=model.max_length
+            lambda: load_tokenizer(folder), part, identity(folder), limit=model.token_limit
         )
 
     def tokens_by(
@@ -113,7 +113,7 @@ def truncation(config: ClassifyConfig, data: ClassifyData) -> dict[str, dict[str
     """Count the texts that are cut, by part; JSON-ready."""
     parts: tuple[Part, ...] = ("train", "valid")
     return {
-        part: audit(data.tokens(part, config.model).full_lengths, config.model.max_length)
+        part: audit(data.tokens(part, config.model).full_lengths, config.model.token_limit)
         for part in parts
         if data.num_rows(part)
     }

@@ -11,9 +11,10 @@ from seqtune.core.seeds import derive_seed
 from seqtune.text.pretrained import load_config
 from seqtune.text.split import Part
 
-from .batches import TextBatch, TextBatches
+from .batches import AnyBatch, TextBatches, VectorBatches
 from .data import ClassifyData, model_folder
-from .params import ClassifyConfig, ModelConfig
+from .params import ClassifyConfig
+from .vectors import text_vectors
 
 
 class ClassifyLoaders(LightningDataModule):
@@ -24,20 +25,20 @@ class ClassifyLoaders(LightningDataModule):
         self._config = config
         self._data = data
 
-    def train_dataloader(self) -> Loader[TextBatch]:
-        batches = part_batches(self._data, "train", self._config.model)
+    def train_dataloader(self) -> Loader[AnyBatch]:
+        batches = part_batches(self._data, "train", self._config)
         training = self._config.training
         return train_loader(batches, batches.lengths, training, seed=self._config.seed)
 
-    def val_dataloader(self) -> list[Loader[TextBatch]]:
+    def val_dataloader(self) -> list[Loader[AnyBatch]]:
         """Load valid, then a sample of the fit part to show the gap between the two."""
         if not self._data.has_validation:
             return []
-        model, evaluation = self._config.model, self._config.evaluation
-        found = [part_batches(self._data, "valid", model)]
+        evaluation = self._config.evaluation
+        found = [part_batches(self._data, "valid", self._config)]
         if num_rows := evaluation.train_metric_rows:
             chosen = training_sample(self._data, num_rows=num_rows, seed=self._config.seed)
-            found.append(part_batches(self._data, "train", model, chosen=chosen))
+            found.append(part_batches(self._data, "train", self._config, chosen=chosen))
         size = evaluation.batch_size
         return [eval_loader(batches, batches.lengths, batch_size=size) for batches in found]
 
@@ -50,13 +51,16 @@ def build_data(config: ClassifyConfig, data: ClassifyData) -> ClassifyLoaders:
 def part_batches(
     data: ClassifyData,
     part: Part,
-    model: ModelConfig,
+    config: ClassifyConfig,
     *,
     chosen: npt.NDArray[np.int64] | None = None,
-) -> TextBatches:
-    """Build the batches of a part for a model."""
+) -> TextBatches | VectorBatches:
+    """Build the batches of a part for a model; of vectors, where its encoder never changes."""
+    targets, model = data.targets(part), config.model
+    if model.freeze_encoder:
+        return VectorBatches(text_vectors(data, part, config), targets, chosen=chosen)
     pad = load_config(model_folder(model)).pad_token_id or 0
-    return TextBatches(data.tokens(part, model), data.targets(part), pad=pad, chosen=chosen)
+    return TextBatches(data.tokens(part, model), targets, pad=pad, chosen=chosen)
 
 
 def training_sample(data: ClassifyData, *, num_rows: int, seed: int) -> npt.NDArray[np.int64]:

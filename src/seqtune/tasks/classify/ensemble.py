@@ -39,14 +39,19 @@ class ClassifierEnsemble(ModelEnsemble[MemberT, ClassifyConfig]):
 
     @property
     def is_decided(self) -> bool:
-        """Whether thresholds were tuned on valid together with the shares; else they are 0.5."""
-        return self.ensemble is not None and THRESHOLDS in self.ensemble.manifest.decision
+        """Whether thresholds were tuned on valid, in training or with the shares; else they are
+        0.5."""
+        if self.ensemble is None:
+            return self.first.thresholds is not None
+        return THRESHOLDS in self.ensemble.manifest.decision
 
     @cached_property
     def thresholds(self) -> Floats:
         """The threshold of each label [L]."""
-        if self.ensemble is None or not self.is_decided:
+        if not self.is_decided:
             return np.full(len(self.labels), HALF)
+        if self.ensemble is None:
+            return np.asarray(self.first.thresholds)
         found = self.ensemble.manifest.decision[THRESHOLDS]
         if missing := [label for label in self.labels if label not in found]:
             raise ArtifactError(

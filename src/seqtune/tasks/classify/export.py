@@ -103,7 +103,7 @@ def _write_member(member: Classifier, folder: Path, precisions: tuple[str, ...])
     write_graphs(LabelGraph(member), inputs, ("logits",), folder, precisions=precisions)
     backend.save(str(folder / TOKENIZER))
     encoder = {
-        "limit": member.config.model.max_length,
+        "limit": member.config.model.token_limit,
         "num_closing": num_closing(member.tokenizer),
         "control": sorted(control_tokens(member.tokenizer)),
         "pad": member.model.pad,

@@ -36,6 +36,8 @@ class _Shape(NamedTuple):
     """Sizes of an encoder that determine its memory."""
 
     parameters: int
+    table: int
+    """Those of the token embeddings."""
     hidden: int
     inner: int
     heads: int
@@ -52,27 +54,40 @@ def estimate_memory(config: ClassifyConfig, data: ClassifyData) -> float:
 
 def _state_bytes(config: ClassifyConfig, shape: _Shape, num_labels: int) -> float:
     """Return the bytes of parameters, gradients and optimiser state."""
-    head = (shape.hidden + 1) * num_labels
-    trained = head + (0 if config.model.freeze_encoder else shape.parameters)
+    units = config.model.head_units
+    head = (shape.hidden + 1) * units + ((units or shape.hidden) + 1) * num_labels
+    trained = head + _num_trained(config, shape)
     kept = FP32 * (head + shape.parameters)
     half = 2.0 * shape.parameters if _is_half(config) else 0.0  # autocast caches cast weights
     return kept + (FP32 + OPTIMIZER[config.training.optimizer]) * trained + half
 
 
+def _num_trained(config: ClassifyConfig, shape: _Shape) -> int:
+    """Count the parameters of the encoder that are trained."""
+    if config.model.freeze_encoder:
+        return 0
+    return shape.parameters - (shape.table if config.model.freeze_embeddings else 0)
+
+
 def _peak_bytes(config: ClassifyConfig, data: ClassifyData, shape: _Shape) -> float:
     """Return the peak bytes of a step or of a validation, beside the state."""
-    scored = min(config.evaluation.batch_size, data.num_rows("valid"))
-    validation = scored * _layer_bytes(config, shape, _longest(config, data, "valid"), trains=False)
+    if config.model.freeze_encoder:  # all vectors are computed first, in batches of evaluation
+        return _scoring_bytes(config, data, shape, "train")
     time = _longest(config, data, "train")
     batch = min(config.training.batch_size, data.num_rows("train"))
-    if config.model.freeze_encoder:
-        return max(validation, batch * _layer_bytes(config, shape, time, trains=False))
     layer = _layer_bytes(config, shape, time, trains=True)
     if config.model.gradient_checkpointing:
         kept = shape.layers * FP32 * time * shape.hidden + layer
     else:
         kept = shape.layers * layer
+    validation = _scoring_bytes(config, data, shape, "valid")
     return max(validation, batch * (kept + BACKWARD_FACTOR * layer))
+
+
+def _scoring_bytes(config: ClassifyConfig, data: ClassifyData, shape: _Shape, part: Part) -> float:
+    """Return the peak bytes of a forward pass over a batch of a part."""
+    scored = min(config.evaluation.batch_size, data.num_rows(part))
+    return scored * _layer_bytes(config, shape, _longest(config, data, part), trains=False)
 
 
 def _layer_bytes(config: ClassifyConfig, shape: _Shape, time: int, *, trains: bool) -> float:
@@ -95,6 +110,7 @@ def _shape(config: ClassifyConfig) -> _Shape:
     hidden = int(described.hidden_size)
     return _Shape(
         parameters=sum(parameter.numel() for parameter in encoder.parameters()),
+        table=encoder.get_input_embeddings().weight.numel(),
         hidden=hidden,
         inner=int(getattr(described, "intermediate_size", 4 * hidden)),
         heads=int(described.num_attention_heads),

@@ -79,6 +79,11 @@ def validation_metrics(logits: Floats, targets: AnyArray) -> dict[str, float]:
     }
 
 
+def tuned_thresholds(logits: Floats, targets: AnyArray) -> Floats:
+    """Return the threshold of each label [L] that is best on these rows."""
+    return best_thresholds(probabilities_of(np.asarray(logits, np.float64)), targets).thresholds
+
+
 def logged_metrics(config: Any) -> dict[str, Literal["max", "min"]]:
     """Return what training logs, and whether higher or lower is better."""
     parts = ("val", "train") if config.evaluation.train_metric_rows else ("val",)

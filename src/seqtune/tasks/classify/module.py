@@ -16,10 +16,11 @@ from torch.nn import functional
 
 from seqtune.batching import mean_over_ranks
 
-from .batches import TextBatch
+from .batches import AnyBatch, VectorBatch
 from .data import ClassifyData
-from .model import TextClassifier, build_classifier
+from .model import Standardize, TextClassifier, build_classifier
 from .params import ClassifyConfig
+from .vectors import text_vectors
 
 PREFIXES = ("val", "train")
 """Prefixes of metric names, by validation loader."""
@@ -33,16 +34,30 @@ class ClassifyModule(LightningModule):
 
     pos_weight: Tensor
 
-    def __init__(self, model: TextClassifier, pos_weight: Tensor) -> None:
+    def __init__(
+        self, model: TextClassifier, pos_weight: Tensor, *, layer_lr_decay: float = 1.0
+    ) -> None:
         super().__init__()
+        self._layer_lr_decay = layer_lr_decay
         self.model = model
         self.register_buffer("pos_weight", pos_weight, persistent=False)
         self._scored: dict[int, list[tuple[Tensor, Tensor]]] = {}
 
-    def training_step(self, batch: TextBatch, _batch_idx: int) -> Tensor:
+    def lr_factor(self, name: str) -> float:
+        """Return the factor of the learning rate of a parameter; the optimiser asks."""
+        return self._layer_lr_decay ** self.model.depth_below_head(name.removeprefix("model."))
+
+    def training_step(self, batch: AnyBatch, _batch_idx: int) -> Tensor:
         """Return the mean loss of one batch."""
-        loss = self.loss(self.model(batch.ids, batch.real), batch.targets)
+        loss = self.loss(self._logits(batch), batch.targets)
         return mean_over_ranks(loss, len(batch.targets))
+
+    def _logits(self, batch: AnyBatch) -> Tensor:
+        """Return logits [B, L]; a batch of vectors needs the head alone."""
+        if isinstance(batch, VectorBatch):
+            return self.model.classify(batch.vectors)
+        logits: Tensor = self.model(batch.ids, batch.real)
+        return logits
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over texts and labels [B, L]."""
@@ -53,23 +68,24 @@ class ClassifyModule(LightningModule):
         self._scored = {}
 
     def validation_step(
-        self, batch: TextBatch, _batch_idx: int = 0, dataloader_idx: int = 0
+        self, batch: AnyBatch, _batch_idx: int = 0, dataloader_idx: int = 0
     ) -> None:
         """Score one batch; a rank with fewer texts than others gets an empty one."""
         scored = self._scored.setdefault(dataloader_idx, [])
         if len(batch.rows):
-            logits = self.model(batch.ids, batch.real)
-            scored.append((batch.rows, torch.cat([logits, batch.targets], dim=1)))
+            scored.append((batch.rows, torch.cat([self._logits(batch), batch.targets], dim=1)))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics of all rows, independent of batches and devices."""
-        from .metrics import validation_metrics
+        """Log the metrics of all rows, independent of batches and devices; tune the thresholds."""
+        from .metrics import tuned_thresholds, validation_metrics
 
         for loader, scored in sorted(self._scored.items()):
             logits, targets = self._gather(scored).cpu().chunk(2, dim=1)
             found = validation_metrics(logits.numpy(), targets.numpy())
             if loader == 0:  # training logs train_loss
                 found = {"loss": float(self.loss(logits, targets)), **found}
+                thresholds = tuned_thresholds(logits.numpy(), targets.numpy())
+                self.model.thresholds = torch.from_numpy(thresholds)
             prefix = PREFIXES[loader]
             self.log_dict({f"{prefix}_{name}": v for name, v in found.items()}, sync_dist=True)
 
@@ -91,10 +107,16 @@ class ClassifyModule(LightningModule):
 def build_module(config: ClassifyConfig, data: ClassifyData) -> ClassifyModule:
     """Build an untrained module for this split."""
     model = build_classifier(config.model, num_labels=len(data.labels))
+    if isinstance(model.standardize, Standardize):
+        model.standardize.fit(torch.tensor(text_vectors(data, "train", config)))
     weights = pos_weights(
         data.positives, num_rows=data.num_fit_rows, maximum=config.model.pos_weight_max
     )
-    return ClassifyModule(model, torch.tensor(weights, dtype=torch.float32))
+    return ClassifyModule(
+        model,
+        torch.tensor(weights, dtype=torch.float32),
+        layer_lr_decay=config.training.layer_lr_decay,
+    )
 
 
 def pos_weights(

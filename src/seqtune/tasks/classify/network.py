@@ -28,7 +28,7 @@ from seqtune.text.tokens import Tokens
 
 from .data import ClassifyData, write_texts
 from .model import TextClassifier, empty_encoder
-from .scorer import Classifier, Logits, describe, require_labels
+from .scorer import THRESHOLDS, Classifier, Logits, describe, require_labels
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class NetworkClassifier(Classifier):
     def logits(self, texts: Sequence[str], *, batch_size: int) -> Logits:
         """Return one logit for each text and label [N, L]."""
         with TemporaryDirectory(prefix="seqtune-") as folder:
-            limit = self.config.model.max_length
+            limit = self.config.model.token_limit
             write_texts(Path(folder), texts, self.tokenizer, limit=limit)
             return TokenBatches.of(self, Tokens.open(Path(folder)), size=batch_size).logits()
 
@@ -50,7 +50,7 @@ class NetworkClassifier(Classifier):
         require_labels(self, data, who="checkpoint")
         model = self.config.model
         tokens = data.tokens_by(
-            lambda: self.tokenizer, part, str(model.revision), limit=model.max_length
+            lambda: self.tokenizer, part, str(model.revision), limit=model.token_limit
         )
         return TokenBatches.of(self, tokens, size=self.config.evaluation.batch_size)
 
@@ -94,6 +94,7 @@ def load_network(
     """Open a checkpoint, on `device` or where it was trained."""
     info = describe(path, which)
     weights = read_weights(info.checkpoint, which)
+    weights.setdefault(THRESHOLDS, torch.empty(0))  # an old checkpoint has none
 
     def build() -> TextClassifier:
         encoder = empty_encoder(info.assets)

@@ -10,6 +10,7 @@ from seqtune.core.config import (
     UNUSED_IN_TRAINING,
     EarlyStopping,
     LearningRate,
+    OnlyIf,
     PositiveInt,
     Probability,
     RunConfig,
@@ -76,18 +77,40 @@ class ModelConfig(PretrainedConfig):
     """A pretrained encoder with a linear head."""
 
     name: str = "beomi/KcELECTRA-base-v2022"
-    max_length: Annotated[int, Field(ge=4, le=8192)] = 128
-    """Most tokens of a text; longer texts are cut."""
+    max_length: Annotated[int, Field(ge=4, le=8192)] | Literal["auto"] = 128
+    """Most tokens of a text; longer texts are cut. auto: as many as 99 % of the training texts
+    have."""
     dropout_rate: Probability = 0.3
-    """Dropout before the linear head; the encoder uses its own configuration."""
-    pooling: Literal["first", "mean"] = "first"
-    """What represents a text: its first token, or the mean of all tokens."""
+    """Dropout before each layer of the head; the encoder uses its own configuration."""
+    pooling: Literal["auto", "first", "mean"] = "auto"
+    """What represents a text: its first token, or the mean of all tokens. auto: as the model's own
+    files say, else the first."""
+    head_units: Annotated[int, Field(ge=0, le=8192)] = 0
+    """Units of a hidden layer between vector and linear head; 0: none."""
     freeze_encoder: bool = False
-    """Train only the head."""
+    """Train only the head, on vectors that are computed once and kept with the split."""
+    freeze_embeddings: Annotated[bool, OnlyIf("freeze_encoder", (False,))] = False
+    """Leave the table of token embeddings as it is: most of the weights of a multilingual model."""
     gradient_checkpointing: bool = True
     """Recompute layers in the backward pass: less memory, a third more time."""
     pos_weight_max: Annotated[float, Field(ge=1.0, le=1000.0)] = 10.0
     """Largest weight of positives (negatives / positives of the label); 1: as negatives."""
+
+    @model_validator(mode="after")
+    def _require_features(self) -> ModelConfig:
+        if self.from_scratch and self.freeze_encoder:
+            raise ValueError(
+                "from_scratch=true with freeze_encoder=true would train a head on what a random "
+                "encoder makes of a text; set one of them to false"
+            )
+        return self
+
+    @property
+    def token_limit(self) -> int:
+        """Most tokens of a text, once `resolve_auto` has settled it."""
+        if self.max_length == "auto":
+            raise ValueError("max_length=auto is settled by resolve_auto, before it is used")
+        return self.max_length
 
 
 class ClassifyTraining(TrainingConfig):
@@ -95,6 +118,8 @@ class ClassifyTraining(TrainingConfig):
     batch_size: PositiveInt = 16
     accumulate_grad_batches: PositiveInt = 4
     lr: LearningRate = 2e-5
+    layer_lr_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Factor of the learning rate from one layer to the one below; the head has `lr`."""
     scheduler: Scheduler = "cosine"
     warmup_ratio: Probability = 0.05
     gradient_clip_val: Annotated[float, Field(ge=0.0)] = 1.0

@@ -87,7 +87,7 @@ def choose_thresholds(decisions: Decisions, settings: PredictConfig) -> tuple[Fl
         return np.full(len(decisions.data.labels), HALF), "threshold 0.5, as configured"
     if not decisions.has_thresholds:
         return decisions.thresholds, "threshold 0.5: no valid part to tune others on"
-    found_by = "of the ensemble" if decisions.model.is_decided else "tuned on valid"
+    found_by = "of the ensemble" if decisions.model.ensemble else "tuned on valid"
     return decisions.thresholds, f"thresholds {found_by}"
 
 

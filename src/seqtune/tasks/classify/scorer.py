@@ -16,14 +16,21 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtune.batching import Rows
-from seqtune.core.checkpoint import Which
+from seqtune.core.checkpoint import Checkpoint, Which
 from seqtune.core.errors import ArtifactError
-from seqtune.inference import CheckpointInfo, LoadedCheckpoint, read_checkpoint_config
+from seqtune.inference import (
+    CheckpointInfo,
+    LoadedCheckpoint,
+    read_checkpoint_config,
+    read_tensor,
+)
 from seqtune.text.split import Part
 
 from .data import LABELS_FILE, ClassifyData
 from .params import ClassifyConfig
 
+THRESHOLDS = "_extra_state"
+"""Name of the thresholds among the weights (`TextClassifier.get_extra_state`)."""
 Logits = npt.NDArray[np.float64]
 
 
@@ -32,6 +39,8 @@ class ClassifierInfo(CheckpointInfo[ClassifyConfig]):
     """A checkpoint on disk, with its labels."""
 
     labels: tuple[str, ...]
+    thresholds: Logits | None
+    """Of each label [L], tuned on valid in training; None if there was no valid part."""
 
 
 class ScoringBatches(Protocol):
@@ -65,7 +74,13 @@ def describe(path: Path, which: Which = "best") -> ClassifierInfo:
     """Read the manifest and labels of a checkpoint; its model stays on disk."""
     checkpoint, config = read_checkpoint_config(path, ClassifyConfig, task="classify")
     labels = json.loads((checkpoint.assets / LABELS_FILE).read_text(encoding="utf-8"))
-    return ClassifierInfo(checkpoint, which, config, labels=tuple(map(str, labels)))
+    thresholds = _thresholds(checkpoint, which)
+    return ClassifierInfo(checkpoint, which, config, tuple(map(str, labels)), thresholds)
+
+
+def _thresholds(checkpoint: Checkpoint, which: Which) -> Logits | None:
+    found = read_tensor(checkpoint, which, THRESHOLDS)
+    return None if found is None or not len(found) else found.numpy()
 
 
 def require_labels(model: ClassifierInfo, data: ClassifyData, *, who: str) -> None:

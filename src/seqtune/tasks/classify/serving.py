@@ -31,8 +31,8 @@ def open_served(folder: Path) -> Served:
     """Open a checkpoint or an ensemble: it takes a `text` and answers with each label's
     probability, threshold and decision.
 
-    A single checkpoint uses a threshold of 0.5, unless the setting `thresholds` (JSON: one number,
-    or one for each label) gives others, such as those in the reports of `evaluate` and `predict`.
+    Thresholds are those tuned on valid (0.5 if there was none), unless the setting `thresholds`
+    (JSON: one number, or one for each label) gives others.
     """
     model = open_model(folder)
     own = dict(zip(model.labels, model.thresholds.tolist(), strict=True))

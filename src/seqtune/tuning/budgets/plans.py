@@ -12,7 +12,7 @@ from ..config import STAGES, Goal, PrunerKind, SamplerKind, StageConfig, TuningC
 from ..objectives.scoring import known_at_the_end
 from ..spaces.space import Space
 from .durations import EXAMPLES, parse_duration
-from .sizes import BUDGETS, DEFAULT_SIZES, Size, SizedStage
+from .sizes import BUDGETS, DEFAULT_SIZES, Size, SizedStage, of_total
 from .time_budget import TimedStage, plan_duration
 
 SEARCHING = ("quick", "medium")
@@ -148,10 +148,17 @@ def _require_something_searched(stages: tuple[str, ...], spaces: Mapping[str, Sp
 
 def _by_name(config: TuningConfig, stage: str) -> SizedStage:
     written = _written(config, stage)
-    size = BUDGETS.get(config.budget, {}).get(stage, DEFAULT_SIZES[stage])
+    size = _sizes(config).get(stage, DEFAULT_SIZES[stage])
     trials = _given_trials(config, stage) or size.trials
     size = Size(trials, written.epochs or size.epochs)
     return SizedStage(size, written.timeout_seconds, f"budget {config.budget}")
+
+
+def _sizes(config: TuningConfig) -> Mapping[str, Size]:
+    """Return the size of each stage that the named budget has."""
+    if config.budget == "standard" and config.standard_trials is not None:
+        return of_total(config.standard_trials)
+    return BUDGETS.get(config.budget, {})
 
 
 def _by_duration(

@@ -94,7 +94,12 @@ def make_model(folder: Path, kind: str = "electra", **options: Any) -> Path:
 def tiny_config(model: Path, /, **sections: Mapping[str, Any]) -> ClassifyConfig:
     """Two short epochs on the CPU; `sections` are laid over it."""
     values: dict[str, dict[str, Any]] = {
-        "model": {"name": str(model), "max_length": 32, "gradient_checkpointing": False},
+        "model": {
+            "name": str(model),
+            "pooling": "first",
+            "max_length": 32,
+            "gradient_checkpointing": False,
+        },
         "training": {
             "epochs": 2,
             "batch_size": 8,

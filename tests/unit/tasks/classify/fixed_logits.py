@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
 import ensemble_folders
 from seqtune.core.checkpoint import CheckpointManifest, open_checkpoint
@@ -27,6 +28,8 @@ class FixedLogits:
     path: Path
     which: str = "best"
     device: str = "cpu"
+    thresholds: None = None
+    """As in a checkpoint from before thresholds were part of one."""
 
     @property
     def manifest(self) -> CheckpointManifest:
@@ -87,7 +90,7 @@ def write_logits(
     for part, values in logits.items():
         np.save(path / f"{part}.npy", np.asarray(values, np.float64))
     (path / "assets" / "labels.json").write_text(json.dumps(data.labels))
-    (path / "best.safetensors").write_text(str({p: v.tolist() for p, v in logits.items()}))
+    save_file({p: np.asarray(v, np.float64) for p, v in logits.items()}, path / "best.safetensors")
     return ensemble_folders.write_manifest(
         path,
         data,

@@ -30,8 +30,8 @@ def test_a_checkpoint_is_an_ensemble_of_one(small_checkpoint, small_data):
     logits = load_classifier(small_checkpoint).logits(TEXTS, batch_size=4)
     found = opened.probabilities(TEXTS, batch_size=4)
     assert found.tolist() == probabilities_of(logits).tolist()
-    assert (opened.kind, opened.labels, opened.is_decided) == ("model", LABELS, False)
-    assert opened.thresholds.tolist() == [0.5] * 3
+    assert (opened.kind, opened.labels, opened.is_decided) == ("model", LABELS, True)
+    assert opened.thresholds.tolist() == opened.first.thresholds.tolist()
     assert opened.identity()["fingerprint"] == "f" * 16
     assert open_model(small_checkpoint, "last").identity()["weights"] == "last"
 

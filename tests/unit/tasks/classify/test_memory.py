@@ -87,6 +87,7 @@ def test_what_makes_a_training_larger_makes_the_estimate_larger(
     usual = estimate()
     assert estimate(batch_size=16) > usual
     assert estimate(model={"gradient_checkpointing": True}) < usual
+    assert estimate(model={"freeze_embeddings": True}) < usual
     assert estimate(model={"freeze_encoder": True}) < usual
     assert estimate(model={"max_length": 6}) < usual
     assert estimate(precision="bf16") < usual

@@ -12,18 +12,18 @@ from safetensors.torch import load_file, save_file
 
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.resolve import Resolved
+from seqtune.tasks.classify.auto_values import resolve_auto
 from seqtune.tasks.classify.model import (
     TextClassifier,
     build_classifier,
     empty_encoder,
     num_positions,
     outline,
-    resolve_auto,
 )
 from seqtune.tasks.classify.params import ClassifyConfig, ModelConfig
 from seqtune.text.pretrained import identity, load_model, load_tokenizer
 
-from .examples import make_model, tiny_config
+from .examples import make_model, make_split, tiny_config
 
 KINDS = ("electra", "bert", "roberta")
 
@@ -164,6 +164,34 @@ def test_settling_writes_down_the_content_of_the_model(tmp_path: Path) -> None:
     assert settled.config.model.revision == identity(folder)
     assert settled.origins["model.revision"] == f"content of {folder} now"
     assert resolve_auto(settled, None) == settled
+
+
+def test_pooling_is_what_the_files_of_the_model_say(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "m")
+    assert resolve_auto(resolved(folder, pooling="auto"), None).config.model.pooling == "first"
+    file = folder / "1_Pooling" / "config.json"
+    file.parent.mkdir()
+    flags = {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
+    for said in (flags, {"pooling_mode": "mean"}):
+        file.write_text(json.dumps({"word_embedding_dimension": 32, **said}))
+        settled = resolve_auto(resolved(folder, pooling="auto"), None)
+        assert settled.config.model.pooling == "mean"
+        assert settled.origins["model.pooling"] == "auto: by the model's 1_Pooling/config.json"
+
+
+def test_the_length_is_that_of_nearly_all_training_texts(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "m")
+    short, long = ("bread and ball", [1, 1, 0]), ("bread " * 700, [1, 0, 0])
+    for texts, length in (([short] * 200 + [long], 5), ([short] * 9 + [long], 512)):
+        data = make_split(tmp_path / f"split-{length}", train=texts)
+        settled = resolve_auto(resolved(folder, max_length="auto"), data)
+        assert settled.config.model.max_length == length
+        assert settled.origins["model.max_length"].startswith("auto: 99% of the training texts")
+
+
+def test_a_head_on_a_random_encoder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="from_scratch=true with freeze_encoder=true"):
+        model_config(make_model(tmp_path / "m"), from_scratch=True, freeze_encoder=True)
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("electra", 512), ("bert", 512), ("roberta", 512)])

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from seqtune.core.checkpoint import MANIFEST, file_hash
 from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.core.resolve import Resolved
+from seqtune.tasks.classify.auto_values import resolve_auto
 from seqtune.tasks.classify.data import ClassifyData
 from seqtune.tasks.classify.loading import load_classifier
-from seqtune.tasks.classify.model import resolve_auto
 
 from .examples import LABELS, generated, make_split
 

@@ -29,8 +29,15 @@ def test_answers_are_the_probabilities_of_the_checkpoint(small_checkpoint: Path)
             zip(LABELS, row.tolist(), strict=True)
         )
         assert [line["probability"] for line in lines] == sorted(row.tolist(), reverse=True)
-        assert [line["given"] for line in lines] == [int(-p >= 0.5) for p in sorted(-row)]
+        assert all(line["given"] == (line["probability"] >= line["threshold"]) for line in lines)
     assert json.loads(json.dumps(answers)) == answers
+
+
+def test_a_checkpoint_decides_by_the_thresholds_of_its_training(small_checkpoint: Path) -> None:
+    own = load_classifier(small_checkpoint).thresholds
+    assert own is not None
+    served = open_served(small_checkpoint)
+    assert json.loads(served.settings["thresholds"]) == dict(zip(LABELS, own.tolist(), strict=True))
 
 
 def test_an_ensemble_decides_by_its_own_thresholds(small_checkpoint: Path, tmp_path: Path) -> None:
@@ -48,9 +55,8 @@ def test_an_ensemble_decides_by_its_own_thresholds(small_checkpoint: Path, tmp_p
     assert "sport" not in [line["label"] for line in given]
 
 
-def test_a_checkpoint_takes_a_half_or_the_thresholds_it_is_told(small_checkpoint: Path) -> None:
+def test_a_checkpoint_takes_the_thresholds_it_is_told(small_checkpoint: Path) -> None:
     served = open_served(small_checkpoint)
-    assert served.settings["thresholds"] == "0.5"
 
     def given(thresholds: object) -> dict[str, int]:
         settings = {**served.settings, "thresholds": json.dumps(thresholds)}

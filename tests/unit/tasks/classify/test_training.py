@@ -21,7 +21,10 @@ from seqtune.tasks.classify.loading import load_classifier
 from seqtune.tasks.classify.metrics import validation_metrics
 from seqtune.tasks.classify.module import ClassifyModule, build_module, pos_weights
 from seqtune.tasks.classify.params import ClassifyConfig
+from seqtune.tasks.classify.score_normalization import probabilities_of
+from seqtune.tasks.classify.thresholds import best_thresholds
 from seqtune.training import FitResult, fit, profile_steps
+from seqtune.training.optimizers import build_optimizer
 
 from .examples import generated, make_model, make_split, tiny_config
 
@@ -187,6 +190,61 @@ def test_a_frozen_encoder_stays_as_it_was_to_the_last_bit(
     encoder = {n.removeprefix("model.encoder."): t for n, t in after.items() if ".encoder." in n}
     assert equal(encoder, {name: stored[name] for name in encoder})
     assert result.history[-1]["train_loss"] != result.history[0]["train_loss"]
+
+
+def test_the_vectors_of_a_frozen_encoder_are_made_once(
+    tmp_path: Path, folder: Path, data: ClassifyData
+) -> None:
+    config = tiny_config(
+        folder, model={"freeze_encoder": True, "pooling": "mean", "head_units": 16}
+    )
+    result = train(config, data, tmp_path / "run")
+    made = sorted((data.path / "made").glob("vectors-*"))
+    train(config, data, tmp_path / "again")
+    assert sorted((data.path / "made").glob("vectors-*")) == made
+    logits = load_classifier(result.checkpoint).logits(data.texts("valid"), batch_size=8)
+    expected = validation_metrics(logits, data.targets("valid"))
+    logged = {name: result.best_metrics[f"val_{name}"] for name in expected}
+    assert logged == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_checkpoint_carries_the_best_thresholds_of_its_epoch(
+    tmp_path: Path, folder: Path, data: ClassifyData
+) -> None:
+    result = train(tiny_config(folder), data, tmp_path / "run")
+    for which in ("best", "last"):
+        classifier = load_classifier(result.checkpoint, which)
+        probabilities = probabilities_of(classifier.logits_of(data, "valid"))
+        found = best_thresholds(probabilities, data.targets("valid")).thresholds
+        assert classifier.thresholds == pytest.approx(found, abs=1e-6)
+    everything = make_split(tmp_path / "everything", valid=[])
+    assert (
+        load_classifier(
+            train(tiny_config(folder), everything, tmp_path / "all").checkpoint
+        ).thresholds
+        is None
+    )
+
+
+def test_a_frozen_table_stays_and_layers_below_the_head_learn_more_slowly(
+    tmp_path: Path, folder: Path, data: ClassifyData
+) -> None:
+    sections = {"model": {"freeze_embeddings": True}, "training": {"layer_lr_decay": 0.5}}
+    config = tiny_config(folder, **sections)
+    after = weights(train(config, data, tmp_path / "run"))
+    table = "embeddings.word_embeddings.weight"
+    assert torch.equal(
+        after[f"model.encoder.{table}"], load_file(folder / "model.safetensors")[table]
+    )
+    module = build_module(config, data)
+    groups = build_optimizer(module, config.training).param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    found = {name: rates.get(id(p)) for name, p in module.named_parameters()}
+    assert found["model.head.weight"] == 1e-3
+    assert found["model.encoder.encoder.layer.1.output.dense.weight"] == 0.5e-3
+    assert found["model.encoder.encoder.layer.0.output.dense.bias"] == 0.25e-3
+    assert found["model.encoder.embeddings.position_embeddings.weight"] == 0.125e-3
+    assert found[f"model.encoder.{table}"] is None
 
 
 def test_gradient_checkpointing_takes_the_very_same_steps(

@@ -121,7 +121,7 @@ def test_a_loaded_checkpoint_has_its_tokens_in_the_table(
     config = config_of(models[name], model={"lora": LORA})
     module = build_module(config, split)
     trained(module, config, split)
-    summarizer = load_summarizer(write_checkpoint(tmp_path / "c", module, config, split))
+    summarizer = load_network(write_checkpoint(tmp_path / "c", module, config, split))
     tokens = [*open_tokenizer(config, split).tokens, 5]
     kind = summarizer.kind
     assert logits(summarizer.model, tokens, kind).equal(logits(module.model, tokens, kind))
