@@ -120,21 +120,29 @@ def test_a_missing_file_says_what_it_must_look_like(kedro: Kedro, raw: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("parameter", "says"),
+    "faults",
     [
-        ("recommend.model.num_heads=3", ("num_heads=3", "hidden_units=", "choose one of")),
-        ("recommend.training.epochs=0", ("recommend.training.epochs=0", "greater", "--params")),
-        ("recommend.model.dropout_rate=1.5", ("dropout_rate=1.5", "less than 1")),
-        ("recommend.model.hiden_units=64", ("hiden_units", "did you mean 'hidden_units'")),
-        ("recomend.seed=1", ("recomend", "did you mean 'recommend'")),
-        ("recommend.preset=tiny", ("preset='tiny'", "small")),
+        {
+            "recommend.model.num_heads=3": ("num_heads=3", "hidden_units=", "choose one of"),
+            "recommend.training.epochs=0": ("recommend.training.epochs=0", "greater", "--params"),
+        },
+        {
+            "recommend.model.dropout_rate=1.5": ("dropout_rate=1.5", "less than 1"),
+            "recommend.model.hiden_units=64": ("hiden_units", "did you mean 'hidden_units'"),
+        },
+        {
+            "recomend.seed=1": ("recomend", "did you mean 'recommend'"),
+            "recommend.preset=tiny": ("preset='tiny'", "small"),
+        },
     ],
+    ids=["values", "keys", "names"],
 )
-def test_a_bad_parameter_is_refused_before_anything_runs(
-    kedro: Kedro, project: Path, raw: Path, parameter: str, says: tuple[str, ...]
+def test_bad_parameters_are_refused_together_before_anything_runs(
+    kedro: Kedro, project: Path, raw: Path, faults: dict[str, tuple[str, ...]]
 ) -> None:
     raw.write_text(GOOD)
-    assert_refused(kedro("run", "--params", parameter), *says)
+    said = (words for says in faults.values() for words in says)
+    assert_refused(kedro("run", "--params", ",".join(faults)), *said)
     assert_nothing_made(project)
 
 

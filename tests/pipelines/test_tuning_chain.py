@@ -160,9 +160,16 @@ def test_a_value_of_the_command_line_is_not_searched(shared_kedro: Kedro, data: 
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        ("tuning.budgett=6h", ("tuning.budgett is not a parameter", "did you mean 'budget'")),
+        (
+            "tuning.budgett=6h,tuning.sampler.kind=tpee",
+            (
+                "tuning.budgett is not a parameter",
+                "did you mean 'budget'",
+                "tuning.sampler.kind",
+                "'tpe'",
+            ),
+        ),
         ("tuning.budget=6hh", ("tuning.budget", "6h")),
-        ("tuning.sampler.kind=tpee", ("tuning.sampler.kind", "'tpe'")),
         pytest.param(
             "recommend.training.epochs=3",
             ("recommend.training.epochs", "tuning.stages.<stage>.epochs"),
