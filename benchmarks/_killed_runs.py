@@ -139,8 +139,8 @@ def start_forked(project: Path, stage: str, *options: str) -> Run:
         cwd=str(project),
         arguments=_arguments(stage, options),
         environment=_environment(marker),
-        out=out,
-        err=out,
+        stdout=out,
+        stderr=out,
     )
     raise AssertionError("never returns")
 

@@ -115,7 +115,7 @@ def preload() -> None:
     ours = (path.relative_to(SOURCE) for path in package.rglob("*.py") if path not in left_out)
     for name in (*PRELOADED, *(".".join(path.with_suffix("").parts) for path in sorted(ours))):
         importlib.import_module(name.removesuffix(".__init__"))
-    sys.modules.setdefault("ibis", None)  # Kedro looks for it once for each parameter
+    sys.modules.setdefault("ibis", None)  # type: ignore[arg-type]  # Kedro looks for it once for each parameter
     inspect.stack()  # Dynaconf asks for it: notes the file of every module
     gc.collect()
     gc.freeze()
@@ -223,7 +223,7 @@ def prepare_fork_server() -> None:
     theirs.close()
     start = util.spawnv_passfds
 
-    def spawn(path: str, arguments: list[str], descriptors: list[int]) -> int:
+    def spawn(path: bytes, arguments: Any, descriptors: Any) -> int:
         code = arguments[-1]
         if "multiprocessing.forkserver" not in code:
             return start(path, arguments, descriptors)

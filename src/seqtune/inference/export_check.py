@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from seqtune.core.config import ExportConfig
-from seqtune.core.errors import ArtifactError
+from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.core.reports import Report
 
+from .checkpoint import CheckpointInfo
+
+NetworkT = TypeVar("NetworkT", bound=CheckpointInfo[Any])
 Numbers = npt.NDArray[np.floating[Any]]
+
+
+def networks_of(
+    members: Mapping[str, CheckpointInfo[Any]], kind: type[NetworkT], *, task: str
+) -> dict[str, NetworkT]:
+    """Return the members of a model, which must all be networks."""
+    networks = {name: member for name, member in members.items() if isinstance(member, kind)}
+    if others := sorted(members.keys() - networks.keys()):
+        raise ConfigurationError(
+            f"the ensemble has {', '.join(others)} as a member, and only networks can be exported; "
+            "make it again with ensemble.baselines=none, or export the checkpoint: "
+            f"{task}.predict.model=checkpoint"
+        )
+    return networks
 
 
 @dataclass

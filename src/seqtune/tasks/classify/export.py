@@ -19,7 +19,7 @@ from seqtune.core.config import ExportConfig
 from seqtune.core.errors import ArtifactError
 from seqtune.core.task import Report
 from seqtune.inference import sample_rows
-from seqtune.inference.export_check import Agreement, report_agreement
+from seqtune.inference.export_check import Agreement, networks_of, report_agreement
 from seqtune.inference.onnx import EXACT, SMALL, write_graphs
 from seqtune.text.split import Part
 from seqtune.text.tokens import control_tokens, num_closing
@@ -30,10 +30,10 @@ from .data import ClassifyData
 from .decisions import Decisions
 from .ensemble import LoadedClassifiers, open_model
 from .metrics import MACRO_F1, decided_metrics
+from .network import NetworkClassifier
 from .params import PredictConfig
 from .predict import choose_thresholds
 from .score_normalization import PROBABILITIES
-from .scorer import Classifier
 
 BATCH_SIZE = 32
 EXAMPLE = (3, 6)  # B and T of the traced input: not 1, which would not stay variable
@@ -43,7 +43,7 @@ SEED = 0
 class LabelGraph(nn.Module):
     """Logits of labels."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: NetworkClassifier) -> None:
         super().__init__()
         self.model = classifier.model
 
@@ -59,6 +59,7 @@ def export(
     """Write an export that decides as `predict` does, and compare both on held-out texts."""
     loaded = open_model(model, predict.weights, device="cpu")
     loaded.require_labels(data)
+    networks = networks_of(loaded.members, NetworkClassifier, task="classify")
     exact = LoadedClassifiers(
         loaded.path, {n: each.in_fp32() for n, each in loaded.members.items()}, loaded.ensemble
     )
@@ -71,7 +72,7 @@ def export(
     members = {}
     for name, share in loaded.shares.items():
         folder = out / MEMBERS / name
-        written = _write_member(loaded.members[name], folder, precisions)
+        written = _write_member(networks[name], folder, precisions)
         members[name] = {"share": share, **written}
     manifest = {
         "precisions": precisions,
@@ -89,7 +90,9 @@ def export(
     return manifest, _check(exact, data, Export(out, {"task": "classify", **manifest}), settings)
 
 
-def _write_member(member: Classifier, folder: Path, precisions: tuple[str, ...]) -> dict[str, Any]:
+def _write_member(
+    member: NetworkClassifier, folder: Path, precisions: tuple[str, ...]
+) -> dict[str, Any]:
     """Write the graphs and the tokeniser of one model; return its settings."""
     backend = getattr(member.tokenizer, "backend_tokenizer", None)
     if backend is None:

@@ -25,7 +25,7 @@ from seqtune.core.columns import ITEM
 from seqtune.core.config import ExportConfig
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.task import Report
-from seqtune.inference.export_check import Agreement, report_agreement
+from seqtune.inference.export_check import Agreement, networks_of, report_agreement
 from seqtune.inference.onnx import EXACT, SMALL, write_graphs
 from seqtune_serve import counts as counts_files
 from seqtune_serve.exports import MEMBERS, Export
@@ -35,7 +35,7 @@ from .batches import EvalBatches, evaluation, training_sample, users_at_once
 from .cooccurrence import DECAY, LAST_ITEMS, Cooccurrence
 from .data import Int64, SplitData
 from .ensemble import Scorer, open_model
-from .loading import LoadedModel
+from .loading import LoadedNetwork
 from .models.base import SequenceModel
 from .params import PredictConfig
 from .score_normalization import LOG_SOFTMAX
@@ -68,6 +68,7 @@ def export(
     """Write an export that recommends as `predict` does, and compare both on real histories."""
     loaded = open_model(model, predict.weights, device="cpu")
     loaded.require_assets(data.assets_hash, what=str(data.path))
+    networks = networks_of(loaded.members, LoadedNetwork, task="recommend")
     _require_scale(loaded)
     ids = item_ids(data.path, num_items=data.num_items)
     (out / ITEMS).write_text(json.dumps(ids.to_pylist(), ensure_ascii=False), encoding="utf-8")
@@ -76,7 +77,7 @@ def export(
     members = {}
     for name, share in loaded.shares.items():
         folder = out / MEMBERS / name
-        written = _write_member(loaded.members[name], ids, folder, precisions)
+        written = _write_member(networks[name], ids, folder, precisions)
         members[name] = {"share": share, **written}
     manifest = {
         "precisions": precisions,
@@ -101,7 +102,7 @@ def _require_scale(loaded: Scorer) -> None:
 
 
 def _write_member(
-    member: LoadedModel, ids: pa.Array, folder: Path, precisions: tuple[str, ...]
+    member: LoadedNetwork, ids: pa.Array, folder: Path, precisions: tuple[str, ...]
 ) -> dict[str, Any]:
     """Write the graphs and tables of one model; return its settings."""
     graph, model = NextItemGraph(member.model), member.model

@@ -115,7 +115,7 @@ def settle_pruner(
 
     None if the goal is known only at the end, and with the Gaussian process, which learns nothing
     from pruned trials: with them its regret at the same cost was twice as high. None for several
-    goals: Pareto fronts helped on smooth curves and hurt on noisy ones (decision 0066).
+    goals: Pareto fronts helped on smooth curves and hurt on noisy ones (decision 0067).
     """
     if wanted != "auto":
         return wanted
