@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 from seqtune.core.checkpoint import open_checkpoint
@@ -19,6 +20,7 @@ from seqtune.pipelines.ensemble.member_selection import MemberSelector
 from seqtune.pipelines.ensemble.members import MemberPlan, PlannedMember
 from seqtune.pipelines.ensemble.weighing import make_ensemble, refuse_unknown
 from seqtune.tasks.recommend import TASK
+from seqtune.tasks.recommend.ensemble import open_model
 from seqtune.tasks.recommend.params import RecommendConfig
 
 from .test_weighing import toy_task
@@ -98,6 +100,18 @@ def test_a_baseline_is_no_named_checkpoint(
     folder = fit_baseline(TASK, member, data, tmp_path / "fitted")
     with pytest.raises(ConfigurationError, match=r"name it in ensemble\.baselines \(\[markov\]\)"):
         choose(members="checkpoints", checkpoints=(str(folder),)).choose()
+
+
+def test_counts_are_log_probabilities_and_are_not_explained(
+    choose: Choose, data: TrainingData, tmp_path: Path
+) -> None:
+    member = choose(top=1, baselines=("item_to_item",)).choose().members[1]
+    scorer = open_model(fit_baseline(TASK, member, data, tmp_path / "fitted"))
+    scores = scorer.scores(torch.tensor([[1, 2, scorer.num_items + 1]]))
+    assert scores.isfinite().all()
+    assert float(scores.exp().sum()) == pytest.approx(1.0)
+    with pytest.raises(ConfigurationError, match=r"has only baselines .* Explain a trained check"):
+        scorer.heaviest()
 
 
 def test_if_only_baselines_have_a_weight_that_is_said_aloud(
