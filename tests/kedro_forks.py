@@ -223,14 +223,14 @@ def prepare_fork_server() -> None:
     theirs.close()
     start = util.spawnv_passfds
 
-    def spawn(path: bytes, arguments: Any, descriptors: Any) -> int:
-        code = arguments[-1]
+    def spawn(path: bytes, args: Any, passfds: Any) -> int:
+        code = args[-1]
         if "multiprocessing.forkserver" not in code:
-            return start(path, arguments, descriptors)
+            return start(path, args, passfds)
         util.spawnv_passfds = start
         blocked = [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
-        asked = json.dumps({"code": code, "descriptors": descriptors, "blocked": blocked})
-        socket.send_fds(ours, [asked.encode()], descriptors)
+        asked = json.dumps({"code": code, "descriptors": list(passfds), "blocked": blocked})
+        socket.send_fds(ours, [asked.encode()], list(passfds))
         return pid
 
     util.spawnv_passfds = spawn
