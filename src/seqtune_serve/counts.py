@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .graphs import Floats
+from .scales import log_sum_exp
 
 STARTS, NEIGHBOURS, WEIGHTS = "starts.npy", "neighbours.npy", "weights.npy"
 SMALLEST_SUM = 1e-12
@@ -56,10 +57,3 @@ class Counts(NamedTuple):
         items, places = np.unique(np.concatenate(neighbours), return_inverse=True)
         sums = np.bincount(places, np.concatenate(weights), minlength=len(items))
         return items, sums / max(sums.sum(), SMALLEST_SUM)
-
-
-def log_sum_exp(scores: Floats) -> np.floating[Any]:
-    """Return the logarithm of the sum of the exponentials: softmax subtracts it."""
-    largest = scores.max()
-    total: np.floating[Any] = largest + np.log(np.exp(scores - largest).sum())
-    return total

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .counts import Counts, log_sum_exp
+from .counts import Counts
 from .exports import Export
 from .graphs import Floats, Graph, open_graphs
+from .scales import on_scale, settled
 
 ItemId = int | str
 Int64 = npt.NDArray[np.int64]
@@ -84,12 +85,12 @@ class RecommendModel:
         """Return the scores [B, V] of all items after histories of at least one item number."""
         if len(self.graphs) == 1:
             return self._member_scores(next(iter(self.graphs)), histories)
-        total = np.zeros((len(histories), len(self.ids)))
+        total, scale = np.zeros((len(histories), len(self.ids))), self.export.manifest["scale"]
         for name, member in self.export.members.items():
             scores = self._member_scores(name, histories).astype(np.float64)
             for row, own in zip(total, scores, strict=True):
-                row += member["share"] * (own - log_sum_exp(own))
-        return total
+                row += member["share"] * on_scale(own, scale)
+        return settled(total, scale)
 
     def answer(self, requests: Sequence[ListRequest]) -> list[dict[str, Any]]:
         """Return a list for each request; the network runs once for all."""

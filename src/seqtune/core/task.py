@@ -106,7 +106,7 @@ class BaselineSpec:
     fit: FitBaseline
     libraries: tuple[str, ...] = ()
     """What it needs beside those of the task."""
-    is_inside: Callable[[Any], bool] = lambda _config: False
+    is_inside: Callable[[Any], bool] | None = None
     """Whether a model of this configuration already holds it, so that `auto` leaves it out."""
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from seqtune.tasks.recommend.score_normalization import SCALES, add_on_scale, settle_ties
 from seqtune_serve import open_model, read_export
 from seqtune_serve.recommend import ListRequest, RecommendModel, best
+from seqtune_serve.scales import on_scale, settled
 
 from .toy_exports import TABLE, finish, write_export
 
@@ -89,6 +92,20 @@ def test_members_are_added_as_log_probabilities(tmp_path: Path) -> None:
 
     expected = (log_softmax(TABLE[0]) + log_softmax(other[0])) / 2
     assert scores == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_scales_are_those_of_ensembles(scale: str) -> None:
+    random = np.random.default_rng(0)
+    first, second = random.integers(0, 30, (2, 100)).astype(np.float32)  # with ties
+    total = torch.zeros(1, 100, dtype=torch.float64)
+    for share, scores in ((0.3, first), (0.7, second)):
+        add_on_scale(total, torch.from_numpy(scores[None]), scale, share=share)
+    served = settled(
+        0.3 * on_scale(first.astype(float), scale) + 0.7 * on_scale(second.astype(float), scale),
+        scale,
+    )
+    assert served == pytest.approx(settle_ties(total, scale)[0].numpy(), abs=1e-12)
 
 
 def test_the_best_of_many_are_those_of_a_sort() -> None:

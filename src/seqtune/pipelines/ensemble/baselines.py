@@ -41,7 +41,11 @@ def baselines_to_weigh(
         return tuple(dict.fromkeys(settings.baselines))
     if settings.baselines != ("auto",) or not settings.searches_weights or not data.has_validation:
         return ()
-    return tuple(name for name, spec in task.baselines.items() if not spec.is_inside(config))
+    return tuple(
+        name
+        for name, spec in task.baselines.items()
+        if spec.is_inside is None or not spec.is_inside(config)
+    )
 
 
 def unknown_baselines(task: TaskSpec, settings: EnsembleConfig) -> list[str]:

@@ -46,7 +46,7 @@ def model_card(task: str, manifest: Mapping[str, Any], report: Report, measured:
                 f"- members and their shares: `{members}`",
             ]
         ),
-        "Metrics beside baselines": "\n".join(_metrics(measured)) or "Not measured.",
+        "Metrics beside baselines": "\n".join(_metrics(measured)).strip() or "Not measured.",
         "Agreement with the trained model": "\n".join(
             [
                 f"On {report['checked_rows']} rows of the split:",

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from seqtune.core.columns import ITEM
 from seqtune.core.config import ExportConfig
-from seqtune.core.errors import ConfigurationError
 from seqtune.core.task import Report
 from seqtune.inference.export_check import Agreement, networks_of, report_agreement
 from seqtune.inference.onnx import EXACT, SMALL, write_graphs
@@ -69,7 +68,6 @@ def export(
     loaded = open_model(model, predict.weights, device="cpu")
     loaded.require_assets(data.assets_hash, what=str(data.path))
     networks = networks_of(loaded.members, LoadedNetwork, task="recommend")
-    _require_scale(loaded)
     ids = item_ids(data.path, num_items=data.num_items)
     (out / ITEMS).write_text(json.dumps(ids.to_pylist(), ensure_ascii=False), encoding="utf-8")
     np.save(out / TRAIN_COUNTS, np.asarray(data.train_counts))
@@ -81,24 +79,13 @@ def export(
         members[name] = {"share": share, **written}
     manifest = {
         "precisions": precisions,
-        "scale": LOG_SOFTMAX,
+        "scale": loaded.ensemble.manifest.scale if loaded.ensemble else LOG_SOFTMAX,
         "members": members,
         "settings": {"top_k": predict.top_k, "exclude_seen": predict.exclude_seen},
         "fingerprint": loaded.identity()["fingerprint"],
         "data_hash": loaded.data_hash,
     }
     return manifest, _check(loaded, data, Export(out, {"task": "recommend", **manifest}), settings)
-
-
-def _require_scale(loaded: Scorer) -> None:
-    """Refuse ranks: sorting the whole catalogue for each request and member would be slow."""
-    scale = loaded.ensemble.manifest.scale if loaded.ensemble else LOG_SOFTMAX
-    if len(loaded.members) > 1 and scale != LOG_SOFTMAX:
-        raise ConfigurationError(
-            f"the ensemble {loaded.path} combines on the scale {scale}, and only {LOG_SOFTMAX} can "
-            f"be exported; make it again with ensemble.scale={LOG_SOFTMAX}, or export the "
-            "checkpoint: recommend.predict.model=checkpoint"
-        )
 
 
 def _write_member(

@@ -10,7 +10,6 @@ import pytest
 
 from seqtune import Recommender
 from seqtune.core.config import ExportConfig
-from seqtune.core.errors import ConfigurationError
 from seqtune.core.task import Report
 from seqtune.tasks.recommend.cooccurrence import Cooccurrence
 from seqtune.tasks.recommend.data import SplitData
@@ -43,14 +42,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> SplitData:
     return write_split(folder, sequences, item_ids=list(range(100, 100 + NUM_ITEMS)))
 
 
-def ensemble_of(data: SplitData, folder: Path, *, scale: str) -> Path:
+def ensemble_of(data: SplitData, folder: Path) -> Path:
     checkpoints = {}
     for (name, values), share in zip(MODELS.items(), (0.75, 0.25), strict=True):
         config = tiny_config(**values)
         counts = Cooccurrence.of(data) if config.model.item_to_item else None
         model = build_model(config.model, num_items=NUM_ITEMS, sides={}, counts=counts).eval()
         checkpoints[write_checkpoint(folder / name, model, config, data)] = share
-    return write_ensemble(folder / "ensemble", checkpoints, scale=scale)
+    return write_ensemble(folder / "ensemble", checkpoints)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +58,7 @@ def exported(
 ) -> tuple[Path, RecommendModel, Report]:
     """An ensemble, its export, and the report of that."""
     folder = tmp_path_factory.mktemp("exported")
-    trained, out = ensemble_of(data, folder, scale="log_softmax"), folder / "export"
+    trained, out = ensemble_of(data, folder), folder / "export"
     out.mkdir()
     settings = ExportConfig(int8=False)
     manifest, report = export(trained, data, PredictConfig(top_k=7), settings, out=out)
@@ -100,9 +99,3 @@ def test_vectors_for_an_index_give_the_scores_of_the_graph(exported: Exported) -
         scores = graph("hidden", items=items) @ vectors.T + table["bias"].to_numpy()
         assert scores == pytest.approx(graph("scores", items=items), abs=1e-4)
         assert table["item"].to_pylist() == served.ids
-
-
-def test_ranks_cannot_be_exported(data: SplitData, tmp_path: Path) -> None:
-    trained = ensemble_of(data, tmp_path, scale="ranks")
-    with pytest.raises(ConfigurationError, match=r"combines on the scale ranks, and only log_soft"):
-        export(trained, data, PredictConfig(), ExportConfig(), out=tmp_path)
