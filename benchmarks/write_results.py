@@ -38,9 +38,10 @@ CLASSIFIERS = {
     "scratch": "a small BERT from scratch",
 }
 CLASSIFY_FLOORS = {
-    "tfidf_tuned": "baseline: TF-IDF with logistic regression",
-    "prior": "baseline: the share of each label",
+    ("tfidf_tuned", "tfidf"): "baseline: TF-IDF with logistic regression",
+    ("prior", "prior"): "baseline: the share of each label",
 }
+"""By name with thresholds, and at 0.5."""
 INTRODUCTION = """# Results
 
 ## recommend
@@ -90,6 +91,7 @@ def section(data: str, runs: Runs, published: Mapping[str, Any]) -> Iterator[str
     yield f"To read the file, in `conf/local/parameters_recommend.yml`: {keys}.\n"
 
 
+GROUPS = ("tuned", "at_half")
 CLASSIFY = """## classify
 
 Macro F1 on test. A label is given from its own threshold on, which was found on valid (for TF-IDF
@@ -110,12 +112,12 @@ def classify_section(runs: Runs, published: Mapping[str, Any]) -> Iterator[str]:
     yield f"### unsmile\n\n`{UNSMILE_FILES['test_texts']}`, {published['protocol']}.\n"
     opened = [run["test"] | run for run in runs if run["test"] is not None]
     found = [classify_row(name, opened) for name in CLASSIFIERS]
-    for name, label in CLASSIFY_FLOORS.items():
-        floor = next((run["tuned"][name] for run in opened if name in run["tuned"]), None)
-        found.append([label, f"{floor:.4f}", "", "", ""] if floor else [])
+    for (tuned, half), label in CLASSIFY_FLOORS.items():
+        scores = [(run["tuned"][tuned], run["at_half"][half]) for run in opened[:1]]
+        found += [[label, *(f"{score:.4f}" for score in both), "", ""] for both in scores]
     for one in published["results"]:
-        half = f"{one['at_half']:.4f}" if "at_half" in one else ""
-        found.append([f"{one['what']} ({one['source']})", f"{one['tuned']:.4f}", half, "", ""])
+        numbers = [f"{one[group]:.4f}" if group in one else "" for group in GROUPS]
+        found.append([f"{one['what']} ({one['source']})", *numbers, "", ""])
     rows = sorted((one for one in found if one), key=lambda cells: cells[1], reverse=True)
     yield "| | thresholds | at 0.5 | seeds | minutes |\n| --- | --- | --- | --- | --- |"
     yield "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
@@ -125,7 +127,7 @@ def classify_row(name: str, runs: Runs) -> list[str]:
     own = [run for run in runs if run["name"] == name]
     if not own:
         return []
-    cells = [spread([run[group]["model"] for run in own]) for group in ("tuned", "at_half")]
+    cells = [spread([run[group]["model"] for run in own]) for group in GROUPS]
     minutes = f"{median(run['minutes'] for run in own):.0f}"
     return [CLASSIFIERS[name], *cells, str(len(own)), minutes]
 

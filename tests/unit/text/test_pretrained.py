@@ -14,9 +14,13 @@ import huggingface_hub
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils import filter_repo_objects
 
 from seqtune.core.errors import ConfigurationError
 from seqtune.text.pretrained import (
+    OTHER_FOLDERS,
+    SAFE,
+    WANTED,
     empty_model,
     identity,
     load_config,
@@ -149,6 +153,19 @@ class TestHub:
         wanted = asked[-1]["allow_patterns"]
         assert "*.json" in wanted
         assert not {"*.safetensors", "*.bin"} & set(wanted)
+
+    def test_of_the_folders_of_a_model_only_that_of_its_pooling_is_fetched(self) -> None:
+        wanted = ["config.json", "1_Pooling/config.json", "model.safetensors"]
+        others = [
+            "onnx/config.json",
+            "1_Dense/model.safetensors",
+            "2_Normalize/config.json",
+            "10_a/b.json",
+        ]
+        found = filter_repo_objects(
+            [*wanted, *others], allow_patterns=[*WANTED, SAFE], ignore_patterns=[*OTHER_FOLDERS]
+        )
+        assert list(found) == wanted
 
     def test_a_copy_without_weights_is_completed_where_they_are_wanted(
         self, hub: Path, copied: Copied, monkeypatch: pytest.MonkeyPatch

@@ -182,7 +182,8 @@ def test_pooling_is_what_the_files_of_the_model_say(tmp_path: Path) -> None:
 def test_the_length_is_that_of_nearly_all_training_texts(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "m")
     short, long = ("bread and ball", [1, 1, 0]), ("bread " * 700, [1, 0, 0])
-    for texts, length in (([short] * 200 + [long], 5), ([short] * 9 + [long], 512)):
+    tokens = len(load_tokenizer(folder)(short[0])["input_ids"])
+    for texts, length in (([short] * 200 + [long], tokens), ([short] * 9 + [long], 512)):
         data = make_split(tmp_path / f"split-{length}", train=texts)
         settled = resolve_auto(resolved(folder, max_length="auto"), data)
         assert settled.config.model.max_length == length
