@@ -39,7 +39,7 @@ def of_texts(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_a_project_of_one_task_has_nothing_of_the_others(of_texts: Path) -> None:
     names = [str(path.relative_to(of_texts)) for path in of_texts.rglob("*") if path.is_file()]
-    code = [name for name in names if name.startswith(("src/", "conf/"))]
+    code = [name for name in names if name.startswith(("src/seqtune/", "conf/"))]
     assert [name for name in code if "recommend" in name or "summarize" in name] == []
     assert {"conf/local/.gitkeep", "data/01_raw/.gitkeep", "Makefile", "README.md"} <= {*names}
     assert not any("cookiecutter" in (of_texts / name).read_text() for name in ["README.md"])

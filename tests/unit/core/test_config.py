@@ -27,6 +27,7 @@ OTHER = {
     "ingest.file_columns": ("user", "item"),
     "split.test_items": 0,
     "model.side_embeddings": ("genre",),
+    "training.start_from": "a folder",
     "training.max_minutes": 5.0,
     "training.num_threads": 3,
     "evaluation.ks": (1, 2),

@@ -219,6 +219,9 @@ def test_prediction_takes_its_defaults_and_what_was_typed() -> None:
     assert settings.model_dump() == {
         "top_k": 3,
         "exclude_seen": True,
+        "quotas": {},
+        "diversity": 0.0,
+        "candidates": 100,
         "model": "auto",
         "weights": "best",
         "batch_size": 512,

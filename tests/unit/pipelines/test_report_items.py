@@ -41,7 +41,7 @@ def test_what_is_not_there_is_said(tmp_path: object) -> None:
 def test_a_node_makes_what_the_task_names_and_there_is_none_without() -> None:
     (node,) = exhibit_nodes(TASK, "metrics", name="draw", prefix="ensemble_")
     assert node.outputs == ["ensemble_curve_figure", "ensemble_words_table"]
-    assert exhibit_nodes(TASKS[0], "metrics", name="draw") == []
+    assert exhibit_nodes(replace(TASK, figures=(), tables=()), "metrics", name="draw") == []
 
 
 def test_tasks_on_text_draw_after_training_and_once_more_for_the_ensemble() -> None:

@@ -64,6 +64,8 @@ def test_chain_feeds_itself_from_raw_files() -> None:
         "recommend.raw_interactions",
         "recommend.raw_sides",
         "recommend.raw_new_rows",
+        "recommend.raw_allow",
+        "recommend.raw_deny",
         "recommend.validated_checkpoint",
     }
 

@@ -38,6 +38,7 @@ FITTING = {
     "ingest.null_values": (),
     "model.side_embeddings": ("genre",),
     "split.test_items": 0,
+    "training.start_from": "a folder",
     "training.max_minutes": 5.0,
     "training.num_threads": 3,
 }

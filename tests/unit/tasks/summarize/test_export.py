@@ -16,8 +16,8 @@ from torch import Tensor
 from seqtune.core.errors import ConfigurationError, StorageError
 from seqtune.tasks.summarize.data import SummarizeData
 from seqtune.tasks.summarize.export import export_adapter, export_merged, main
+from seqtune.tasks.summarize.loading import load_summarizer
 from seqtune.tasks.summarize.lora import quiet_quantisation
-from seqtune.tasks.summarize.scorer import load_summarizer
 from seqtune.text.pretrained import identity
 
 from .checkpoint_folders import trained, write_checkpoint
