@@ -64,6 +64,7 @@ def test_its_sample_runs(of_texts: Path) -> None:
     assert "predictions.parquet" in said
 
 
+@pytest.mark.slow
 def test_a_project_of_all_tasks_is_whole(repository: Path, tmp_path: Path) -> None:
     project = new_project(repository, tmp_path, "all")
     tasks = {path.name for path in (project / "src/seqtune/tasks").iterdir() if path.is_dir()}
