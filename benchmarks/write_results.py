@@ -36,6 +36,7 @@ CLASSIFIERS = {
     "e5": "multilingual-e5-small, fine-tuned: preset `e5`",
     "fast": "multilingual-e5-small as it is, a trained head: preset `fast`",
     "scratch": "a small BERT from scratch",
+    "e5 with tfidf": "an ensemble of that with TF-IDF, weighed on valid",
 }
 CLASSIFY_FLOORS = {
     ("tfidf_tuned", "tfidf"): "baseline: TF-IDF with logistic regression",
@@ -127,7 +128,8 @@ def classify_row(name: str, runs: Runs) -> list[str]:
     own = [run for run in runs if run["name"] == name]
     if not own:
         return []
-    cells = [spread([run[group]["model"] for run in own]) for group in GROUPS]
+    scores = ([run[group]["model"] for run in own if run[group]] for group in GROUPS)
+    cells = [spread(some) if some else "" for some in scores]
     minutes = f"{median(run['minutes'] for run in own):.0f}"
     return [CLASSIFIERS[name], *cells, str(len(own)), minutes]
 
