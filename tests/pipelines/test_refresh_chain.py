@@ -31,14 +31,19 @@ def write_rows(project: Path, *, users: int, items: int) -> None:
     (folder / "interactions.csv").write_text("\n".join(["user,item,time", *rows, ""]))
 
 
+@pytest.fixture
+def first(kedro: Kedro, project: Path) -> Path:
+    """The checkpoint before new rows arrive."""
+    write_rows(project, users=12, items=9)
+    succeed(kedro, "--pipelines", "ingest,split,train", "--params", TINY)
+    return newest(project, "checkpoint")
+
+
 def refresh(kedro: Kedro, *more: str) -> str:
     return succeed(kedro, "--pipelines", "refresh", "--params", ",".join([TINY, *more]))
 
 
-def test_new_rows_are_learned_and_predicted(kedro: Kedro, project: Path) -> None:
-    write_rows(project, users=12, items=9)
-    succeed(kedro, "--pipelines", "ingest,split,train", "--params", TINY)
-    first = newest(project, "checkpoint")
+def test_new_rows_are_learned_and_predicted(kedro: Kedro, project: Path, first: Path) -> None:
     write_rows(project, users=15, items=11)
 
     said = refresh(kedro, "refresh.epochs=1")
@@ -63,9 +68,8 @@ def test_what_cannot_be_refreshed_is_refused(kedro: Kedro, project: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_version_that_is_none_and_a_model_of_everything(kedro: Kedro, project: Path) -> None:
-    write_rows(project, users=12, items=9)
-    succeed(kedro, "--pipelines", "ingest,split,train", "--params", TINY)
+@pytest.mark.usefixtures("first")
+def test_a_version_that_is_none_and_a_model_of_everything(kedro: Kedro) -> None:
     said = refuse(
         kedro, "--pipelines", "refresh", "--params", f"{TINY},refresh.rollback_to=2020-01-01"
     )
@@ -76,10 +80,7 @@ def test_a_version_that_is_none_and_a_model_of_everything(kedro: Kedro, project:
 
 
 @pytest.mark.slow
-def test_the_same_rows_and_a_way_back(kedro: Kedro, project: Path) -> None:
-    write_rows(project, users=12, items=9)
-    succeed(kedro, "--pipelines", "ingest,split,train", "--params", TINY)
-    first = newest(project, "checkpoint")
+def test_the_same_rows_and_a_way_back(kedro: Kedro, project: Path, first: Path) -> None:
 
     said = refresh(kedro)
     assert f"the data are those that {first.parent.name} was trained on" in said

@@ -13,14 +13,16 @@ Nothing in it can execute code when it is loaded.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Literal
 
-from .config import Section
+from .config import RunConfig, Section, library_versions
 from .errors import ArtifactError
-from .manifests import InnerPath, Manifest, read_manifest
+from .files import sync, write_json
+from .manifests import InnerPath, Manifest, read_manifest, sum_files
 
 FORMAT_VERSION = 1
 MANIFEST = "checkpoint.json"
@@ -124,6 +126,28 @@ def open_checkpoint(path: Path) -> Checkpoint:
         hint=NEXT_STEP,
     )
     return Checkpoint(path, manifest)
+
+
+def write_manifest(
+    folder: Path,
+    config: RunConfig,
+    *,
+    libraries: Iterable[str] = (),
+    **facts: Any,
+) -> None:
+    """Flush the assets of a checkpoint and write its manifest, with `facts` about its data and its
+    weights."""
+    assets = [*(folder / ASSETS).rglob("*")]
+    for path in (*assets, folder / ASSETS):
+        sync(path)
+    manifest = CheckpointManifest(
+        files=sum_files(folder, [folder / HISTORY, *assets]),
+        task=config.task,
+        config=config.model_dump(mode="json"),
+        versions=library_versions((*config.libraries, *libraries)),
+        **facts,
+    )
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
 
 
 def file_hash(path: Path) -> str:

@@ -6,18 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from seqtune.core.checkpoint import (
-    ASSETS,
-    HISTORY,
-    MANIFEST,
-    CheckpointManifest,
-    Weights,
-    file_hash,
-)
-from seqtune.core.config import RunConfig, library_versions
+from seqtune.core.checkpoint import ASSETS, HISTORY, Weights, file_hash, write_manifest
+from seqtune.core.config import RunConfig
 from seqtune.core.errors import ArtifactError
-from seqtune.core.files import atomic_write, sync, write_json
-from seqtune.core.manifests import sum_files
+from seqtune.core.files import atomic_write, write_json
 from seqtune.core.task import TrainingData
 
 from .recorder import write_weights
@@ -66,18 +58,8 @@ def complete(folder: Path, config: RunConfig, data: TrainingData, **facts: Any) 
     """Write the assets of a checkpoint and, last, its manifest with these facts."""
     (folder / ASSETS).mkdir()
     data.write_assets(folder / ASSETS, config)
-    for path in (*(folder / ASSETS).rglob("*"), folder / ASSETS):
-        sync(path)
-    manifest = CheckpointManifest(
-        files=sum_files(folder, [folder / HISTORY, *(folder / ASSETS).rglob("*")]),
-        task=config.task,
-        data_hash=data.content_hash,
-        assets_hash=data.assets_hash,
-        config=config.model_dump(mode="json"),
-        versions=library_versions(config.libraries),
-        **facts,
-    )
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    hashes = {"data_hash": data.content_hash, "assets_hash": data.assets_hash}
+    write_manifest(folder, config, **hashes, **facts)
 
 
 def _weights(folder: Path, file: str, row: Row, epoch: int) -> Weights:

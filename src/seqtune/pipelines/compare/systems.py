@@ -13,8 +13,10 @@ from seqtune.core.errors import ConfigurationError
 from seqtune.core.task import OURS, TaskSpec, TrainingData
 
 from .._test_ledger import TestLedger, describe_openings
+from .._versions import find_model, known_versions, versions_folder
 
 ENSEMBLE = "ensemble"
+MANIFESTS = (checkpoints.MANIFEST, ensembles.MANIFEST)
 FLATTERED = (
     "the weights of an ensemble, and the epoch at which a training stopped, were chosen on valid: "
     "there their lead looks a little larger than it is"
@@ -32,10 +34,10 @@ def choose_models(
             models[ENSEMBLE] = ensemble
         else:
             notes.append(f"{ENSEMBLE}: left out, the newest one was made on another split")
-    places = [one.parents[1] for one in (checkpoint, ensemble) if one is not None]
+    places = [versions_folder(one) for one in (checkpoint, ensemble) if one is not None]
     faults = []
     for name in settings.models:
-        folder = _find(name, places)
+        folder = find_model(name, places, MANIFESTS)
         if folder is None:
             faults.append(_not_found(name, places))
         else:
@@ -70,18 +72,10 @@ def open_test(
     return ["these differences are on test: choose on valid, and read them once", *lines]
 
 
-def _find(name: str, places: list[Path]) -> Path | None:
-    """Return the folder of a name: a path, or a version of the catalog's."""
-    folders = [Path(name), *(place / name / place.name for place in places)]
-    manifests = (checkpoints.MANIFEST, ensembles.MANIFEST)
-    return next((f for f in folders if any((f / each).is_file() for each in manifests)), None)
-
-
 def _not_found(name: str, places: list[Path]) -> str:
-    known = sorted(each.name for place in places for each in place.iterdir() if each.is_dir())
     return (
         f"compare.models: {name!r} is neither the folder of a checkpoint or an ensemble nor a "
-        f"version below {' or '.join(map(str, places))}, which have {', '.join(known)}"
+        f"version below {' or '.join(map(str, places))}, which have {known_versions(places)}"
     )
 
 

@@ -9,19 +9,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqtune.core.checkpoint import (
-    ASSETS,
-    HISTORY,
-    MANIFEST,
-    CheckpointManifest,
-    Weights,
-    file_hash,
-)
+from seqtune.core.checkpoint import ASSETS, HISTORY, Weights, file_hash, write_manifest
 from seqtune.core.config import EnsembleConfig, RunConfig, canonical_json, library_versions
 from seqtune.core.errors import TrainingError, did_you_mean
 from seqtune.core.files import write_json
-from seqtune.core.manifests import sum_files
-from seqtune.core.task import BaselineSpec, TaskSpec, TrainingData
+from seqtune.core.task import TaskSpec, TrainingData
 
 from .members import PlannedMember
 
@@ -71,6 +63,8 @@ def fit_baseline(
     task: TaskSpec, member: PlannedMember, data: TrainingData, directory: Path
 ) -> Path:
     """Fit a baseline and write it as a checkpoint to `directory/checkpoint`, the manifest last."""
+    if member.config is None:
+        raise TrainingError(f"{member.origin} has no configuration to read data with")
     start = time.perf_counter()
     folder = directory / "checkpoint"
     shutil.rmtree(folder, ignore_errors=True)
@@ -79,8 +73,21 @@ def fit_baseline(
     arrays = spec.fit(data, member.config, assets=folder / ASSETS)
     _write_arrays(folder / WEIGHTS, arrays, name=member.baseline)
     write_json(folder / HISTORY, [])
-    manifest = _manifest(folder, member, spec, data, seconds=time.perf_counter() - start)
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    weights = Weights(file=WEIGHTS, sha256=file_hash(folder / WEIGHTS), epoch=1, metrics={})
+    write_manifest(
+        folder,
+        member.config,
+        libraries=spec.libraries,
+        fingerprint=member.fingerprint,
+        data_hash=data.content_hash,
+        assets_hash=data.assets_hash,
+        baseline=member.baseline,
+        best=weights,
+        last=weights,
+        epochs_planned=1,
+        stopped="fitted",
+        seconds=time.perf_counter() - start,
+    )
     return folder
 
 
@@ -89,31 +96,3 @@ def _write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[np.generic]], *, 
 
     # the name makes the files of two baselines without arrays differ
     save_file(dict(arrays), path, metadata={"baseline": name})
-
-
-def _manifest(
-    folder: Path,
-    member: PlannedMember,
-    spec: BaselineSpec,
-    data: TrainingData,
-    *,
-    seconds: float,
-) -> CheckpointManifest:
-    if member.config is None:
-        raise TrainingError(f"{member.origin} has no configuration to read data with")
-    weights = Weights(file=WEIGHTS, sha256=file_hash(folder / WEIGHTS), epoch=1, metrics={})
-    return CheckpointManifest(
-        files=sum_files(folder, [folder / HISTORY, *(folder / ASSETS).rglob("*")]),
-        task=member.config.task,
-        fingerprint=member.fingerprint,
-        data_hash=data.content_hash,
-        assets_hash=data.assets_hash,
-        baseline=member.baseline,
-        config=member.config.model_dump(mode="json"),
-        versions=library_versions((*member.config.libraries, *spec.libraries)),
-        best=weights,
-        last=weights,
-        epochs_planned=1,
-        stopped="fitted",
-        seconds=seconds,
-    )

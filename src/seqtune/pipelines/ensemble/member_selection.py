@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -25,6 +24,7 @@ from seqtune.core.task import TaskSpec, TrainingData
 
 from .._best_config import BestConfig, require_agreement
 from .._resolution import EPOCHS, resolve_run, training_fingerprint
+from .._versions import find_model, known_versions, versions_folder
 from .baselines import baselines_to_weigh, plan_baseline
 from .members import TRAINED, MemberPlan, PlannedMember, distinct, require_fit
 
@@ -200,12 +200,10 @@ class MemberSelector:
 
     def _open(self, name: str) -> Checkpoint:
         """Open a folder, or another version of the trained checkpoint's dataset."""
-        versions = self.trained.path.parents[1]
-        for folder in (Path(name), versions / name / self.trained.path.name):
-            if (folder / MANIFEST).is_file():
-                return open_checkpoint(folder)
-        known = sorted(folder.name for folder in versions.iterdir() if folder.is_dir())
+        versions = versions_folder(self.trained.path)
+        if folder := find_model(name, [versions], [MANIFEST]):
+            return open_checkpoint(folder)
         raise ConfigurationError(
             f"{name!r} is neither the folder of a checkpoint ({MANIFEST} in it) nor a version "
-            f"below {versions}, which has {', '.join(known)}"
+            f"below {versions}, which has {known_versions([versions])}"
         )

@@ -14,6 +14,8 @@ from seqtune.core.config import RunConfig
 from seqtune.core.errors import ArtifactError
 from seqtune.core.task import TaskSpec, TrainingData
 
+from .._versions import versions_folder
+
 logger = logging.getLogger(__name__)
 
 TRAINED = "trained"
@@ -86,7 +88,7 @@ def require_fit(checkpoint: Checkpoint, task: TaskSpec, data: TrainingData) -> N
 def trained_versions(checkpoint: Path, wanted: Collection[str]) -> dict[str, Path]:
     """Find the wanted fingerprints among the versions of the dataset of `checkpoint`."""
     found = {}
-    for manifest in sorted(checkpoint.parents[1].glob(f"*/{checkpoint.name}/{MANIFEST}")):
+    for manifest in sorted(versions_folder(checkpoint).glob(f"*/{checkpoint.name}/{MANIFEST}")):
         with suppress(ArtifactError):  # a damaged one may not be wanted
             fingerprint = open_checkpoint(manifest.parent).manifest.fingerprint
             if fingerprint in wanted and _open_intact(manifest.parent):

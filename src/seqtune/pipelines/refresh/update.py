@@ -20,6 +20,7 @@ from seqtune.core.task import OURS, TaskSpec, TrainingData
 
 from .._best_config import read_best_config
 from .._resolution import EPOCHS, resolve_run
+from .._versions import versions_folder
 
 START_FROM = "training.start_from"
 LR = "training.lr"
@@ -38,7 +39,7 @@ def previous_checkpoint(newest: Path | None, settings: RefreshConfig, *, task: s
             f"there is no checkpoint of {task} to start from; train one first (kedro run "
             f"--pipelines {task}.ingest,{task}.split,{task}.train)"
         )
-    wanted, versions = settings.rollback_to, newest.parents[1]
+    wanted, versions = settings.rollback_to, versions_folder(newest)
     if wanted is None:
         return newest
     folder = versions / wanted / newest.name
