@@ -244,7 +244,10 @@ def _compare(project: Path, reference: Path, is_equal: bool) -> dict[str, list[s
 def _differences(
     project: Path, reference: Path, now: Sequence[Trial], wanted: Sequence[Trial]
 ) -> list[str]:
-    """Compare what was made. Numbers of trials differ: one that died keeps its own."""
+    """Compare what was made. Numbers of trials differ: one that died keeps its own.
+
+    So does their order: what was waiting goes before the second attempt of a trial that died.
+    """
     rows = compare_runs.compare(reference / DATA, project / DATA, tolerance=0.0)
     different = [
         f"{row.what}: {row.detail}"
@@ -252,7 +255,7 @@ def _differences(
         if row.verdict != "equal" and not (now != wanted and NUMBERED.search(row.what))
     ]
     values = [
-        [(trial.study, trial.value) for trial in trials if trial.state in FINISHED]
+        Counter((trial.study, trial.value) for trial in trials if trial.state in FINISHED)
         for trials in (now, wanted)
     ]
     return different + (["values of trials"] if values[0] != values[1] else [])
