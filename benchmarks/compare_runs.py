@@ -28,6 +28,7 @@ VERSION = re.compile(r"\d{4}-\d\d-\d\dT[\d.]+Z")
 VOLATILE = re.compile(
     r"seconds|_ms|_mib|memory|throughput|started|ended|_at$|worker|checkpoint$|^ensemble$|path|folder"
     r"|fingerprint|hash|environment|version|^study$|origin$|made_by|made_with|^run$|surroundings"
+    r"|from_store$"
 )
 """Keys of what two runs of the same code may say differently."""
 VOLATILE_COLUMNS = ("started", "seconds", "worker", "study", "metrics", "origin", "reason")

@@ -82,16 +82,16 @@ class Data:
         held_out: np.ndarray = self.items[self.offsets[1:] - 2]
         return held_out
 
-    def train(self) -> list[np.ndarray]:
-        """What each user may be trained on, and all that validation may see."""
+    def train(self, *, up_to: int = 2) -> list[np.ndarray]:
+        """What each user may be trained on, and all that validation may see; `up_to=1`: and test."""
         return [
-            self.items[start : end - 2]
+            self.items[start : end - up_to]
             for start, end in zip(self.offsets[:-1], self.offsets[1:], strict=True)
         ]
 
-    def users_and_items(self) -> tuple[np.ndarray, np.ndarray]:
+    def users_and_items(self, *, up_to: int = 2) -> tuple[np.ndarray, np.ndarray]:
         """The training part as two columns."""
-        histories = self.train()
+        histories = self.train(up_to=up_to)
         lengths = [len(history) for history in histories]
         return np.repeat(np.arange(self.num_users), lengths), np.concatenate(histories)
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from glob import glob
+from importlib.metadata import entry_points
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ PATHS = ("data", "scratch", "tracking")
 """The globals that are paths."""
 STUDY_URL = "SEQTUNE_STUDY_URL"
 SUFFIXES = (".yml", ".yaml", ".json")
+PLUGINS = ("kedro.project_commands", "kedro.global_commands")
+"""Where plugins of Kedro say their names, with which their own files of conf begin."""
 REFERENCES = (
     "${globals:<name of globals.yml>}, ${env:<environment variable>,<default>} or "
     "${<dotted key of these files>}"
@@ -140,10 +143,13 @@ class OriginConfigLoader(OmegaConfigLoader):
             for folder, _, names in os.walk(self._source / environment, onerror=_refuse_folder):
                 for file in (Path(folder, name) for name in names):
                     is_hidden = "/." in str(file.relative_to(self._source))
-                    if file.suffix in SUFFIXES and file not in read and not is_hidden:
+                    if file.suffix not in SUFFIXES or file in read or is_hidden:
+                        continue
+                    if not file.stem.startswith(plugin_names()):
                         yield (
                             f"{self._origin(file)} would not be read: names begin with "
-                            f"{', '.join(self.config_patterns)} (globals: globals.yml alone); "
+                            f"{', '.join(self.config_patterns)} (globals: globals.yml alone), or "
+                            "with the name of an installed plugin of Kedro; "
                             f"{did_you_mean(file.stem, list(self.config_patterns))}"
                         )
 
@@ -169,6 +175,10 @@ class Credentials(dict[str, Any]):
             f"conf/local/credentials.yml, which is not in git (`{name}: {{key: ...}}`, see "
             f"conf/README.md), or {did_you_mean(name, list(self))}"
         )
+
+
+def plugin_names() -> tuple[str, ...]:
+    return tuple(plugin.name for group in PLUGINS for plugin in entry_points(group=group))
 
 
 def _require_folder(source: Path, environment: str | None) -> None:

@@ -1,0 +1,78 @@
+"""SASRec of RecTools with its defaults, except that it trains for as long as valid improves.
+
+    python _rectools_sasrec.py DATA.npz OUT SEED
+
+Writes the best ten after the valid item, of the epoch that was best on valid, as OUT/lists.npy
+[U, 10], and the curve as OUT/run.json.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from _rectools import interactions
+from _serving import TOP_K, Data
+from pytorch_lightning import Trainer, seed_everything
+from rectools import Columns
+from rectools.dataset import Dataset
+from rectools.models import SASRecModel
+
+MOST_EPOCHS, PATIENCE = 100, 10
+
+
+def main() -> None:
+    source, out, seed = sys.argv[1:]
+    warnings.simplefilter("ignore")
+    seed_everything(int(seed))
+    torch.set_num_threads(1)
+    data = Data.load(source)
+    model = SASRecModel(get_trainer_func=trainer)
+    trained_on = Dataset.construct(interactions(*data.users_and_items()))
+    up_to_valid = Dataset.construct(interactions(*data.users_and_items(up_to=1)))
+    curve: list[float] = []
+    started = time.perf_counter()
+    while len(curve) < MOST_EPOCHS and len(curve) - np.argmax(curve or [0]) <= PATIENCE:
+        model.fit_partial(trained_on, min_epochs=1, max_epochs=1)
+        curve.append(ndcg(best_items(model, trained_on, data), data.valid))
+        print(f"epoch {len(curve)}: valid ndcg@10 {curve[-1]:.4f}", file=sys.stderr, flush=True)
+        if curve[-1] == max(curve):
+            np.save(Path(out) / "lists.npy", best_items(model, up_to_valid, data))
+    minutes = (time.perf_counter() - started) / 60
+    (Path(out) / "run.json").write_text(json.dumps({"curve": curve, "minutes": minutes}))
+
+
+def trainer() -> Trainer:
+    return Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def best_items(model: SASRecModel, seen: Dataset, data: Data) -> np.ndarray:
+    """The best ten of every user [U, 10], without what was seen; -1 where there are fewer."""
+    users = np.arange(data.num_users)
+    found = model.recommend(users, seen, k=TOP_K, filter_viewed=True, on_unsupported_targets="warn")
+    lists = np.full((data.num_users, TOP_K), -1, np.int64)
+    places = found[Columns.User].to_numpy(), found[Columns.Rank].to_numpy() - 1
+    lists[places] = found[Columns.Item].to_numpy()
+    return lists
+
+
+def ndcg(lists: np.ndarray, targets: np.ndarray) -> float:
+    """Mean over all users; an item that the model does not know is a miss."""
+    gains = 1.0 / np.log2(np.arange(TOP_K) + 2)
+    return float(((lists == targets[:, None]) * gains).sum(1).mean())
+
+
+if __name__ == "__main__":
+    main()
