@@ -60,7 +60,7 @@ def train(name: str, seed: int, python: Path) -> dict[str, Any]:
         split = split_of(name, folder)
         data = Data(np.asarray(split.items, np.int64), np.asarray(split.offsets, np.int64))
         data.save(folder / "data.npz")
-        command = [python, SERVER, folder / "data.npz", folder, str(seed)]
+        command = [str(python), str(SERVER), "data.npz", ".", str(seed)]
         environment = {**os.environ, **QUIET, "OMP_NUM_THREADS": "1"}
         environment.pop("PYTHONPATH", None)
         subprocess.run(command, check=True, cwd=folder, env=environment)

@@ -38,7 +38,7 @@ def damaged(data: Path) -> list[str]:
         try:
             _check(path)
         except Exception as error:  # noqa: BLE001  # whatever a library raises is a finding
-            reason = " ".join(str(error).split())[:200]
+            reason = re.sub(r" at 0x\w+", "", " ".join(str(error).split()))[:200]
             found.append(f"{path.relative_to(data)}: {type(error).__name__}: {reason}")
     return found
 

@@ -83,7 +83,7 @@ class Data:
         return held_out
 
     def train(self, *, up_to: int = 2) -> list[np.ndarray]:
-        """What each user may be trained on, and all that validation may see; `up_to=1`: and test."""
+        """What each user may be trained on, and all that validation (`up_to=1`: test) may see."""
         return [
             self.items[start : end - up_to]
             for start, end in zip(self.offsets[:-1], self.offsets[1:], strict=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from web_servers import Server
 
 from kedro_results import read_newest
-from web_servers import Server
 
 TWO_EPOCHS = {"recommend": {"preset": "small", "training": {"epochs": 2}}}
 
