@@ -169,7 +169,7 @@ def _readable(path: Path) -> Iterator[None]:
     """Convert the errors of a file that holds no weights to ArtifactError."""
     try:
         yield
-    except (SafetensorError, FileNotFoundError) as error:
+    except (SafetensorError, OSError) as error:
         raise ArtifactError(f"{path} cannot be read as weights ({error}); {NEXT_STEP}") from error
 
 

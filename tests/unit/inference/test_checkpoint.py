@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.inference import LoadedCheckpoint, outline, select_device
+from seqtune.inference.checkpoint import read_tensor
 
 
 def test_the_device_that_is_named_comes_first() -> None:
@@ -55,3 +57,11 @@ def test_an_outline_takes_no_memory_and_ends_where_weights_do() -> None:
     with pytest.raises(ArtifactError, match=r"many more tensors than the weights \(2\)"):
         outline(lambda: torch.nn.Sequential(*endless), weights)
     assert not torch.nn.Linear(1, 1).weight.is_meta
+
+
+def test_a_folder_in_the_place_of_weights_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "best.safetensors").mkdir()
+    manifest = SimpleNamespace(weights=lambda _which: SimpleNamespace(file="best.safetensors"))
+    checkpoint: Any = SimpleNamespace(path=tmp_path, manifest=manifest)
+    with pytest.raises(ArtifactError, match="cannot be read as weights"):
+        read_tensor(checkpoint, "best", "thresholds")

@@ -9,9 +9,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from seqtune.core.checkpoint import Checkpoint, open_checkpoint
+from seqtune.core.checkpoint import Checkpoint, Which, open_checkpoint
 from seqtune.core.config import EnsembleConfig, library_versions
 from seqtune.core.ensemble import (
     MANIFEST,
@@ -236,9 +236,15 @@ def _path(member: PlannedMember) -> Path:
 def _write_folder(
     folder: Path, manifest: EnsembleManifest, checkpoints: Mapping[str, Path]
 ) -> None:
-    """Fill a new folder with the members that count, and write the manifest last."""
+    """Fill a new folder with the members that count, and write the manifest last.
+
+    All weights are compared with what was written, those that nobody has read yet too.
+    """
     (folder / MEMBERS).mkdir(parents=True)
     for name in (member.name for member in manifest.used):
+        checkpoint = open_checkpoint(checkpoints[name])
+        for which in get_args(Which):
+            checkpoint.weights_path(which)
         shutil.copytree(checkpoints[name], folder / MEMBERS / name, copy_function=_link)
     write_json(folder / MANIFEST, json.loads(manifest.model_dump_json()))
 

@@ -13,7 +13,7 @@ import pytest
 
 from seqtune.core.config import EnsembleConfig
 from seqtune.core.ensemble import Ensemble, ensemble_fingerprint, open_ensemble
-from seqtune.core.errors import ConfigurationError
+from seqtune.core.errors import ArtifactError, ConfigurationError
 from seqtune.core.task import Report, TrainingData
 from seqtune.pipelines._test_ledger import ScoredEnsemble
 from seqtune.pipelines.ensemble.members import MemberPlan, PlannedMember
@@ -102,6 +102,25 @@ def test_what_else_decides_is_in_the_manifest_and_in_its_fingerprint(
     known = {"scale": manifest.scale, "data_hash": data.content_hash}
     assert manifest.fingerprint == ensemble_fingerprint(shares, **known, decision=manifest.decision)
     assert manifest.fingerprint != ensemble_fingerprint(shares, **known)
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_weights_that_nobody_has_read_are_compared_before_they_are_taken(
+    members: list[PlannedMember], data: TrainingData, tmp_path: Path, damage: str
+) -> None:
+    assert members[2].checkpoint is not None
+    last = members[2].checkpoint / "last.safetensors"
+    last.write_bytes(b"other") if damage == "changed" else last.unlink()
+    with pytest.raises(ArtifactError, match=r"last\.safetensors"):
+        make_ensemble(
+            toy_task(0.5, 0.0, 0.5),
+            PLAN,
+            members,
+            data,
+            EnsembleConfig(weights="greedy"),
+            out=tmp_path / "out",
+        )
+    assert not list((tmp_path / "out").rglob("ensemble.json"))
 
 
 def test_members_take_no_second_room_on_the_disk(
