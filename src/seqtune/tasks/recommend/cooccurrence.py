@@ -31,6 +31,8 @@ LAST_ITEMS = 10
 DECAY = 0.8
 MOST_INTERACTIONS = 5_000_000
 """Beyond it, evenly spaced users are counted."""
+OVERSAMPLED = 10
+"""Dimensions beyond those that are kept, for the precision of the SVD."""
 CHUNK = 1 << 22  # interactions counted at a time
 
 Floats = npt.NDArray[np.float32]
@@ -88,6 +90,27 @@ class Cooccurrence(nn.Module):
     def probabilities(self, contexts: Tensor) -> Tensor:
         """Return the scores [B, V] as shares of their sum; 0 after items without neighbours."""
         return functional.normalize(self.scores(contexts), p=1.0, dim=1)
+
+    def item_vectors(self, width: int) -> Tensor:
+        """Return vectors [V, D] of unit variance, near each other for items that occur together.
+
+        A truncated SVD of the square roots of the weights; roots, so that the strongest pairs do
+        not fill all dimensions. Zero for items without neighbours.
+        """
+        num_items = self._base - 2
+        vectors = torch.zeros(num_items, width)
+        if not len(self.pairs):
+            return vectors
+        places = torch.stack([self.pairs // self._base, self.pairs % self._base]) - 1
+        roots = torch.sparse_coo_tensor(
+            places, self.weights.sqrt(), (num_items, num_items), check_invariants=False
+        )
+        rank = min(width + OVERSAMPLED, num_items)
+        left, values, _ = torch.svd_lowrank((roots + roots.t()).coalesce(), q=rank, niter=4)
+        found = (left * values.sqrt())[:, :width]
+        known = places.unique()
+        vectors[known, : found.shape[1]] = found[known] / found.std()
+        return vectors
 
 
 def last_items(inputs: Tensor) -> Tensor:

@@ -157,7 +157,7 @@ def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
     """Return a newly initialised module for this split, or refuse parameters that do not fit it."""
     resolve_auto(Resolved(config, {}), data)
     counts = Cooccurrence.of(data) if config.model.item_to_item else None
-    return RecommendModule(
-        config,
-        build_model(config.model, num_items=data.num_items, sides=data.sides, counts=counts),
-    )
+    model = build_model(config.model, num_items=data.num_items, sides=data.sides, counts=counts)
+    if config.model.item_init == "counts":
+        model.start_items((counts or Cooccurrence.of(data)).item_vectors(config.model.hidden_units))
+    return RecommendModule(config, model)

@@ -25,8 +25,9 @@ from seqtune.tasks.recommend.data import SplitData
 from seqtune.tasks.recommend.models import build_model, load_model
 from seqtune.tasks.recommend.models.base import SHARES
 from seqtune.tasks.recommend.models.transformer_config import TransformerConfig
+from seqtune.tasks.recommend.module import build_module
 
-from .split_folders import split_of
+from .split_folders import split_of, tiny_config
 
 NUM_ITEMS = 12
 
@@ -152,3 +153,34 @@ def test_the_chosen_share_is_kept_with_the_weights(data: SplitData) -> None:
     model.share.fill_(0.4)
     again = load_model(model.config, model.state_dict())
     assert torch.equal(model.next_item_scores(sequences(5)), again.next_item_scores(sequences(5)))
+
+
+def test_vectors_of_items_that_occur_together_are_near_each_other() -> None:
+    """Two groups of items that never meet; the last item has no neighbour at all."""
+    groups = [[1, 2, 3], [4, 5, 6]]
+    rng = np.random.default_rng(0)
+    sequences = [[*rng.permutation(groups[user % 2]).tolist(), 7, 7] for user in range(40)]
+    vectors = Cooccurrence.of(split_of(sequences, num_items=7)).item_vectors(width=2)
+
+    assert vectors.shape == (7, 2)
+    assert not vectors[6].any()
+    near = torch.cosine_similarity(vectors[:6, None], vectors[None, :6], dim=2)
+    assert near[:3, :3].min() > near[:3, 3:].max() + 0.5
+
+
+def test_item_vectors_start_from_counts(data: SplitData) -> None:
+    config = tiny_config(item_init="counts", hidden_units=8, num_heads=2)
+
+    def start() -> Tensor:
+        torch.manual_seed(0)
+        return build_module(config, data).model.items.weight.detach()
+
+    weight, again = start(), start()
+    assert torch.equal(weight, again)
+    assert weight[1 : NUM_ITEMS + 1].std() == pytest.approx(config.model.init_std, rel=0.2)
+    assert not weight[0].any()
+
+
+def test_without_any_pair_vectors_are_random(data: SplitData) -> None:
+    counts = Cooccurrence(num_items=NUM_ITEMS, num_pairs=0)
+    assert not counts.item_vectors(4).any()

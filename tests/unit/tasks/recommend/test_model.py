@@ -20,6 +20,8 @@ NUM_ITEMS = 50
 MASK = NUM_ITEMS + 1
 RELATIVE = " with relative positions"
 FILTERED = " with a filter"
+ALONE = " alone"
+"""Without absolute positions."""
 
 
 def make(*, seed: int = 0, std: float = 0.2, **settings: object) -> ItemTransformer:
@@ -30,6 +32,7 @@ def make(*, seed: int = 0, std: float = 0.2, **settings: object) -> ItemTransfor
     settings |= {
         "objective": named.split()[0],
         "relative_positions": RELATIVE in named,
+        "absolute_positions": ALONE not in named,
         "filter_share": 0.7 * (FILTERED in named),
     }
     torch.manual_seed(seed)
@@ -47,7 +50,11 @@ def sequence(*items: int, width: int) -> Tensor:
 
 
 OBJECTIVES = pytest.mark.parametrize(
-    "objective", ["cloze", f"cloze{RELATIVE}", "causal", f"causal{RELATIVE}", f"causal{FILTERED}"]
+    "objective",
+    [
+        *("cloze", f"cloze{RELATIVE}", f"cloze{RELATIVE}{ALONE}"),
+        *("causal", f"causal{RELATIVE}", f"causal{RELATIVE}{ALONE}", f"causal{FILTERED}"),
+    ],
 )
 
 
@@ -74,8 +81,9 @@ def test_scores_do_not_depend_on_the_other_rows_of_the_batch(mode: str, objectiv
     torch.testing.assert_close(model.next_item_scores(batch)[13:14], alone, atol=1e-5, rtol=0)
 
 
-def test_order_matters_and_so_does_what_comes_after() -> None:
-    model = make().eval()
+@pytest.mark.parametrize("named", ["", RELATIVE, f"{RELATIVE}{ALONE}"])
+def test_order_matters_and_so_does_what_comes_after(named: str) -> None:
+    model = make(objective=f"cloze{named}").eval()
     forward = model.next_item_scores(sequence(7, 3, 9, MASK, width=4))
     backward = model.next_item_scores(sequence(9, 3, 7, MASK, width=4))
     assert not torch.allclose(forward, backward, atol=1e-3)

@@ -231,6 +231,12 @@ class SequenceModel(nn.Module, Generic[ConfigT]):
             if isinstance(module, nn.Embedding):
                 module.weight[PADDING].zero_()
 
+    @torch.no_grad()
+    def start_items(self, vectors: Tensor) -> None:
+        """Start with these vectors [V, D] of unit variance; a random one stays where it is zero."""
+        known = vectors.any(dim=1).nonzero().squeeze(1)
+        self.items.weight[known + 1] = self.config.init_std * vectors[known]
+
     def _table(self) -> Tensor:
         """Return the input vector of each id [V + 2, D]; zero for padding."""
         table: Tensor = self.items.weight

@@ -84,6 +84,9 @@ class ModelConfig(Section):
     """Learn a bias of each item's score, which takes up its popularity."""
     init_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
     """Standard deviation of the weights at the start."""
+    item_init: Literal["random", "counts"] = "random"
+    """Item vectors at the start: random, or of item-to-item counts, so that items that occur
+    together are near each other before the first step."""
     item_to_item: Probability | Literal["auto"] = 0.0
     """Share of item-to-item counts in the scores, beside the network's probabilities. They keep
     rare pairs that a narrow network does not learn; training is the same with and without. auto:

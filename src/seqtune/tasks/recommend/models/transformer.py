@@ -28,7 +28,9 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
     def build(self, config: TransformerConfig) -> None:
         hidden = config.hidden_units
         self.is_causal = config.objective == "causal"
-        self.positions = nn.Parameter(torch.empty(config.max_len, hidden))
+        has_places = config.absolute_positions or not config.relative_positions
+        places = torch.empty(config.max_len, hidden)
+        self.positions = nn.Parameter(places) if has_places else None
         self.norm = nn.LayerNorm(hidden)
         self.dropout = FastDropout(config.dropout_rate)
         attention_dropout = config.dropout_rate if config.attention_dropout else 0.0
@@ -48,7 +50,8 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
     @torch.no_grad()
     def initialise(self, std: float) -> None:
         super().initialise(std)
-        self.positions.normal_(0.0, std)
+        if self.positions is not None:
+            self.positions.normal_(0.0, std)
 
     def training_targets(self, items: Tensor, generator: torch.Generator) -> TrainingTargets:
         if self.is_causal:
@@ -125,7 +128,9 @@ class ItemTransformer(SequenceModel[TransformerConfig]):
         time = items.shape[1]
         if time > self.max_len:
             raise ValueError(f"a sequence of {time} items is longer than max_len={self.max_len}")
-        x = self.embed(items) + self.positions[self.max_len - time :]
+        x = self.embed(items)
+        if self.positions is not None:
+            x = x + self.positions[self.max_len - time :]
         if x.device.type == "cpu":  # norms run in their input dtype here, in fp32 on a GPU
             x = in_autocast_type(x)
         hidden: Tensor = self.dropout(self.norm(x))

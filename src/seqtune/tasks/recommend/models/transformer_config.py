@@ -25,6 +25,8 @@ class TransformerConfig(ModelConfig):
     """Attention heads per layer; must divide hidden_units."""
     relative_positions: bool = False
     """Learn an attention bias for each head and distance."""
+    absolute_positions: Annotated[bool, OnlyIf("relative_positions", (True,))] = True
+    """With relative_positions: learn a vector of each place too, counted from the end."""
     filter_share: Annotated[Probability, CAUSAL] = 0.0
     """causal: share of a learned filter over the last items in what attention gives; it learns
     less by heart than attention does from short histories."""
