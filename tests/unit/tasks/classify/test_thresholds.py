@@ -172,6 +172,6 @@ def test_large_data_takes_moments():
     random = np.random.default_rng(0)
     probabilities = random.random((20_000, 11))
     targets = random.random((20_000, 11)) < 0.2
-    start = time.perf_counter()
+    start = time.process_time()
     best_thresholds(probabilities, targets)
-    assert time.perf_counter() - start < 2.0  # 0.02 s alone on a machine
+    assert time.process_time() - start < 2.0  # 0.02 s alone on a machine

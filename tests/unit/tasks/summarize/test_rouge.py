@@ -134,9 +134,9 @@ def test_rows_without_a_reference_are_no_silent_zero():
 def test_it_is_fast():
     words = [f"w{number % 97}" for number in range(60)]
     texts = [" ".join(words[number % 11 :]) for number in range(500)]
-    start = time.perf_counter()
+    start = time.process_time()
     rouge(texts, [[text, texts[0], texts[1]] for text in texts], tokenizer="words", combine="max")
-    assert time.perf_counter() - start < 2.0  # 0.15 s on a quiet core
+    assert time.process_time() - start < 2.0  # 0.15 s on a quiet core
 
 
 def test_the_missing_library_of_morphemes_is_named(monkeypatch):
