@@ -108,7 +108,7 @@ class Cooccurrence(nn.Module):
         rank = min(width + OVERSAMPLED, num_items)
         left, values, _ = torch.svd_lowrank((roots + roots.t()).coalesce(), q=rank, niter=4)
         found = (left * values.sqrt())[:, :width]
-        known = places.unique()
+        known = torch.zeros(num_items, dtype=torch.bool).index_fill(0, places.flatten(), True)
         vectors[known, : found.shape[1]] = found[known] / found.std()
         return vectors
 
