@@ -58,7 +58,7 @@ benchmark read it:
 
 ```
 python benchmarks/quality_recommend.py benchmarks/results_queue.yml --keep FOLDER
-python benchmarks/quality_ensemble.py toys ml-latest-small --keep FOLDER
+python benchmarks/quality_ensemble.py toys ml-100k ml-latest-small --keep FOLDER
 python benchmarks/quality_rectools.py ml-100k --seeds 42
 python benchmarks/write_results.py
 ```
