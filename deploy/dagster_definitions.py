@@ -18,8 +18,8 @@ STAGES = ("ingest", "split", "tune", "train", "ensemble", "predict")
 TASK = os.environ.get("SEQTUNE_TASK", "recommend")
 
 
-def stage_asset(stage: str, *after: str) -> dg.AssetsDefinition:
-    @dg.asset(name=stage, key_prefix=TASK, deps=[dg.AssetKey([TASK, name]) for name in after])
+def stage_asset(stage: str, after: list[dg.AssetsDefinition]) -> dg.AssetsDefinition:
+    @dg.asset(name=stage, key_prefix=TASK, deps=after)
     def run_stage() -> None:
         command = [sys.executable, "-m", "kedro", "run", "--pipelines", f"{TASK}.{stage}"]
         subprocess.run(command, cwd=PROJECT, check=True)
@@ -27,7 +27,9 @@ def stage_asset(stage: str, *after: str) -> dg.AssetsDefinition:
     return run_stage
 
 
-assets = [stage_asset(stage, *STAGES[:place][-1:]) for place, stage in enumerate(STAGES)]
+assets: list[dg.AssetsDefinition] = []
+for stage in STAGES:
+    assets.append(stage_asset(stage, after=assets[-1:]))
 everything = dg.define_asset_job("everything", selection=dg.AssetSelection.all())
 nightly = dg.ScheduleDefinition(job=everything, cron_schedule="0 2 * * *")
 defs = dg.Definitions(assets=assets, jobs=[everything], schedules=[nightly])

@@ -32,8 +32,8 @@ PATHS = ("data", "scratch", "tracking")
 """The globals that are paths."""
 STUDY_URL = "SEQTUNE_STUDY_URL"
 SUFFIXES = (".yml", ".yaml", ".json")
-PLUGINS = ("kedro.project_commands", "kedro.global_commands")
-"""Where plugins of Kedro say their names, with which their own files of conf begin."""
+PLUGINS = "kedro.project_commands"
+"""The entry points of Kedro's plugins for projects; their files in conf begin with their names."""
 REFERENCES = (
     "${globals:<name of globals.yml>}, ${env:<environment variable>,<default>} or "
     "${<dotted key of these files>}"
@@ -145,7 +145,7 @@ class OriginConfigLoader(OmegaConfigLoader):
                     is_hidden = "/." in str(file.relative_to(self._source))
                     if file.suffix not in SUFFIXES or file in read or is_hidden:
                         continue
-                    if not file.stem.startswith(plugin_names()):
+                    if not file.stem.startswith(_plugin_names()):
                         yield (
                             f"{self._origin(file)} would not be read: names begin with "
                             f"{', '.join(self.config_patterns)} (globals: globals.yml alone), or "
@@ -177,8 +177,8 @@ class Credentials(dict[str, Any]):
         )
 
 
-def plugin_names() -> tuple[str, ...]:
-    return tuple(plugin.name for group in PLUGINS for plugin in entry_points(group=group))
+def _plugin_names() -> tuple[str, ...]:
+    return tuple(entry_points(group=PLUGINS).names)
 
 
 def _require_folder(source: Path, environment: str | None) -> None:

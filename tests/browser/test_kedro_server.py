@@ -37,7 +37,6 @@ def run(server: Server, **request: Any) -> dict[str, Any]:
     return answered
 
 
-@pytest.mark.services
 def test_runs_of_one_server_read_what_the_last_one_made(
     server: Server, shared_project: Path
 ) -> None:
@@ -54,7 +53,6 @@ def test_runs_of_one_server_read_what_the_last_one_made(
     assert users[0] > 1.5 * users[1]
 
 
-@pytest.mark.services
 def test_what_a_user_can_mend_is_answered_in_one_message(server: Server) -> None:
     answer = run(server, pipeline_names=["train"], params={"recommend": {"training": {"lr": 7}}})
     assert answer["status"] == "failure"

@@ -42,5 +42,6 @@ def test_each_task_of_the_dag_runs_by_itself(
 def test_a_file_of_conf_may_belong_to_an_installed_plugin(kedro: Kedro, project: Path) -> None:
     (project / "conf/base/airflow.yml").write_text("default: {schedule: '@daily'}\n")
     succeed(kedro, *SAMPLE, "sample")
-    (project / "conf/base/airfow.yml").write_text("default: {schedule: '@daily'}\n")
-    assert "conf/base/airfow.yml would not be read" in refuse(kedro, *SAMPLE, "sample")
+    for name in ("airfow.yml", "seqtune.yml", "kedro-viz.yml"):  # no plugin reads these
+        (project / "conf/base" / name).write_text("default: {schedule: '@daily'}\n")
+        assert f"conf/base/{name} would not be read" in refuse(kedro, *SAMPLE, "sample")

@@ -98,7 +98,7 @@ def make_ensemble(
             )
         ),
     )
-    _write_folder(out, manifest, paths)
+    _write_folder(out, manifest, opened)
     return out, _report(manifest, plan, weighed)
 
 
@@ -234,18 +234,17 @@ def _path(member: PlannedMember) -> Path:
 
 
 def _write_folder(
-    folder: Path, manifest: EnsembleManifest, checkpoints: Mapping[str, Path]
+    folder: Path, manifest: EnsembleManifest, checkpoints: Mapping[str, Checkpoint]
 ) -> None:
     """Fill a new folder with the members that count, and write the manifest last.
 
-    All weights are compared with what was written, those that nobody has read yet too.
+    Both weights of a member are compared with their hashes: those of its last epoch were not read.
     """
     (folder / MEMBERS).mkdir(parents=True)
     for name in (member.name for member in manifest.used):
-        checkpoint = open_checkpoint(checkpoints[name])
         for which in get_args(Which):
-            checkpoint.weights_path(which)
-        shutil.copytree(checkpoints[name], folder / MEMBERS / name, copy_function=_link)
+            checkpoints[name].weights_path(which)
+        shutil.copytree(checkpoints[name].path, folder / MEMBERS / name, copy_function=_link)
     write_json(folder / MANIFEST, json.loads(manifest.model_dump_json()))
 
 

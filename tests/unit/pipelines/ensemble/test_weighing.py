@@ -105,7 +105,7 @@ def test_what_else_decides_is_in_the_manifest_and_in_its_fingerprint(
 
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
-def test_weights_that_nobody_has_read_are_compared_before_they_are_taken(
+def test_weights_of_the_last_epoch_are_compared_before_they_are_taken(
     members: list[PlannedMember], data: TrainingData, tmp_path: Path, damage: str
 ) -> None:
     assert members[2].checkpoint is not None

@@ -181,6 +181,6 @@ def test_item_vectors_start_from_counts(data: SplitData) -> None:
     assert not weight[0].any()
 
 
-def test_without_any_pair_vectors_are_random(data: SplitData) -> None:
+def test_without_any_pair_all_vectors_are_zero() -> None:
     counts = Cooccurrence(num_items=NUM_ITEMS, num_pairs=0)
     assert not counts.item_vectors(4).any()
