@@ -187,6 +187,12 @@ def header() -> list[tuple[str, str]]:
     return [*lines, ("python", platform.python_version()), ("libraries", _libraries())]
 
 
+def provenance() -> dict[str, str]:
+    """When, of which commit and where a stored row was made."""
+    now = datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d %H:%M")
+    return {"at": now, "commit": commit(), "cpu": processor()}
+
+
 def _libraries() -> str:
     found = []
     for name in LIBRARIES:

@@ -13,14 +13,13 @@ where it was stopped.
 from __future__ import annotations
 
 import argparse
-import datetime
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from _harness import REPORTS, append_line, commit, processor, read_lines, shared_data
+from _harness import REPORTS, append_line, provenance, read_lines, shared_data
 from seqtune.core.config import fingerprint
 from seqtune.core.resolve import Layer, resolve, unflatten
 from seqtune.core.trials import Params
@@ -165,9 +164,7 @@ def train(params: Params, job: Job, data: Any, directory: Path) -> dict[str, Any
         "curve": curve,
         "seconds": round(time.perf_counter() - start, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
-        "at": datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d %H:%M"),
-        "commit": commit(),
-        "cpu": processor(),
+        **provenance(),
     }
 
 

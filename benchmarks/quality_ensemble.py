@@ -9,14 +9,13 @@ Test is opened once. Lines go to benchmarks/reports/data/recommend_runs.jsonl.
 from __future__ import annotations
 
 import argparse
-import datetime
 import logging
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from _datasets import FILES, split_of
-from _harness import append_line, commit, processor
+from _harness import append_line, provenance
 from quality_recommend import OUT, metrics, read_runs
 from seqtune.core.config import EnsembleConfig
 from seqtune.pipelines.ensemble.members import MemberPlan, PlannedMember
@@ -27,16 +26,20 @@ from seqtune.tasks.recommend import TASK
 def main() -> None:
     arguments = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    known = {row["run"]: row for row in read_runs(arguments.out)}
     for name in arguments.data:
         runs = {
-            run["run"]: run
-            for run in read_runs(arguments.out)
-            if (run["name"], run["data"]) == ("default", name)
+            run: row
+            for run, row in known.items()
+            if (row["name"], row["data"]) == ("default", name)
         }
+        ensemble = f"ensemble, {name}, {' '.join(runs)}"
+        if ensemble in known:
+            continue
         kept = {run: arguments.keep / f"train-{run}" / "checkpoint" for run in runs}
         if missing := [str(path) for path in kept.values() if not path.is_dir()]:
             raise FileNotFoundError(f"{', '.join(missing)}: run quality_recommend.py first")
-        row = {"run": f"ensemble, {name}, {' '.join(runs)}", "name": "ensemble", "data": name}
+        row = {"run": ensemble, "name": "ensemble", "data": name}
         minutes = sum(run["minutes"] for run in runs.values())
         found = combine(name, kept, arguments.keep)
         append_line(arguments.out, row | {"seed": 42} | found | {"minutes": round(minutes, 1)})
@@ -65,9 +68,7 @@ def combine(name: str, checkpoints: dict[str, Path], keep: Path) -> dict[str, An
         "valid": metrics(parts["valid"]),
         "test": metrics(parts["test"]),
         "best_epoch": 0,
-        "at": datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d %H:%M"),
-        "commit": commit(),
-        "cpu": processor(),
+        **provenance(),
     }
 
 

@@ -12,7 +12,6 @@ Lines go to benchmarks/reports/data/recommend_runs.jsonl.
 from __future__ import annotations
 
 import argparse
-import datetime
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ from typing import Any
 import yaml
 
 from _datasets import READ, split_of
-from _harness import REPORTS, ROOT, append_line, commit, processor, read_lines
+from _harness import REPORTS, ROOT, append_line, provenance, read_lines
 from seqtune.core.config import fingerprint
 from seqtune.core.resolve import flatten, unflatten
 from seqtune.tasks.recommend import TASK
@@ -98,9 +97,7 @@ def train(config: RecommendConfig, data: Any, place: Path, opens_test: bool) -> 
         "curve": [round(row[monitor], 5) for row in result.history if monitor in row],
         "seconds": [round(row["seconds"], 1) for row in result.history],
         "minutes": round(minutes, 1),
-        "at": datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d %H:%M"),
-        "commit": commit(),
-        "cpu": processor(),
+        **provenance(),
     }
 
 

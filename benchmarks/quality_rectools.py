@@ -10,7 +10,6 @@ Lines go to benchmarks/reports/data/recommend_runs.jsonl.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import subprocess
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from _datasets import FILES, split_of
-from _harness import ROOT, append_line, commit, processor
+from _harness import ROOT, append_line, provenance
 from peers._serving import Data
 from peers.client import QUIET
 from peers.environments import python_of
@@ -71,9 +70,7 @@ def train(name: str, seed: int, python: Path) -> dict[str, Any]:
         "best_epoch": int(np.argmax(told["curve"])) + 1,
         "curve": [round(value, 5) for value in told["curve"]],
         "minutes": round(told["minutes"], 1),
-        "at": datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d %H:%M"),
-        "commit": commit(),
-        "cpu": processor(),
+        **provenance(),
     }
 
 

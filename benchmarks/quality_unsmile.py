@@ -14,7 +14,6 @@ Lines go to benchmarks/reports/data/classify_runs.jsonl; write_results.py makes 
 from __future__ import annotations
 
 import argparse
-import datetime
 import logging
 import time
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from _harness import REPORTS, ROOT, append_line, commit, processor
+from _harness import REPORTS, ROOT, append_line, provenance
 from _unsmile import READ, make_encoder, unsmile_split
 from seqtune.core.config import fingerprint
 from seqtune.core.resolve import Resolved, flatten, unflatten
@@ -119,9 +118,7 @@ def train(
         "curve": [round(row[config.training.monitor], 5) for row in result.history],
         "seconds": [round(row["seconds"], 1) for row in result.history],
         "minutes": round(minutes, 1),
-        "at": datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d %H:%M"),
-        "commit": commit(),
-        "cpu": processor(),
+        **provenance(),
     }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,10 +65,15 @@ class RecTools:
         return found
 
     def lists(self, recommended: pd.DataFrame) -> np.ndarray:
-        found = np.zeros((self.data.num_users, TOP_K), np.int64)
-        places = recommended[Columns.User].to_numpy(), recommended[Columns.Rank].to_numpy() - 1
-        found[places] = recommended[Columns.Item].to_numpy()
-        return found
+        return lists_of(recommended, num_users=self.data.num_users)
+
+
+def lists_of(recommended: pd.DataFrame, *, num_users: int) -> np.ndarray:
+    """[U, 10]; 0, which is no item, where a list is shorter."""
+    found = np.zeros((num_users, TOP_K), np.int64)
+    places = recommended[Columns.User].to_numpy(), recommended[Columns.Rank].to_numpy() - 1
+    found[places] = recommended[Columns.Item].to_numpy()
+    return found
 
 
 def interactions(users: np.ndarray, items: np.ndarray) -> pd.DataFrame:
@@ -76,19 +83,22 @@ def interactions(users: np.ndarray, items: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({**columns, Columns.Datetime: times})
 
 
-def build_model(settings: Settings) -> BERT4RecModel:
-    def trainer() -> Trainer:
-        return Trainer(
-            max_epochs=1,
-            accelerator=settings.device,
-            devices=1,
-            precision=settings.options.get("precision", "32-true"),
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
+def trainer(device: str = "cpu", precision: Any = "32-true") -> Trainer:
+    """For an epoch at a time, without files and output."""
+    return Trainer(
+        max_epochs=1,
+        accelerator=device,
+        devices=1,
+        precision=precision,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
 
+
+def build_model(settings: Settings) -> BERT4RecModel:
+    precision = settings.options.get("precision", "32-true")
     return BERT4RecModel(
         n_blocks=settings.layers,
         n_heads=settings.heads,
@@ -101,7 +111,7 @@ def build_model(settings: Settings) -> BERT4RecModel:
         recommend_batch_size=settings.eval_batch,
         recommend_torch_device=settings.device,
         lightning_module_type=Timed,
-        get_trainer_func=trainer,
+        get_trainer_func=partial(trainer, settings.device, precision),
     )
 
 

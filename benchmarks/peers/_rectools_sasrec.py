@@ -16,10 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _rectools import interactions
+from _rectools import interactions, lists_of, trainer
 from _serving import TOP_K, Data
-from pytorch_lightning import Trainer, seed_everything
-from rectools import Columns
+from pytorch_lightning import seed_everything
 from rectools.dataset import Dataset
 from rectools.models import SASRecModel
 
@@ -47,24 +46,11 @@ def main() -> None:
     (Path(out) / "run.json").write_text(json.dumps({"curve": curve, "minutes": minutes}))
 
 
-def trainer() -> Trainer:
-    return Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-
-
 def best_items(model: SASRecModel, seen: Dataset, data: Data) -> np.ndarray:
-    """The best ten of every user [U, 10], without what was seen; -1 where there are fewer."""
+    """The best ten of every user [U, 10], without what was seen."""
     users = np.arange(data.num_users)
     found = model.recommend(users, seen, k=TOP_K, filter_viewed=True, on_unsupported_targets="warn")
-    lists = np.full((data.num_users, TOP_K), -1, np.int64)
-    places = found[Columns.User].to_numpy(), found[Columns.Rank].to_numpy() - 1
-    lists[places] = found[Columns.Item].to_numpy()
+    lists: np.ndarray = lists_of(found, num_users=data.num_users)
     return lists
 
 
