@@ -12,9 +12,11 @@ __version__ = "0.1.0"
 for _switch in ("KEDRO_DISABLE_TELEMETRY", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):
     os.environ.setdefault(_switch, "true")
 
-# On the CPU, oneDNN caches code for every shape of product, 1024 of them by default. Batches differ
-# in length, so the cache would grow by gigabytes, which costs more than compiling again.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+# On the CPU, oneDNN caches code for every shape of product, 1024 of them by default, and torch again
+# as many (of 250 KB each in bf16). Batches differ in length, so these caches would grow by hundreds
+# of MiB, which costs more than compiling again.
+for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+    os.environ.setdefault(_cache, "64")
 
 # Threads that busy-wait take the core from the thread they wait for as soon as anything else runs,
 # and an epoch then takes several times as long. Torch reads both switches when it is loaded later.

@@ -10,6 +10,7 @@ SWITCHES = {
     "KEDRO_DISABLE_TELEMETRY": "true",
     "OMP_WAIT_POLICY": "passive",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+    "LRU_CACHE_CAPACITY": "64",
 }
 SHOW = f"""
 import os, sys, seqtune

@@ -29,6 +29,7 @@ from .params import RecommendConfig
 STATE_BYTES = 16  # of a parameter in fp32: value, gradient, two moments of Adam
 GRADIENT_BYTES = 4  # the gradient's part of it, which lazy embeddings do not have
 FIXED_MIB = 36.0  # independent of the configuration: kernels, threads, a batch being loaded
+COMPILED_MIB = 24.0  # the products that oneDNN compiles and keeps in bf16, on a CPU
 WORKSPACE = 8.0 * MIB  # temporary memory of the layers
 ITEM_BYTES = 12.0  # of an element [V, D] of the output weights in the loss, apart from its state
 LOGIT_BYTES = 10.0  # of an element in a chunk of the logits
@@ -51,7 +52,8 @@ def estimate_memory(config: RecommendConfig, data: SplitData) -> float:
         tables = 1 if config.model.share_embeddings else 2
         num_sparse = data.num_items * (tables * config.model.hidden_units + 1)
     state = STATE_BYTES * num_parameters - GRADIENT_BYTES * num_sparse
-    return (state + peak) / MIB + FIXED_MIB
+    compiled = COMPILED_MIB if _is_on_cpu(config) and config.training.precision == "bf16" else 0.0
+    return (state + peak) / MIB + FIXED_MIB + compiled
 
 
 def outline(config: ModelConfig, data: SplitData) -> SequenceModel[Any]:
