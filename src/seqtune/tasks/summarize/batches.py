@@ -23,6 +23,14 @@ from .model import Kind
 
 IGNORED = -100
 """Label that the loss ignores."""
+LOGITS_AT_ONCE = 1 << 27
+"""Logits of a batch of the validation loss: 512 MiB, and as much for each copy of them."""
+
+
+def rows_at_once(batch_size: int, *, longest: int, num_tokens: int) -> int:
+    """Return the rows whose loss to compute together: `batch_size`, or fewer if the vocabulary is
+    large; `longest` is the length of the longest target."""
+    return min(batch_size, max(LOGITS_AT_ONCE // (longest * num_tokens), 1))
 
 
 class TrainBatch(NamedTuple):

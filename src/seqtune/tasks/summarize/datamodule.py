@@ -10,7 +10,7 @@ from seqtune.batching import Loader, eval_loader, train_loader
 from seqtune.text.pretrained import load_config
 from seqtune.text.split import Part
 
-from .batches import TrainBatch, TrainBatches, WriteBatches
+from .batches import TrainBatch, TrainBatches, WriteBatches, rows_at_once
 from .data import SummarizeData
 from .encoding import pairs, require_fit
 from .model import kind_of, plain_tokenizer, source
@@ -25,7 +25,9 @@ class DialogueLoaders(LightningDataModule):
         self._config = config
         self._data = data
         folder = source(config)
-        self._kind = kind_of(config, load_config(folder))
+        architecture = load_config(folder)
+        self._kind = kind_of(config, architecture)
+        self._num_tokens = int(architecture.vocab_size)
         self._pad = int(plain_tokenizer(folder, self._kind).pad_token_id)
 
     def train_dataloader(self) -> Loader[TrainBatch]:
@@ -39,9 +41,11 @@ class DialogueLoaders(LightningDataModule):
         evaluation = self._config.evaluation
         of = pairs(self._config, self._data, "valid")
         losses = TrainBatches(of, kind=self._kind, pad=self._pad)
+        longest = int(of.targets.lengths.max(initial=1))
+        size = rows_at_once(evaluation.batch_size, longest=longest, num_tokens=self._num_tokens)
         loaders: list[Loader[Any]] = [
             self._write_loader("valid", evaluation.max_rows),
-            eval_loader(losses, of.lengths, batch_size=evaluation.batch_size),
+            eval_loader(losses, of.lengths, batch_size=size),
         ]
         if evaluation.train_metric_rows:
             loaders.append(self._write_loader("train", evaluation.train_metric_rows))

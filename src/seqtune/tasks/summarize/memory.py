@@ -20,6 +20,7 @@ from seqtune.core.format import MIB
 from seqtune.inference import select_device
 from seqtune.text.pretrained import empty_model, load_config
 
+from .batches import rows_at_once
 from .data import SummarizeData
 from .encoding import pairs
 from .model import AUTO, Kind, kind_of, open_tokenizer, source
@@ -65,8 +66,8 @@ def estimate_memory(config: SummarizeConfig, data: SummarizeData) -> float:
     speech = open_tokenizer(config, data)
     sizes = _sizes(folder, kind, speech.num_rows, config.model.lora.targets)
     batch = _largest(config, data)
-    peak = _weights(config, sizes) + _training(config, sizes, batch, kind)
-    return peak / MIB + FIXED_MIB
+    step = max(_training(config, sizes, batch, kind), _validation(config, sizes, batch))
+    return (_weights(config, sizes) + step) / MIB + FIXED_MIB
 
 
 def _weights(config: SummarizeConfig, sizes: Sizes) -> float:
@@ -91,9 +92,18 @@ def _training(config: SummarizeConfig, sizes: Sizes, batch: BatchShape, kind: Ki
         decoded *= 1.4  # attention to the encoder as well
     encoded = _kept(config, sizes, batch.rows, batch.inputs, layers=sizes.encoder_layers)
     half = config.training.precision in ("bf16", "fp16")
-    answered = batch.rows * (batch.targets + 1)
-    logits = (14.0 if half else 12.0) * answered * sizes.tokens
-    return encoded + decoded + logits
+    return encoded + decoded + _logits(batch.rows, batch, sizes, half=half)
+
+
+def _validation(config: SummarizeConfig, sizes: Sizes, batch: BatchShape) -> float:
+    """Return bytes of the logits of a validation batch, of which nothing else is kept."""
+    size = config.evaluation.batch_size
+    rows = rows_at_once(size, longest=batch.targets, num_tokens=sizes.tokens)
+    return _logits(rows, batch, sizes, half=config.training.precision in ("bf16", "fp16"))
+
+
+def _logits(rows: int, batch: BatchShape, sizes: Sizes, *, half: bool) -> float:
+    return (14.0 if half else 12.0) * rows * (batch.targets + 1) * sizes.tokens
 
 
 def _kept(config: SummarizeConfig, sizes: Sizes, rows: int, time: int, *, layers: int) -> float:

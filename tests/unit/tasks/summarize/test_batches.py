@@ -18,6 +18,7 @@ from seqtune.tasks.summarize.encoding import encoder, pairs, require_fit, trunca
 from seqtune.tasks.summarize.memory import estimate_memory
 from seqtune.tasks.summarize.model import open_tokenizer, plain_tokenizer
 from seqtune.tasks.summarize.prompts import prompt_of
+from seqtune.text.pretrained import load_config
 
 from .examples import config_of, make_model, rows, write_split
 
@@ -49,6 +50,21 @@ def test_labels_of_an_encoder_decoder_end_with_the_end(
         assert text.count(tokenizer.eos_token_id) == 1
         assert tokenizer.decode(text[:-1]) == split.references("train")[row][0]
         assert tokenizer.decode(batch.ids[row][batch.mask[row]]) == split.dialogues("train")[row]
+
+
+def test_a_large_vocabulary_has_fewer_rows_at_once(
+    models: dict[str, Path], split: SummarizeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits of 32 rows of 100 tokens in a vocabulary of 262,144 would be 3 GiB, several times."""
+    config = config_of(models["llama"], evaluation={"batch_size": 4})
+    longest = pairs(config, split, "valid").targets.lengths.max()
+    num_tokens = load_config(models["llama"]).vocab_size
+    for rows_that_fit, batches in ((4, [4]), (2, [2, 2]), (0, [1, 1, 1, 1])):
+        monkeypatch.setattr(
+            "seqtune.tasks.summarize.batches.LOGITS_AT_ONCE", rows_that_fit * longest * num_tokens
+        )
+        losses = build_data(config, split).val_dataloader()[1]
+        assert [len(batch.ids) for batch in losses] == batches
 
 
 def test_a_long_summary_is_cut_and_still_ends(

@@ -8,8 +8,17 @@ from typing import Any
 import pytest
 
 from seqtune.core.format import MIB
+from seqtune.tasks.summarize.batches import LOGITS_AT_ONCE
 from seqtune.tasks.summarize.data import SummarizeData
-from seqtune.tasks.summarize.memory import FIXED_MIB, BatchShape, Sizes, _training, _weights
+from seqtune.tasks.summarize.memory import (
+    FIXED_MIB,
+    BatchShape,
+    Sizes,
+    _logits,
+    _training,
+    _validation,
+    _weights,
+)
 from seqtune.tasks.summarize.memory import estimate_memory as estimate
 from seqtune.tasks.summarize.model import build_model
 
@@ -65,6 +74,14 @@ def test_logits_and_checkpointing_count() -> None:
     logits = 14 * 8 * 201 * 128_256 / GIB
     assert step_gib(gradient_checkpointing=True) > logits
     assert step_gib(gradient_checkpointing=True) < step_gib() / 4
+
+
+def test_the_logits_of_a_validation_count_where_a_step_has_fewer() -> None:
+    config = config_of(Path("any"), evaluation={"batch_size": 16})
+    batch = BatchShape(1, 16, 200)
+    rows_that_fit = LOGITS_AT_ONCE // (200 * 128_256)
+    assert _validation(config, SIZES, batch) == 12 * rows_that_fit * 201 * 128_256
+    assert _validation(config, SIZES, batch) > _logits(1, batch, SIZES, half=False)
 
 
 @pytest.mark.parametrize("name", ["kobart", "llama"])
