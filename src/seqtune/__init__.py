@@ -13,8 +13,8 @@ for _switch in ("KEDRO_DISABLE_TELEMETRY", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEM
     os.environ.setdefault(_switch, "true")
 
 # On the CPU, oneDNN caches code for every shape of product, and torch caches it again: 1024 of them
-# each by default, of 250 KB in bf16. Batches differ in length, so both caches would grow by hundreds
-# of MiB, which costs more than compiling again.
+# each by default, of 250 KB in bf16. Batches differ in length, so both caches would grow by
+# hundreds of MiB, which costs more than compiling again.
 for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
     os.environ.setdefault(_cache, "64")
 

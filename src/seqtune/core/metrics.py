@@ -45,6 +45,7 @@ class LineChart(Section):
     lines: tuple[Curve, ...]
     marks: tuple[Curve, ...] = ()
     """Highlighted points, by name of their line."""
+    log_x: bool = False
 
 
 class MatrixChart(Section):

@@ -89,6 +89,8 @@ def _lines(shown: LineChart) -> go.Figure:
     for line, colour in zip(shown.lines, COLOURS, strict=False):
         _add_line(drawn, line, shown, colour=colour)
     drawn.update_layout(showlegend=len(shown.lines) > 1)
+    if shown.log_x:
+        drawn.update_xaxes(type="log", dtick=1)
     return drawn
 
 
@@ -132,7 +134,7 @@ def _add_line(
             y=list(one.y),
             name=label(line.name),
             legendgroup=label(line.name),
-            showlegend=one is line,
+            showlegend=look["mode"] == "lines",
             line={"color": colour, "width": 2},
             marker={"color": ORANGE if colour == BLUE and place else colour, "size": 9},
             hovertext=_points(one, shown),

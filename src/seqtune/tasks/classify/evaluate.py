@@ -17,17 +17,19 @@ from seqtune.core.metrics import (
     HEADLINE,
     PARTS,
     compare_with_baselines,
+    dump_report_items,
     wanted_parts,
 )
 from seqtune.core.task import OURS, Report
 from seqtune.text.split import Part
 
-from .baselines import Baseline, open_baselines
+from .baselines import Baseline, learning_curve, open_baselines
 from .data import ClassifyData, Targets
 from .decisions import HELD_OUT, Decisions, Scores
 from .ensemble import open_model
 from .metrics import MACRO_F1, by_label, decided_metrics, lrap
-from .report_items import PartResults, exhibits
+from .report_items import PartResults, exhibits, learning
+from .tfidf import TFIDF
 from .thresholds import FOLDS, HALF, Floats
 
 TUNED, AT_HALF, RANKING, LABELS = "tuned", "at_half", "ranking", "f1_by_label"
@@ -52,6 +54,9 @@ def evaluate(
         own = decisions.scores(part)
         found[part] = _score_part(decisions, own, floors, part)
         drawn = exhibits(_part_results(decisions, own, floors, part))
+    if wanted:
+        by_texts = _by_texts(decisions, floors) if "valid" in wanted else {}
+        drawn |= dump_report_items({"learning": learning(by_texts)})
     return {
         HEADLINE: [one["verdict"] for one in found.values()],
         **_facts(decisions),
@@ -122,6 +127,22 @@ def _part_results(
         floor=best.names[1],
         floor_f1=_f1(Scores(best.probabilities[part], best.thresholds), targets),
     )
+
+
+def _by_texts(decisions: Decisions, floors: Sequence[Baseline]) -> dict[str, dict[int, float]]:
+    """Return macro F1 on valid by the number of labelled texts, of tfidf and the model."""
+    data, tfidf = decisions.data, floors[0]
+    if TFIDF not in tfidf.names:
+        return {}
+    targets, num_texts = data.targets("valid"), int((~data.is_augmented).sum())
+    of_tfidf = Scores(tfidf.probabilities["valid"], tfidf.thresholds)
+    of_all = [
+        float(_f1(scores, targets).mean()) for scores in (of_tfidf, decisions.scores("valid"))
+    ]
+    return {
+        tfidf.names[1]: learning_curve(data) | {num_texts: of_all[0]},
+        OURS: {num_texts: of_all[1]},
+    }
 
 
 def _facts(decisions: Decisions) -> Report:

@@ -5,6 +5,7 @@ Shapes: N rows, L labels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +93,22 @@ def thresholds(shown: PartResults) -> LineChart:
         marks=tuple(
             _line(shown.labels[n], shown.thresholds[n : n + 1], at[n : n + 1]) for n in labels
         ),
+    )
+
+
+def learning(by_texts: Mapping[str, Mapping[int, float]]) -> LineChart:
+    """Draw macro F1 on valid by the number of labelled texts, and a mark where it was measured."""
+    lines = tuple(
+        Curve(name=name, x=tuple(found), y=tuple(found.values()))
+        for name, found in by_texts.items()
+    )
+    return LineChart(
+        title="What more labelled texts bring (valid)",
+        x="labelled texts",
+        y="macro F1",
+        lines=lines,
+        marks=lines,
+        log_x=True,
     )
 
 

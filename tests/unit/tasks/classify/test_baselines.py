@@ -7,7 +7,7 @@ import pytest
 
 from seqtune.tasks.classify import TASK
 from seqtune.tasks.classify import baselines as floors_module
-from seqtune.tasks.classify.baselines import open_baselines
+from seqtune.tasks.classify.baselines import learning_curve, open_baselines
 from seqtune.tasks.classify.metrics import decided_metrics, lrap
 from seqtune.tasks.classify.params import ClassifyConfig
 from seqtune.tasks.classify.thresholds import best_thresholds
@@ -74,6 +74,29 @@ def test_it_is_computed_once_and_always_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(floors_module, "fit_part", None)  # whoever called it now would fail
     kept = open_baselines(data, tfidf=True)[0]
     assert kept.thresholds.tolist() == first.thresholds.tolist()
+
+
+def test_more_labelled_texts_are_worth_more(tmp_path):
+    data = make_split(tmp_path / "s", train=generated(800), valid=generated(200, seed=1))
+    found = learning_curve(data)
+    share = data.positives.sum() / data.num_fit_rows / len(data.labels)
+    smallest, *larger = found
+    assert smallest == round(8 / share)
+    assert larger == [round(8 / share * 4**n) for n in range(1, len(found))]
+    assert larger[-1] <= data.num_fit_rows / 2 < larger[-1] * 4
+    (tfidf, _) = open_baselines(data, tfidf=True)
+    assert found[smallest] < found[larger[-1]] <= macro_f1(tfidf, data) + 0.05
+
+
+def test_the_curve_of_texts_is_computed_once_and_has_nothing_of_test(tmp_path, monkeypatch):
+    rows = generated(100, seed=1)
+    one, other = (
+        make_split(tmp_path / name, train=generated(300), test=test)
+        for name, test in (("a", rows), ("b", rows[:3]))
+    )
+    assert learning_curve(one) == learning_curve(other)
+    monkeypatch.setattr(floors_module, "fit_part", None)  # whoever called it now would fail
+    assert learning_curve(one)
 
 
 def test_rows_are_not_judged_by_a_regression_that_saw_them(tmp_path):

@@ -10,6 +10,7 @@ from seqtune.core.checkpoint import open_checkpoint
 from seqtune.core.errors import ArtifactError
 from seqtune.core.metrics import exhibit, values_of
 from seqtune.tasks.classify import TASK, ensemble
+from seqtune.tasks.classify.baselines import learning_curve
 from seqtune.tasks.classify.evaluate import evaluate
 from seqtune.tasks.classify.metrics import decided_metrics, validation_metrics
 from seqtune.tasks.classify.score_normalization import probabilities_of
@@ -243,6 +244,26 @@ def test_curves_of_many_texts_have_few_points(tmp_path, fixed_logits):
     for name in ("precision_recall", "thresholds"):
         for line in report["exhibits"][name]["lines"]:
             assert 150 <= len(line["x"]) <= 200
+
+
+def test_the_model_stands_beside_tfidf_by_labelled_texts(tmp_path, fixed_logits):
+    data = make_split(tmp_path / "s", train=generated(300), valid=generated(50, seed=1), test=[])
+    report = evaluate(write_logits(tmp_path / "c", data, valid=noisy(data, "valid")), data)
+    lines = {line["name"]: line for line in report["exhibits"]["learning"]["lines"]}
+    tuned = report["parts"]["valid"]["tuned"]["macro_f1"]
+    assert lines["model"]["x"] == [300]
+    assert lines["model"]["y"] == [tuned["model"]]
+    assert lines["tfidf_tuned"]["x"] == [*learning_curve(data), 300]
+    assert lines["tfidf_tuned"]["y"][-1] == tuned["tfidf_tuned"]
+
+
+@pytest.mark.parametrize("valid", [[], ROWS])
+def test_nothing_is_drawn_by_labelled_texts_if_valid_is_not_scored(tmp_path, fixed_logits, valid):
+    data = make_split(tmp_path / "s", train=ROWS, valid=valid, test=ROWS)
+    zeros = np.zeros((4, 3))
+    checkpoint = write_logits(tmp_path / "c", data, valid=zeros, test=zeros)
+    report = evaluate(checkpoint, data, parts=["test"])
+    assert report["exhibits"]["learning"]["lines"] == []
 
 
 def test_made_up_rows_do_not_stand_in_the_matrix_of_what_goes_together(tmp_path, fixed_logits):
