@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from _dialogsum import dialogsum_split
-from _harness import Report, append_line, peak_rss_mib, read_lines
+from _harness import REPORTS, Report, append_line, peak_rss_mib, provenance, read_lines
 from seqtune.core.config import fingerprint
 from seqtune.core.resolve import Layer, resolve, unflatten
 from seqtune.tasks.summarize import TASK
@@ -47,6 +47,8 @@ RECIPE: dict[str, Any] = {
     "generation.no_repeat_ngram_size": 0,
     "generation.stop_strings": ["\n"],
 }
+OUT = REPORTS / "data" / "summarize_runs.jsonl"
+"""A line for each training, of which write_results.py makes a table."""
 VALID_ROWS = 100
 FAILURES = ("empty_share", "cut_share", "long_share", "copied_share")
 SECONDS = ("training", "valid loss", "decoding", "decoding test")
@@ -87,7 +89,9 @@ def run_curve(
     points, tried = keep / "points.jsonl", keep / "decoding.jsonl"
     for number in dialogues:
         if number not in [point["dialogues"] for point in read_lines(points)]:
-            append_line(points, _point(values, number, test_rows=test_rows, keep=keep))
+            found = _point(values, number, test_rows=test_rows, keep=keep)
+            append_line(points, found)
+            append_line(OUT, _row(values, found, test_rows=test_rows))
         _write(report, values, read_lines(points), read_lines(tried))
     last = max(read_lines(points), key=lambda point: point["dialogues"])
     for found in _search_decoding(values, last, start=len(read_lines(tried))):
@@ -120,6 +124,19 @@ def _point(
         "seconds": seconds,
         "resumed_from": result.resumed_from,
         "peak_rss_mib": peak_rss_mib(),
+    }
+
+
+def _row(values: Mapping[str, Any], point: Mapping[str, Any], *, test_rows: int) -> dict[str, Any]:
+    """What is stored of a training."""
+    return {
+        "name": Path(values["model.name"]).name,
+        "data": "dialogsum",
+        "dialogues": point["dialogues"],
+        "test_rows": test_rows,
+        "test": point["test"],
+        "minutes": point["seconds"]["training"] / 60,
+        **provenance(),
     }
 
 
