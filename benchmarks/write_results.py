@@ -153,7 +153,7 @@ of the training alone, on one thread.
 
 ```
 python benchmarks/pretrained.py gemma --to FOLDER/gemma
-python benchmarks/quality_dialogsum.py --model FOLDER/gemma --dialogues 0 500 3000 --keep FOLDER
+python benchmarks/quality_dialogsum.py --model FOLDER/gemma --dialogues 0 500 --keep FOLDER
 python benchmarks/write_results.py
 ```
 """
