@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from _harness import ROOT
+from _projects import copy_settings
 
 ENVIRONMENT = "kills"
 DATA = f"data/{ENVIRONMENT}"
@@ -52,11 +52,7 @@ sample: {enabled: true}
 
 def new_project(folder: Path) -> None:
     """Make a project without data, with budgets of seconds."""
-    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
-    (folder / "conf" / "local").mkdir()
-    (folder / "src").mkdir()
-    for name in ("pyproject.toml", "requirements.lock", ".telemetry"):
-        shutil.copy(ROOT / name, folder / name)
+    copy_settings(folder)
     written = folder / "conf" / ENVIRONMENT
     written.mkdir()
     (written / "globals.yml").write_text(f"data: {DATA}\n")

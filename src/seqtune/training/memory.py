@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import math
 import os
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +14,8 @@ from pathlib import Path
 
 import psutil
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from typing_extensions import override
 
 from seqtune.core.config import TrainingConfig
 from seqtune.core.errors import InfeasibleError
@@ -23,6 +27,7 @@ USABLE = 0.9
 """Usable share; the rest is a reserve for what the estimates do not cover."""
 OUT_OF_MEMORY = "out of memory"
 """Name of the violated constraint."""
+TRIM_EVERY_SECONDS = 5.0
 _CLEAR_PEAK = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 _WORDS = (
@@ -78,6 +83,24 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
+
+
+class TrimHeap(Callback):
+    """Returns free memory to the system after an epoch, at most every TRIM_EVERY_SECONDS.
+
+    Batches differ in length and leave gaps in the heap, of which glibc returns only the last; the
+    peak of a training would grow from epoch to epoch. Does nothing with other C libraries.
+    """
+
+    def __init__(self) -> None:
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        self._next = -math.inf
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._trim and time.monotonic() >= self._next:
+            self._trim(0)
+            self._next = time.monotonic() + TRIM_EVERY_SECONDS
 
 
 class PeakMemory:

@@ -15,7 +15,7 @@ from seqtune.core.task import TaskSpec, TrainingData
 from .fsdp import prepare_shards
 from .lazy_adam import has_sparse_gradients
 from .loss_monitor import LossMonitor
-from .memory import out_of_memory_is_infeasible
+from .memory import TrimHeap, out_of_memory_is_infeasible
 from .optimizers import ClipNorm, Schedule, StepCount, attach_optimizer
 from .precision import device_type
 from .randomness import StepSeeds, cpu_threads, isolated
@@ -94,6 +94,7 @@ class Session:
             StepSeeds(self.config.seed),
             StepCount(schedule, accumulate=training.accumulate_grad_batches),
             self.losses,
+            TrimHeap(),
         ]
         if training.gradient_clip_val > 0:
             callbacks.append(ClipNorm(training.gradient_clip_val))
