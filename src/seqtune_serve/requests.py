@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sized
 from typing import Annotated, Any
 
@@ -12,15 +13,19 @@ from .classify import TextRequest
 from .recommend import ListRequest
 from .settings import ServeSettings
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character, which JSON can write and UTF-8 cannot: an answer could not name it."""
+
 
 class LimitError(Exception):
     """A request beyond a limit of the server."""
 
 
 def _raw_id(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise PydanticCustomError("item_id", "an item id is text or a whole number")
-    return value
+    is_text = isinstance(value, str) and SURROGATE.search(value) is None
+    if is_text or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise PydanticCustomError("item_id", "an item id is text or a whole number")
 
 
 RawId = Annotated[Any, BeforeValidator(_raw_id)]

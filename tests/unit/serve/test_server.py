@@ -127,6 +127,23 @@ def test_what_is_no_json_and_no_page_is_said(client: TestClient) -> None:
     assert client.get("/nothing").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (rb'{"history": ["a", "\ud800"]}', "history.1: an item id is text or a whole number"),
+        (rb'{"history": [], "exclude": ["\udfff"]}', "exclude.0: an item id is text"),
+        (b'{"history": [1' + b"0" * 900 + b"]}", None),
+        (rb'{"\ud800": 1}', "unable to parse raw data as a unicode string"),
+    ],
+)
+def test_half_a_character_is_no_id_and_any_whole_number_is(
+    client: TestClient, body: bytes, message: str | None
+) -> None:
+    answer = client.post("/recommend", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == (422 if message else 200)
+    assert (message or "popular") in answer.text
+
+
 def test_a_token_is_asked_for_everywhere_but_in_health(export: Path) -> None:
     with client_of(ServeSettings(export, token="secret")) as client:  # noqa: S106
         refused = client.post("/recommend", json={"history": ["a"]})
