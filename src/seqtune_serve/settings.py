@@ -12,6 +12,7 @@ from typing import Any
 from .graphs import PRECISIONS
 
 TOKEN_VARIABLE = "SEQTUNE_SERVE_TOKEN"  # noqa: S105  # the name of a variable, no token
+LAST_PORT = 65_535
 EPILOG = f"""\
 POST /recommend  {{"history": ["film-7", "film-42"], "k": 10}}, and where wanted "exclude",
                  "include_only" (lists of items) and "exclude_seen"
@@ -73,6 +74,8 @@ def parse_settings(arguments: list[str] | None = None) -> ServeSettings:
                 help=option.metadata["help"],
             )
     parsed = vars(parser.parse_args(arguments))
+    if parsed["port"] > LAST_PORT:
+        parser.error(f"argument --port: {parsed['port']} is above {LAST_PORT}, the last port")
     return ServeSettings(**parsed, token=os.environ.get(TOKEN_VARIABLE, ""))
 
 

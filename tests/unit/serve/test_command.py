@@ -68,6 +68,7 @@ def test_help_names_paths_options_and_the_token(capsys: pytest.CaptureFixture[st
     ("option", "value", "message"),
     [
         ("--port", "0", "'0' is not a whole number from 1 on"),
+        ("--port", "99999", "99999 is above 65535, the last port"),
         ("--timeout-s", "-1", "'-1' is not a number from 0 on"),
         ("--precision", "fp16", "invalid choice: 'fp16'"),
     ],
