@@ -89,17 +89,16 @@ class TrimHeap(Callback):
     """Returns free memory to the system after an epoch, at most every TRIM_EVERY_SECONDS.
 
     Batches differ in length and leave gaps in the heap, of which glibc returns only the last; the
-    peak of a training would grow from epoch to epoch. Does nothing with other C libraries.
+    peak of a training would grow from epoch to epoch.
     """
 
     def __init__(self) -> None:
-        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         self._next = -math.inf
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._trim and time.monotonic() >= self._next:
-            self._trim(0)
+        if time.monotonic() >= self._next:
+            _trim_heap()
             self._next = time.monotonic() + TRIM_EVERY_SECONDS
 
 
@@ -113,6 +112,7 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats()
             self._before = torch.cuda.memory_allocated()
         else:
+            _trim_heap()  # else a trim in between could lower the peak below what was there before
             with suppress(OSError):  # reset the peak of this process
                 _CLEAR_PEAK.write_text("5")
             self._before = _status("VmRSS")
@@ -124,6 +124,12 @@ class PeakMemory:
         grown = _status("VmHWM") - self._before
         is_known = self._device == "cpu" and os.getpid() == self._process and grown > 0
         return grown / MIB if is_known else None
+
+
+def _trim_heap() -> None:
+    """Return the gaps of glibc's heap to the system; do nothing with other C libraries."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 def _status(name: str) -> int:
