@@ -17,6 +17,7 @@ from typing import Any
 
 from _dialogsum import dialogsum_split
 from _harness import REPORTS, Report, append_line, peak_rss_mib, provenance, read_lines
+from _projects import preset
 from seqtune.core.config import fingerprint
 from seqtune.core.resolve import Layer, resolve, unflatten
 from seqtune.tasks.summarize import TASK
@@ -28,24 +29,12 @@ from seqtune.tasks.summarize.rouge import METRICS
 from seqtune.training import fit, resolve_auto
 
 RECIPE: dict[str, Any] = {
+    **preset("summarize", "gemma"),
     "split.augmentation": "none",
-    "preprocess.max_input_length": 512,
-    "preprocess.max_target_length": 96,
-    "preprocess.special_tokens": False,  # rows of a table of 262,144 would be copied at every step
-    "model.lora.enabled": True,
-    "model.lora.dropout": 0.0,
-    "training.epochs": 1,
-    "training.batch_size": 4,
-    "training.accumulate_grad_batches": 1,
-    "training.lr": 5e-4,
     "training.early_stopping.patience": 0,
     "evaluation.batch_size": 32,
     "evaluation.max_rows": 50,
     "evaluation.max_new_tokens": 80,
-    "generation.beams": 1,
-    "generation.max_new_tokens": 80,
-    "generation.no_repeat_ngram_size": 0,
-    "generation.stop_strings": ["\n"],
 }
 OUT = REPORTS / "data" / "summarize_runs.jsonl"
 """A line for each training, of which write_results.py makes a table."""

@@ -27,12 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from _harness import ROOT, Report
+from _harness import Report
 from _movielens import ml1m_split, write_ensemble
+from _projects import preset
 from seqtune.core.config import EnsembleConfig, fingerprint
-from seqtune.core.resolve import Layer, flatten, resolve, unflatten
+from seqtune.core.resolve import Layer, resolve, unflatten
 from seqtune.ensembling import weigh
 from seqtune.tasks.recommend import TASK
 from seqtune.tasks.recommend.data import SplitData
@@ -90,19 +89,11 @@ def parse_arguments() -> argparse.Namespace:
 
 def values_of(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Every value that is not a default."""
-    values = RECIPE if arguments.preset is None else preset(arguments.preset)
+    values = RECIPE if arguments.preset is None else preset("recommend", arguments.preset)
     values = values | dict(pair.split("=", 1) for pair in arguments.set)
     if arguments.minutes:
         values["training.max_minutes"] = arguments.minutes
     return values | {"training.accelerator": arguments.device, "seed": seed}
-
-
-def preset(name: str) -> dict[str, Any]:
-    file = ROOT / "conf" / "base" / "parameters_recommend.yml"
-    presets = yaml.safe_load(file.read_text())["recommend"]["presets"]
-    if name not in presets:
-        raise SystemExit(f"--preset {name} is not in {file.name}; choose of {', '.join(presets)}")
-    return dict(flatten(presets[name]))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
     python benchmarks/quality_tuned.py toys --budget 2h --keep FOLDER
 
 In a project below FOLDER, with the data in their place, `kedro run` ingests, splits, tunes within
-the budget and trains what was found. Run again after a stop, it goes on. Test is opened once. Lines
-go to benchmarks/reports/data/recommend_runs.jsonl, with the trials of each stage.
+the budget and trains what was found. Run again after a stop, it goes on; minutes are then those of
+the last start. Test is opened once. Lines go to benchmarks/reports/data/recommend_runs.jsonl, with
+the trials of each stage.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from seqtune.core.resolve import unflatten
 
 PREPARE, SEARCH = "ingest,split", "tune,train"
 RAW = "data/01_raw/recommend/interactions.csv"
+SPLIT = "data/05_model_input/recommend/split"
 STAGES = ("quick", "medium")
 
 
@@ -41,7 +43,8 @@ def main() -> None:
         run = f"tuned, {name}, {arguments.budget}, seed {arguments.seed}"
         if run in known:
             continue
-        if not project.is_dir():
+        if not (project / SPLIT).is_dir():
+            shutil.rmtree(project, ignore_errors=True)
             make_project(project, name)
             kedro(project, PREPARE, {})
         settings = {"budget": arguments.budget, "workers": arguments.workers}
@@ -49,7 +52,13 @@ def main() -> None:
         start = time.perf_counter()
         kedro(project, SEARCH, given | {"tuning.seed": arguments.seed})
         minutes = round((time.perf_counter() - start) / 60, 1)
-        row = {"run": run, "name": "tuned", "data": name, "preset": "auto", "set": settings}
+        row = {
+            "run": run,
+            "name": f"tuned, {arguments.budget}",
+            "data": name,
+            "preset": "auto",
+            "set": settings,
+        }
         row |= {"seed": arguments.seed, **found_in(project), "minutes": minutes, **provenance()}
         append_line(arguments.out, row)
 

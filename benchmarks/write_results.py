@@ -26,7 +26,7 @@ PAGE = ROOT / "docs" / "results.md"
 NAMES = {
     "default": "**our default**: `kedro run`, preset `auto`",
     "ensemble": "ensemble of the seeds of our default, weighed on valid",
-    "tuned": "tuned for two hours: `kedro run --pipelines tune,train --params tuning.budget=2h`",
+    "tuned, 2h": "tuned for two hours: `--pipelines tune,train --params tuning.budget=2h`",
     "bert4rec": "our BERT4Rec: preset `bert4rec`, hidden 64",
     "RecTools SASRec": "RecTools 0.19, SASRec with its defaults, stopped early on valid",
 }
@@ -88,12 +88,8 @@ def section(data: str, runs: Runs, published: Mapping[str, Any]) -> Iterator[str
     yield f"### {data}\n\n`{FILES[data]}`, {published['protocol']}.\n"
     rows = [*(row(name, runs) for name in NAMES), *floors(runs)]
     found = [one for one in rows if one]
-    for one in published["results"]:
-        numbers = [f"{one[metric]:.4f}" if metric in one else "" for metric in METRICS]
-        found.append([f"{one['what']} ({one['source']})", *numbers, "", ""])
-    found.sort(key=lambda cells: cells[1], reverse=True)
-    yield "| | NDCG@10 | HR@10 | seeds | minutes |\n| --- | --- | --- | --- | --- |"
-    yield "\n".join("| " + " | ".join(cells) + " |" for cells in found) + "\n"
+    found += published_rows(published, METRICS)
+    yield from table(["NDCG@10", "HR@10", "seeds", "minutes"], found)
     keys = ", ".join(f"`recommend.{key}: {json.dumps(value)}`" for key, value in READ[data].items())
     yield f"To read the file, in `conf/local/parameters_recommend.yml`: {keys}.\n"
 
@@ -122,12 +118,8 @@ def classify_section(runs: Runs, published: Mapping[str, Any]) -> Iterator[str]:
     for (tuned, half), label in CLASSIFY_FLOORS.items():
         scores = [(run["tuned"][tuned], run["at_half"][half]) for run in opened[:1]]
         found += [[label, *(f"{score:.4f}" for score in both), "", ""] for both in scores]
-    for one in published["results"]:
-        numbers = [f"{one[group]:.4f}" if group in one else "" for group in GROUPS]
-        found.append([f"{one['what']} ({one['source']})", *numbers, "", ""])
-    rows = sorted((one for one in found if one), key=lambda cells: cells[1], reverse=True)
-    yield "| | thresholds | at 0.5 | seeds | minutes |\n| --- | --- | --- | --- | --- |"
-    yield "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
+    found = [one for one in found if one] + published_rows(published, GROUPS)
+    yield from table(["thresholds", "at 0.5", "seeds", "minutes"], found)
 
 
 def classify_row(name: str, runs: Runs) -> list[str]:
@@ -169,12 +161,8 @@ def summarize_section(runs: Runs, published: Mapping[str, Any]) -> Iterator[str]
     rows = [summarize_row(run) for run in runs]
     for name, label in SUMMARIZE_FLOORS.items():
         rows.append([label, *rouge_cells(runs[0]["test"], name), ""])
-    for one in published["results"]:
-        numbers = [f"{one[metric]:.4f}" if metric in one else "" for metric in ROUGE]
-        rows.append([f"{one['what']} ({one['source']})", *numbers, "", ""])
-    rows.sort(key=lambda cells: cells[1], reverse=True)
-    yield "| | ROUGE-1 | ROUGE-2 | ROUGE-L | sum | words | minutes |\n" + "| --- " * 7 + "|"
-    yield "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
+    rows += published_rows(published, ROUGE)
+    yield from table(["ROUGE-1", "ROUGE-2", "ROUGE-L", "sum", "words", "minutes"], rows)
     yield f"The references have {runs[0]['test']['mean_words_of_references']:.1f} words.\n"
 
 
@@ -200,6 +188,26 @@ def row(name: str, runs: Runs) -> list[str]:
     cells = [spread([run["test"]["model"][metric] for run in own]) for metric in METRICS]
     minutes = f"{median(run['minutes'] for run in own):.0f}"
     return [NAMES[name], *cells, str(len(own)), minutes]
+
+
+def published_rows(published: Mapping[str, Any], metrics: Sequence[str]) -> list[list[str]]:
+    """Results of others; the last two columns are ours alone."""
+    return [
+        [
+            f"{one['what']} ({one['source']})",
+            *(f"{one[metric]:.4f}" if metric in one else "" for metric in metrics),
+            "",
+            "",
+        ]
+        for one in published["results"]
+    ]
+
+
+def table(columns: Sequence[str], rows: list[list[str]]) -> Iterator[str]:
+    """A table in Markdown, the best first by its first number."""
+    rows = sorted(rows, key=lambda cells: cells[1], reverse=True)
+    yield f"| | {' | '.join(columns)} |\n|{' --- |' * (len(columns) + 1)}"
+    yield "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
 
 
 def spread(values: Sequence[float]) -> str:

@@ -23,13 +23,12 @@ from seqtune.core.metrics import (
 from seqtune.core.task import OURS, Report
 from seqtune.text.split import Part
 
-from .baselines import Baseline, learning_curve, open_baselines
+from .baselines import TFIDF_TUNED, Baseline, learning_curve, open_baselines
 from .data import ClassifyData, Targets
 from .decisions import HELD_OUT, Decisions, Scores
 from .ensemble import open_model
 from .metrics import MACRO_F1, by_label, decided_metrics, lrap
 from .report_items import PartResults, exhibits, learning
-from .tfidf import TFIDF
 from .thresholds import FOLDS, HALF, Floats
 
 TUNED, AT_HALF, RANKING, LABELS = "tuned", "at_half", "ranking", "f1_by_label"
@@ -55,8 +54,8 @@ def evaluate(
         found[part] = _score_part(decisions, own, floors, part)
         drawn = exhibits(_part_results(decisions, own, floors, part))
     if wanted:
-        by_texts = _by_texts(decisions, floors) if "valid" in wanted else {}
-        drawn |= dump_report_items({"learning": learning(by_texts)})
+        on_valid = found["valid"][TUNED][MACRO_F1] if "valid" in found else {}
+        drawn |= dump_report_items({"learning": learning(_f1_by_texts(data, on_valid))})
     return {
         HEADLINE: [one["verdict"] for one in found.values()],
         **_facts(decisions),
@@ -129,19 +128,14 @@ def _part_results(
     )
 
 
-def _by_texts(decisions: Decisions, floors: Sequence[Baseline]) -> dict[str, dict[int, float]]:
-    """Return macro F1 on valid by the number of labelled texts, of tfidf and the model."""
-    data, tfidf = decisions.data, floors[0]
-    if TFIDF not in tfidf.names:
+def _f1_by_texts(data: ClassifyData, macro_f1: Mapping[str, float]) -> dict[str, dict[int, float]]:
+    """Return macro F1 on valid by the number of labelled texts; empty without tfidf."""
+    if TFIDF_TUNED not in macro_f1:
         return {}
-    targets, num_texts = data.targets("valid"), int((~data.is_augmented).sum())
-    of_tfidf = Scores(tfidf.probabilities["valid"], tfidf.thresholds)
-    of_all = [
-        float(_f1(scores, targets).mean()) for scores in (of_tfidf, decisions.scores("valid"))
-    ]
+    num_texts = data.num_fit_rows
     return {
-        tfidf.names[1]: learning_curve(data) | {num_texts: of_all[0]},
-        OURS: {num_texts: of_all[1]},
+        TFIDF_TUNED: learning_curve(data) | {num_texts: macro_f1[TFIDF_TUNED]},
+        OURS: {num_texts: macro_f1[OURS]},
     }
 
 

@@ -1,8 +1,8 @@
 """Estimate the memory of a training from its configuration.
 
 The estimate sums the bytes of the tensors that are alive at the peak. Its constants come from the
-models and were compared with measured peaks: on a CPU the estimate was 0.79 to 1.27 times the peak
-over 16 configurations of the transformer (test_memory.py repeats them). On a GPU, which keeps no
+models and were compared with measured peaks: on a CPU the estimate was 0.78 to 1.22 times the peak
+over 22 configurations (test_memory.py repeats them). On a GPU, which keeps no
 attention weights, it was not measured. The interpreter and its libraries are not counted.
 
 B batch, T time (the longest sequence there is), D hidden, V items.

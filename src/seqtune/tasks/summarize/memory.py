@@ -91,19 +91,19 @@ def _training(config: SummarizeConfig, sizes: Sizes, batch: BatchShape, kind: Ki
     if kind == "seq2seq":
         decoded *= 1.4  # attention to the encoder as well
     encoded = _kept(config, sizes, batch.rows, batch.inputs, layers=sizes.encoder_layers)
-    half = config.training.precision in ("bf16", "fp16")
-    return encoded + decoded + _logits(batch.rows, batch, sizes, half=half)
+    return encoded + decoded + _logits(config, sizes, batch)
 
 
 def _validation(config: SummarizeConfig, sizes: Sizes, batch: BatchShape) -> float:
     """Return bytes of the logits of a validation batch, of which nothing else is kept."""
     size = config.evaluation.batch_size
     rows = rows_at_once(size, longest=batch.targets, num_tokens=sizes.tokens)
-    return _logits(rows, batch, sizes, half=config.training.precision in ("bf16", "fp16"))
+    return _logits(config, sizes, batch._replace(rows=rows))
 
 
-def _logits(rows: int, batch: BatchShape, sizes: Sizes, *, half: bool) -> float:
-    return (14.0 if half else 12.0) * rows * (batch.targets + 1) * sizes.tokens
+def _logits(config: SummarizeConfig, sizes: Sizes, batch: BatchShape) -> float:
+    half = config.training.precision in ("bf16", "fp16")
+    return (14.0 if half else 12.0) * batch.rows * (batch.targets + 1) * sizes.tokens
 
 
 def _kept(config: SummarizeConfig, sizes: Sizes, rows: int, time: int, *, layers: int) -> float:

@@ -71,7 +71,7 @@ def test_it_is_computed_once_and_always_the_same(tmp_path, monkeypatch):
     shutil.rmtree(data.path / "made")
     again = open_baselines(data, tfidf=True)[0]
     assert again.probabilities["valid"].tolist() == first.probabilities["valid"].tolist()
-    monkeypatch.setattr(floors_module, "fit_part", None)  # whoever called it now would fail
+    monkeypatch.setattr(floors_module, "fit_part", None)  # calling it now would fail
     kept = open_baselines(data, tfidf=True)[0]
     assert kept.thresholds.tolist() == first.thresholds.tolist()
 
@@ -95,7 +95,7 @@ def test_the_curve_of_texts_is_computed_once_and_has_nothing_of_test(tmp_path, m
         for name, test in (("a", rows), ("b", rows[:3]))
     )
     assert learning_curve(one) == learning_curve(other)
-    monkeypatch.setattr(floors_module, "fit_part", None)  # whoever called it now would fail
+    monkeypatch.setattr(floors_module, "fit_part", None)  # calling it now would fail
     assert learning_curve(one)
 
 

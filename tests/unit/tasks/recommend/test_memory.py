@@ -19,7 +19,7 @@ from seqtune.tasks.recommend.module import build_module
 from seqtune.tasks.recommend.params import RecommendConfig
 
 LOWEST, HIGHEST = 0.6, 1.6
-"""Of the estimate by the measured peak; 16 configurations gave 0.79 to 1.27 (CPU, torch 2.13)."""
+"""Of the estimate by the measured peak; 22 configurations gave 0.78 to 1.22 (CPU, torch 2.13)."""
 MEASURE = """
 import json, sys
 from pathlib import Path

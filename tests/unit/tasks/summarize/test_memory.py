@@ -81,7 +81,7 @@ def test_the_logits_of_a_validation_count_where_a_step_has_fewer() -> None:
     batch = BatchShape(1, 16, 200)
     rows_that_fit = LOGITS_AT_ONCE // (200 * 128_256)
     assert _validation(config, SIZES, batch) == 12 * rows_that_fit * 201 * 128_256
-    assert _validation(config, SIZES, batch) > _logits(1, batch, SIZES, half=False)
+    assert _validation(config, SIZES, batch) > _logits(config, SIZES, batch)
 
 
 @pytest.mark.parametrize("name", ["kobart", "llama"])
