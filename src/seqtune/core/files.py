@@ -50,6 +50,16 @@ def write_json(path: Path, value: Any) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def reset_permissions(path: Path) -> None:
+    """Give a file those of any new one here; safetensors writes files that only their owner reads."""
+    new = path.with_name(f".{path.name}{PARTIAL}")
+    try:
+        new.touch()
+        shutil.copymode(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
 def publish_file(partial: Path, path: Path) -> None:
     """Rename a finished file so that it survives a loss of power."""
     sync(partial)

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from seqtune.core.config import RunConfig
 from seqtune.core.errors import Interrupted, TrainingError
-from seqtune.core.files import atomic_write
+from seqtune.core.files import atomic_write, reset_permissions
 
 from . import resume_checkpoints
 from .loss_monitor import LossMonitor
@@ -198,6 +198,7 @@ def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
             if number := re.search(r"os error (\d+)", str(error)):
                 raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
             raise
+        reset_permissions(partial)
 
 
 def is_kept(name: str, logged: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import logging
 import math
 from pathlib import Path
@@ -81,6 +82,17 @@ def test_leaves_a_complete_checkpoint_and_nothing_else(tmp_path: Path) -> None:
     assert manifest.config == toy_config().model_dump(mode="json")
     assert manifest.best.metrics == result.best_metrics
     assert json.loads((result.checkpoint / "history.json").read_text()) == list(result.history)
+
+
+def test_weights_have_the_permissions_of_other_new_files(tmp_path: Path) -> None:
+    """safetensors creates files for their owner alone; a team shares checkpoints."""
+    umask = os.umask(0o027)
+    try:
+        checkpoint = train(tmp_path / "run").checkpoint
+    finally:
+        os.umask(umask)
+    files = [path for path in checkpoint.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o640}
 
 
 def test_learns_and_keeps_the_weights_of_the_best_epoch(tmp_path: Path) -> None:

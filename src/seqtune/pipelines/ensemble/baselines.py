@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from seqtune.core.checkpoint import ASSETS, HISTORY, Weights, file_hash, write_manifest
 from seqtune.core.config import EnsembleConfig, RunConfig, canonical_json, library_versions
 from seqtune.core.errors import TrainingError, did_you_mean
-from seqtune.core.files import write_json
+from seqtune.core.files import reset_permissions, write_json
 from seqtune.core.task import TaskSpec, TrainingData
 
 from .members import PlannedMember
@@ -96,3 +96,4 @@ def _write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[np.generic]], *, 
 
     # the name makes the files of two baselines without arrays differ
     save_file(dict(arrays), path, metadata={"baseline": name})
+    reset_permissions(path)

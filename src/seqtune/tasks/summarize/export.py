@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 
 from seqtune.core.checkpoint import Which
 from seqtune.core.errors import ConfigurationError, SeqtuneError, StorageError
-from seqtune.core.files import make_folder, publish
+from seqtune.core.files import make_folder, publish, reset_permissions
 from seqtune.inference import CheckpointInfo, read_weights
 from seqtune.text.pretrained import COMMIT, load_config
 
@@ -145,6 +145,8 @@ def _published(out: Path, write: Callable[[Path], None]) -> Path:
         made = Path(scratch) / out.name
         made.mkdir()
         write(made)
+        for weights in made.glob("*.safetensors"):
+            reset_permissions(weights)
         publish(made, out.absolute())
     return out
 

@@ -80,6 +80,8 @@ def test_an_adapter_loads_in_peft_and_a_merged_model_in_transformers(
     torch.testing.assert_close(logits(whole, tokenizer, kind), ours, atol=1e-4, rtol=1e-4)
     assert whole.generation_config.eos_token_id == tokenizer.eos_token_id
     assert not [key for key in load_file(merged / "model.safetensors") if "lora" in key]
+    files = [path for folder in (adapter, merged) for path in folder.iterdir()]
+    assert len({path.stat().st_mode for path in files}) == 1
 
 
 def test_an_adapter_without_tokens_loads_as_vllm_wants_it(
