@@ -34,13 +34,19 @@ def config(**values: Any) -> TuningConfig:
 
 
 def planned(
-    *, seconds: float | None = 10.0, workers: int = 1, spaces: Any = None, **values: Any
+    *,
+    seconds: float | None = 10.0,
+    workers: int = 1,
+    spaces: Any = None,
+    own_epochs: int | None = None,
+    **values: Any,
 ) -> dict[str, StageBudget]:
     return plan_stages(
         config(**values),
         spaces=SPACES if spaces is None else spaces,
         seconds_per_epoch=seconds,
         num_workers=workers,
+        own_epochs=own_epochs,
     )
 
 
@@ -184,12 +190,48 @@ def test_a_duration_is_divided_among_the_stages() -> None:
 
 
 def test_epochs_are_shortened_before_too_few_trials_are_left() -> None:
-    budgets = planned(budget="7h", seconds=30.0, pruner=PRUNED)
+    budgets = planned(budget="7h", seconds=30.0, pruner=PRUNED, rerank={"top": 0})
 
-    # 40 % of 25080 s are 23 trials of 20 epochs or 31 of 15. 60 %, less 19 re-rankings, are 8
-    # trials of 20 epochs or 20 of 15.
-    assert sizes(budgets) == {"test": (2, 2), "quick": (31, 15), "medium": (20, 15)}
+    # 40 % of 25080 s are 23 trials of 20 epochs or 31 of 15. 60 % are 17 trials of 40 epochs or 20
+    # of 35.
+    assert sizes(budgets) == {"test": (2, 2), "quick": (31, 15), "medium": (20, 35)}
     assert "shortened from 50 epochs, so that enough trials fit" in budgets["medium"].reason
+
+
+def test_a_re_ranking_leaves_half_of_its_stage_to_the_search() -> None:
+    medium = planned(budget="7h", seconds=30.0, pruner=PRUNED)["medium"]
+
+    # of 15048 s, 13 trainings of 20 epochs are more than a half, 10 are not
+    assert (medium.trials, medium.epochs) == (21, 20)
+    assert (medium.rerank.top, medium.rerank.seeds, medium.rerank.num_runs) == (2, 3, 10)
+    assert (
+        "kept for 10 trainings of the re-ranking, which compares 2 trials over 3 seeds instead of "
+        "5 over 3, so that half of the time is left"
+    ) in medium.reason
+
+
+def test_named_budgets_rank_again_as_written() -> None:
+    written = {"top": 4, "seeds": 5}
+    rerank = planned(budget="quick", seconds=None, rerank=written)["medium"].rerank
+    assert (rerank.top, rerank.seeds) == (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("own", "quick", "medium"), [(200, 20, 50), (50, 20, 50), (16, 16, 16), (3, 3, 3)]
+)
+def test_a_duration_trains_no_longer_than_the_default(own: int, quick: int, medium: int) -> None:
+    budgets = planned(budget="7d", own_epochs=own)
+    assert (budgets["quick"].epochs, budgets["medium"].epochs) == (quick, medium)
+    assert ("than the" in budgets["medium"].reason) is (own < 50)
+    assert planned(own_epochs=own)["medium"].epochs == 50, "a name stands for its epochs"
+
+
+def test_epochs_below_those_of_the_default_are_multiples_of_5() -> None:
+    medium = planned(budget="150m", own_epochs=16, rerank={"top": 0})["medium"]
+    # 60 % of 8960 s are 33 trials of 16 epochs; of 4760 s 17 of them, 19 of 15 or 28 of 10
+    assert (medium.trials, medium.epochs) == (33, 16)
+    medium = planned(budget="80m", own_epochs=16, rerank={"top": 0})["medium"]
+    assert (medium.trials, medium.epochs) == (28, 10)
 
 
 def test_nothing_is_kept_for_a_re_ranking_that_is_off_or_cannot_be() -> None:
@@ -234,11 +276,11 @@ def test_a_written_wall_clock_limits_a_stage_of_a_duration() -> None:
 
 def test_too_short_a_duration_says_how_long_the_least_takes() -> None:
     # quick: 10 x 5 x 12 x 0.7 / 2 = 210 s, the 0.4 of 525 s; medium: 10 x 10 x 12 x 0.7 / 2 = 420 s
-    # and 10 rounds of 120 s are 1620 s, the 0.6 of 2700 s; with 24 s of test 2724 s.
+    # and 4 rounds of 120 s are 900 s, the 0.6 of 1500 s; with 24 s of test 1524 s.
     assert fault(budget="10m", seconds=12.0, workers=2, pruner=PRUNED) == (
         "tuning.budget: 10 min 00 s is too short at 12 s per epoch and 2 at a time. The smallest "
-        "useful plan (quick 10 trials x 5 epochs, medium 10 trials x 10 epochs and 19 trainings of "
-        "the re-ranking) takes 46m; allow that, or set trials and epochs yourself (tuning.stages)"
+        "useful plan (quick 10 trials x 5 epochs, medium 10 trials x 10 epochs and 7 trainings of "
+        "the re-ranking) takes 26m; allow that, or set trials and epochs yourself (tuning.stages)"
     )
 
 
@@ -249,11 +291,18 @@ def test_too_short_a_duration_says_how_long_the_least_takes() -> None:
     workers=st.integers(1, 16),
     rerank=st.booleans(),
     seed=st.booleans(),
+    own_epochs=st.none() | st.integers(1, 100),
 )
 def test_a_plan_ends_in_time_or_says_which_duration_does(
-    minutes: int, seconds: float, workers: int, rerank: bool, seed: bool
+    minutes: int,
+    seconds: float,
+    workers: int,
+    rerank: bool,
+    seed: bool,
+    own_epochs: int | None,
 ) -> None:
-    given = {"rerank": {} if rerank else {"top": 0}, "stages": {"seed": SEED_ON} if seed else {}}
+    given: dict[str, Any] = {"rerank": {} if rerank else {"top": 0}, "stages": {"seed": SEED_ON} if seed else {}}
+    given["own_epochs"] = own_epochs
     try:
         budgets = planned(budget=f"{minutes}m", seconds=seconds, workers=workers, **given)
     except ConfigurationError as error:
@@ -271,10 +320,12 @@ def test_a_plan_ends_in_time_or_says_which_duration_does(
         assert one_worker / workers <= one.timeout_seconds * (1 + 1e-9)
         total += one.timeout_seconds
     if rerank:
-        total += math.ceil(15 / workers) * budgets["medium"].epochs * seconds
+        medium = budgets["medium"]
+        total += math.ceil(medium.rerank.num_runs / workers) * medium.epochs * seconds
+        assert medium.rerank.top >= 2
     assert total <= minutes * 60 * (1 + 1e-9)
     assert budgets["quick"].trials >= 10
-    assert budgets["medium"].epochs >= 10
+    assert budgets["medium"].epochs >= min(10, own_epochs or 10)
 
 
 # ---- the sampler ---------------------------------------------------------------------------------

@@ -118,14 +118,14 @@ def run_medium(
 def run_rerank(
     search: Search, *, tests: pd.DataFrame, quick: pd.DataFrame, medium: pd.DataFrame
 ) -> Report:
-    config = search.tuning.config.rerank
     stage, trials = _last_stage(search, quick=quick, medium=medium)
     scoring = search.scoring
-    if not config.enabled or scoring.is_multiple:
+    if not search.tuning.config.rerank.enabled or scoring.is_multiple:
         why = "several objectives" if scoring.is_multiple else "tuning.rerank"
         return {"enabled": False, "headline": [f"rerank: off ({why})"]}
+    budget = search.budgets(read_trials_table(tests))[stage]
+    config, epochs = budget.rerank, budget.epochs
     best = candidates(trials, top=config.top, mode=scoring.first.mode)
-    epochs = search.budgets(read_trials_table(tests))[stage].epochs
     own = search.default().config.training.epochs
     default = Trial(DEFAULT, "failed", {EPOCHS: min(own, epochs)})
     seeds = fresh_seeds(search.tuning.config.seed, num=config.seeds)

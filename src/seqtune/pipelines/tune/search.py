@@ -60,6 +60,7 @@ class Search:
             spaces=self.tuning.spaces,
             seconds_per_epoch=seconds_per_epoch(tests),
             num_workers=self.num_workers,
+            own_epochs=self.default().config.training.epochs,
         )
 
     def is_enabled(self, stage: str) -> bool:

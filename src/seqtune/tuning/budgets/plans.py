@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from seqtune.core.errors import ConfigurationError, did_you_mean
 from seqtune.core.format import format_duration
 
-from ..config import STAGES, Goal, PrunerKind, SamplerKind, StageConfig, TuningConfig
+from ..config import (
+    STAGES,
+    Goal,
+    PrunerKind,
+    RerankConfig,
+    SamplerKind,
+    StageConfig,
+    TuningConfig,
+)
 from ..objectives.scoring import known_at_the_end
 from ..spaces.space import Space
 from .durations import EXAMPLES, parse_duration
 from .sizes import BUDGETS, DEFAULT_SIZES, Size, SizedStage, of_total
-from .time_budget import TimedStage, plan_duration
+from .time_budget import OFF, TimedStage, plan_duration
 
 SEARCHING = ("quick", "medium")
 MAX_GP_PARAMETERS = 20
@@ -35,6 +43,8 @@ class StageBudget:
     pruner: PrunerKind
     reason: str
     """Source of the numbers, for the report."""
+    rerank: RerankConfig = RerankConfig()
+    """Of the best trials of this stage, where it is the last one."""
 
 
 def plan_stages(
@@ -43,9 +53,11 @@ def plan_stages(
     spaces: Mapping[str, Space],
     seconds_per_epoch: float | None,
     num_workers: int,
+    own_epochs: int | None = None,
     root: str = "tuning",
 ) -> dict[str, StageBudget]:
-    """Plan every enabled stage, in order.
+    """Plan every enabled stage, in order; a duration, with no more epochs than `own_epochs`, those
+    of the default configuration.
 
     Only a duration needs `seconds_per_epoch`, start-up included; if it is None, a duration plans
     only the test stage. Take it from stored trials: another value can give other epochs, and so
@@ -56,7 +68,9 @@ def plan_stages(
     if config.budget in BUDGETS:
         planned = {stage: _by_name(config, stage) for stage in stages}
     else:
-        planned = _by_duration(config, stages, seconds_per_epoch, num_workers, root=root)
+        planned = _by_duration(
+            config, stages, seconds_per_epoch, num_workers, own_epochs=own_epochs, root=root
+        )
     return {
         stage: _settled(config, stage, planned[stage], space=spaces.get(stage, Space()))
         for stage in stages
@@ -167,6 +181,7 @@ def _by_duration(
     seconds_per_epoch: float | None,
     num_workers: int,
     *,
+    own_epochs: int | None,
     root: str,
 ) -> dict[str, SizedStage]:
     test = {"test": _by_name(config, "test")} if "test" in stages else {}
@@ -179,7 +194,9 @@ def _by_duration(
         return test
     timed = plan_duration(
         parse_duration(config.budget, root=f"{root}.budget"),
-        stages=[_timed(config, stage, stages) for stage in stages if stage != "test"],
+        stages=[
+            _timed(config, stage, stages, own_epochs) for stage in stages if stage != "test"
+        ],
         test=test["test"].size if test else None,
         seconds_per_epoch=seconds_per_epoch,
         num_workers=num_workers,
@@ -188,7 +205,9 @@ def _by_duration(
     return {**test, **timed}
 
 
-def _timed(config: TuningConfig, stage: str, stages: tuple[str, ...]) -> TimedStage:
+def _timed(
+    config: TuningConfig, stage: str, stages: tuple[str, ...], own_epochs: int | None
+) -> TimedStage:
     written = _written(config, stage)
     last_search = [one for one in SEARCHING if one in stages][-1:]
     is_reranked = [stage] == last_search and len(config.objectives) <= 1
@@ -198,7 +217,8 @@ def _timed(config: TuningConfig, stage: str, stages: tuple[str, ...]) -> TimedSt
         epochs=written.epochs,
         timeout_seconds=written.timeout_seconds,
         is_pruned=_pruner(config, stage) not in ("none", "auto"),
-        num_reruns=config.rerank.num_runs if is_reranked else 0,
+        most_epochs=own_epochs,
+        rerank=config.rerank if is_reranked else OFF,
     )
 
 
@@ -229,6 +249,7 @@ def _settled(config: TuningConfig, stage: str, planned: SizedStage, *, space: Sp
         sampler=sampler,
         pruner=settle_pruner(_pruner(config, stage), sampler, goals=config.objectives),
         reason=_reason(config, stage, planned),
+        rerank=planned.rerank or config.rerank,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ..config import RerankConfig
+
 
 class Size(NamedTuple):
     trials: int
@@ -20,6 +22,8 @@ class SizedStage(NamedTuple):
     size: Size
     timeout_seconds: float | None
     reason: str
+    rerank: RerankConfig | None = None
+    """None: as written."""
 
 
 def of_total(num_trials: int) -> dict[str, Size]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from seqtune.core.errors import ConfigurationError
 from seqtune.core.format import format_duration
 
+from ..config import RerankConfig
 from .sizes import DEFAULT_SIZES, Size, SizedStage
 
+OFF = RerankConfig(top=0)
 SHARES = {"quick": 0.4, "medium": 0.6, "seed": 0.2}
 """Of the time, among the enabled stages. Re-ranking takes time of its stage."""
 LEAST = {"quick": Size(10, 5), "medium": Size(10, 10), "seed": Size(3, 10)}
@@ -23,6 +25,10 @@ MOST_TRIALS = 500
 EPOCH_STEP = 5
 SAVED_BY_PRUNING = 0.3
 """Assumed share of a stage's epochs that a pruner saves; cautious, so that a plan ends early."""
+MOST_RERANKING = 0.5
+"""Share of a stage's time; a re-ranking that would take more has fewer trials, then seeds."""
+LEAST_RERANKING = 2
+"""Trials, and seeds of each."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +40,37 @@ class TimedStage:
     epochs: int | None = None
     timeout_seconds: float | None = None
     is_pruned: bool = True
-    num_reruns: int = 0
-    """Full trainings of the re-ranking in this stage's time."""
+    most_epochs: int | None = None
+    """Of the default configuration: a trial that is to compare with it trains no longer."""
+    rerank: RerankConfig = OFF
+    """Its full trainings are in this stage's time."""
 
     def lengths(self) -> Sequence[int]:
         """Return the possible numbers of epochs, the longest first."""
         if self.epochs is not None:
             return (self.epochs,)
-        return range(DEFAULT_SIZES[self.stage].epochs, LEAST[self.stage].epochs - 1, -EPOCH_STEP)
+        longest = DEFAULT_SIZES[self.stage].epochs
+        steps = range(longest, LEAST[self.stage].epochs - 1, -EPOCH_STEP)
+        if self.most_epochs is None or self.most_epochs >= longest:
+            return steps
+        return (self.most_epochs, *(step for step in steps if step < self.most_epochs))
+
+    def rerankings(self) -> Iterator[RerankConfig]:
+        """Yield the possible sizes of the re-ranking, the largest first."""
+        size = self.rerank
+        yield size
+        for name in ("top", "seeds"):
+            while getattr(size, name) > LEAST_RERANKING:
+                size = size.model_copy(update={name: getattr(size, name) - 1})
+                yield size
 
     @property
     def least(self) -> Size:
         return Size(self.trials or LEAST[self.stage].trials, self.lengths()[-1])
+
+    @property
+    def least_rerank(self) -> RerankConfig:
+        return list(self.rerankings())[-1]
 
 
 @dataclass(frozen=True)
@@ -59,19 +84,26 @@ class CostModel:
         """Return the average seconds of one trial."""
         return epochs * self.seconds_per_epoch * (1 - SAVED_BY_PRUNING * is_pruned)
 
-    def reruns(self, stage: TimedStage, epochs: int) -> float:
-        """Return the wall-clock seconds of the re-ranking: whole rounds without pruning."""
-        return math.ceil(stage.num_reruns / self.num_workers) * self.training(epochs)
+    def reranking(self, rerank: RerankConfig, epochs: int) -> float:
+        """Return the wall-clock seconds of a re-ranking: whole rounds without pruning."""
+        return math.ceil(rerank.num_runs / self.num_workers) * self.training(epochs)
 
-    def stage(self, stage: TimedStage, size: Size) -> float:
+    def stage(self, stage: TimedStage, size: Size, rerank: RerankConfig) -> float:
         """Return the wall-clock seconds of a stage with re-ranking; at least one whole trial."""
         one = self.training(size.epochs, is_pruned=stage.is_pruned)
         searching = max(size.trials * one / self.num_workers, self.training(size.epochs))
-        return searching + self.reruns(stage, size.epochs)
+        return searching + self.reranking(rerank, size.epochs)
+
+    def fitting_rerank(self, stage: TimedStage, epochs: int, seconds: float) -> RerankConfig:
+        """Return the largest re-ranking that leaves enough of the stage's time to its search."""
+        most = MOST_RERANKING * seconds
+        fitting = (one for one in stage.rerankings() if self.reranking(one, epochs) <= most)
+        return next(fitting, stage.least_rerank)
 
     def affordable(self, stage: TimedStage, epochs: int, seconds: float) -> int:
         """Return how many trials of this length fit into the time."""
-        left = min(seconds - self.reruns(stage, epochs), stage.timeout_seconds or math.inf)
+        kept = self.reranking(self.fitting_rerank(stage, epochs, seconds), epochs)
+        left = min(seconds - kept, stage.timeout_seconds or math.inf)
         if left < self.training(epochs):
             return 0
         return int(left * self.num_workers / self.training(epochs, is_pruned=stage.is_pruned))
@@ -89,14 +121,17 @@ def plan_duration(
     """Plan trials, epochs and wall clock of each stage so that all end within the duration.
 
     The time without the test stage is divided by `SHARES`. Trials are reduced first, then epochs in
-    steps of 5, then trials down to `LEAST`.
+    steps of 5, then trials down to `LEAST`; the re-ranking never takes more than its share, unless
+    it is the smallest.
     """
     clock = CostModel(seconds_per_epoch, num_workers)
-    spent = clock.stage(TimedStage("test", is_pruned=False), test) if test else 0.0
+    spent = clock.stage(TimedStage("test", is_pruned=False), test, OFF) if test else 0.0
     shares = {one.stage: SHARES[one.stage] for one in stages}
     parts = {name: share / sum(shares.values()) for name, share in shares.items()}
     open_stages = [one for one in stages if one.trials is None or one.epochs is None]
-    least = (clock.stage(one, one.least) / parts[one.stage] for one in open_stages)
+    least = (
+        clock.stage(one, one.least, one.least_rerank) / parts[one.stage] for one in open_stages
+    )
     needed = spent + max(least, default=0.0)
     if needed > total_seconds:
         raise _too_short(total_seconds, needed, stages=open_stages, clock=clock, root=root)
@@ -108,12 +143,14 @@ def plan_duration(
 
 def _plan(stage: TimedStage, seconds: float, *, clock: CostModel) -> SizedStage:
     size = _fitting(stage, seconds, clock=clock)
-    timeout = seconds - clock.reruns(stage, size.epochs)
+    rerank = clock.fitting_rerank(stage, size.epochs, seconds)
+    timeout = seconds - clock.reranking(rerank, size.epochs)
     return SizedStage(
         size,
         # with given trials and epochs, re-ranking may leave no time
         stage.timeout_seconds or max(timeout, clock.training(size.epochs)),
-        _reason(stage, size, seconds, clock=clock),
+        _reason(stage, size, rerank, seconds, clock=clock),
+        rerank,
     )
 
 
@@ -128,22 +165,31 @@ def _fitting(stage: TimedStage, seconds: float, *, clock: CostModel) -> Size:
     return Size(max(size.trials, stage.least.trials), size.epochs)
 
 
-def _reason(stage: TimedStage, size: Size, seconds: float, *, clock: CostModel) -> str:
+def _reason(
+    stage: TimedStage, size: Size, rerank: RerankConfig, seconds: float, *, clock: CostModel
+) -> str:
     parts = [
         f"{format_duration(seconds)} at {clock.seconds_per_epoch:.3g} s per epoch on "
         f"{clock.num_workers} worker{'s' if clock.num_workers > 1 else ''}"
     ]
-    if stage.num_reruns:
-        kept = format_duration(clock.reruns(stage, size.epochs))
-        parts.append(f"{kept} of it kept for {stage.num_reruns} trainings of the re-ranking")
+    if rerank.enabled:
+        kept = format_duration(clock.reranking(rerank, size.epochs))
+        parts.append(f"{kept} of it kept for {rerank.num_runs} trainings of the re-ranking")
+    if rerank != stage.rerank:
+        parts.append(
+            f"which compares {rerank.top} trials over {rerank.seeds} seeds instead of "
+            f"{stage.rerank.top} over {stage.rerank.seeds}, so that half of the time is left"
+        )
     if stage.is_pruned:
         parts.append(f"pruning assumed to save {SAVED_BY_PRUNING:.0%}")
     longest = stage.lengths()[0]
+    if stage.epochs is None and longest < DEFAULT_SIZES[stage.stage].epochs:
+        parts.append(f"no more epochs than the {longest} of the default configuration")
     if size.epochs < longest:
         parts.append(f"shortened from {longest} epochs, so that enough trials fit")
     if stage.trials is None and size.trials == MOST_TRIALS:
         parts.append(f"no more than {MOST_TRIALS} trials, more add little")
-    if clock.stage(stage, size) > seconds:
+    if clock.stage(stage, size, rerank) > seconds:
         parts.append("the given sizes take longer: the wall clock will end it")
     return ", ".join(parts)
 
@@ -158,7 +204,11 @@ def _too_short(
 ) -> ConfigurationError:
     least = ", ".join(
         f"{one.stage} {one.least}"
-        + (f" and {one.num_reruns} trainings of the re-ranking" if one.num_reruns else "")
+        + (
+            f" and {one.least_rerank.num_runs} trainings of the re-ranking"
+            if one.rerank.enabled
+            else ""
+        )
         for one in stages
     )
     minutes = math.ceil(needed / 60)
