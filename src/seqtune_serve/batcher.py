@@ -40,9 +40,16 @@ class Batcher:
         if len(self._waiting) >= self._settings.max_waiting:
             raise QueueFullError
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, answer))
+        waiting = (request, answer)
+        self._waiting.append(waiting)
         self._signal()
-        return await asyncio.wait_for(answer, self._settings.timeout_s)
+        try:
+            return await asyncio.wait_for(answer, self._settings.timeout_s)
+        except (TimeoutError, asyncio.CancelledError):
+            with suppress(ValueError):  # given up, it would hold a place of the queue
+                self._waiting.remove(waiting)
+                self._signal()
+            raise
 
     async def run(self) -> None:
         """Answer requests until cancelled."""

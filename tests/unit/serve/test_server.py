@@ -213,6 +213,23 @@ def test_a_request_ends_at_its_time_limit_and_is_not_computed_later(export: Path
     asyncio.run(scenario())
 
 
+def test_a_request_that_was_given_up_holds_no_place_of_the_queue(export: Path) -> None:
+    model = SlowModel(export)
+
+    async def scenario() -> None:
+        settings = ServeSettings(export, timeout_s=0.3, max_waiting=1)
+        async with running(model, settings) as client:
+            first = asyncio.create_task(recommend(client))
+            await until(lambda: model.batches == [1])
+            for _ in range(3):
+                assert (await recommend(client)).status_code == 503
+            assert (await first).status_code == 503
+            model.go_on.set()
+            assert (await recommend(client)).status_code == 200
+
+    asyncio.run(scenario())
+
+
 def test_a_failing_batch_answers_500_and_the_next_goes_on(export: Path) -> None:
     model = SlowModel(export)
 
