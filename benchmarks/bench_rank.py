@@ -56,7 +56,7 @@ def batches(
     loaded: Scorer, data: SplitData, *, batch_size: int = BATCH_SIZE
 ) -> Iterator[EvalBatch]:
     for batch in eval_batches(data, "test", max_len=200, batch_size=batch_size):
-        yield EvalBatch(*(tensor.to(loaded.device) for tensor in batch))
+        yield batch.to(loaded.device)
 
 
 def bare(loaded: Scorer, inputs: list[torch.Tensor]) -> None:

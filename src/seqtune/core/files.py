@@ -51,7 +51,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def reset_permissions(path: Path) -> None:
-    """Give a file those of any new one here; safetensors writes files that only their owner reads."""
+    """Give a file those of any new one here; safetensors lets its owner alone read it."""
     new = path.with_name(f".{path.name}{PARTIAL}")
     try:
         new.touch()

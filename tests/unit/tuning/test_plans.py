@@ -301,7 +301,10 @@ def test_a_plan_ends_in_time_or_says_which_duration_does(
     seed: bool,
     own_epochs: int | None,
 ) -> None:
-    given: dict[str, Any] = {"rerank": {} if rerank else {"top": 0}, "stages": {"seed": SEED_ON} if seed else {}}
+    given: dict[str, Any] = {
+        "rerank": {} if rerank else {"top": 0},
+        "stages": {"seed": SEED_ON} if seed else {},
+    }
     given["own_epochs"] = own_epochs
     try:
         budgets = planned(budget=f"{minutes}m", seconds=seconds, workers=workers, **given)

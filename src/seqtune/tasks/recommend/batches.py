@@ -39,6 +39,9 @@ class EvalBatch(NamedTuple):
     seen_rows: Tensor  # int64 [S], row in the batch of each item of a history
     seen_items: Tensor  # int64 [S], that item, even if older than max_len
 
+    def to(self, device: torch.device) -> EvalBatch:
+        return EvalBatch(*(tensor.to(device) for tensor in self))
+
 
 @dataclass(frozen=True)
 class Spans:

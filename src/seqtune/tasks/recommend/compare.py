@@ -20,7 +20,7 @@ from seqtune.core.row_metrics import RowMetrics
 from seqtune.core.task import Report
 
 from .baselines import BASELINES, Baselines
-from .batches import EvalBatch, Part, eval_batches
+from .batches import Part, eval_batches
 from .cooccurrence import last_items
 from .data import Int64, SplitData
 from .ensemble import Scorer, open_model
@@ -124,7 +124,7 @@ def _ranks_by_scores(
     ranks: dict[str, list[Tensor]] = {name: [] for name in scorers}
     batches = eval_batches(data, part, max_len=max_len, batch_size=config.evaluation.batch_size)
     for on_cpu in batches:
-        batch = EvalBatch(*(tensor.to(first.device) for tensor in on_cpu))
+        batch = on_cpu.to(first.device)
         users.append(on_cpu.users)
         for name, score in scorers.items():
             found = target_ranks(

@@ -65,7 +65,7 @@ def find_contested_items(
     most = min(model.config.evaluation.batch_size for model in models) // len(models)
     order = EvalOrder(valid.histories.lengths[rows], batch_size=max(1, min(most, ROWS)))
     for chosen in order.batches():
-        batch = EvalBatch(*(tensor.to(models[0].device) for tensor in valid[rows[chosen]]))
+        batch = valid[rows[chosen]].to(models[0].device)
         yield _of_batch(models, batch, chosen, settings)
 
 

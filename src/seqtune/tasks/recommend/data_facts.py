@@ -13,4 +13,5 @@ def describe_data(data: SplitData) -> dict[str, float]:
         "items": data.num_items,
         "interactions": interactions,
         "mean_length": interactions / max(data.num_users, 1),
+        "scores": interactions * data.num_items,
     }

@@ -98,7 +98,7 @@ def _part(
     batches = eval_batches(data, part, max_len=loaded.max_len, batch_size=size)
     users = []
     for number, on_cpu in enumerate(batches):
-        batch = EvalBatch(*(tensor.to(loaded.device) for tensor in on_cpu))
+        batch = on_cpu.to(loaded.device)
         users.append(on_cpu.users)
         contexts = last_items(batch.inputs)
         draws = _draws(config, baselines, batch, part=part, number=number)

@@ -21,8 +21,13 @@ from seqtune.core.seeds import derive_seed
 
 from .batches import EvalBatch
 from .cooccurrence import Cooccurrence
-from .data import SplitData
-from .losses.sampled_softmax import SampledItems, draw_items
+from .data import Int64, SplitData
+from .losses.sampled_softmax import (
+    SampledItems,
+    cumulated_shares,
+    draw_by_weight,
+    draw_items,
+)
 from .metrics import (
     METRICS,
     mean_metrics,
@@ -47,10 +52,16 @@ class RecommendModule(LightningModule):
     The first validation loader has the held-out items, the optional second a training sample.
     """
 
-    def __init__(self, config: RecommendConfig, model: SequenceModel[Any]) -> None:
+    def __init__(
+        self, config: RecommendConfig, model: SequenceModel[Any], *, counts: Int64 | None = None
+    ) -> None:
+        """`counts` [V] are how often items occur, for `negative_popularity`."""
         super().__init__()
         self.config = config
         self.model = model
+        self._item_shares: Tensor | None = None  # on the CPU, because not every GPU knows fp64
+        if counts is not None and (power := config.model.negative_popularity):
+            self._item_shares = cumulated_shares(torch.from_numpy(counts), power=power)
         self._rank_counts: dict[int, Tensor] = {}
 
     def training_step(self, items: Tensor, batch_idx: int) -> Tensor:
@@ -68,8 +79,12 @@ class RecommendModule(LightningModule):
         """Return the items drawn for the loss of this step, the same on all ranks; None for all."""
         if not (num_negatives := self.config.model.num_negatives):
             return None
-        generator = self._generator("negatives", batch_idx, rank=0)  # the same on all ranks
-        return draw_items(self.model.num_items, num_negatives, generator=generator)
+        if self._item_shares is None:
+            generator = self._generator("negatives", batch_idx, rank=0)
+            return draw_items(self.model.num_items, num_negatives, generator=generator)
+        generator = self._generator("negatives", batch_idx, rank=0, device="cpu")
+        drawn = draw_by_weight(self._item_shares, num_negatives, generator=generator)
+        return SampledItems(*(part.to(self.device) for part in drawn))
 
     def on_validation_epoch_start(self) -> None:
         self._rank_counts = {}
@@ -122,9 +137,12 @@ class RecommendModule(LightningModule):
         self.log(SHARE, SHARES[best], sync_dist=True)
         return best
 
-    def _generator(self, use: str, batch_idx: int, rank: int) -> torch.Generator:
+    def _generator(
+        self, use: str, batch_idx: int, rank: int, device: str | None = None
+    ) -> torch.Generator:
         place = (use, self.current_epoch, batch_idx, rank)
-        return torch.Generator(self.device).manual_seed(derive_seed(self.config.seed, *place))
+        seed = derive_seed(self.config.seed, *place)
+        return torch.Generator(device or self.device).manual_seed(seed)
 
 
 def resolve_auto(resolved: Resolved[RecommendConfig], data: SplitData) -> Resolved[RecommendConfig]:
@@ -160,4 +178,4 @@ def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
     model = build_model(config.model, num_items=data.num_items, sides=data.sides, counts=counts)
     if config.model.item_init == "counts":
         model.start_items((counts or Cooccurrence.of(data)).item_vectors(config.model.hidden_units))
-    return RecommendModule(config, model)
+    return RecommendModule(config, model, counts=np.array(data.train_counts[1:]))

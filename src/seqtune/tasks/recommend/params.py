@@ -240,7 +240,7 @@ def side_names(config: RecommendConfig) -> tuple[str, ...]:
     return tuple(config.ingest.sides.kinds)
 
 
-DATA_FACTS = ("users", "items", "interactions", "mean_length")
+DATA_FACTS = ("users", "items", "interactions", "mean_length", "scores")
 
 parse = ParameterParser("recommend", RecommendConfig, PredictConfig, DATA_FACTS)
 

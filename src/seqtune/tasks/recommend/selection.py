@@ -14,7 +14,7 @@ from seqtune.core.errors import ConfigurationError, did_you_mean
 from seqtune.core.seeds import derive_seed
 from seqtune.core.task import Report
 
-from .batches import EvalBatch, evaluation, users_at_once
+from .batches import evaluation, users_at_once
 from .data import Int64, SplitData
 from .ensemble import Scorer
 from .explain import unit_vectors
@@ -61,7 +61,7 @@ def cost_on_valid(loaded: Scorer, data: SplitData, wanted: ListRequest) -> Repor
     batches = evaluation(data, "valid", max_len=loaded.max_len)
     size = users_at_once(wanted.batch_size, num_items=data.num_items)
     for start in range(0, len(rows), size):
-        batch = EvalBatch(*(one.to(loaded.device) for one in batches[rows[start : start + size]]))
+        batch = batches[rows[start : start + size]].to(loaded.device)
         is_other = batch.seen_items != batch.targets[batch.seen_rows]  # it stays a candidate
         seen = (batch.seen_rows[is_other], batch.seen_items[is_other])
         scores, targets = loaded.scores(batch.inputs), batch.targets.cpu().numpy()

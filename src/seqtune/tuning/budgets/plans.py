@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seqtune.core.errors import ConfigurationError, did_you_mean
 from seqtune.core.format import format_duration
@@ -43,7 +43,7 @@ class StageBudget:
     pruner: PrunerKind
     reason: str
     """Source of the numbers, for the report."""
-    rerank: RerankConfig = RerankConfig()
+    rerank: RerankConfig = field(default_factory=RerankConfig)
     """Of the best trials of this stage, where it is the last one."""
 
 
@@ -194,9 +194,7 @@ def _by_duration(
         return test
     timed = plan_duration(
         parse_duration(config.budget, root=f"{root}.budget"),
-        stages=[
-            _timed(config, stage, stages, own_epochs) for stage in stages if stage != "test"
-        ],
+        stages=[_timed(config, stage, stages, own_epochs) for stage in stages if stage != "test"],
         test=test["test"].size if test else None,
         seconds_per_epoch=seconds_per_epoch,
         num_workers=num_workers,

@@ -85,14 +85,12 @@ def test_items_are_drawn_anew_at_each_step_and_alike_in_each_run(
     assert str(module.negatives(4)) == str(module.negatives(4))
 
 
-@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("drawn", [{}, {"lazy_embeddings": True}, {"negative_popularity": 0.5}])
 def test_overfits_one_batch(
-    tiny_config: RecommendConfig, make_split: Callable[..., SplitData], lazy: bool
+    tiny_config: RecommendConfig, make_split: Callable[..., SplitData], drawn: dict[str, Any]
 ) -> None:
     split = make_split([(1, 2, 3, 4, 5, 6, 7), (3, 1, 8, 2, 4, 5)])
-    module = module_of(
-        tiny_config, split, last_item_mask_ratio=1.0, num_negatives=6, lazy_embeddings=lazy
-    )
+    module = module_of(tiny_config, split, last_item_mask_ratio=1.0, num_negatives=6, **drawn)
     training = tiny_config.training.model_copy(update={"lr": 0.01})
     optimizer, items = build_optimizer(module, training), batch_of(tiny_config, split)
     for step in range(80):

@@ -14,6 +14,8 @@ from seqtune.tasks.recommend.losses.cross_entropy import item_cross_entropy
 from seqtune.tasks.recommend.losses.sampled_softmax import (
     OutputRows,
     SampledItems,
+    cumulated_shares,
+    draw_by_weight,
     draw_items,
     sampled_cross_entropy,
 )
@@ -67,6 +69,43 @@ def test_every_item_of_a_slice_is_as_likely() -> None:
         [draw_items(12, 3, generator=generator(seed)).columns for seed in range(2000)]
     )
     assert found.flatten().bincount(minlength=12).tolist() == pytest.approx([500] * 12, abs=80)
+
+
+COUNTS = torch.tensor([999, 0, 3, 99, 0, 24, 8, 0, 15, 48])
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0])
+@pytest.mark.parametrize("num_drawn", [1, 4, 10, 200])
+def test_frequent_items_are_drawn_more_often_and_the_sum_stays_right(
+    power: float, num_drawn: int
+) -> None:
+    """On average, the drawn items stand for all: of any values, their sum is the same."""
+    values = torch.linspace(0.1, 3.0, 10)
+    cumulated = cumulated_shares(COUNTS, power=power)
+    sums, drawn_items = [], torch.zeros(10)
+    for seed in range(4000):
+        drawn = draw_by_weight(cumulated, num_drawn, generator=generator(seed))
+        assert drawn.columns.tolist() == sorted({*drawn.columns.tolist()})
+        drawn_items[drawn.columns] += 1
+        sums.append(float((values[drawn.columns] * drawn.shifts.exp()).sum()))
+    error = torch.tensor(sums).std() / math.sqrt(len(sums))
+    assert abs(sum(sums) / len(sums) - float(values.sum())) < 4 * float(error) + 1e-4
+    assert drawn_items[0] == drawn_items.max()
+    assert drawn_items[1] <= drawn_items[2]
+
+
+def test_equal_weights_are_equal_lengths() -> None:
+    cumulated = cumulated_shares(COUNTS, power=0.0)
+    drawn = draw_by_weight(cumulated, 5, generator=generator())
+    assert (drawn.columns // 2).tolist() == [0, 1, 2, 3, 4]
+    torch.testing.assert_close(drawn.shifts, torch.full((5,), math.log(2.0)))
+
+
+def test_items_that_stand_for_many_are_counted_so() -> None:
+    cumulated = cumulated_shares(torch.tensor([98, 0]), power=1.0)
+    drawn = draw_by_weight(cumulated, 100, generator=generator())
+    assert drawn.columns.tolist() == [0, 1]
+    torch.testing.assert_close(drawn.shifts, torch.zeros(2), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("num_drawn", [1, 7, NUM_ITEMS])

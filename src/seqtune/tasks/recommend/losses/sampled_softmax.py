@@ -3,7 +3,9 @@
 The catalogue is cut into N slices of nearly equal length, and one item is drawn from each. It
 represents its slice, so the log of the slice's length is added to its logit. The denominator of
 the softmax is then unbiased, and with slices of one item the loss is the full cross entropy. All
-positions of a step share the draw; a position whose own target was drawn leaves it out.
+positions of a step share the draw; a position whose own target was drawn leaves it out. Slices
+may have equal weights instead of lengths: frequent items then represent themselves more often, in
+proportion to a power of how often they occur, and the shift is what keeps the denominator unbiased.
 
 Time and memory of a step grow with N instead of V. As in `cross_entropy`, positions are processed
 in chunks, and the gradients are computed in the same pass.
@@ -26,8 +28,8 @@ _MANY = 1 << 48
 class SampledItems(NamedTuple):
     """One item from each slice of the catalogue."""
 
-    columns: Tensor  # int64 [N], item - 1, ascending, each once
-    shifts: Tensor  # fp32 [N], log of the length of each slice
+    columns: Tensor  # int64 [N], item - 1, ascending, each once; fewer if some represent several
+    shifts: Tensor  # fp32 [N], log of the number of items that each one represents
 
 
 def draw_items(num_items: int, num_drawn: int, *, generator: torch.Generator) -> SampledItems:
@@ -37,6 +39,23 @@ def draw_items(num_items: int, num_drawn: int, *, generator: torch.Generator) ->
     lengths = edges.diff()
     numbers = torch.randint(_MANY, (num_drawn,), generator=generator, device=device)
     return SampledItems(edges[:-1] + numbers % lengths, lengths.float().log())
+
+
+def cumulated_shares(counts: Tensor, *, power: float) -> Tensor:
+    """Return fp64 [V]: up to each item, the share of (counts + 1) ** power."""
+    weights = (counts.double() + 1.0).pow(power)
+    return weights.cumsum(0).div_(weights.sum())
+
+
+def draw_by_weight(cumulated: Tensor, num_drawn: int, *, generator: torch.Generator) -> SampledItems:
+    """Draw `num_drawn` times, once from each slice of equal weight."""
+    device = generator.device
+    draws = torch.rand(num_drawn, generator=generator, device=device, dtype=torch.float64)
+    points = (torch.arange(num_drawn, device=device) + draws) / num_drawn
+    places = torch.searchsorted(cumulated, points, right=True).clamp_(max=len(cumulated) - 1)
+    columns, times = places.unique_consecutive(return_counts=True)
+    shares = cumulated.diff(prepend=cumulated.new_zeros(1))[columns]
+    return SampledItems(columns, (times / (num_drawn * shares)).log().float())
 
 
 class OutputRows(NamedTuple):

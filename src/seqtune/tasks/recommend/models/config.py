@@ -94,6 +94,9 @@ class ModelConfig(Section):
     num_negatives: Annotated[int, Field(ge=0)] = 0
     """Items drawn at each step to replace the whole catalogue in the loss, for catalogues of
     100,000 items and more. 0: all items."""
+    negative_popularity: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """With num_negatives: items are drawn in proportion to this power of how often they occur, and
+    the loss corrects for it. 0: all alike; 0.5: the square root."""
     lazy_embeddings: bool = False
     """Update only the items of a step, with adamw or adam; with num_negatives, the cost of a step
     is then independent of the size of the catalogue."""
