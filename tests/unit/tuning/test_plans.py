@@ -275,12 +275,12 @@ def test_a_written_wall_clock_limits_a_stage_of_a_duration() -> None:
 
 
 def test_too_short_a_duration_says_how_long_the_least_takes() -> None:
-    # quick: 10 x 5 x 12 x 0.7 / 2 = 210 s, the 0.4 of 525 s; medium: 10 x 10 x 12 x 0.7 / 2 = 420 s
-    # and 4 rounds of 120 s are 900 s, the 0.6 of 1500 s; with 24 s of test 1524 s.
+    # quick: 10 x 5 x 12 x 0.7 / 2 = 210 s, the 0.4 of 525 s; medium: 6 x 10 x 12 x 0.7 / 2 = 252 s
+    # and 4 rounds of 120 s are 732 s, the 0.6 of 1220 s; with 24 s of test 1244 s.
     assert fault(budget="10m", seconds=12.0, workers=2, pruner=PRUNED) == (
         "tuning.budget: 10 min 00 s is too short at 12 s per epoch and 2 at a time. The smallest "
-        "useful plan (quick 10 trials x 5 epochs, medium 10 trials x 10 epochs and 7 trainings of "
-        "the re-ranking) takes 26m; allow that, or set trials and epochs yourself (tuning.stages)"
+        "useful plan (quick 10 trials x 5 epochs, medium 6 trials x 10 epochs and 7 trainings of "
+        "the re-ranking) takes 21m; allow that, or set trials and epochs yourself (tuning.stages)"
     )
 
 
