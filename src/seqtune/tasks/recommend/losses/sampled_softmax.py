@@ -47,7 +47,9 @@ def cumulated_shares(counts: Tensor, *, power: float) -> Tensor:
     return weights.cumsum(0).div_(weights.sum())
 
 
-def draw_by_weight(cumulated: Tensor, num_drawn: int, *, generator: torch.Generator) -> SampledItems:
+def draw_by_weight(
+    cumulated: Tensor, num_drawn: int, *, generator: torch.Generator
+) -> SampledItems:
     """Draw `num_drawn` times, once from each slice of equal weight."""
     device = generator.device
     draws = torch.rand(num_drawn, generator=generator, device=device, dtype=torch.float64)
