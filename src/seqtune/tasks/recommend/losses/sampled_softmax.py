@@ -55,7 +55,7 @@ def draw_by_weight(
     draws = torch.rand(num_drawn, generator=generator, device=device, dtype=torch.float64)
     points = (torch.arange(num_drawn, device=device) + draws) / num_drawn
     places = torch.searchsorted(cumulated, points, right=True).clamp_(max=len(cumulated) - 1)
-    columns, times = places.unique_consecutive(return_counts=True)
+    columns, times = places.unique_consecutive(return_counts=True)  # type: ignore[no-untyped-call]
     shares = cumulated.diff(prepend=cumulated.new_zeros(1))[columns]
     return SampledItems(columns, (times / (num_drawn * shares)).log().float())
 
