@@ -32,6 +32,7 @@ from seqtune.core.resolve import unflatten
 PREPARE, SEARCH = "ingest,split", "tune,train"
 RAW = "data/01_raw/recommend/interactions.csv"
 SPLIT = "data/05_model_input/recommend/split"
+REPORTING = "data/08_reporting/recommend"
 STAGES = ("quick", "medium")
 
 
@@ -94,14 +95,20 @@ def kedro(project: Path, pipelines: str, parameters: dict[str, Any]) -> None:
 
 
 def found_in(project: Path) -> dict[str, Any]:
-    """Metrics of the newest checkpoint, and the trials of each stage by state."""
-    report = newest(project / "data/08_reporting/recommend", "metrics.json")
-    parts = json.loads(report.read_text(encoding="utf-8"))["parts"]
+    """Metrics of the newest checkpoint, what the search brought over the default on valid, and the
+    trials of each stage by state."""
+    parts = read_report(project, "metrics.json")["parts"]
     return {
         "valid": metrics(parts["valid"]),
         "test": metrics(parts["test"]),
+        "gain": read_report(project, "rerank_report.json")["gain"],
         "trials": {stage: count_states(project, stage) for stage in STAGES},
     }
+
+
+def read_report(project: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(newest(project / REPORTING, name).read_text("utf-8"))
+    return found
 
 
 def count_states(project: Path, stage: str) -> dict[str, int]:

@@ -90,8 +90,21 @@ def section(data: str, runs: Runs, published: Mapping[str, Any]) -> Iterator[str
     found = [one for one in rows if one]
     found += published_rows(published, METRICS)
     yield from table(["NDCG@10", "HR@10", "seeds", "minutes"], found)
+    yield from map(describe_gain, (run for run in runs if run.get("gain")))
     keys = ", ".join(f"`recommend.{key}: {json.dumps(value)}`" for key, value in READ[data].items())
     yield f"To read the file, in `conf/local/parameters_recommend.yml`: {keys}.\n"
+
+
+def describe_gain(run: Mapping[str, Any]) -> str:
+    """Say what a search brought, over seeds that it had not seen."""
+    gain, trials = run["gain"], sum(sum(states.values()) for states in run["trials"].values())
+    workers = run["set"]["workers"]
+    cost = "one worker" if str(workers) == "1" else f"workers: {workers}"
+    kept = "" if gain["mean"] > gain["error"] else ", so that the default stayed"
+    return (
+        f"The search ({trials} trials, {cost}, {run['cpu']}) brought {gain['mean']:+.4f} +- "
+        f"{gain['error']:.4f} ({gain['share']:+.1%}) of NDCG@10 on valid over the default{kept}.\n"
+    )
 
 
 GROUPS = ("tuned", "at_half")
