@@ -51,13 +51,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def reset_permissions(path: Path) -> None:
-    """Give a file those of any new one here; safetensors lets its owner alone read it."""
+    """Give a file or folder those of any new one: safetensors and tempfile let the owner alone
+    read it."""
     new = path.with_name(f".{path.name}{PARTIAL}")
+    create, delete = (Path.mkdir, Path.rmdir) if path.is_dir() else (Path.touch, Path.unlink)
+    create(new)
     try:
-        new.touch()
         shutil.copymode(new, path)
     finally:
-        new.unlink(missing_ok=True)
+        delete(new)
 
 
 def publish_file(partial: Path, path: Path) -> None:
@@ -117,6 +119,7 @@ def claim_folder(parent: Path, name: str, claims: ExitStack = _CLAIMS) -> Path:
     """Make a fresh folder that `remove_abandoned` spares until `claims` or this process ends."""
     with lock(parent):
         folder = Path(tempfile.mkdtemp(prefix=f"{CLAIMED}{name}-", dir=parent))
+        reset_permissions(folder)
         claims.enter_context(lock(folder))
     return folder
 

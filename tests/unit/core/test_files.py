@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,15 @@ def test_only_folders_of_ended_processes_are_removed(
     assert len(list(tmp_path.iterdir())) == 3
     remove_abandoned(tmp_path)
     assert set(tmp_path.iterdir()) == {mine, tmp_path / "remote"}
+
+
+def test_a_claimed_folder_has_the_permissions_of_other_new_folders(tmp_path: Path) -> None:
+    """It becomes the artefact, which a team reads."""
+    umask = os.umask(0o027)
+    try:
+        with ExitStack() as claims:
+            folder = claim_folder(tmp_path, "split", claims)
+            assert folder.stat().st_mode & 0o777 == 0o750
+            assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [folder.name]
+    finally:
+        os.umask(umask)
