@@ -210,6 +210,11 @@ def test_a_re_ranking_leaves_half_of_its_stage_to_the_search() -> None:
     ) in medium.reason
 
 
+def test_where_medium_has_found_nothing_the_best_of_quick_are_ranked_again() -> None:
+    rerank = planned(budget="7h", seconds=30.0)["quick"].rerank
+    assert (rerank.top, rerank.seeds) == (5, 3)
+
+
 def test_named_budgets_rank_again_as_written() -> None:
     written = {"top": 4, "seeds": 5}
     rerank = planned(budget="quick", seconds=None, rerank=written)["medium"].rerank
@@ -304,8 +309,8 @@ def test_a_plan_ends_in_time_or_says_which_duration_does(
     given: dict[str, Any] = {
         "rerank": {} if rerank else {"top": 0},
         "stages": {"seed": SEED_ON} if seed else {},
+        "own_epochs": own_epochs,
     }
-    given["own_epochs"] = own_epochs
     try:
         budgets = planned(budget=f"{minutes}m", seconds=seconds, workers=workers, **given)
     except ConfigurationError as error:

@@ -15,6 +15,7 @@ from seqtune.core.resolve import Resolved
 from seqtune.core.task import TaskSpec
 from seqtune.core.trials import Params, Trial
 from seqtune.tuning.budgets.plans import StageBudget, enabled_stages, plan_stages
+from seqtune.tuning.budgets.sizes import BUDGETS
 from seqtune.tuning.objectives.scoring import Scoring
 from seqtune.tuning.parameters import TuningParameters
 from seqtune.tuning.plan import Objective, StudyPlan
@@ -55,12 +56,13 @@ class Search:
 
     def budgets(self, tests: Sequence[Trial] = ()) -> dict[str, StageBudget]:
         """Plan what each stage may spend, given the trials of the test stage."""
+        is_named = self.tuning.config.budget in BUDGETS
         return plan_stages(
             self.tuning.config,
             spaces=self.tuning.spaces,
             seconds_per_epoch=seconds_per_epoch(tests),
             num_workers=self.num_workers,
-            own_epochs=self.default().config.training.epochs,
+            own_epochs=None if is_named else self.default().config.training.epochs,
         )
 
     def is_enabled(self, stage: str) -> bool:

@@ -21,7 +21,7 @@ from seqtune.core.seeds import derive_seed
 
 from .batches import EvalBatch
 from .cooccurrence import Cooccurrence
-from .data import Int64, SplitData
+from .data import SplitData
 from .losses.sampled_softmax import (
     SampledItems,
     cumulated_shares,
@@ -53,15 +53,13 @@ class RecommendModule(LightningModule):
     """
 
     def __init__(
-        self, config: RecommendConfig, model: SequenceModel[Any], *, counts: Int64 | None = None
+        self, config: RecommendConfig, model: SequenceModel[Any], *, shares: Tensor | None = None
     ) -> None:
-        """`counts` [V] are how often items occur, for `negative_popularity`."""
+        """`shares` are the `cumulated_shares` by which negatives are drawn; None: all alike."""
         super().__init__()
         self.config = config
         self.model = model
-        self._item_shares: Tensor | None = None  # on the CPU, because not every GPU knows fp64
-        if counts is not None and (power := config.model.negative_popularity):
-            self._item_shares = cumulated_shares(torch.from_numpy(counts), power=power)
+        self._item_shares = shares  # stays on the CPU, because not every GPU knows fp64
         self._rank_counts: dict[int, Tensor] = {}
 
     def training_step(self, items: Tensor, batch_idx: int) -> Tensor:
@@ -178,4 +176,7 @@ def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
     model = build_model(config.model, num_items=data.num_items, sides=data.sides, counts=counts)
     if config.model.item_init == "counts":
         model.start_items((counts or Cooccurrence.of(data)).item_vectors(config.model.hidden_units))
-    return RecommendModule(config, model, counts=np.array(data.train_counts[1:]))
+    shares = None
+    if config.model.num_negatives and (power := config.model.negative_popularity):
+        shares = cumulated_shares(torch.tensor(data.train_counts[1:]), power=power)
+    return RecommendModule(config, model, shares=shares)

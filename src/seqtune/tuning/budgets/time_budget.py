@@ -150,7 +150,7 @@ def _plan(stage: TimedStage, seconds: float, *, clock: CostModel) -> SizedStage:
         # with given trials and epochs, re-ranking may leave no time
         stage.timeout_seconds or max(timeout, clock.training(size.epochs)),
         _reason(stage, size, rerank, seconds, clock=clock),
-        rerank,
+        rerank if rerank.enabled else None,
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .cross_entropy import LOG2_E, positions_at_once, softmax2_less_target
 
@@ -42,9 +43,10 @@ def draw_items(num_items: int, num_drawn: int, *, generator: torch.Generator) ->
 
 
 def cumulated_shares(counts: Tensor, *, power: float) -> Tensor:
-    """Return fp64 [V]: up to each item, the share of (counts + 1) ** power."""
+    """Return fp64 [V + 1], from 0 to 1: between its place and the next lies the share of an item,
+    which is proportional to (count + 1) ** power."""
     weights = (counts.double() + 1.0).pow(power)
-    return weights.cumsum(0).div_(weights.sum())
+    return functional.pad(weights.cumsum(0).div_(weights.sum()), (1, 0))
 
 
 def draw_by_weight(
@@ -54,9 +56,9 @@ def draw_by_weight(
     device = generator.device
     draws = torch.rand(num_drawn, generator=generator, device=device, dtype=torch.float64)
     points = (torch.arange(num_drawn, device=device) + draws) / num_drawn
-    places = torch.searchsorted(cumulated, points, right=True).clamp_(max=len(cumulated) - 1)
+    places = (torch.searchsorted(cumulated, points, right=True) - 1).clamp_(max=len(cumulated) - 2)
     columns, times = places.unique_consecutive(return_counts=True)  # type: ignore[no-untyped-call]
-    shares = cumulated.diff(prepend=cumulated.new_zeros(1))[columns]
+    shares = cumulated[columns + 1] - cumulated[columns]
     return SampledItems(columns, (times / (num_drawn * shares)).log().float())
 
 
