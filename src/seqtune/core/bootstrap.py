@@ -3,12 +3,14 @@
 Each draw takes as many rows as there are, with replacement, and the same rows for every system:
 what is easy or hard for all of them cancels out in a difference.
 
-Shapes: U rows, C columns of numbers, D draws.
+The metric is a mean over rows, or a function of sums over rows (`OfSums`), such as macro F1.
+
+Shapes: U rows, C columns of numbers, D draws, N systems, S segments, K numbers for a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +18,8 @@ import numpy.typing as npt
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+OfSums = Callable[[Floats], Floats]
+"""From the sums of numbers over some rows [..., K] to their metric [...]."""
 
 DRAWS = 1000
 LEVEL = 0.95
@@ -29,7 +33,8 @@ GRID = 2.0**30
 
 
 class MeanInterval(NamedTuple):
-    """A mean over rows, and the interval of its bootstrap means (none for very few rows)."""
+    """The metric of some rows, a mean if nothing else is said, and its bootstrap interval (none
+    for very few rows)."""
 
     mean: float
     low: float | None
@@ -37,7 +42,7 @@ class MeanInterval(NamedTuple):
 
 
 class PairedTest(NamedTuple):
-    """The mean of one system minus that of another on the same rows."""
+    """The metric of one system minus that of another on the same rows."""
 
     first: str
     second: str
@@ -55,68 +60,81 @@ class PairedTest(NamedTuple):
 
 
 def paired_tests(
-    values: Mapping[str, Floats],  # [U] by system
+    values: Mapping[str, Floats],  # [U] by system; [U, K] with `of_sums`
     pairs: Iterable[tuple[str, str]],
     *,
     seed: int,
     draws: int = DRAWS,
+    of_sums: OfSums | None = None,
 ) -> list[PairedTest]:
-    """Test the difference of each pair of systems."""
+    """Test the difference of each pair of systems: of their means, or of `of_sums`."""
     names, pairs = list(values), list(pairs)
-    columns = np.stack([_on_grid(values[name]) for name in names], axis=1)  # [U, C]
-    totals = columns.sum(axis=0)
-    drawn = resampled_sums(columns, draws=draws, seed=seed)  # [D, C]
+    columns = _stacked(values)  # [U, N, K]
+
+    def measure(sums: Floats) -> Floats:  # [D, N * K] -> [D, N]
+        by_system = sums.reshape(len(sums), *columns.shape[1:])
+        return of_sums(by_system) if of_sums else by_system[..., 0]
+
+    rows = columns.reshape(len(columns), -1)
+    totals = measure(rows.sum(axis=0)[None])[0]
+    drawn = resampled(rows, measure, draws=draws, seed=seed)  # [D, N]
     first, second = ([names.index(pair[place]) for pair in pairs] for place in (0, 1))
-    differences = (totals[first] - totals[second]) / len(columns)
-    resampled = (drawn[:, first] - drawn[:, second]) / len(columns)
-    lows, highs = _bounds(resampled)
-    extreme = np.abs(resampled - differences) >= np.abs(differences)
+    whole = 1 if of_sums else len(columns)
+    differences = (totals[first] - totals[second]) / whole
+    redrawn = (drawn[:, first] - drawn[:, second]) / whole
+    lows, highs = _bounds(redrawn)
+    extreme = np.abs(redrawn - differences) >= np.abs(differences)
     p_values = (1 + extreme.sum(axis=0)) / (draws + 1)
     numbers = zip(differences, lows, highs, p_values, holm(p_values), strict=True)
     return [PairedTest(*pair, *map(float, row)) for pair, row in zip(pairs, numbers, strict=True)]
 
 
 def segment_intervals(
-    values: Mapping[str, Floats],  # [U] by system
+    values: Mapping[str, Floats],  # [U] by system; [U, K] with `of_sums`
     segments: Sequence[Bools],  # [U] each
     *,
     seed: int,
     draws: int = DRAWS,
+    of_sums: OfSums | None = None,
 ) -> list[dict[str, MeanInterval]]:
-    """Return the mean of each system over the rows of each segment."""
-    rows = np.stack(segments, axis=1).astype(np.float64)  # [U, segments]
-    systems = np.stack([_on_grid(one) for one in values.values()], axis=1)  # [U, systems]
-    columns = np.concatenate([rows, *(rows * one[:, None] for one in systems.T)], axis=1)
-    sums = np.concatenate(
-        [columns.sum(axis=0)[None], resampled_sums(columns, draws=draws, seed=seed)]
-    )
-    counts, *totals = np.split(sums, len(values) + 1, axis=1)  # [1 + D, segments] each
-    found: list[dict[str, MeanInterval]] = [{} for _ in segments]
-    for name, total in zip(values, totals, strict=True):
-        means = total / np.maximum(counts, 1)
-        lows, highs = _bounds(means[1:])
-        for place, num_rows in enumerate(counts[0]):
-            bounds = (float(lows[place]), float(highs[place]))
-            enough = num_rows >= FEWEST_ROWS
-            found[place][name] = MeanInterval(
-                float(means[0, place]), *(bounds if enough else (None, None))
-            )
+    """Return the mean of each system over the rows of each segment, or what `of_sums` returns."""
+    masks = np.stack(segments, axis=1).astype(np.float64)  # [U, S]
+    columns = masks[:, None, :, None] * _stacked(values)[:, :, None]  # [U, N, S, K]
+
+    def measure(sums: Floats) -> Floats:  # [D, S + N * S * K] -> [D, N, S]
+        counts, totals = np.split(sums, [len(segments)], axis=1)
+        totals = totals.reshape(len(sums), *columns.shape[1:])
+        return of_sums(totals) if of_sums else totals[..., 0] / np.maximum(counts, 1)[:, None]
+
+    rows = np.concatenate([masks, columns.reshape(len(masks), -1)], axis=1)
+    whole = measure(rows.sum(axis=0)[None])[0]  # [N, S]
+    lows, highs = _bounds(resampled(rows, measure, draws=draws, seed=seed))
+    found: list[dict[str, MeanInterval]] = []
+    for place, mask in enumerate(segments):
+        numbers = np.stack([whole, lows, highs], axis=2)[:, place].tolist()
+        enough = mask.sum() >= FEWEST_ROWS
+        found.append(
+            {
+                name: MeanInterval(*own) if enough else MeanInterval(own[0], None, None)
+                for name, own in zip(values, numbers, strict=True)
+            }
+        )
     return found
 
 
-def resampled_sums(columns: Floats, *, draws: int, seed: int) -> Floats:
-    """Return the sums [D, C] of `columns` [U, C] over the rows of each draw."""
+def resampled(columns: Floats, measure: OfSums, *, draws: int, seed: int) -> Floats:
+    """Return `measure` [D, ...] of the sums of `columns` [U, C] over the rows of each draw."""
     num_rows = len(columns)
     generator = np.random.default_rng(seed)
     size = max(1, AT_ONCE // num_rows)
-    sums = []
+    found = []
     for start in range(0, draws, size):
         num = min(size, draws - start)
         rows = generator.integers(num_rows, size=(num, num_rows))
         rows += np.arange(num)[:, None] * num_rows
         times = np.bincount(rows.ravel(), minlength=num * num_rows)  # each row is drawn
-        sums.append(times.reshape(num, num_rows).astype(np.float64) @ columns)
-    return np.concatenate(sums)
+        found.append(measure(times.reshape(num, num_rows).astype(np.float64) @ columns))
+    return np.concatenate(found)
 
 
 def holm(p_values: Sequence[float] | Floats) -> Floats:
@@ -129,12 +147,15 @@ def holm(p_values: Sequence[float] | Floats) -> Floats:
     return corrected
 
 
-def _on_grid(values: Floats) -> Floats:
-    return np.asarray(np.rint(np.asarray(values, np.float64) * GRID) / GRID)
+def _stacked(values: Mapping[str, Floats]) -> Floats:
+    """Return the values of all systems [U, N, K], on the grid."""
+    stacked = np.stack([np.asarray(one, np.float64) for one in values.values()], axis=1)
+    on_grid = np.rint(stacked * GRID) / GRID
+    return np.asarray(on_grid.reshape(*on_grid.shape[:2], -1))
 
 
 def _bounds(drawn: Floats) -> tuple[Floats, Floats]:
-    """Return the ends of the interval of each column [D, C]."""
+    """Return the ends of the interval of each column [D, ...]."""
     rest = (1 - LEVEL) / 2
     low, high = np.quantile(drawn, [rest, 1 - rest], axis=0)
     return low, high

@@ -314,6 +314,9 @@ class CompareConfig(Section):
     """A metric of the task, such as ndcg@10; auto: the one that training monitors."""
     models: tuple[str, ...] = ()
     """Folders of checkpoints or ensembles, or versions of the catalog's, beside the newest ones."""
+    max_rows: PositiveInt | None = None
+    """Rows (a fixed sample) for which each model writes a text, where answers are texts; null: as
+    many as at a validation (evaluation.max_rows of the checkpoint)."""
     draws: Annotated[int, Field(ge=100, le=100_000)] = 10_000
     """Bootstrap draws behind intervals and p-values. No p-value is below 1 / draws, before it is
     multiplied by the number of tests."""

@@ -5,9 +5,10 @@ Shapes: U rows (users, texts).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,12 @@ from .bootstrap import (
     LEVEL,
     Bools,
     Floats,
+    OfSums,
     PairedTest,
     paired_tests,
     segment_intervals,
 )
+from .errors import DataError
 from .metrics import BarChart, ReportTable
 from .reports import OURS
 from .seeds import derive_seed
@@ -28,6 +31,8 @@ from .seeds import derive_seed
 Ints = npt.NDArray[np.int64]
 COMPARISONS, SEGMENTS, SEGMENT_CHART = "comparisons", "segments", "segment_metrics"
 _INTERVAL = f"{LEVEL:.0%} bootstrap intervals"
+
+AnswersT = TypeVar("AnswersT")
 
 
 class Segment(NamedTuple):
@@ -41,25 +46,51 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class RowMetrics:
-    """One metric of every row of a held-out part, by system; higher is better."""
+    """What one metric of a held-out part is computed from, row by row and by system; higher is
+    better."""
 
     part: str
     metric: str
     unit: str
     """The plural for rows."""
-    values: Mapping[str, Floats]  # [U] each
+    values: Mapping[str, Floats]
+    """The metric of each row [U]; with `of_sums`, the numbers whose sums it takes [U, K]."""
     segments: tuple[Segment, ...]
+    of_sums: OfSums | None = None
+    """None: the metric is the mean over rows."""
 
     @property
-    def means(self) -> dict[str, float]:
-        return {name: float(values.mean()) for name, values in self.values.items()}
+    def overall(self) -> dict[str, float]:
+        """The metric of all rows, by system."""
+        of_sums = self.of_sums
+        return {
+            name: float(of_sums(values.sum(axis=0)) if of_sums else values.mean())
+            for name, values in self.values.items()
+        }
 
     def test_pairs(
         self, pairs: Iterable[tuple[str, str]], *, seed: int, draws: int = DRAWS
     ) -> list[PairedTest]:
         """Test the differences of pairs of systems by a paired bootstrap."""
         seed = derive_seed(seed, "comparisons", self.part)
-        return paired_tests(self.values, pairs, seed=seed, draws=draws)
+        return paired_tests(self.values, pairs, seed=seed, draws=draws, of_sums=self.of_sums)
+
+
+def read_systems(
+    files: Iterable[Path], read: Callable[[Path], AnswersT], *, taken: Collection[str]
+) -> dict[str, AnswersT]:
+    """Read the answers of other systems, each named by its file; `taken` are names of models and
+    baselines."""
+    found: dict[str, AnswersT] = {}
+    for path in files:
+        name = path.name.partition(".")[0]
+        if name in (*taken, *found):
+            raise DataError(
+                f"{path}: a system is named by its file, and there is another system {name!r}; "
+                "rename the file"
+            )
+        found[name] = read(path)
+    return found
 
 
 def thirds(
@@ -155,7 +186,9 @@ def _segment_rows(
 ) -> Iterator[tuple[str | float | int | None, ...]]:
     seed = derive_seed(seed, "segments", found.part)
     masks = [segment.rows for segment in found.segments]
-    intervals = segment_intervals(found.values, masks, seed=seed, draws=draws)
+    intervals = segment_intervals(
+        found.values, masks, seed=seed, draws=draws, of_sums=found.of_sums
+    )
     for segment, by_system in zip(found.segments, intervals, strict=True):
         first = (found.part, segment.name, segment.bounds, int(segment.rows.sum()))
         for system, interval in by_system.items():

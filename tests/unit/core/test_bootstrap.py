@@ -7,17 +7,19 @@ import pytest
 
 from seqtune.core.bootstrap import (
     FEWEST_ROWS,
+    Floats,
     MeanInterval,
     holm,
     paired_tests,
-    resampled_sums,
+    resampled,
     segment_intervals,
 )
 
 
 def test_two_rows_are_drawn_as_often_as_they_should_be() -> None:
     """Of two draws from two rows, 0, 1 or 2 are the second one: with 1/4, 1/2 and 1/4."""
-    sums = resampled_sums(np.array([[0.0, 1.0], [1.0, 1.0]]), draws=20_000, seed=3)
+    rows = np.array([[0.0, 1.0], [1.0, 1.0]])
+    sums = resampled(rows, lambda sums: sums, draws=20_000, seed=3)
     shares = [(sums[:, 0] == value).mean() for value in (0.0, 1.0, 2.0)]
     assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.02)
     assert (sums[:, 1] == 2.0).all()
@@ -90,3 +92,34 @@ def test_the_same_seed_gives_the_same_numbers_whatever_stands_beside() -> None:
     (alone,) = paired_tests({name: values[name] for name in "ca"}, [("a", "c")], seed=7)
     among = paired_tests(values, [("a", "c"), ("a", "b")], seed=7)[0]
     assert alone[:6] == among[:6]
+
+
+def test_a_metric_of_sums_is_computed_again_in_every_draw() -> None:
+    """Hits of tries, against a loop over the same draws."""
+    generator, num_draws = np.random.default_rng(2), 300
+    tries = generator.integers(1, 5, size=40).astype(float)
+    hits = {name: generator.integers(0, tries + 1).astype(float) for name in "ab"}
+    values = {name: np.stack([own, tries], axis=1) for name, own in hits.items()}
+    segment = tries > 2
+
+    def rate(sums: Floats) -> Floats:
+        return np.asarray(sums[..., 0] / np.maximum(sums[..., 1], 1))
+
+    (test,) = paired_tests(values, [("a", "b")], seed=5, draws=num_draws, of_sums=rate)
+    (found,) = segment_intervals(values, [segment], seed=5, draws=num_draws, of_sums=rate)
+
+    differences, in_segment = [], []
+    for rows in np.random.default_rng(5).integers(40, size=(num_draws, 40)):
+        a, b = (hits[name][rows].sum() / tries[rows].sum() for name in "ab")
+        differences.append(a - b)
+        rows = rows[segment[rows]]
+        in_segment.append(hits["a"][rows].sum() / tries[rows].sum())
+    whole = (hits["a"].sum() - hits["b"].sum()) / tries.sum()
+    assert test.difference == pytest.approx(whole)
+    assert (test.low, test.high) == pytest.approx(np.quantile(differences, [0.025, 0.975]))
+    extreme = np.sum(np.abs(np.array(differences) - whole) >= abs(whole))
+    assert test.p_value == pytest.approx((1 + extreme) / (num_draws + 1))
+    assert found["a"].mean == pytest.approx(hits["a"][segment].sum() / tries[segment].sum())
+    assert (found["a"].low, found["a"].high) == pytest.approx(
+        np.quantile(in_segment, [0.025, 0.975])
+    )

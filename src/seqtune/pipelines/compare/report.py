@@ -19,9 +19,9 @@ SEED = 0
 
 
 def describe(rows: RowMetrics, facts: Report, notes: Sequence[str], *, draws: int) -> Report:
-    """Test every pair of systems, better mean first; the lines compare the best with the others."""
-    means = rows.means
-    ranked = sorted(means, key=lambda name: -means[name])
+    """Test every pair of systems, better ones first; the lines compare the best with the others."""
+    overall = rows.overall
+    ranked = sorted(overall, key=lambda name: -overall[name])
     tests = rows.test_pairs(combinations(ranked, 2), seed=SEED, draws=draws)
     items = {
         COMPARISONS: comparison_table({rows.part: tests}, rows.metric),
@@ -38,7 +38,7 @@ def describe(rows: RowMetrics, facts: Report, notes: Sequence[str], *, draws: in
         PARTS: {
             rows.part: {
                 rows.unit: len(next(iter(rows.values.values()))),
-                "compared": {rows.metric: {name: means[name] for name in ranked}},
+                "compared": {rows.metric: {name: overall[name] for name in ranked}},
             }
         },
         EXHIBITS: dump_report_items(items),

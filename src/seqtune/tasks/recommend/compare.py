@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from seqtune.core.config import CompareConfig
-from seqtune.core.errors import ConfigurationError, DataError
+from seqtune.core.errors import ConfigurationError
 from seqtune.core.metrics import HEADLINE
-from seqtune.core.row_metrics import RowMetrics
+from seqtune.core.row_metrics import RowMetrics, read_systems
 from seqtune.core.task import Report
 
 from .baselines import BASELINES, Baselines
@@ -57,8 +57,15 @@ def score_rows(
         raise ConfigurationError(
             f"compare.part={part}, but this split holds out no {part} items; choose the other part"
         )
-    listed, facts = _ranks_in_lists(answers, data, config, part, taken=opened, scratch=scratch)
-    ranks = {**_ranks_by_scores(opened, data, config, part), **listed}
+
+    def read(path: Path) -> tuple[Int64, Report]:
+        lists = ExternalLists.read(path, config.ingest, data, scratch=scratch)
+        return lists.ranks(data, part, exclude_seen=config.evaluation.exclude_seen)
+
+    listed = read_systems(answers, read, taken=(*opened, *BASELINES))
+    facts = {name: found for name, (_, found) in listed.items()}
+    ranks = _ranks_by_scores(opened, data, config, part)
+    ranks |= {name: own for name, (own, _) in listed.items()}
     return user_metrics(data, part, ranks, metric=metric), {
         HEADLINE: _headline(facts, depth),
         "data_hash": data.content_hash,
@@ -66,31 +73,6 @@ def score_rows(
         "models": {name: loaded.identity() for name, loaded in opened.items()},
         "lists": facts,
     }
-
-
-def _ranks_in_lists(
-    files: tuple[Path, ...],
-    data: SplitData,
-    config: RecommendConfig,
-    part: Part,
-    *,
-    taken: Mapping[str, Scorer],
-    scratch: Path,
-) -> tuple[dict[str, Int64], dict[str, Report]]:
-    """Return ranks [U] and facts by system."""
-    ranks: dict[str, Int64] = {}
-    facts: dict[str, Report] = {}
-    for path in files:
-        name = path.name.partition(".")[0]
-        if name in (*taken, *BASELINES, *ranks):
-            raise DataError(
-                f"{path}: lists are named by their files, and there is another system {name!r}; "
-                "rename the file"
-            )
-        lists = ExternalLists.read(path, config.ingest, data, scratch=scratch)
-        found = lists.ranks(data, part, exclude_seen=config.evaluation.exclude_seen)
-        ranks[name], facts[name] = found
-    return ranks, facts
 
 
 def _headline(facts: Mapping[str, Report], depth: int) -> list[str]:
