@@ -51,7 +51,8 @@ NAMES = {
     *(f"{task}.{stage}" for task in TASKS for stage in STAGES),
     "refresh",
     "recommend.refresh",
-    *("compare", "recommend.compare"),
+    "compare",
+    *(f"{task.name}.compare" for task in find_tasks() if task.score_rows),
     "export",
     *(f"{task.name}.export" for task in find_tasks() if task.export),
 }

@@ -30,9 +30,13 @@ TASK = TaskSpec(
     resolve_auto=Lazy(f"{_HERE}.auto_values:resolve_auto"),
     metrics=Lazy(f"{_HERE}.metrics:logged_metrics"),
     audit=Lazy(f"{_HERE}.data:truncation"),
+    score_rows=Lazy(f"{_HERE}.compare:score_rows"),
     test_once=True,
-    figures=("precision_recall", "thresholds", "confusion", "co_occurrence", "learning"),
-    tables=("classes",),
+    figures=(
+        *("precision_recall", "thresholds", "confusion", "co_occurrence", "learning"),
+        "segment_metrics",
+    ),
+    tables=("classes", "comparisons", "segments"),
     sample_folder=Path(__file__).with_name("sample"),
     sample_files=("texts.tsv", "models/electra", "models/bert", "models/roberta"),
 )

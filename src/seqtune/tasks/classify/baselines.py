@@ -28,6 +28,7 @@ from seqtune.core.seeds import derive_seed
 from seqtune.text.split import Part
 
 from .data import ClassifyData
+from .decisions import Scores
 from .metrics import MACRO_F1, decided_metrics
 from .score_normalization import probabilities_of
 from .tfidf import SETTINGS, TFIDF, Regressions, cut, fit_part, vectorizer
@@ -60,6 +61,11 @@ def open_baselines(data: ClassifyData, *, tfidf: bool) -> list[Baseline]:
         thresholds = np.load(folder / "thresholds.npy")
         floors.insert(0, Baseline(probabilities, thresholds, names=(TFIDF, TFIDF_TUNED)))
     return floors
+
+
+def tuned_scores(floors: Sequence[Baseline], part: Part) -> dict[str, Scores]:
+    """Return the probabilities of baselines and their own thresholds, by name."""
+    return {floor.names[1]: Scores(floor.probabilities[part], floor.thresholds) for floor in floors}
 
 
 def _prior(data: ClassifyData) -> Baseline:

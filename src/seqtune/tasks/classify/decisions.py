@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from seqtune.text.split import Part
 
 from .data import ClassifyData
 from .ensemble import ClassifierEnsemble
-from .thresholds import Floats, best_thresholds, cross_fitted
+from .thresholds import Bools, Floats, best_thresholds, cross_fitted
 
 FOLD_SEED = 0
 """The same folds for all models."""
@@ -26,6 +28,10 @@ class Scores(NamedTuple):
 
     probabilities: Floats  # [N, L]
     thresholds: Floats | float  # one for all, [L] or [N, L]
+
+    @property
+    def decided(self) -> Bools:  # [N, L]
+        return np.asarray(self.probabilities >= self.thresholds)
 
 
 @dataclass(frozen=True)

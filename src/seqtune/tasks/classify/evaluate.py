@@ -20,15 +20,17 @@ from seqtune.core.metrics import (
     dump_report_items,
     wanted_parts,
 )
+from seqtune.core.row_metrics import compare_with_others
 from seqtune.core.task import OURS, Report
 from seqtune.text.split import Part
 
-from .baselines import TFIDF_TUNED, Baseline, learning_curve, open_baselines
+from .baselines import TFIDF_TUNED, Baseline, learning_curve, open_baselines, tuned_scores
 from .data import ClassifyData, Targets
 from .decisions import HELD_OUT, Decisions, Scores
 from .ensemble import open_model
 from .metrics import MACRO_F1, by_label, decided_metrics, lrap
 from .report_items import PartResults, exhibits, learning
+from .text_metrics import text_metrics
 from .thresholds import FOLDS, HALF, Floats
 
 TUNED, AT_HALF, RANKING, LABELS = "tuned", "at_half", "ranking", "f1_by_label"
@@ -48,16 +50,20 @@ def evaluate(
     wanted = cast("list[Part]", wanted_parts(exist, parts))
     floors = open_baselines(data, tfidf=opened.config.evaluation.floor) if wanted else []
     decisions = Decisions(opened, data, partial(opened.probabilities_of, data))
-    found, drawn = {}, Report()
+    found, rows, drawn = {}, [], Report()
     for part in wanted:
         own = decisions.scores(part)
         found[part] = _score_part(decisions, own, floors, part)
+        decided = {n: c.decided for n, c in {OURS: own, **tuned_scores(floors, part)}.items()}
+        rows.append(text_metrics(data, part, decided))
         drawn = exhibits(_part_results(decisions, own, floors, part))
+    lines, items = compare_with_others(rows, seed=opened.config.seed)
+    drawn |= dump_report_items(items)
     if wanted:
         on_valid = found["valid"][TUNED][MACRO_F1] if "valid" in found else {}
         drawn |= dump_report_items({"learning": learning(_f1_by_texts(data, on_valid))})
     return {
-        HEADLINE: [one["verdict"] for one in found.values()],
+        HEADLINE: [*(one["verdict"] for one in found.values()), *lines],
         **_facts(decisions),
         PARTS: found,
         EXHIBITS: drawn,
@@ -71,8 +77,7 @@ def _score_part(
     targets = decisions.data.targets(part)
     at_half = {OURS: own._replace(thresholds=HALF)}
     at_half |= {f.names[0]: Scores(f.probabilities[part], HALF) for f in floors}
-    tuned = {OURS: own}
-    tuned |= {f.names[1]: Scores(f.probabilities[part], f.thresholds) for f in floors}
+    tuned = {OURS: own, **tuned_scores(floors, part)}
     groups = {
         TUNED: _decided_group(tuned, targets),
         AT_HALF: _decided_group(at_half, targets),
@@ -107,7 +112,7 @@ def _transpose(by_column: Mapping[str, Mapping[str, float]]) -> Metrics:
 
 
 def _f1(column: Scores, targets: Targets) -> Floats:  # [L]
-    return by_label(column.probabilities >= column.thresholds, targets).f1
+    return by_label(column.decided, targets).f1
 
 
 def _part_results(
@@ -120,7 +125,7 @@ def _part_results(
         labels=data.labels,
         probabilities=own.probabilities,
         targets=targets.astype(bool),
-        decided=own.probabilities >= own.thresholds,
+        decided=own.decided,
         thresholds=decisions.thresholds,
         fit_targets=data.targets("train")[~data.is_augmented].astype(bool),
         floor=best.names[1],

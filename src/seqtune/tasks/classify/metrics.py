@@ -7,6 +7,7 @@ Shapes: N rows, L labels.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,12 +16,12 @@ import numpy.typing as npt
 from .score_normalization import probabilities_of
 from .thresholds import HALF, AnyArray, Bools, Floats, best_thresholds
 
-Counts = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int64] | Floats
 MACRO_F1 = "macro_f1"
 
 
 class ByLabel(NamedTuple):
-    """Counts of each label [L]."""
+    """Counts of each label [..., L]."""
 
     positives: Counts
     given: Counts  # texts that were given the label
@@ -39,10 +40,19 @@ class ByLabel(NamedTuple):
         return _share(2 * self.hits, self.given + self.positives)
 
     @property
-    def micro_f1(self) -> float:
+    def micro_f1(self) -> Floats:  # [...]
         """F1 over all decisions of all labels together."""
-        given, positives = self.given.sum(), self.positives.sum()
-        return float(2 * self.hits.sum() / max(1, given + positives))
+        whole = self.given.sum(axis=-1) + self.positives.sum(axis=-1)
+        return _share(2 * self.hits.sum(axis=-1), whole)
+
+
+BY_LABEL: Mapping[str, Callable[[ByLabel], Floats]] = {
+    MACRO_F1: lambda labels: labels.f1.mean(axis=-1),
+    "micro_f1": lambda labels: labels.micro_f1,
+    "macro_precision": lambda labels: labels.precision.mean(axis=-1),
+    "macro_recall": lambda labels: labels.recall.mean(axis=-1),
+}
+"""Metrics of the counts of labels [...]."""
 
 
 def by_label(decided: Bools, targets: AnyArray) -> ByLabel:
@@ -58,10 +68,7 @@ def decided_metrics(
     decided = probabilities >= thresholds
     labels = by_label(decided, targets)
     return {
-        MACRO_F1: float(labels.f1.mean()),
-        "micro_f1": labels.micro_f1,
-        "macro_precision": float(labels.precision.mean()),
-        "macro_recall": float(labels.recall.mean()),
+        **{name: float(measure(labels)) for name, measure in BY_LABEL.items()},
         "exact_match": _mean((decided == targets.astype(bool)).all(axis=1)),
     }
 
@@ -107,7 +114,7 @@ def lrap(probabilities: Floats, targets: AnyArray) -> float:
 
 
 def _share(part: Counts, whole: Counts) -> Floats:
-    return part / np.maximum(whole, 1)
+    return np.asarray(part / np.maximum(whole, 1))
 
 
 def _mean(values: AnyArray) -> float:

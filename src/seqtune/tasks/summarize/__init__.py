@@ -29,6 +29,7 @@ TASK = TaskSpec(
     metrics=Lazy(f"{_HERE}.rouge:logged_metrics"),
     audit=Lazy(f"{_HERE}.encoding:truncation"),
     measure=Lazy(f"{_HERE}.decoding_metrics:measure"),
+    score_rows=Lazy(f"{_HERE}.compare:score_rows"),
     after_training=("generation",),
     test_once=True,
     figures=("rouge", "lengths", "segment_metrics"),

@@ -71,7 +71,7 @@ def evaluate(
     who = loaded.kind
     found = {part: _findings(one, who=who) for part, one in scored.items()}
     shown = list(scored.values())[-1:]
-    rows = [row_metrics(one) for one in scored.values()]
+    rows = [row_metrics(one.part, one.dialogues, one.scores) for one in scored.values()]
     lines, items = compare_with_others(rows, seed=loaded.config.seed)
     return {
         HEADLINE: [
@@ -172,13 +172,20 @@ def _mean_words(texts: list[str]) -> float:
     return float(np.mean([len(text.split()) for text in texts])) if texts else 0.0
 
 
-def _protocol(config: SummarizeConfig) -> str:
-    """Return a description of how the numbers were computed."""
-    units, rule = UNITS[config.evaluation.tokenizer], RULES[config.evaluation.references]
+def describe_rouge(settings: EvaluationConfig) -> str:
+    """Say what ROUGE counts."""
+    units, rule = UNITS[settings.tokenizer], RULES[settings.references]
     return (
         f"ROUGE F1 as fractions, on {units}; of several references {rule}; mean over rows. "
         "Placeholders like #Person1# are one unit, case is ignored, marks are left out, nothing is "
-        "stemmed. Numbers on other units are not comparable. All rows are summarised under the "
+        "stemmed. Numbers on other units are not comparable."
+    )
+
+
+def _protocol(config: SummarizeConfig) -> str:
+    """Return a description of how the numbers were computed."""
+    return (
+        f"{describe_rouge(config.evaluation)} All rows are summarised under the "
         "configuration's section generation. The floors lead_3 (the first three utterances) and "
         "longest_sentence (the longest one) are scored by the same code."
     )

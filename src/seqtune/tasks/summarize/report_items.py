@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,14 +62,21 @@ def exhibits(scored: PartScores, config: SummarizeConfig, *, who: str) -> dict[s
     }
 
 
-def row_metrics(scored: PartScores) -> RowMetrics:
-    """Return the sum of ROUGE for every dialogue, in thirds by the length of the dialogue."""
-    words = np.array([len(dialogue.split()) for dialogue in scored.dialogues], np.int64)
+def row_metrics(
+    part: Part,
+    dialogues: Sequence[str],
+    scores: Mapping[str, npt.NDArray[np.float64]],  # [N, 3] by system
+    *,
+    metric: str = ROUGE_SUM,
+) -> RowMetrics:
+    """Return one of METRICS for every dialogue, in thirds by the length of the dialogue."""
+    words = np.array([len(dialogue.split()) for dialogue in dialogues], np.int64)
+    columns = list(range(len(NAMES))) if metric == ROUGE_SUM else [NAMES.index(metric)]
     return RowMetrics(
-        part=scored.part,
-        metric=ROUGE_SUM,
+        part=part,
+        metric=metric,
         unit="dialogues",
-        values={name: own.sum(axis=1) for name, own in scored.scores.items()},
+        values={name: own[:, columns].sum(axis=1) for name, own in scores.items()},
         segments=tuple(thirds(words, DIALOGUES, bounds="{} words")),
     )
 
