@@ -60,11 +60,12 @@ def test_texts_are_classified_without_tuning(project: Path, kedro: Kedro) -> Non
     answers.mkdir()
     submission.to_csv(answers / "yesterday.csv", index=False)
     assert "yesterday" in succeed(kedro, "--pipelines", "classify.compare")
-    compared = read_json(newest(project, "08_reporting/classify/compare_report.json"))
+    reports = "08_reporting/classify"
+    compared = read_json(newest(project, f"{reports}/compare_report.json"))
     found = compared["parts"]["valid"]["compared"]["macro_f1"]
     assert found.keys() == {OURS, "tfidf_tuned", "prior", "yesterday"}
     assert found[OURS] == pytest.approx(valid["tuned"]["macro_f1"][OURS])
-    assert len(pd.read_csv(newest(project, "compare_comparisons_table.csv"))) == 6
+    assert len(pd.read_csv(newest(project, f"{reports}/compare_comparisons_table.csv"))) == 6
     assert list((project / "data/00_scratch").glob("[!.]*")) == []
 
 
@@ -214,12 +215,12 @@ def test_every_row_of_test_is_predicted(chain: Finished, task: TaskSpec) -> None
 def test_the_checkpoint_the_ensemble_and_the_baselines_are_compared(
     copied: Finished, task: TaskSpec, kedro_with: Callable[..., Kedro]
 ) -> None:
-    project = copied(task)
+    project, reports = copied(task), f"08_reporting/{task.name}"
     succeed(kedro_with(project), "--pipelines", f"{task.name}.compare")
     compared = report(project, task, "compare_report")["parts"]["valid"]["compared"]
     assert {OURS, "ensemble"} < next(iter(compared.values())).keys()
-    assert len(pd.read_csv(newest(project, "compare_segments_table.csv"))) > 0
-    page = newest(project, "run_report.html").read_text(encoding="utf-8")
+    assert len(pd.read_csv(newest(project, f"{reports}/compare_segments_table.csv"))) > 0
+    page = newest(project, f"{reports}/run_report.html").read_text(encoding="utf-8")
     assert '<section id="compare"' in page
 
 

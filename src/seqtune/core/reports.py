@@ -8,3 +8,5 @@ Report = dict[str, Any]
 """JSON-ready results of a stage, shown by Kedro-Viz and printed at the end of a run."""
 OURS = "model"
 """The column of the trained model in a metrics report; the others are baselines."""
+COMPARISONS, SEGMENTS, SEGMENT_CHART = "comparisons", "segments", "segment_metrics"
+"""Two tables and a chart of systems that were scored on the same rows."""

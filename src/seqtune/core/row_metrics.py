@@ -25,11 +25,10 @@ from .bootstrap import (
 )
 from .errors import DataError
 from .metrics import BarChart, ReportTable
-from .reports import OURS
+from .reports import COMPARISONS, OURS, SEGMENT_CHART, SEGMENTS
 from .seeds import derive_seed
 
 Ints = npt.NDArray[np.int64]
-COMPARISONS, SEGMENTS, SEGMENT_CHART = "comparisons", "segments", "segment_metrics"
 _INTERVAL = f"{LEVEL:.0%} bootstrap intervals"
 
 AnswersT = TypeVar("AnswersT")

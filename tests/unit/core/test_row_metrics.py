@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from seqtune.core.reports import SEGMENT_CHART, SEGMENTS
 from seqtune.core.row_metrics import (
-    SEGMENT_CHART,
-    SEGMENTS,
     RowMetrics,
     Segment,
     comparison_table,

@@ -7,13 +7,12 @@ from itertools import combinations
 
 from seqtune.core.metrics import EXHIBITS, HEADLINE, PARTS, dump_report_items
 from seqtune.core.row_metrics import (
-    COMPARISONS,
     RowMetrics,
     comparison_table,
     describe_test,
     segment_items,
 )
-from seqtune.core.task import Report
+from seqtune.core.reports import COMPARISONS, Report
 
 SEED = 0
 

@@ -17,11 +17,12 @@ from seqtune.core.metrics import HEADLINE
 from seqtune.core.row_metrics import RowMetrics, read_systems
 from seqtune.core.task import Report
 from seqtune.text.answers import AnswerFiles, require_rows
+from seqtune.text.split import Part
 
 from .baselines import open_baselines, tuned_scores
 from .data import ID, ClassifyData, Targets
 from .decisions import FOLD_SEED, Decisions, Scores
-from .ensemble import open_model
+from .ensemble import describe_model, open_model
 from .metrics import MACRO_F1
 from .params import IngestConfig
 from .reading import COLUMNS_KEY
@@ -44,32 +45,32 @@ def score_rows(
     *,
     scratch: Path,
 ) -> tuple[RowMetrics, Report]:
-    """Decide the texts of one part; the first model decides how files are read."""
+    """Decide the texts of one part; the first model decides how files are read.
+
+    One model is in memory at a time.
+    """
     del scratch
     part = settings.part
     require_rows(data, part, task="classify")
-    opened = {name: open_model(path) for name, path in models.items()}
-    for model in opened.values():
+    described = {name: describe_model(path) for name, path in models.items()}
+    for model in described.values():
         model.require_labels(data)
-    config = next(iter(opened.values())).config
+    config = next(iter(described.values())).config
     floors = open_baselines(data, tfidf=config.evaluation.floor)
     names = [name for floor in floors for name in floor.names]
     ids = data.table(part)[ID].to_pylist()
     files = _answer_files(ids, data.labels, config.ingest)
-    others = read_systems(answers, files.read, taken=(*opened, *names))
-    systems = {
-        name: Decisions(model, data, partial(model.probabilities_of, data)).scores(part)
-        for name, model in opened.items()
-    }
+    others = read_systems(answers, files.read, taken=(*models, *names))
+    systems = {name: _scores(path, data, part) for name, path in models.items()}
     systems |= tuned_scores(floors, part)
-    systems |= {name: _scores(np.array(own), data.targets(part)) for name, own in others.items()}
+    systems |= {name: _as_scores(np.array(own), data.targets(part)) for name, own in others.items()}
     metric = MACRO_F1 if settings.metric == "auto" else settings.metric
     decided = {name: own.decided for name, own in systems.items()}
     return text_metrics(data, part, decided, metric=metric), {
         HEADLINE: [],
         "data_hash": data.content_hash,
         "protocol": PROTOCOL,
-        "models": {name: model.identity() for name, model in opened.items()},
+        "models": {name: model.identity() for name, model in described.items()},
         "answers": [str(path) for path in answers],
     }
 
@@ -88,7 +89,12 @@ def _answer_files(
     )
 
 
-def _scores(answered: Floats, targets: Targets) -> Scores:
+def _scores(path: Path, data: ClassifyData, part: Part) -> Scores:
+    model = open_model(path)
+    return Decisions(model, data, partial(model.probabilities_of, data)).scores(part)
+
+
+def _as_scores(answered: Floats, targets: Targets) -> Scores:
     """Take decisions [N, L] as they are; decide by probabilities as models do."""
     if np.isin(answered, (0.0, 1.0)).all():
         return Scores(answered, HALF)
