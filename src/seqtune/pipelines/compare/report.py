@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from seqtune.core.metrics import EXHIBITS, HEADLINE, PARTS, dump_report_items
+from seqtune.core.reports import COMPARISONS, Report
 from seqtune.core.row_metrics import (
     RowMetrics,
     comparison_table,
     describe_test,
     segment_items,
 )
-from seqtune.core.reports import COMPARISONS, Report
 
 SEED = 0
 
