@@ -12,14 +12,18 @@ Shapes: B batch, T time, K last items, V items, N pairs that are kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .data import Int64, SplitData
+from .item_regression import Floats, regression_weights
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 REACH = 10
 AGAINST_TIME = 0.5
@@ -34,8 +38,10 @@ MOST_INTERACTIONS = 5_000_000
 OVERSAMPLED = 10
 """Dimensions beyond those that are kept, for the precision of the SVD."""
 CHUNK = 1 << 22  # interactions counted at a time
+OF_REGRESSION = 0.7
+"""Share of the regression where both are mixed."""
 
-Floats = npt.NDArray[np.float32]
+_REMEMBERED: dict[tuple[str, bool], tuple[Int64, Floats]] = {}
 
 
 class Cooccurrence(nn.Module):
@@ -52,29 +58,13 @@ class Cooccurrence(nn.Module):
         self.register_buffer("weights", torch.zeros(num_pairs))
 
     @classmethod
-    def of(cls, data: SplitData) -> Cooccurrence:
-        """Count the training part; linear in interactions."""
-        from scipy.sparse import csr_array, diags_array
-
-        occurrences = np.maximum(data.train_counts.astype(np.float64), 1.0)
-        earlier, later = occurrences**-EARLIER_POWER, occurrences**-LATER_POWER
-        counts = csr_array((data.num_items + 1, data.num_items + 1), dtype=np.float32)
-        for first, second, weights in _pairs(data):
-            counts += csr_array((weights, (first, second)), shape=counts.shape, dtype=np.float32)
-        counts = counts + AGAINST_TIME * counts.T
-        scaled = (diags_array(earlier) @ counts @ diags_array(later)).tocoo()
-        base = data.num_items + 2
-        num_neighbours = max(MOST_PAIRS // data.num_items, FEWEST_NEIGHBOURS)
-        kept = _strongest(
-            scaled.coords[0].astype(np.int64),
-            scaled.data,
-            num_neighbours=min(num_neighbours, MOST_NEIGHBOURS),
-        )
-        pairs = scaled.coords[0][kept].astype(np.int64) * base + scaled.coords[1][kept]
-        order = np.argsort(pairs)
+    def of(cls, data: SplitData, *, regression: bool = False) -> Cooccurrence:
+        """Count the training part; linear in interactions. With `regression`, add the weights of
+        item_regression.py."""
+        pairs, weights = _pair_weights(data, regression=regression)
         made = cls(num_items=data.num_items, num_pairs=len(pairs))
-        made.pairs.copy_(torch.from_numpy(pairs[order]))
-        made.weights.copy_(torch.from_numpy(scaled.data[kept][order]))
+        made.pairs.copy_(torch.from_numpy(pairs))
+        made.weights.copy_(torch.from_numpy(weights))
         return made
 
     def scores(self, contexts: Tensor) -> Tensor:
@@ -130,6 +120,45 @@ def _decay(contexts: Tensor) -> Tensor:  # [K]
     return DECAY ** torch.arange(contexts.shape[1], device=contexts.device)
 
 
+def _pair_weights(data: SplitData, *, regression: bool) -> tuple[Int64, Floats]:
+    """Return the kept pairs, as `Cooccurrence.pairs`, and their weights; those of the last call are
+    remembered, because a dry run, a forecast and every trial of a search ask again."""
+    key = data.content_hash, regression
+    if key not in _REMEMBERED:
+        num_neighbours = max(MOST_PAIRS // data.num_items, FEWEST_NEIGHBOURS)
+        num_neighbours = min(num_neighbours, MOST_NEIGHBOURS, data.num_items)
+        kept = _strongest(_count(data), num_neighbours=num_neighbours)
+        if regression:
+            learned = regression_weights(data, num_neighbours=num_neighbours)
+            shares = [(kept, 1.0 - OF_REGRESSION), (learned, OF_REGRESSION)]
+            mixed = sum(share / _mass(weights, data) * weights for weights, share in shares)
+            kept = _strongest(mixed, num_neighbours=num_neighbours)
+        kept = kept.tocoo()
+        pairs = kept.coords[0].astype(np.int64) * (data.num_items + 2) + kept.coords[1]
+        order = np.argsort(pairs)
+        _REMEMBERED.clear()
+        _REMEMBERED[key] = pairs[order], kept.data[order].astype(np.float32)
+    return _REMEMBERED[key]
+
+
+def _count(data: SplitData) -> csr_array:
+    """Return the weights [V + 1, V + 1] of all pairs that occur."""
+    from scipy.sparse import csr_array, diags_array
+
+    occurrences = np.maximum(data.train_counts.astype(np.float64), 1.0)
+    counts = csr_array((data.num_items + 1, data.num_items + 1), dtype=np.float32)
+    for first, second, weights in _pairs(data):
+        counts += csr_array((weights, (first, second)), shape=counts.shape, dtype=np.float32)
+    counts = counts + AGAINST_TIME * counts.T
+    earlier, later = occurrences**-EARLIER_POWER, occurrences**-LATER_POWER
+    return csr_array(diags_array(earlier) @ counts @ diags_array(later))
+
+
+def _mass(weights: csr_array, data: SplitData) -> float:
+    """Return the mean sum of an item's weights, over the interactions."""
+    return float(np.average(weights.sum(axis=1), weights=data.train_counts)) or 1.0
+
+
 def _pairs(data: SplitData) -> Iterator[tuple[Int64, Int64, Floats]]:
     """Yield pairs of training items with their weights, for some users and one distance a time."""
     step = -(-int(data.offsets[-1]) // MOST_INTERACTIONS)
@@ -144,9 +173,14 @@ def _pairs(data: SplitData) -> Iterator[tuple[Int64, Int64, Floats]]:
             yield items[second - distance], items[second], weights
 
 
-def _strongest(items: Int64, weights: Floats, *, num_neighbours: int) -> Int64:
-    """Return the places of the largest weights of each item."""
-    order = np.lexsort((-weights, items))
+def _strongest(weights: csr_array, *, num_neighbours: int) -> csr_array:
+    """Keep the largest weights of each item."""
+    from scipy.sparse import csr_array
+
+    found = weights.tocoo()
+    items, values = found.coords[0].astype(np.int64), found.data
+    order = np.lexsort((-values, items))
     ranks = np.arange(len(order)) - np.searchsorted(items[order], items[order])
-    kept: Int64 = order[ranks < num_neighbours]
-    return kept
+    kept = order[ranks < num_neighbours]
+    places = items[kept], found.coords[1][kept]
+    return csr_array((values[kept], places), shape=weights.shape)

@@ -22,6 +22,7 @@ from seqtune.core.seeds import derive_seed
 from .batches import EvalBatch
 from .cooccurrence import Cooccurrence
 from .data import SplitData
+from .item_regression import MOST_ITEMS
 from .losses.sampled_softmax import (
     SampledItems,
     cumulated_shares,
@@ -164,6 +165,11 @@ def resolve_auto(resolved: Resolved[RecommendConfig], data: SplitData) -> Resolv
             f"recommend.model.num_negatives={model.num_negatives}, but the split has "
             f"{data.num_items} items; choose fewer, or 0 for all of them"
         )
+    if model.regresses_items and data.num_items > MOST_ITEMS:
+        faults.append(
+            f"recommend.model.item_to_item_weights=regression is for at most {MOST_ITEMS} items, but "
+            f"the split has {data.num_items}; choose counts"
+        )
     if faults:
         raise ConfigurationError(faults)
     return resolved
@@ -172,10 +178,13 @@ def resolve_auto(resolved: Resolved[RecommendConfig], data: SplitData) -> Resolv
 def build_module(config: RecommendConfig, data: SplitData) -> RecommendModule:
     """Return a newly initialised module for this split, or refuse parameters that do not fit it."""
     resolve_auto(Resolved(config, {}), data)
-    counts = Cooccurrence.of(data) if config.model.item_to_item else None
-    model = build_model(config.model, num_items=data.num_items, sides=data.sides, counts=counts)
-    if config.model.item_init == "counts":
-        model.start_items((counts or Cooccurrence.of(data)).item_vectors(config.model.hidden_units))
+    counts = None
+    if config.model.uses_counts:
+        counts = Cooccurrence.of(data, regression=config.model.regresses_items)
+    mixed = counts if config.model.item_to_item else None
+    model = build_model(config.model, num_items=data.num_items, sides=data.sides, counts=mixed)
+    if counts is not None and config.model.item_init == "counts":
+        model.start_items(counts.item_vectors(config.model.hidden_units))
     shares = None
     if config.model.num_negatives and (power := config.model.negative_popularity):
         shares = cumulated_shares(torch.tensor(data.train_counts[1:]), power=power)

@@ -73,7 +73,7 @@ def score_rows(
     scores = {name: score(texts) for name, texts in summaries.items()}
     written = f"{len(rows)} of {data.num_rows(part)} dialogues of {part} were summarised"
     return row_metrics(part, dialogues, scores, metric=metric), {
-        HEADLINE: [f"{written} by each of {len(models)} models (compare.max_rows)"],
+        HEADLINE: [f"{written} by each model (compare.max_rows)"],
         "data_hash": data.content_hash,
         "protocol": f"{describe_rouge(config.evaluation)} {PROTOCOL}",
         "rows": len(rows),
