@@ -167,8 +167,8 @@ def resolve_auto(resolved: Resolved[RecommendConfig], data: SplitData) -> Resolv
         )
     if model.regresses_items and data.num_items > MOST_ITEMS:
         faults.append(
-            f"recommend.model.item_to_item_weights=regression is for at most {MOST_ITEMS} items, but "
-            f"the split has {data.num_items}; choose counts"
+            f"recommend.model.item_to_item_weights=regression is for at most {MOST_ITEMS} items, "
+            f"but the split has {data.num_items}; choose counts"
         )
     if faults:
         raise ConfigurationError(faults)

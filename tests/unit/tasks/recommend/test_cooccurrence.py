@@ -33,7 +33,8 @@ NUM_ITEMS = 12
 
 
 @pytest.fixture
-def data() -> SplitData:
+def data(monkeypatch: pytest.MonkeyPatch) -> SplitData:
+    monkeypatch.setattr(cooccurrence, "_REMEMBERED", {})
     rng = np.random.default_rng(0)
     sequences = [rng.permutation(NUM_ITEMS)[: rng.integers(3, 13)] + 1 for _ in range(30)]
     return split_of([sequence.tolist() for sequence in sequences], num_items=NUM_ITEMS)
