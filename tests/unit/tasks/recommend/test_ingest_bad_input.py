@@ -64,7 +64,7 @@ def test_header_only(log: Path) -> None:
 def test_misspelt_column(log: Path) -> None:
     log.write_text(LOG.replace("user,", "usr,"))
     message = fault_of(log)
-    assert "no column 'user' (recommend.ingest.columns.user), did you mean 'usr'?" in message
+    assert "no column 'user' (recommend.ingest.columns.user), did you mean 'usr'? The " in message
     assert "columns found are 'usr', 'item', 'time'" in message
 
 
