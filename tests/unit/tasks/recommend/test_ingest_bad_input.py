@@ -287,6 +287,9 @@ def test_ragged_rows(log: Path) -> None:
     message = fault_of(log)
     assert "2 rows do not have the 3 fields of the header (line 8 has 2, line 9 has 4)" in message
 
+    log.write_text(LOG + "3,10\n")
+    assert "1 row does not have the 3 fields of the header (line 8 has 2)" in fault_of(log)
+
 
 def test_open_quote(log: Path) -> None:
     log.write_text(LOG + '3,"10,8\n3,11,9\n')
