@@ -133,10 +133,19 @@ def test_every_file_of_the_page_is_package_data(repository: Any) -> None:
 
 def test_every_text_is_there_in_both_languages() -> None:
     for key, spoken in _words.texts().items():
-        assert spoken.keys() == set(_words.LANGUAGES), key
+        assert spoken.keys() - {_words.ONE} == set(_words.LANGUAGES), key
         assert all(spoken.values()), key
         names = [set(re.findall(r"\{(\w*)\}", text)) for text in spoken.values()]
-        assert names[0] == names[1], key
+        assert all(each == names[0] for each in names), key
+        assert _words.ONE not in spoken or "num" in names[0], key
+
+
+@pytest.mark.parametrize("num", [1, "1", 2])
+def test_one_is_no_plural(num: int | str) -> None:
+    said = _words.say("data.files", num=num)
+
+    assert f"{num} {'files' if num == 2 else 'file'}<" in said
+    assert f"파일 {num}개" in said
 
 
 def test_korean_texts_are_korean() -> None:
