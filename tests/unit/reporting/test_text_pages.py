@@ -117,7 +117,7 @@ def test_an_ensemble_that_chooses_is_not_said_to_add_up(pages: dict[str, str]) -
     classify, summarize = (english(section(pages[name], "ensemble")) for name in FACTS)
 
     assert "put on one scale and summed" in classify
-    assert "minimum Bayes risk" in summarize
+    assert "scale: minimum Bayes risk" in summarize
     assert "added up" not in summarize
 
 
