@@ -65,7 +65,7 @@ def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None
     scored = {part: _part(loaded, data, baselines, part) for part in exist if part in wanted}
     found = {part: report for part, (report, _) in scored.items()}
     rows = [by_user for _, by_user in scored.values()]
-    lines, items = compare_with_others(rows, seed=loaded.config.seed)
+    lines, items = compare_with_others(rows, who=_who(loaded), seed=loaded.config.seed)
     config, names = loaded.config, measured_metrics(loaded.config.training.monitor)
     labels = {f"{name}@K": METRICS[name].label for name in names if METRICS[name].label}
     return {
@@ -108,11 +108,14 @@ def _part(
             else:
                 scores = baselines.scores(name, contexts)
             _add(accumulator, scores, batch, draws, exclude_seen=config.evaluation.exclude_seen)
-    who = "ensemble" if is_ensemble(loaded.path) else "model"
     order = torch.cat(users).argsort().numpy()
     ranks = {name: accumulator.user_ranks[order] for name, accumulator in accumulators.items()}
     by_user = user_metrics(data, part, ranks, metric=monitored_metric(config))
-    return _report(accumulators, part, who=who), by_user
+    return _report(accumulators, part, who=_who(loaded)), by_user
+
+
+def _who(loaded: Scorer) -> str:
+    return "ensemble" if is_ensemble(loaded.path) else "model"
 
 
 def _draws(
