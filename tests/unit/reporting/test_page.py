@@ -279,6 +279,16 @@ def test_words_of_a_figure_stand_above_it_and_not_in_it() -> None:
     assert drawn[0].height < 440
 
 
+def test_a_figure_does_not_repeat_what_stands_above_it() -> None:
+    facts = full_facts()
+    facts["documents"]["quick_analysis"]["value"]["importance"]["note"] = "too few trials"
+    figure = json.loads(facts["figures"]["quick_history"]["json"])
+    figure["layout"]["title"] = {"text": "", "subtitle": {"text": "too few trials"}}
+    facts["figures"]["quick_importance"] = {**found(None), "json": json.dumps(figure)}
+
+    assert visible(render(facts)).count("too few trials") == 1
+
+
 def test_the_library_is_packed_whole() -> None:
     import base64
     import gzip
