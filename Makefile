@@ -13,6 +13,8 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 # The results to show: your own, or those of the sample data if there are no others.
 ENV ?= $(if $(wildcard data/08_reporting/*),,$(if $(wildcard data/sample/08_reporting/*),sample))
 AT = $(if $(ENV),--env $(ENV))
+# Without it, Kedro-Viz begins with a page of other libraries' deprecation warnings.
+QUIET := PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -56,10 +58,10 @@ bench-peers: $(READY) ## Compare with BERT4Rec of other libraries (hours; ARGS="
 	@PYTHONPATH=benchmarks $(BIN)/python -m peers $(ARGS)
 
 viz: $(READY) ## Show the graph in a browser, on this machine only
-	$(KEDRO) viz run --host 127.0.0.1 --no-browser $(AT) $(if $(PORT),--port $(PORT))
+	$(QUIET) $(KEDRO) viz run --host 127.0.0.1 --no-browser $(AT) $(if $(PORT),--port $(PORT))
 
 viz-static: $(READY) ## Write the graph as static web pages to build/
-	$(if $(ENV),KEDRO_ENV=$(ENV)) $(KEDRO) viz build --include-previews
+	$(QUIET) $(if $(ENV),KEDRO_ENV=$(ENV)) $(KEDRO) viz build --include-previews
 
 dashboard: $(READY) ## Show the studies of tuning in a browser, on this machine only
 	$(KEDRO) dashboard $(AT) $(if $(PORT),--port $(PORT))

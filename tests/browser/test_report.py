@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kedro_results import newest
+from seqtune.reporting.page import verify_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -72,6 +73,18 @@ def test_it_fits_the_smallest_phone(page_at: PageAt, url: str) -> None:
     visit.page.eval_on_selector_all("main details", "all => all.forEach(one => one.open = true)")
 
     assert not is_overflowing(visit.page)
+
+
+@pytest.mark.parametrize(("width", "share"), [(1280, 0.6), (390, 0.85)])
+def test_the_page_of_verify_env_takes_its_room(
+    page_at: PageAt, tmp_path: Path, width: int, share: float
+) -> None:
+    """It has no contents, beside which the text of a report stands."""
+    file = tmp_path / "verify_page.html"
+    file.write_text(verify_page({"task": "recommend", "values": [], "versions": {}}))
+    page = page_at(file.as_uri(), width, 844).page
+
+    assert page.locator("main").evaluate("main => main.clientWidth") > share * width
 
 
 def test_the_metric_is_the_one_of_the_catalog(

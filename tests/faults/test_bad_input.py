@@ -89,6 +89,7 @@ def assert_refused(result: subprocess.CompletedProcess[str], *says: str) -> None
     assert result.returncode != 0, output
     assert "Traceback" not in output
     assert output.count("Error: ") == 1
+    assert "Repeat the previous command" not in output  # Kedro's advice, before anything is mended
     message = " ".join(output.partition("Error: ")[2].split())
     for words in says:
         assert words in message

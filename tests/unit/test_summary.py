@@ -154,13 +154,13 @@ def step_after(
         ("classify.dry_run_report", "Next: kedro run --pipelines classify"),
         (
             "classify.predictions",
-            "Next: put your own data in data/01_raw/classify and run "
-            "`kedro run --pipelines classify`; parameters: conf/base/parameters_classify.yml",
+            "Next: change parameters in conf/local, as conf/README.md says, and run "
+            "`kedro run --pipelines classify` again",
         ),
         (
             "recommend.predictions",
-            "Next: put your own data in data/01_raw/recommend and run "
-            "`kedro run`; parameters: conf/base/parameters_recommend.yml",
+            "Next: change parameters in conf/local, as conf/README.md says, and run "
+            "`kedro run` again",
         ),
     ],
 )
@@ -174,6 +174,14 @@ def test_the_environment_is_kept_in_every_command(capsys: pytest.CaptureFixture[
     assert step_after(capsys, "classify.checkpoint", env="sample") == (
         "Next: kedro run --env sample --pipelines classify.ensemble, or without one: "
         "kedro run --env sample --pipelines classify.predict"
+    )
+
+
+def test_own_data_are_not_put_into_the_environment_of_the_sample(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert step_after(capsys, "classify.predictions", env="sample") == (
+        "Next: put your own data in data/01_raw/classify and run `kedro run --pipelines classify`"
     )
 
 

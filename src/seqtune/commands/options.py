@@ -85,12 +85,13 @@ def _refuse(
     option: str, names: Iterable[str], known: Collection[str], *, elsewhere: Known | None = None
 ) -> None:
     faults = []
+    what = "it is not in this run" if elsewhere else "it does not exist"
     for name in names:
         if name not in known:
             others = [n for n, p in pipelines.items() if elsewhere and name in elsewhere(p)]
             hint = f"it is in the pipelines {', '.join(others)}" if others else ""
             hint = hint or did_you_mean(name, sorted(known))
-            faults.append(f"{option} {name}: there is none of this name in this run; {hint}")
+            faults.append(f"{option} {name}: {what}; {hint}")
     if faults:
         raise ConfigurationError(faults)
 

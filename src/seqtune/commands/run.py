@@ -67,7 +67,8 @@ class ProjectCommand(click.Command):
         use_plain_logs_outside_terminal()
         # Kedro 1.7 uses the old name; omegaconf 2.4 has a new one.
         warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)
-        logging.getLogger("kedro.pipeline.node").addFilter(_is_not_repeated)
+        for name in ("pipeline.node", "runner.sequential_runner", "runner.thread_runner"):
+            logging.getLogger(f"kedro.{name}").addFilter(_is_useful)
         return super().invoke(ctx)
 
 
@@ -86,9 +87,9 @@ def explain(error: BaseException) -> BaseException | None:
     return error if is_duplicate or isinstance(error, KEDRO_ERRORS) else None
 
 
-def _is_not_repeated(record: logging.LogRecord) -> bool:
-    """Drop Kedro's log line with the text of an error that is shown at the end anyway."""
-    return not str(record.msg).startswith("Node %s failed with error")
+def _is_useful(record: logging.LogRecord) -> bool:
+    """Drop Kedro's lines that repeat the error shown at the end, or advise not to mend it."""
+    return not str(record.msg).startswith(("Node %s failed with error", "No nodes ran. Repeat"))
 
 
 def run_or_dry_run(**options: Any) -> Any:

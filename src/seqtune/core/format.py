@@ -46,3 +46,8 @@ def cut_middle(text: str, longest: int) -> str:
     """Take out the middle of a long text, so that its beginning and its end stay."""
     start = longest * 2 // 3
     return text if len(text) <= longest else f"{text[:start]} … {text[start - longest :]}"
+
+
+def end_sentence(text: str) -> str:
+    """End a text with a full stop, unless it ends a sentence, as `did you mean 'item'?` does."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."

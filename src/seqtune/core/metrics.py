@@ -122,9 +122,9 @@ def compare_with_baselines(values: Mapping[str, float], metric: str, *, who: str
     lost = [name for name in names if not values[OURS] > values[name]]
     numbers = ", ".join(f"{name} {values[name]:.4f}" for name in names)
     shown = lost or names
-    which = f"the {' and '.join(shown)} floor{'s' * (len(shown) > 1)}"
+    which = f"the {' and '.join(shown)} baseline{'s' * (len(shown) > 1)}"
     if len(shown) == len(names) > 1:
-        which = "both floors" if len(names) == 2 else "all floors"
+        which = "both baselines" if len(names) == 2 else "all baselines"
     found = f"is BELOW {which}: it is broken or undertrained" if lost else f"beats {which}"
     verdict = f"{metric}: the {who} {found} ({who} {values[OURS]:.4f}, {numbers})"
     logger.log(logging.WARNING if lost else logging.INFO, "%s", verdict)

@@ -6,7 +6,7 @@ Shapes: U rows (users, texts).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -67,6 +67,10 @@ class RowMetrics:
             for name, values in self.values.items()
         }
 
+    def renamed(self, system: str, name: str) -> RowMetrics:
+        values = {name if each == system else each: rows for each, rows in self.values.items()}
+        return replace(self, values=values)
+
     def test_pairs(
         self, pairs: Iterable[tuple[str, str]], *, seed: int, draws: int = DRAWS
     ) -> list[PairedTest]:
@@ -113,16 +117,15 @@ def thirds(
 
 
 def compare_with_others(
-    found: Sequence[RowMetrics], *, seed: int
+    found: Sequence[RowMetrics], *, who: str, seed: int
 ) -> tuple[list[str], dict[str, ReportTable | BarChart]]:
-    """Test the model against every other system; return a line on the strongest one of each part,
-    and the tables and the chart of all parts."""
+    """Test OURS, named `who`, against every other system; return a line on the strongest one of
+    each part, and the tables and the chart of all parts."""
     if not found:
         return [], {}
+    found = [rows.renamed(OURS, who) for rows in found]
     tests = {
-        rows.part: rows.test_pairs(
-            [(OURS, name) for name in rows.values if name != OURS], seed=seed
-        )
+        rows.part: rows.test_pairs([(who, name) for name in rows.values if name != who], seed=seed)
         for rows in found
     }
     metric = found[0].metric

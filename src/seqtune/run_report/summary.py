@@ -38,12 +38,12 @@ NEXT_STEPS = {
     "checkpoint": "{stage}ensemble, or without one: {stage}predict",
     "ensemble": "{stage}predict",
     "export": "seqtune-serve {exports}",
-    "predictions": (
-        "put your own data in data/01_raw/{task} and run `{run}`; "
-        "parameters: conf/base/parameters_{task}.yml"
-    ),
+    "predictions": "change parameters in conf/local, as conf/README.md says, and run `{run}` again",
 }
 """By the last of these datasets that a run made."""
+SAMPLE_ENV = "sample"
+AFTER_SAMPLE = "put your own data in data/01_raw/{task} and run `{own}`"
+"""After the whole chain on the sample data, which its environment keeps apart."""
 RAW = "01_raw"
 Rows = list[tuple[str, str]]
 
@@ -124,13 +124,16 @@ def _next_step(places: Mapping[str, AnyPath], env: str | None) -> str | None:
     run, stage = f"kedro run{at}", f"kedro run{at} --pipelines "
     if task not in ("", DEFAULT_TASK):
         run, stage = f"{stage}{task}", f"{stage}{task}."
+    own = run.replace(at, "", 1)
     made = [_last(name) for name in places]
     is_sample = any(name.startswith("sample_") for name in made)
     steps = (text for name, text in reversed(NEXT_STEPS.items()) if name in made)
     step = next(steps, "{run}" if is_sample else None)
+    if env == SAMPLE_ENV and "predictions" in made:
+        step = AFTER_SAMPLE
     exports = [place.parents[1] for name, place in places.items() if _last(name) == "export"]
     served = _relative(exports[0]) if exports else ""
-    return step and step.format(run=run, stage=stage, task=task, exports=served)
+    return step and step.format(run=run, own=own, stage=stage, task=task, exports=served)
 
 
 def _task(places: Mapping[str, AnyPath]) -> str:

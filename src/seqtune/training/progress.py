@@ -128,9 +128,7 @@ def epoch_line(recorder: Recorder) -> str:
     if ledger.monitor and ledger.monitor in row:
         best = f"best {ledger.best_row[ledger.monitor]:.4f} in epoch {ledger.best_epoch}"
         parts.append(f"{ledger.monitor} {row[ledger.monitor]:.4f} ({best})")
-    mean = ledger.seconds / ledger.epoch
-    parts.append(
-        f"{format_duration(row['seconds'])}, "
-        f"about {format_duration(mean * (ledger.epochs - ledger.epoch))} left"
-    )
+    parts.append(format_duration(row["seconds"]))
+    if left := ledger.epochs - ledger.epoch:
+        parts.append(f"about {format_duration(left * ledger.seconds / ledger.epoch)} left")
     return ", ".join(parts)

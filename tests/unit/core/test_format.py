@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from seqtune.core.format import MIB, format_duration, format_size, format_value, shorten
+from seqtune.core.format import (
+    MIB,
+    end_sentence,
+    format_duration,
+    format_size,
+    format_value,
+    shorten,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +55,8 @@ def test_values_and_texts_are_cut() -> None:
     ]
     assert shorten("as it is", 8) == "as it is"
     assert shorten("one word too many", 9) == "one word…"
+
+
+def test_a_question_needs_no_full_stop() -> None:
+    assert end_sentence("did you mean 'item'?") == "did you mean 'item'?"
+    assert end_sentence("choose one of user, item") == "choose one of user, item."

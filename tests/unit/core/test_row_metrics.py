@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqtune.core.reports import SEGMENT_CHART, SEGMENTS
+from seqtune.core.reports import COMPARISONS, OURS, SEGMENT_CHART, SEGMENTS
 from seqtune.core.row_metrics import (
     RowMetrics,
     Segment,
+    compare_with_others,
     comparison_table,
     describe_test,
     segment_items,
@@ -52,3 +53,10 @@ def test_segments_as_a_table_and_a_chart() -> None:
     assert chart.bars == {"a": (0.75, 0.75), "b": (0.25, 0.25)}
     low, high = chart.intervals["a"][0]
     assert 0.5 <= low < 0.75 < high <= 1.0
+
+
+def test_an_ensemble_is_named_so_in_lines_tables_and_charts() -> None:
+    (line,), items = compare_with_others([rows().renamed("a", OURS)], who="ensemble", seed=1)
+    assert line.startswith("valid ndcg@10: ensemble - b = +0.5000")
+    assert items[COMPARISONS].rows[0][:3] == ("valid", "ensemble", "b")
+    assert items[SEGMENT_CHART].bars.keys() == {"ensemble", "b"}

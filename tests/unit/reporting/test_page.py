@@ -133,10 +133,19 @@ def test_every_file_of_the_page_is_package_data(repository: Any) -> None:
 
 def test_every_text_is_there_in_both_languages() -> None:
     for key, spoken in _words.texts().items():
-        assert spoken.keys() == set(_words.LANGUAGES), key
+        assert spoken.keys() - {_words.ONE} == set(_words.LANGUAGES), key
         assert all(spoken.values()), key
         names = [set(re.findall(r"\{(\w*)\}", text)) for text in spoken.values()]
-        assert names[0] == names[1], key
+        assert all(each == names[0] for each in names), key
+        assert _words.ONE not in spoken or "num" in names[0], key
+
+
+@pytest.mark.parametrize("num", [1, "1", 2])
+def test_one_is_no_plural(num: int | str) -> None:
+    said = _words.say("data.files", num=num)
+
+    assert f"{num} {'files' if num == 2 else 'file'}<" in said
+    assert f"파일 {num}개" in said
 
 
 def test_korean_texts_are_korean() -> None:
@@ -268,6 +277,16 @@ def test_words_of_a_figure_stand_above_it_and_not_in_it() -> None:
     assert drawn[0].said == "plain"
     assert "title" not in json.loads(drawn[0].json)["layout"]
     assert drawn[0].height < 440
+
+
+def test_a_figure_does_not_repeat_what_stands_above_it() -> None:
+    facts = full_facts()
+    facts["documents"]["quick_analysis"]["value"]["importance"]["note"] = "too few trials"
+    figure = json.loads(facts["figures"]["quick_history"]["json"])
+    figure["layout"]["title"] = {"text": "", "subtitle": {"text": "too few trials"}}
+    facts["figures"]["quick_importance"] = {**found(None), "json": json.dumps(figure)}
+
+    assert visible(render(facts)).count("too few trials") == 1
 
 
 def test_the_library_is_packed_whole() -> None:

@@ -117,7 +117,7 @@ def test_an_ensemble_that_chooses_is_not_said_to_add_up(pages: dict[str, str]) -
     classify, summarize = (english(section(pages[name], "ensemble")) for name in FACTS)
 
     assert "put on one scale and summed" in classify
-    assert "minimum Bayes risk" in summarize
+    assert "scale: minimum Bayes risk" in summarize
     assert "added up" not in summarize
 
 
@@ -151,3 +151,14 @@ def test_an_empty_report_is_no_error(task: str, name: str) -> None:
     facts["documents"][name]["value"] = {}
 
     assert "Run report" in render(facts)
+
+
+def test_only_long_texts_of_a_table_take_much_room() -> None:
+    long = "a label that is told in a whole sentence"
+    table = {"columns": ["label", "F1"], "rows": [["short", 0.5], [long, 0.25]], "left_out": 0}
+    facts = classify_facts()
+    classes = {**facts["tables"]["classes"], **table}
+    page = render({**facts, "tables": {"classes": classes}})
+
+    assert '<td class="nb">short</td>' in page
+    assert f'<td class="long">{long}</td>' in page

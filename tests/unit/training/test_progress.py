@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import sys
 from pathlib import Path
@@ -52,3 +53,12 @@ def test_the_bar_ends_where_training_fails(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(TrainingError):
         fit(toy_spec(data), toy_config(), data, directory=tmp_path, fingerprint="f")
     assert screen.getvalue().endswith("\x1b[?25h"), "the cursor is shown again"
+
+
+def test_elsewhere_each_epoch_is_a_line_and_the_last_has_no_time_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = ToyData()
+    with caplog.at_level(logging.INFO, logger=progress.__name__):
+        fit(toy_spec(data), toy_config(), data, directory=tmp_path, fingerprint="f")
+    assert [" left" in line for line in caplog.messages] == [True, True, False]

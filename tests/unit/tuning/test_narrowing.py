@@ -374,11 +374,11 @@ def test_a_child_whose_parent_is_gone_drops_out() -> None:
 
 def test_the_best_configurations_are_moved_into_the_space_and_queued() -> None:
     space = space_of("width", "batch")
-    params = [{"width": 1.0 * i, "batch": 64 if i != 1 else 256} for i in range(10)]
+    params = [{"width": 1.23456789 * i, "batch": 64 if i != 1 else 256} for i in range(10)]
     narrowed = run(trials_of(*params), space, {"width": 0.01, "batch": 0.4}, queue_best=2)
 
     assert narrowed.queue == ({"batch": 64, "width": 0.0}, {"batch": 256, "width": 0.0})
-    assert narrowed.notes == ("queued trial 1 in the narrowed space: width 1.0 -> 0.0",)
+    assert narrowed.notes == ("queued trial 1 in the narrowed space: width 1.235 -> 0",)
 
 
 def test_the_table_and_the_dictionary_are_plain() -> None:

@@ -132,6 +132,8 @@ def test_a_grouped_search_has_the_trials_of_its_groups() -> None:
     [
         ("one_dya", "tuning.budget='one_dya' is neither a budget nor a duration; did you mean "
          "'one_day'? A duration is written like 90m, 6h or 1d12h"),
+        ("plenty", "tuning.budget='plenty' is neither a budget nor a duration; choose one of "
+         "extensive, one_day, one_week, quick, standard, thorough, three_days. A duration is "),
         ("6hours", "tuning.budget='6hours' is not a duration; write numbers with w, d, h, m or s, "
          "the larger first, such as 90m, 6h or 1d12h"),
         ("0h", "tuning.budget='0h' leaves no time"),

@@ -37,6 +37,12 @@ def test_nothing_is_guessed_before_a_trial_has_finished():
     assert status_text(status) == "0 of 2 finished"
 
 
+@pytest.mark.parametrize("seconds_left", [0.0, -3.0])
+def test_no_time_is_left_at_the_end(seconds_left: float):
+    status = SearchStatus(total=1, counts=Counts(complete=1), best=BEST, seconds_left=seconds_left)
+    assert status_text(status) == "1 of 1 finished, best 0.75 in trial 3"
+
+
 @pytest.mark.parametrize(
     ("trial", "text"),
     [

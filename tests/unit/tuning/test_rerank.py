@@ -128,13 +128,13 @@ def beside_default(best: list[float], default: list[float]) -> Reranked:
 def test_the_default_stays_unless_it_is_beaten_by_more_than_the_noise() -> None:
     won = beside_default([0.80, 0.84, 0.82], [0.75, 0.80, 0.76])
     assert (won.chosen.number, [row.trial for row in won.rows]) == (1, [1, DEFAULT])
-    assert won.reason.endswith("Over the default it brings +0.0500 +- 0.0058 (+6.5%) over 3 seeds")
+    assert won.reason.endswith("Over the default it brings +0.0500 ± 0.0058 (+6.5%) over 3 seeds")
 
     kept = beside_default([0.80, 0.84, 0.82], [0.75, 0.80, 0.90])
     assert kept.chosen is KEPT
     assert kept.reason == (
         "the default configuration stays: trial 1, the best of the search, brings "
-        "+0.0033 +- 0.0418 (+0.4%) over 3 seeds, which is not more than the noise"
+        "+0.0033 ± 0.0418 (+0.4%) over 3 seeds, which is not more than the noise"
     )
 
 

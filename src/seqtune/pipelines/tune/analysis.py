@@ -128,8 +128,8 @@ def _headline(result: Mapping[str, Any]) -> list[str]:
     if result["refused"]:
         return [f"narrow: nothing was narrowed, {result['refused']}"]
     actions = [decision["action"] for decision in result["decisions"]]
-    counts = ", ".join(f"{actions.count(action)} {action}" for action in dict.fromkeys(actions))
-    return [f"narrow: {counts}; {len(result['queue'])} configurations queued", *result["notes"]]
+    counts = ", ".join(f"{action} {actions.count(action)}" for action in dict.fromkeys(actions))
+    return [f"narrow: {counts}; configurations queued: {len(result['queue'])}", *result["notes"]]
 
 
 def draw_stage(

@@ -37,7 +37,7 @@ def imports(names: Iterable[str] = IMPORTED) -> Check:
     if broken:
         failed = ", ".join(f"{name} ({error})" for name, error in broken.items())
         return Check("imports", "fail", f"cannot import {failed}", f"pip install -r {LOCK}")
-    return Check("imports", "ok", f"{len(tuple(names))} packages import")
+    return Check("imports", "ok", f"{len(tuple(names))} packages can be imported")
 
 
 def locked(lock: Path, *, distribution: str = "seqtune") -> Check:

@@ -195,7 +195,10 @@ def _bars(shown: BarChart) -> go.Figure:
     else:
         places = list(range(0, len(names), math.ceil(len(names) / (2 * UPRIGHT))))
         texts = [label(names[place]) for place in places]
-        drawn.update_xaxes(tickvals=places, ticktext=texts, showgrid=False)
+        # slanted to the left where names do not fit: to the right, Plotly leaves out the last ones
+        drawn.update_xaxes(
+            tickvals=places, ticktext=texts, autotickangles=[0, -45, -90], showgrid=False
+        )
         drawn.update_yaxes(rangemode="tozero")
     return drawn
 

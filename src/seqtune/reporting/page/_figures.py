@@ -96,7 +96,7 @@ def _figure(name: str, facts: Mapping[str, Any]) -> Figure | None:
         name=name,
         kind=whole if is_exhibit else name.rpartition("_")[2],
         title=own,
-        said=". ".join(filter(None, (own, said))) if is_exhibit else said,
+        said="; ".join(filter(None, (own, said))) if is_exhibit else said,
         json=json_for_html(drawn),
         height=int(height),
         min_width=_min_width(layout, data),

@@ -10,6 +10,8 @@ import yaml
 from markupsafe import Markup, escape
 
 LANGUAGES = ("en", "ko")
+ONE = "one"
+"""English where {num} is 1; Korean has no plural."""
 FILE = Path(__file__).with_name("texts.yml")
 
 
@@ -24,6 +26,8 @@ def texts() -> dict[str, dict[str, str]]:
 def say(key: str, **values: Any) -> Markup:
     """Return a text in both languages, of which the page shows one; escape the values."""
     text = texts()[key]
+    if ONE in text and str(values["num"]) == "1":
+        text = {**text, "en": text[ONE]}
     both = [Markup(text[language]).format(**values) for language in LANGUAGES]  # noqa: S704 - our own texts
     if len(set(both)) == 1:
         return both[0]

@@ -57,7 +57,7 @@ def evaluate(
         decided = {n: c.decided for n, c in {OURS: own, **tuned_scores(floors, part)}.items()}
         rows.append(text_metrics(data, part, decided))
         drawn = exhibits(_part_results(decisions, own, floors, part))
-    lines, items = compare_with_others(rows, seed=opened.config.seed)
+    lines, items = compare_with_others(rows, who=opened.kind, seed=opened.config.seed)
     drawn |= dump_report_items(items)
     if wanted:
         on_valid = found["valid"][TUNED][MACRO_F1] if "valid" in found else {}
@@ -163,13 +163,13 @@ def _protocol(decisions: Decisions) -> str:
     if not decisions.has_thresholds:
         return (
             "There is no valid part to tune thresholds on: a label is given at a probability of "
-            "0.5 or more. The floors are trained on the same fit part, without augmented rows."
+            "0.5 or more. The baselines are trained on the same fit part, without augmented rows."
         )
     text = (
         f"Metrics named {TUNED} decide by a threshold for each label. For test, thresholds were "
         "tuned on the whole of valid; on valid each row is decided by thresholds tuned on the "
         f"other {FOLDS - 1} of {FOLDS} folds, so that none is scored on the rows it was tuned on. "
-        f"Metrics named {AT_HALF} give a label at a probability of 0.5 or more. The floors are "
+        f"Metrics named {AT_HALF} give a label at a probability of 0.5 or more. The baselines are "
         "trained on the fit part, without augmented rows; their thresholds were tuned on "
         "out-of-fold predictions of it."
     )

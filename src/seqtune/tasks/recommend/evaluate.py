@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seqtune.core.ensemble import is_ensemble
 from seqtune.core.metrics import (
     EXHIBITS,
     compare_with_baselines,
@@ -65,7 +64,7 @@ def evaluate(checkpoint: Path, data: SplitData, *, parts: Collection[str] | None
     scored = {part: _part(loaded, data, baselines, part) for part in exist if part in wanted}
     found = {part: report for part, (report, _) in scored.items()}
     rows = [by_user for _, by_user in scored.values()]
-    lines, items = compare_with_others(rows, seed=loaded.config.seed)
+    lines, items = compare_with_others(rows, who=loaded.kind, seed=loaded.config.seed)
     config, names = loaded.config, measured_metrics(loaded.config.training.monitor)
     labels = {f"{name}@K": METRICS[name].label for name in names if METRICS[name].label}
     return {
@@ -108,11 +107,10 @@ def _part(
             else:
                 scores = baselines.scores(name, contexts)
             _add(accumulator, scores, batch, draws, exclude_seen=config.evaluation.exclude_seen)
-    who = "ensemble" if is_ensemble(loaded.path) else "model"
     order = torch.cat(users).argsort().numpy()
     ranks = {name: accumulator.user_ranks[order] for name, accumulator in accumulators.items()}
     by_user = user_metrics(data, part, ranks, metric=monitored_metric(config))
-    return _report(accumulators, part, who=who), by_user
+    return _report(accumulators, part, who=loaded.kind), by_user
 
 
 def _draws(

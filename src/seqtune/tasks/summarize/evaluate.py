@@ -72,7 +72,7 @@ def evaluate(
     found = {part: _findings(one, who=who) for part, one in scored.items()}
     shown = list(scored.values())[-1:]
     rows = [row_metrics(one.part, one.dialogues, one.scores) for one in scored.values()]
-    lines, items = compare_with_others(rows, seed=loaded.config.seed)
+    lines, items = compare_with_others(rows, who=who, seed=loaded.config.seed)
     return {
         HEADLINE: [
             *(line for one in found.values() for line in (one["verdict"], *one["notes"])),
@@ -163,7 +163,7 @@ def _notes(part: str, shares: Mapping[str, float]) -> list[str]:
     if shares[COPIED] > MANY:
         found.append(
             f"{part}: {shares[COPIED]:.1%} of the summaries are copied from the dialogue, as the "
-            "floors are; train longer, or with a higher rate"
+            "baselines are; train longer, or with a higher rate"
         )
     return found
 
@@ -186,6 +186,6 @@ def _protocol(config: SummarizeConfig) -> str:
     """Return a description of how the numbers were computed."""
     return (
         f"{describe_rouge(config.evaluation)} All rows are summarised under the "
-        "configuration's section generation. The floors lead_3 (the first three utterances) and "
+        "configuration's section generation. The baselines lead_3 (the first three utterances) and "
         "longest_sentence (the longest one) are scored by the same code."
     )

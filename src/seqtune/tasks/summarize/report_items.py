@@ -85,7 +85,7 @@ def _rouge(scored: PartScores, config: SummarizeConfig, *, who: str) -> BarChart
     means = {who if name == OURS else name: named(own) for name, own in scored.scores.items()}
     bars = {name: tuple(own[metric] for metric in NAMES) for name, own in means.items()}
     return BarChart(
-        title=f"ROUGE on {scored.part}, beside the floors",
+        title=f"ROUGE on {scored.part}, beside the baselines",
         x="metric",
         y=f"F1 on {config.evaluation.tokenizer}",
         names=NAMES,

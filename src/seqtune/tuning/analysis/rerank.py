@@ -185,7 +185,7 @@ def _beside_default(
     error = statistics.stdev(steps) / math.sqrt(len(steps))
     mean = statistics.fmean(steps)
     gain = Gain(mean, error, mean / abs(row.mean) if row.mean else math.inf)
-    brought = f"{gain.mean:+.4f} +- {gain.error:.4f} ({gain.share:+.1%}) over {len(steps)} seeds"
+    brought = f"{gain.mean:+.4f} ± {gain.error:.4f} ({gain.share:+.1%}) over {len(steps)} seeds"
     if gain.is_beyond_noise:
         reason = f"{judged.reason}. Over the default it brings {brought}"
         return replace(judged, rows=rows, reason=reason, gain=gain)
@@ -260,7 +260,7 @@ def _lead(rows: Sequence[RerankRow], most: int, mode: Mode) -> tuple[bool | None
         return None, "one seed does not show the noise: set tuning.rerank.seeds to at least 3"
     mean, error = statistics.fmean(steps), statistics.stdev(steps) / math.sqrt(len(steps))
     width = error * _t_95(len(steps) - 1)
-    lead = f"it leads trial {second.trial} by {mean:.4f} +- {width:.4f} (95 %, paired seeds)"
+    lead = f"it leads trial {second.trial} by {mean:.4f} ± {width:.4f} (95%, paired seeds)"
     if mean > width:
         return True, f"{lead}: more than the noise"
     return False, f"{lead}: not more than the noise, so the cheaper of the two is as good a choice"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seqtune.core.errors import ConfigurationError, did_you_mean
-from seqtune.core.format import format_duration
+from seqtune.core.format import end_sentence, format_duration
 
 from ..config import (
     STAGES,
@@ -145,7 +145,7 @@ def _require_budget(budget: str, *, root: str) -> None:
         return
     raise ConfigurationError(
         f"{root}.budget={budget!r} is neither a budget nor a duration; "
-        f"{did_you_mean(budget, list(BUDGETS))} A duration is written like {EXAMPLES}"
+        f"{end_sentence(did_you_mean(budget, list(BUDGETS)))} A duration is written like {EXAMPLES}"
     )
 
 

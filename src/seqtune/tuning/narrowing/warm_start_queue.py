@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from seqtune.core.format import format_value
 from seqtune.core.trials import Params, Trial, Value, ranked
 
 from ..analysis.param_stats import Mode, nearest
@@ -23,7 +24,8 @@ def carried_over(
         if params and params not in queue:
             queue.append(params)
             changed = [
-                f"{key} {before} -> {params.get(key, 'left to the sampler')}"
+                f"{key} {format_value(before)} -> "
+                f"{format_value(params.get(key, 'left to the sampler'))}"
                 for key, before in trial.params.items()
                 if params.get(key) != before
             ]

@@ -17,6 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from seqtune.core.errors import ArtifactError, TuningError, did_you_mean
+from seqtune.core.format import end_sentence
 
 from ..plan import StudyPlan
 from .records import IMPORTED, ORIGIN, SOURCE, is_imported, own_trials
@@ -51,8 +52,8 @@ def warm_start(study: optuna.Study, plan: StudyPlan, ref: StorageUrl) -> str:
         faults = [reason, *_range_notes(theirs, plan)]
     if faults:
         raise TuningError(
-            f"warm_start={plan.warm_start!r} does not fit here: {'; '.join(faults)}. Name "
-            "a study that fits, or set warm_start to null"
+            f"warm_start={plan.warm_start!r} does not fit here: {end_sentence('; '.join(faults))} "
+            "Name a study that fits, or set warm_start to null"
         )
     _adopt(study, source.study_name, usable, plan)
     left = len(trials) - len(usable)

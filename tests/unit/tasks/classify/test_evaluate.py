@@ -118,10 +118,10 @@ def test_the_verdict_says_which_floor_is_not_reached(tmp_path, data, fixed_logit
     caplog.set_level(logging.INFO)
     perfect = {part: 9.0 * data.targets(part) - 4.0 for part in ("valid", "test")}
     good = evaluate(write_logits(tmp_path / "good", data, **perfect), data)
-    assert "the model beats both floors (model 1.0000, tfidf_tuned 0." in good["headline"][0]
+    assert "the model beats both baselines (model 1.0000, tfidf_tuned 0." in good["headline"][0]
     blind = {part: np.zeros((data.num_rows(part), 3)) for part in ("valid", "test")}
     bad = evaluate(write_logits(tmp_path / "bad", data, **blind), data)
-    assert "the model is BELOW both floors: it is broken or undertrained" in bad["headline"][1]
+    assert "the model is BELOW both baselines: it is broken or undertrained" in bad["headline"][1]
     levels = {record.message: record.levelname for record in caplog.records}
     assert levels[good["headline"][0]] == "INFO"
     assert levels[bad["headline"][1]] == "WARNING"

@@ -132,7 +132,7 @@ def test_a_model_above_the_floors_is_said_to_be(tmp_path, data, caplog):
     with caplog.at_level(logging.INFO):
         report = evaluate(write_checkpoint(tmp_path / "good", good, config, data), data)
     verdict = report["parts"]["test"]["verdict"]
-    assert "beats all floors" in verdict
+    assert "beats all baselines" in verdict
     assert {r.levelname for r in caplog.records if r.message == verdict} == {"INFO"}
 
 

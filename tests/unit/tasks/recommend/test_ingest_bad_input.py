@@ -64,7 +64,7 @@ def test_header_only(log: Path) -> None:
 def test_misspelt_column(log: Path) -> None:
     log.write_text(LOG.replace("user,", "usr,"))
     message = fault_of(log)
-    assert "no column 'user' (recommend.ingest.columns.user), did you mean 'usr'?" in message
+    assert "no column 'user' (recommend.ingest.columns.user), did you mean 'usr'? The " in message
     assert "columns found are 'usr', 'item', 'time'" in message
 
 
@@ -286,6 +286,9 @@ def test_ragged_rows(log: Path) -> None:
     log.write_text(LOG + "3,10\n3,11,8,9\n")
     message = fault_of(log)
     assert "2 rows do not have the 3 fields of the header (line 8 has 2, line 9 has 4)" in message
+
+    log.write_text(LOG + "3,10\n")
+    assert "1 row does not have the 3 fields of the header (line 8 has 2)" in fault_of(log)
 
 
 def test_open_quote(log: Path) -> None:

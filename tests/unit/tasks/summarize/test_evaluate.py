@@ -47,7 +47,7 @@ def test_it_says_what_was_scored_and_how(report, food, three):
     assert set(report["parts"]) == {"valid", "test"}
     assert json.loads(json.dumps(report)) == report
     assert [part["verdict"] for part in report["parts"].values()] == [
-        line for line in report["headline"] if "both floors" in line
+        line for line in report["headline"] if "both baselines" in line
     ]
 
 
@@ -98,7 +98,7 @@ def test_a_model_below_the_floors_is_named(tmp_path, tiny_bart, caplog):
     module = trained(config, data, steps=0)
     checkpoint = write_checkpoint(tmp_path / "c", module, config, data)
     found = evaluate(checkpoint, data)["parts"]["valid"]
-    assert "the model is BELOW both floors: it is broken or undertrained" in found["verdict"]
+    assert "the model is BELOW both baselines: it is broken or undertrained" in found["verdict"]
     assert found["verdict"] in caplog.text
     assert found["empty_share"] == 1.0
     assert "100.0% of the summaries are empty" in found["notes"][0]

@@ -97,7 +97,8 @@ def _ragged(source: Source, max_examples: int) -> str:
             raise
     if not num_bad:
         return ""
-    return f"{num_bad} rows do not have the {expected} fields of the header ({', '.join(lines)})"
+    rows = "1 row does" if num_bad == 1 else f"{num_bad} rows do"
+    return f"{rows} not have the {expected} fields of the header ({', '.join(lines)})"
 
 
 def _mixed_line_ends(source: Source) -> str:

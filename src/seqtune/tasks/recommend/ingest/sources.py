@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from seqtune.core.errors import DataError, did_you_mean
 from seqtune.core.file_type import FileHead, read_head, require_header, require_text
+from seqtune.core.format import end_sentence
 
 from ..params import IngestConfig
 from .encodings import as_utf8, bad_offset, wrong_encoding
@@ -244,7 +245,8 @@ def _require_columns(
         if name not in source.names
     ]
     if faults:
-        raise DataError(f"{source.path}: {'; '.join(faults)}. {_advice(source, config)}")
+        found = end_sentence("; ".join(faults))
+        raise DataError(f"{source.path}: {found} {_advice(source, config)}")
     repeated = [name for name in wanted if source.names.count(name) > 1]
     if repeated:
         raise DataError(
