@@ -143,6 +143,6 @@ def status_text(status: SearchStatus, *, with_total: bool = True) -> str:
         parts.append(f"best {status.best.score:.5g} in trial {status.best.number}")
     numbers = {state: getattr(counts, state) for state in ("pruned", "infeasible", "failed")}
     parts += [f"{number} {state}" for state, number in numbers.items() if number]
-    if (status.seconds_left or 0) > 0:  # below 0 in the last trials of a stage whose time is up
-        parts.append(f"about {format_duration(status.seconds_left)} left")
+    if (left := status.seconds_left or 0.0) > 0:  # below 0 once a stage's time is up
+        parts.append(f"about {format_duration(left)} left")
     return ", ".join(parts)
