@@ -212,3 +212,12 @@ def test_ranges_are_normalised_on_their_own_scale() -> None:
 def test_reporting_does_not_import_plotly_by_itself() -> None:
     code = "import sys, seqtune.reporting; assert 'plotly' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_label_at_the_right_fits_into_its_margin() -> None:
+    choices = {"choices": ["minimal", "moderate", "thorough"]}
+    decision = {"key": "p.noise", "action": "untouched", "before": choices, "after": choices}
+    drawn = figures.narrowing([{**decision, "top": {}}])
+
+    (label,) = [one.text for one in drawn.layout.annotations if one.text.startswith("<b>")]
+    assert label == "<b>untouched</b>  minimal, moderat…"

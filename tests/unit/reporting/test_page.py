@@ -286,7 +286,15 @@ def test_a_figure_does_not_repeat_what_stands_above_it() -> None:
     figure["layout"]["title"] = {"text": "", "subtitle": {"text": "too few trials"}}
     facts["figures"]["quick_importance"] = {**found(None), "json": json.dumps(figure)}
 
-    assert visible(render(facts)).count("too few trials") == 1
+    facts["documents"]["rerank_report"]["value"]["reason"] = "trial 1 leads"
+    again = {"text": "Again", "subtitle": {"text": "trial 1 leads"}}
+    layout = {**figure["layout"], "title": again}
+    facts["figures"]["rerank"] = {**found(None), "json": json.dumps({**figure, "layout": layout})}
+    text = visible(render(facts))
+
+    assert text.count("too few trials") == 1
+    assert "trial 1 leads" not in text
+    assert "Again;" not in text
 
 
 def test_the_library_is_packed_whole() -> None:

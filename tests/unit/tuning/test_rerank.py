@@ -34,6 +34,10 @@ def judged(scores: dict[int, list[float]], *more: Trial) -> Reranked:
     return judge(found, [*reruns(scores), *more], mode="max")
 
 
+def test_one_seed_is_no_plural() -> None:
+    assert "over one fresh seed, 0.8000" in judged({1: [0.8], 2: [0.7]}).reason
+
+
 def test_candidates_are_the_best_configurations_each_once() -> None:
     twice = [*SEARCH, Trial(3, "complete", {"x": 1}, score=0.85)]
 

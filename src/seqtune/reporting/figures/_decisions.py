@@ -8,11 +8,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from seqtune.core.format import format_value
+from seqtune.core.format import format_value, shorten
 
 from ._style import BLUE, CLEAR, FAINT, GREY, ORANGE, TEXT, figure, nothing, short
 
 ROW_HEIGHT = 44
+MARGIN, MARGIN_CHARACTERS = 190, 26
+"""At the right: pixels, and the letters that fit; choices stand in the figure too."""
 
 
 def narrowing(decisions: Sequence[Mapping[str, Any]], *, refused: str = "") -> go.Figure:
@@ -33,6 +35,8 @@ def narrowing(decisions: Sequence[Mapping[str, Any]], *, refused: str = "") -> g
             _add_range(drawn, index, decision)
         else:
             _add_choices(drawn, index, decision)
+        action = decision["action"]
+        extent = shorten(_extent(decision["after"]), MARGIN_CHARACTERS - len(action))
         drawn.add_annotation(
             x=1.02,
             xref="paper",
@@ -41,12 +45,12 @@ def narrowing(decisions: Sequence[Mapping[str, Any]], *, refused: str = "") -> g
             showarrow=False,
             align="left",
             font={"size": 12},
-            text=f"<b>{decision['action']}</b>  {_extent(decision['after'])}",
+            text=f"<b>{action}</b>  {extent}",
         )
     keys = [short(decision["key"]) for decision in reversed(decisions)]
     drawn.update_yaxes(tickvals=list(range(len(keys))), ticktext=keys, showgrid=False)
     drawn.update_xaxes(range=[-0.03, 1.03], visible=False)
-    drawn.update_layout(showlegend=False, margin={"r": 190, "b": 40})
+    drawn.update_layout(showlegend=False, margin={"r": MARGIN, "b": 40})
     return drawn
 
 

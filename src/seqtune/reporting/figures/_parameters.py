@@ -62,7 +62,7 @@ def importances(
         drawn.add_vline(x=guide, line={"color": TEXT, "dash": "dot", "width": 1}, opacity=0.7)
     drawn.update_layout(bargap=0.35)
     drawn.update_yaxes(showgrid=False)
-    drawn.update_xaxes(rangemode="tozero")
+    drawn.update_xaxes(range=[0, 1.2 * max(values.values())])  # room for the longest bar's number
     return drawn
 
 

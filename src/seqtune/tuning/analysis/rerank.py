@@ -281,8 +281,9 @@ def _t_95(degrees: int) -> float:
 
 def _reason(winner: RerankRow, lead: str, inflation: float | None) -> str:
     mean = f"{winner.mean:.4f}" if winner.mean is not None else "?"
+    seeds = "one fresh seed" if winner.num == 1 else f"{winner.num} fresh seeds"
     text = (
-        f"trial {winner.trial} has the best mean over {winner.num} fresh seeds, {mean}; it was "
+        f"trial {winner.trial} has the best mean over {seeds}, {mean}; it was "
         f"number {winner.rank_before} with one seed; {lead}"
     )
     if inflation is None:
