@@ -74,24 +74,27 @@ def split_of(sequences: Sequence[Sequence[int]], *, num_items: int) -> SplitData
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     train_end = (lengths - 2).astype(np.int32)
     trained = np.concatenate([s[:-2] for s in sequences]).astype(np.int64)
+    arrays = {
+        "items": items,
+        "offsets": offsets,
+        "train_end": train_end,
+        "valid_at": train_end,
+        "test_at": train_end + 1,
+        "train_counts": np.bincount(trained, minlength=num_items + 1),
+    }
     return SplitData(
         path=Path("nowhere"),
         manifest=SplitManifest(
             num_users=len(sequences),
             num_items=num_items,
             num_interactions=len(items),
-            content_hash="0",
+            content_hash=content_hash(arrays),
             vocabulary_hash="0",
             sides={},
             use_full_data=False,
         ),
-        items=items,
-        offsets=offsets,
-        train_end=train_end,
-        valid_at=train_end,
-        test_at=train_end + 1,
-        train_counts=np.bincount(trained, minlength=num_items + 1),
         sides={},
+        **arrays,
     )
 
 
