@@ -279,6 +279,16 @@ def test_words_of_a_figure_stand_above_it_and_not_in_it() -> None:
     assert drawn[0].height < 440
 
 
+def test_a_long_list_of_choices_wraps() -> None:
+    facts = full_facts()
+    row = facts["documents"]["narrowing_report"]["value"]["decisions"][0]
+    row |= {"before": {"choices": [f"models/encoder-{n}" for n in range(9)]}, "after": {"value": 1}}
+    page = render(facts)
+
+    assert '<td class="v long">{models/encoder-0, ' in page
+    assert '<td class="v nb">= 1</td>' in page
+
+
 def test_a_figure_does_not_repeat_what_stands_above_it() -> None:
     facts = full_facts()
     facts["documents"]["quick_analysis"]["value"]["importance"]["note"] = "too few trials"

@@ -252,7 +252,11 @@ def test_safe_does_not_recommend_to_go_below_a_floor() -> None:
 
 @pytest.mark.parametrize(
     ("correlation", "told"),
-    [(0.59, "0.59, below min_rank_correlation=0.6"), (None, "it is unknown whether")],
+    [
+        (0.59, "0.59, below min_rank_correlation=0.6"),
+        (0.5976, "0.5976, below min_rank_correlation=0.6"),
+        (None, "it is unknown whether"),
+    ],
 )
 def test_safe_refuses_where_short_training_ranks_otherwise(
     correlation: float | None, told: str

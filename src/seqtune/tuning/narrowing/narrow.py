@@ -78,7 +78,7 @@ def _refusal(
     if rank_correlation < least:
         return (
             f"the rank correlation between the short and the long training is "
-            f"{rank_correlation:.2f}, below min_rank_correlation={least:g}: the medium space "
+            f"{rank_correlation:.4g}, below min_rank_correlation={least:g}: the medium space "
             "stays as written. Give the quick stage more epochs (tuning.stages.quick.epochs)"
         )
     return ""
