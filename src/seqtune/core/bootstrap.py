@@ -5,7 +5,7 @@ what is easy or hard for all of them cancels out in a difference.
 
 The metric is a mean over rows, or a function of sums over rows (`OfSums`), such as macro F1.
 
-Shapes: U rows, C columns of numbers, D draws, N systems, S segments, K numbers for a row.
+Shapes: U rows, K numbers for a row, D draws, N systems, S segments.
 """
 
 from __future__ import annotations
@@ -69,17 +69,17 @@ def paired_tests(
 ) -> list[PairedTest]:
     """Test the difference of each pair of systems: of their means, or of `of_sums`."""
     names, pairs = list(values), list(pairs)
-    columns = _stacked(values)  # [U, N, K]
+    rows = [_on_grid(values[name]) for name in names]
 
-    def measure(sums: Floats) -> Floats:  # [D, N * K] -> [D, N]
-        by_system = sums.reshape(len(sums), *columns.shape[1:])
-        return of_sums(by_system) if of_sums else by_system[..., 0]
+    def measure(times: Floats) -> Floats:  # [D, U] -> [D, N]
+        sums = [times @ own for own in rows]
+        return np.stack([of_sums(one) for one in sums] if of_sums else sums, axis=1)
 
-    rows = columns.reshape(len(columns), -1)
-    totals = measure(rows.sum(axis=0)[None])[0]
-    drawn = resampled(rows, measure, draws=draws, seed=seed)  # [D, N]
+    num_rows = len(rows[0])
+    totals = measure(np.ones((1, num_rows)))[0]
+    drawn = resampled(num_rows, measure, draws=draws, seed=seed)
     first, second = ([names.index(pair[place]) for pair in pairs] for place in (0, 1))
-    whole = 1 if of_sums else len(columns)
+    whole = 1 if of_sums else num_rows
     differences = (totals[first] - totals[second]) / whole
     redrawn = (drawn[:, first] - drawn[:, second]) / whole
     lows, highs = _bounds(redrawn)
@@ -98,17 +98,21 @@ def segment_intervals(
     of_sums: OfSums | None = None,
 ) -> list[dict[str, MeanInterval]]:
     """Return the mean of each system over the rows of each segment, or what `of_sums` returns."""
-    masks = np.stack(segments, axis=1).astype(np.float64)  # [U, S]
-    columns = masks[:, None, :, None] * _stacked(values)[:, :, None]  # [U, N, S, K]
+    rows = [_on_grid(own) for own in values.values()]
+    num_rows = len(rows[0])
+    parts = [(mask, [own[mask] for own in rows]) for mask in segments]
 
-    def measure(sums: Floats) -> Floats:  # [D, S + N * S * K] -> [D, N, S]
-        counts, totals = np.split(sums, [len(segments)], axis=1)
-        totals = totals.reshape(len(sums), *columns.shape[1:])
-        return of_sums(totals) if of_sums else totals[..., 0] / np.maximum(counts, 1)[:, None]
+    def measure(times: Floats) -> Floats:  # [D, U] -> [D, N, S]
+        found = []
+        for mask, some in parts:
+            taken = times[:, mask]
+            counts = np.maximum(taken.sum(axis=1), 1)
+            sums = [taken @ own for own in some]
+            found.append([of_sums(one) if of_sums else one / counts for one in sums])
+        return np.array(found).transpose(2, 1, 0)
 
-    rows = np.concatenate([masks, columns.reshape(len(masks), -1)], axis=1)
-    whole = measure(rows.sum(axis=0)[None])[0]  # [N, S]
-    lows, highs = _bounds(resampled(rows, measure, draws=draws, seed=seed))
+    whole = measure(np.ones((1, num_rows)))[0]  # [N, S]
+    lows, highs = _bounds(resampled(num_rows, measure, draws=draws, seed=seed))
     found: list[dict[str, MeanInterval]] = []
     for place, mask in enumerate(segments):
         numbers = np.stack([whole, lows, highs], axis=2)[:, place].tolist()
@@ -122,9 +126,10 @@ def segment_intervals(
     return found
 
 
-def resampled(columns: Floats, measure: OfSums, *, draws: int, seed: int) -> Floats:
-    """Return `measure` [D, ...] of the sums of `columns` [U, C] over the rows of each draw."""
-    num_rows = len(columns)
+def resampled(
+    num_rows: int, measure: Callable[[Floats], Floats], *, draws: int, seed: int
+) -> Floats:
+    """Return `measure` [D, ...] of how often each draw takes each row [D, U]."""
     generator = np.random.default_rng(seed)
     size = max(1, AT_ONCE // num_rows)
     found = []
@@ -132,8 +137,8 @@ def resampled(columns: Floats, measure: OfSums, *, draws: int, seed: int) -> Flo
         num = min(size, draws - start)
         rows = generator.integers(num_rows, size=(num, num_rows))
         rows += np.arange(num)[:, None] * num_rows
-        times = np.bincount(rows.ravel(), minlength=num * num_rows)  # each row is drawn
-        found.append(measure(times.reshape(num, num_rows).astype(np.float64) @ columns))
+        times = np.bincount(rows.ravel(), minlength=num * num_rows)
+        found.append(measure(times.reshape(num, num_rows).astype(np.float64)))
     return np.concatenate(found)
 
 
@@ -147,11 +152,8 @@ def holm(p_values: Sequence[float] | Floats) -> Floats:
     return corrected
 
 
-def _stacked(values: Mapping[str, Floats]) -> Floats:
-    """Return the values of all systems [U, N, K], on the grid."""
-    stacked = np.stack([np.asarray(one, np.float64) for one in values.values()], axis=1)
-    on_grid = np.rint(stacked * GRID) / GRID
-    return np.asarray(on_grid.reshape(*on_grid.shape[:2], -1))
+def _on_grid(values: Floats) -> Floats:
+    return np.asarray(np.rint(np.asarray(values, np.float64) * GRID) / GRID)
 
 
 def _bounds(drawn: Floats) -> tuple[Floats, Floats]:

@@ -19,7 +19,7 @@ from seqtune.core.bootstrap import (
 def test_two_rows_are_drawn_as_often_as_they_should_be() -> None:
     """Of two draws from two rows, 0, 1 or 2 are the second one: with 1/4, 1/2 and 1/4."""
     rows = np.array([[0.0, 1.0], [1.0, 1.0]])
-    sums = resampled(rows, lambda sums: sums, draws=20_000, seed=3)
+    sums = resampled(2, lambda times: times @ rows, draws=20_000, seed=3)
     shares = [(sums[:, 0] == value).mean() for value in (0.0, 1.0, 2.0)]
     assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.02)
     assert (sums[:, 1] == 2.0).all()
