@@ -41,7 +41,7 @@ CHUNK = 1 << 22  # interactions counted at a time
 OF_REGRESSION = 0.7
 """Share of the regression where both are mixed."""
 
-_REMEMBERED: dict[tuple[str, bool], tuple[Int64, Floats]] = {}
+_REMEMBERED: dict[tuple[str, bool], csr_array] = {}
 
 
 class Cooccurrence(nn.Module):
@@ -61,10 +61,11 @@ class Cooccurrence(nn.Module):
     def of(cls, data: SplitData, *, regression: bool = False) -> Cooccurrence:
         """Count the training part; linear in interactions. With `regression`, add the weights of
         item_regression.py."""
-        pairs, weights = _pair_weights(data, regression=regression)
-        made = cls(num_items=data.num_items, num_pairs=len(pairs))
-        made.pairs.copy_(torch.from_numpy(pairs))
-        made.weights.copy_(torch.from_numpy(weights))
+        weights = _kept_weights(data, regression=regression).tocoo()
+        made = cls(num_items=data.num_items, num_pairs=weights.nnz)
+        items, neighbours = (torch.from_numpy(own).long() for own in weights.coords)
+        made.pairs.copy_(items * made._base + neighbours)
+        made.weights.copy_(torch.from_numpy(weights.data))
         return made
 
     def scores(self, contexts: Tensor) -> Tensor:
@@ -120,25 +121,29 @@ def _decay(contexts: Tensor) -> Tensor:  # [K]
     return DECAY ** torch.arange(contexts.shape[1], device=contexts.device)
 
 
-def _pair_weights(data: SplitData, *, regression: bool) -> tuple[Int64, Floats]:
-    """Return the kept pairs, as `Cooccurrence.pairs`, and their weights; those of the last call are
-    remembered, because a dry run, a forecast and every trial of a search ask again."""
+def _kept_weights(data: SplitData, *, regression: bool) -> csr_array:
+    """Return the weights [V + 1, V + 1] of the kept pairs.
+
+    Those of the last split are remembered: a dry run, a forecast, the evaluation and every trial of
+    a search ask for them.
+    """
     key = data.content_hash, regression
+    if any(split != data.content_hash for split, _ in _REMEMBERED):
+        _REMEMBERED.clear()
     if key not in _REMEMBERED:
         num_neighbours = max(MOST_PAIRS // data.num_items, FEWEST_NEIGHBOURS)
         num_neighbours = min(num_neighbours, MOST_NEIGHBOURS, data.num_items)
-        kept = _strongest(_count(data), num_neighbours=num_neighbours)
-        if regression:
-            learned = regression_weights(data, num_neighbours=num_neighbours)
-            shares = [(kept, 1.0 - OF_REGRESSION), (learned, OF_REGRESSION)]
-            mixed = sum(share / _mass(weights, data) * weights for weights, share in shares)
-            kept = _strongest(mixed, num_neighbours=num_neighbours)
-        kept = kept.tocoo()
-        pairs = kept.coords[0].astype(np.int64) * (data.num_items + 2) + kept.coords[1]
-        order = np.argsort(pairs)
-        _REMEMBERED.clear()
-        _REMEMBERED[key] = pairs[order], kept.data[order].astype(np.float32)
+        weights = _mix(data, num_neighbours) if regression else _count(data)
+        _REMEMBERED[key] = _strongest(weights, num_neighbours=num_neighbours)
     return _REMEMBERED[key]
+
+
+def _mix(data: SplitData, num_neighbours: int) -> csr_array:
+    """Return the kept counts and the regression, each by its share of the mean sum of weights."""
+    counted = _kept_weights(data, regression=False)
+    learned = regression_weights(data, num_neighbours=num_neighbours)
+    parts = [(counted, 1.0 - OF_REGRESSION), (learned, OF_REGRESSION)]
+    return sum(share / _mass(weights, data) * weights for weights, share in parts)
 
 
 def _count(data: SplitData) -> csr_array:
@@ -163,10 +168,7 @@ def _pairs(data: SplitData) -> Iterator[tuple[Int64, Int64, Floats]]:
     """Yield pairs of training items with their weights, for some users and one distance a time."""
     step = -(-int(data.offsets[-1]) // MOST_INTERACTIONS)
     for start, end in data.chunks_of_users(CHUNK):
-        users = np.arange(start, end)[::step]
-        lengths = data.train_end[users].astype(np.int64)
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        items = data.items[np.repeat(data.offsets[users], lengths) + within].astype(np.int64)
+        items, within = data.training_items(np.arange(start, end)[::step])
         for distance in range(1, REACH + 1):
             second = np.flatnonzero(within >= distance)
             weights = np.full(len(second), 1.0 / distance, np.float32)

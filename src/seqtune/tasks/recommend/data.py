@@ -156,6 +156,14 @@ class SplitData:
         edges = np.arange(0, int(self.offsets[-1]), num_interactions)
         return pairwise(np.unique([*np.searchsorted(self.offsets, edges), self.num_users]))
 
+    def training_items(self, users: Int64) -> tuple[Int64, Int64]:
+        """Return the training items of users, one user after another, and their places in the
+        histories."""
+        lengths = self.train_end[users].astype(np.int64)
+        places = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        items = self.items[np.repeat(self.offsets[users], lengths) + places]
+        return items.astype(np.int64), places
+
     @property
     def test_hash(self) -> str:
         return self.content_hash

@@ -11,6 +11,7 @@ Shapes: V items, N positions.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,28 +54,28 @@ def regression_weights(data: SplitData, *, num_neighbours: int) -> csr_array:
 def _positions(data: SplitData) -> tuple[csr_array, csr_array]:
     """Return the weights of the items before and after each position [N, V + 1]."""
     step = -(-int(data.offsets[-1]) // MOST_INTERACTIONS)
-    lengths = data.train_end[::step].astype(np.int64)
-    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    items = data.items[np.repeat(data.offsets[:-1:step], lengths) + within].astype(np.int64)
-    left = np.repeat(lengths, lengths) - within
+    users = np.arange(data.num_users)[::step]
+    items, within = data.training_items(users)
+    left = np.repeat(data.train_end[users], data.train_end[users]) - within
     before = [(within >= d, -d, DECAY ** (d - 1)) for d in range(1, BEFORE + 1)]
     after = [((within > 0) & (left > d), d, LATER_DECAY**d) for d in range(AFTER)]
     return _shifted(items, before, data.num_items), _shifted(items, after, data.num_items)
 
 
 def _shifted(
-    items: Int64, shifts: list[tuple[npt.NDArray[np.bool_], int, float]], num_items: int
+    items: Int64, shifts: Iterable[tuple[npt.NDArray[np.bool_], int, float]], num_items: int
 ) -> csr_array:
-    """Return, for each position, the weights of the items so many places from it."""
+    """Return the weights [N, V + 1] of the items so many places from each position, where there
+    are such items."""
     from scipy.sparse import csr_array
 
-    places = [np.flatnonzero(exists) for exists, _, _ in shifts]
-    columns = [items[own + shift] for own, (_, shift, _) in zip(places, shifts, strict=True)]
-    weights = [
-        np.full(len(own), weight, np.float32)
-        for own, (_, _, weight) in zip(places, shifts, strict=True)
-    ]
-    where = np.concatenate(places), np.concatenate(columns)
+    rows, columns, weights = [], [], []
+    for exists, shift, weight in shifts:
+        places = np.flatnonzero(exists)
+        rows.append(places)
+        columns.append(items[places + shift])
+        weights.append(np.full(len(places), weight, np.float32))
+    where = np.concatenate(rows), np.concatenate(columns)
     return csr_array((np.concatenate(weights), where), shape=(len(items), num_items + 1))
 
 

@@ -99,6 +99,19 @@ def test_what_is_remembered_does_not_change_with_a_model(data: SplitData) -> Non
     assert not torch.equal(Cooccurrence.of(data).weights, before)
 
 
+def test_counts_and_regression_of_a_split_are_computed_once(
+    data: SplitData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evaluation asks for counts between trainings that ask for the regression."""
+    first = [Cooccurrence.of(data, regression=True), Cooccurrence.of(data)]
+    for name in ("regression_weights", "_count"):
+        monkeypatch.delattr(cooccurrence, name)
+    again = [Cooccurrence.of(data, regression=True), Cooccurrence.of(data)]
+    for one, other in zip(first, again, strict=True):
+        assert torch.equal(one.pairs, other.pairs)
+        assert torch.equal(one.weights, other.weights)
+
+
 def test_training_starts_from_the_regression(data: SplitData) -> None:
     def start(weights: str) -> torch.Tensor:
         torch.manual_seed(0)
